@@ -1,0 +1,1 @@
+"""Adapters as things: records on disk, compatibility, model cards, Hub push and pull."""

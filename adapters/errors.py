@@ -1,0 +1,19 @@
+"""The one error class meant for people. It sits in the leaf package so that all three packages raise the same class."""
+
+from __future__ import annotations
+
+
+class UserError(Exception):
+    """Something a person can act on: what was given and what is wrong (`message`), what to do about it (`remedy`).
+
+    Raised anywhere, translated at the edges only: the page shows it in place, the API answers with its text, the
+    command line prints it and exits. Anything else that is raised is a bug.
+    """
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(message, remedy)
+        self.message = message
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.remedy}".strip()

@@ -1,0 +1,43 @@
+"""Files that a reader can trust: whole or not there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+
+def write_atomic(path: Path, data: str | bytes) -> None:
+    """Replace `path` by `data` so that a reader (or a crash) sees the old content or the new one, never a part.
+
+    Raises OSError when the folder cannot be written or the disk is full; the old content is then still in place.
+    """
+    payload = data.encode() if isinstance(data, str) else data
+    descriptor, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(payload)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(beside).replace(path)
+    except BaseException:
+        Path(beside).unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames inside `folder` durable; without it a power cut may undo them."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove_tree(folder: Path) -> None:
+    """Delete a folder so that it disappears in one step: rename it away first, then remove what is left of it."""
+    grave = folder.with_name(f".deleted-{folder.name}-{os.getpid()}")
+    folder.replace(grave)
+    shutil.rmtree(grave, ignore_errors=True)

@@ -1,0 +1,1 @@
+"""The engine room: data, recipe, plan, base, training, serving."""
