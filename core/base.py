@@ -1,0 +1,218 @@
+"""The base model: which one is meant, and the only place where it is loaded in 4 bit."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+BUILTIN = "builtin"
+BUILTIN_ID = "guanaco-builtin"  # what adapters trained on the built-in base carry as base_model_name_or_path
+HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?$")
+SAMPLE = 1 << 20  # bytes read per place for a fingerprint
+
+
+@dataclass(frozen=True)
+class BaseSource:
+    """A base model that was named, before anything of it is loaded.
+
+    id: what adapters record as their base: the Hub id, or the folder's path for a local one, or BUILTIN_ID.
+    location: what `from_pretrained` gets.
+    local: the location is a folder on this machine.
+    """
+
+    id: str
+    location: str
+    local: bool
+
+
+def resolve(model_name_or_path: str) -> BaseSource:
+    """Turn `builtin`, a folder or a Hub id into a BaseSource, without loading anything.
+
+    A folder must be written as a path (with a slash at its start or `./`) or exist with a config.json; a Hub id is
+    recognised by its pattern. Raises UserError for anything else.
+    """
+    if model_name_or_path in (BUILTIN, BUILTIN_ID):
+        from core.builtin import BASE_DIR
+
+        return BaseSource(BUILTIN_ID, str(BASE_DIR), local=True)
+    folder = Path(model_name_or_path).expanduser()
+    looks_like_path = model_name_or_path.startswith(("/", "./", "../", "~"))
+    if looks_like_path:
+        if not (folder / "config.json").is_file():
+            raise UserError(
+                f"{model_name_or_path} is not a model folder: it has no config.json.",
+                "Give a folder in the transformers format, a Hub id such as Qwen/Qwen2.5-1.5B-Instruct, or 'builtin'.",
+            )
+        if not any(folder.glob("*.safetensors")):
+            raise UserError(
+                f"The model folder {model_name_or_path} has no .safetensors file.",
+                "Only safetensors are loaded. Convert the weights first with save_pretrained().",
+            )
+        folder = folder.resolve()
+        return BaseSource(str(folder), str(folder), local=True)
+    if not HUB_ID.match(model_name_or_path):
+        raise UserError(
+            f"{model_name_or_path!r} is neither 'builtin', nor a folder, nor a Hub id.",
+            "Write a Hub id as owner/name, and a folder as a path that begins with / or ./.",
+        )
+    return BaseSource(model_name_or_path, model_name_or_path, local=False)
+
+
+def fingerprint(source: BaseSource) -> str | None:
+    """A short hash by which an adapter recognises the very base that it was trained on, or None where it can't be had.
+
+    For a folder: sha256 over the size and three samples of 1 MiB (start, middle, end) of every safetensors file, which
+    tells fine-tunes of one architecture apart without reading gigabytes. A Hub base is identified by its id alone,
+    since its revisions are compatible as far as an adapter can tell.
+    """
+    if not source.local:
+        return None
+    digest = hashlib.sha256()
+    for path in sorted(Path(source.location).glob("*.safetensors")):
+        size = path.stat().st_size
+        digest.update(f"{path.name}:{size};".encode())
+        with path.open("rb") as file:
+            for offset in (0, size // 2, max(0, size - SAMPLE)):
+                file.seek(offset)
+                digest.update(file.read(SAMPLE))
+    return digest.hexdigest()[:16]
+
+
+def load_tokenizer(source: BaseSource) -> PreTrainedTokenizerBase:
+    """The base's own tokenizer, with a pad token. Raises UserError when it has no chat template or can't be had."""
+    from transformers import AutoTokenizer
+
+    with _translated(source):
+        tokenizer = AutoTokenizer.from_pretrained(source.location, trust_remote_code=False)
+    if not tokenizer.chat_template:
+        raise UserError(
+            f"The base {source.id} has no chat template, so it cannot be chatted with.",
+            "Choose its instruct or chat variant.",
+        )
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_model(
+    source: BaseSource,
+    *,
+    load_in_4bit: bool = True,
+    use_bnb_nested_quant: bool = True,
+    device: str | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> PreTrainedModel:
+    """Load the base frozen and in eval mode, its linear layers as NF4 (double-quantised unless told otherwise).
+
+    `progress` is told each phase in words. Raises UserError when the weights can't be had, are not safetensors, or
+    the family can't run on this device.
+    """
+    from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig
+
+    from core.device import choose_device, choose_dtype
+
+    say = progress or (lambda phase: None)
+    device = device or choose_device().value
+    say("reading the configuration")
+    with _translated(source):
+        config = AutoConfig.from_pretrained(source.location, trust_remote_code=False)
+    dtype = choose_dtype(device, config.model_type).value
+    arguments: dict[str, Any] = {
+        "config": config,
+        "dtype": dtype,
+        "device_map": {"": device},
+        "use_safetensors": True,
+        "trust_remote_code": False,
+        "attn_implementation": "sdpa",
+    }
+    if load_in_4bit:
+        arguments["quantization_config"] = _quantization(config, dtype, use_bnb_nested_quant, BitsAndBytesConfig)
+    say("loading and quantising the weights" if load_in_4bit else "loading the weights")
+    with _translated(source):
+        model = AutoModelForCausalLM.from_pretrained(source.location, **arguments)
+    _keep_one_layout(model)
+    return model.eval().requires_grad_(False)
+
+
+def _quantization(config: Any, dtype: str, nested: bool, factory: Any) -> Any:
+    """NF4 settings; a checkpoint that is already bitsandbytes-4-bit keeps its own, but for the compute dtype."""
+    own = getattr(config, "quantization_config", None)
+    if own is None:
+        return factory(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=nested,
+            bnb_4bit_compute_dtype=dtype,
+        )
+    settings = dict(own) if isinstance(own, dict) else own.to_dict()
+    if not settings.get("load_in_4bit"):
+        raise UserError(
+            f"This checkpoint is already quantised ({settings.get('quant_method', 'unknown method')}), "
+            "and not as bitsandbytes 4-bit.",
+            "Choose the unquantised checkpoint of the same model; it is quantised while loading.",
+        )
+    return factory.from_dict(settings | {"bnb_4bit_compute_dtype": dtype})
+
+
+def _keep_one_layout(model: PreTrainedModel) -> None:
+    """Stop bitsandbytes from repacking (so copying) the 4-bit weights in eval mode on CPUs with AVX512-BF16."""
+    import bitsandbytes as bnb
+
+    for module in model.modules():
+        if isinstance(module, bnb.nn.Linear4bit):
+            module.support_avx512bf16_for_cpu = False
+
+
+class _translated:
+    """Turns what the Hub and transformers raise while loading `source` into a UserError."""
+
+    def __init__(self, source: BaseSource) -> None:
+        self.source = source
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if error is None or isinstance(error, UserError) or not isinstance(error, (OSError, ValueError)):
+            return
+        raise load_error(self.source, error) from error
+
+
+def load_error(source: BaseSource, error: Exception) -> UserError:
+    """Say in plain words why `source` could not be loaded. Gated is checked first: it is a kind of not found."""
+    from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
+
+    causes: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None:
+        causes.append(cause)
+        cause = cause.__cause__ or cause.__context__
+    if any(isinstance(each, GatedRepoError) for each in causes):
+        return UserError(
+            f"The base {source.id} is gated: its authors want to be asked first.",
+            f"Ask for access on its Hub page ({source.id}), then set HF_TOKEN to a token that may read gated repos.",
+        )
+    if any(isinstance(each, RepositoryNotFoundError) for each in causes):
+        return UserError(
+            f"The Hub has no model {source.id}, or it is private and the token may not read it.",
+            "Check the spelling, or set HF_TOKEN to a token that may read it.",
+        )
+    if any(isinstance(each, LocalEntryNotFoundError) for each in causes):
+        return UserError(
+            f"The base {source.id} is not in the local cache, and the Hub could not be reached.",
+            "Check the network, unset HF_HUB_OFFLINE, or use --base builtin, which needs neither.",
+        )
+    first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return UserError(
+        f"The base {source.id} could not be loaded: {first_line}",
+        "Check that it is a complete text-generation model in safetensors.",
+    )
