@@ -1,0 +1,312 @@
+"""Whether an adapter is whole, fits a base, and can be served beside others: read from its files, without torch.
+
+Everything found wrong is said in one plain sentence. Nothing here trusts the folder: the configuration is parsed as
+JSON and never turned into classes, and of the weights only the safetensors header is read.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from adapters.errors import UserError
+from adapters.layout import CONFIG_FILE, PICKLE_FILE, WEIGHTS_FILE
+from adapters.record import RECORD_FILE, AdapterRecord
+
+# Bits per element, as the safetensors format names its types.
+_BITS = {
+    "F64": 64, "F32": 32, "F16": 16, "BF16": 16, "F8_E4M3": 8, "F8_E5M2": 8, "I64": 64, "I32": 32, "I16": 16, "I8": 8,
+    "U64": 64, "U32": 32, "U16": 16, "U8": 8, "BOOL": 8,
+}  # fmt: skip
+_MAX_HEADER = 100_000_000  # the format's own limit
+_MAX_CONFIG = 1_000_000
+_PREFIX = "base_model.model."  # what PEFT puts before every module's path
+_LORA_KEY = re.compile(r"(?P<module>.+)\.lora_(?P<side>[AB])\.weight")
+
+# LoraConfig fields that leave y = Wx + scaling * B(Ax) as it is: bookkeeping, choices made for training only, and
+# those that `scaling` and `linears` account for. Any other field that is switched on changes the calculation.
+_PLAIN_FIELDS = frozenset(
+    {
+        "alpha_pattern", "auto_mapping", "base_model_name_or_path", "corda_config", "eva_config", "exclude_modules",
+        "inference_mode", "init_lora_weights", "layers_pattern", "layers_to_transform", "loftq_config",
+        "lora_alpha", "lora_dropout", "lora_ga_config", "megatron_core", "peft_type", "peft_version",
+        "qalora_group_size", "r", "rank_pattern", "revision", "runtime_config", "target_modules", "task_type",
+        "use_rslora",
+    }
+)  # fmt: skip
+# Starting points that leave the base's weights alone. The others (PiSSA, OLoRA, LoftQ, ...) move a part of the base
+# into the adapter, so that the adapter is right only on a base that is changed in the same way.
+_PLAIN_STARTS = (True, False, None, "gaussian", "eva", "orthogonal")
+
+
+@dataclass(frozen=True)
+class TensorFacts:
+    shape: tuple[int, ...]
+    dtype: str  # as safetensors names it: "F32", "BF16", ...
+
+
+@dataclass(frozen=True)
+class LoraPair:
+    """The two matrices on one linear layer: A is (rank, in_features), B is (out_features, rank)."""
+
+    rank: int
+    in_features: int
+    out_features: int
+
+
+@dataclass(frozen=True)
+class BaseFacts:
+    """What has to be known of a base to judge an adapter; `linears` maps module path -> (out_features, in_features).
+
+    Without `linears` (a base that is not loaded) shapes are not judged.
+    """
+
+    id: str
+    fingerprint: str | None = None
+    linears: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class AdapterFacts:
+    folder: Path
+    config: dict[str, Any]
+    tensors: dict[str, TensorFacts]
+    size_bytes: int
+    base_fingerprint: str | None = None  # from studio.json, when the folder has one
+
+    @property
+    def base_model(self) -> str:
+        return self.config["base_model_name_or_path"]
+
+    @cached_property
+    def pairs(self) -> dict[str, LoraPair]:
+        """Module path in the base -> its LoRA pair. Tensors that are not whole 2-D pairs are left to `odd_tensors`."""
+        sides: dict[str, dict[str, TensorFacts]] = {}
+        for key, tensor in self.tensors.items():
+            match = _LORA_KEY.fullmatch(key)
+            if match and len(tensor.shape) == 2:
+                sides.setdefault(match["module"].removeprefix(_PREFIX), {})[match["side"]] = tensor
+        return {
+            module: LoraPair(pair["A"].shape[0], pair["A"].shape[1], pair["B"].shape[0])
+            for module, pair in sides.items()
+            if len(pair) == 2 and pair["A"].shape[0] == pair["B"].shape[1]
+        }
+
+    @cached_property
+    def odd_tensors(self) -> list[str]:
+        """Names of the tensors that are not one half of a LoRA pair."""
+        paired = {f"{module}.lora_{side}.weight" for module in self.pairs for side in "AB"}
+        return sorted(key for key in self.tensors if key.removeprefix(_PREFIX) not in paired)
+
+    @property
+    def max_rank(self) -> int:
+        return max((pair.rank for pair in self.pairs.values()), default=0)
+
+    def scaling(self, module: str) -> float:
+        """The factor on B·A for one module, as PEFT calculates it: alpha / r, or alpha / sqrt(r) with rsLoRA."""
+        alpha = _by_pattern(self.config.get("alpha_pattern"), module, self.config.get("lora_alpha", 8))
+        rank = _by_pattern(self.config.get("rank_pattern"), module, self.config.get("r", 8))
+        return float(alpha / math.sqrt(rank) if self.config.get("use_rslora") else alpha / rank)
+
+
+def inspect(folder: Path) -> AdapterFacts:
+    """The facts about the adapter in `folder`.
+
+    Raises UserError when the folder is not a whole adapter: no configuration, no weights, only pickled weights, a
+    truncated or malformed weights file, links instead of files.
+    """
+    if not folder.is_dir():
+        raise UserError(f"There is no adapter folder at {folder}.", "Give a folder that PEFT has saved.")
+    for name in (CONFIG_FILE, WEIGHTS_FILE):
+        if (folder / name).is_symlink():
+            raise UserError(f"{folder.name}/{name} is a link.", "Put the file itself there.")
+    config_path = folder / CONFIG_FILE
+    if not config_path.is_file():
+        raise UserError(
+            f"{folder.name} has no {CONFIG_FILE}, so it is not a PEFT adapter.", "Give a folder that PEFT has saved."
+        )
+    if config_path.stat().st_size > _MAX_CONFIG:
+        raise UserError(f"{folder.name}/{CONFIG_FILE} is larger than any adapter's.", "Fetch or save the adapter anew.")
+    config = parse_config(config_path.read_bytes(), where=f"{folder.name}/{CONFIG_FILE}")
+    weights_path = folder / WEIGHTS_FILE
+    if not weights_path.is_file():
+        raise UserError(*missing_weights(folder.name, (folder / PICKLE_FILE).exists()))
+    tensors = read_header(weights_path)
+    if not tensors:
+        raise UserError(f"{folder.name}/{WEIGHTS_FILE} holds no tensors.", "Train or fetch the adapter anew.")
+    fingerprint = AdapterRecord.read(folder).base_fingerprint if (folder / RECORD_FILE).exists() else None
+    return AdapterFacts(folder, config, tensors, weights_path.stat().st_size, fingerprint)
+
+
+def missing_weights(name: str, pickled: bool) -> tuple[str, str]:
+    """Message and remedy for an adapter without safetensors weights; `pickled`: it has an adapter_model.bin."""
+    if pickled:
+        return (
+            f"{name} has its weights only as {PICKLE_FILE}, a pickle file, which could run any program when read.",
+            f"Ask its author for {WEIGHTS_FILE}, or convert it on a machine where that does no harm "
+            "(load it with PEFT there and call save_pretrained).",
+        )
+    return f"{name} has no {WEIGHTS_FILE}.", "Train or fetch the adapter anew."
+
+
+def parse_config(content: bytes, *, where: str = CONFIG_FILE) -> dict[str, Any]:
+    """The adapter configuration as plain JSON values. Raises UserError unless it names a PEFT method and a base."""
+    try:
+        config = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{where} is not JSON: {error}.", "Fetch or save the adapter anew.") from error
+    if not isinstance(config, dict):
+        raise UserError(f"{where} is not a JSON object.", "Fetch or save the adapter anew.")
+    for key, meaning in (("peft_type", "the PEFT method"), ("base_model_name_or_path", "the base")):
+        if not isinstance(config.get(key), str) or not config[key].strip():
+            raise UserError(f"{where} does not name {meaning} ({key}).", "Add it, or save the adapter anew with PEFT.")
+    if config["peft_type"] == "LORA":
+        _check_numbers(config, where)
+    return config
+
+
+def _check_numbers(config: dict[str, Any], where: str) -> None:
+    """Refuse ranks and alphas that no calculation can use, so that `scaling` never fails later on."""
+    ranks, alphas = config.get("rank_pattern") or {}, config.get("alpha_pattern") or {}
+    if not isinstance(ranks, dict) or not isinstance(alphas, dict):
+        raise UserError(f"{where}: rank_pattern and alpha_pattern must be objects.", "Save the adapter anew with PEFT.")
+    for key, value in [("r", config.get("r", 8)), *(("rank_pattern", each) for each in ranks.values())]:
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise UserError(f"{where}: {key} must be whole and positive, not {value!r}.", "Save the adapter anew.")
+    for key, value in [("lora_alpha", config.get("lora_alpha", 8)), *(("alpha_pattern", a) for a in alphas.values())]:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise UserError(f"{where}: {key} must be a number, not {value!r}.", "Save the adapter anew.")
+    for pattern in (*ranks, *alphas):
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise UserError(f"{where}: {pattern!r} is not a pattern: {error}.", "Save the adapter anew.") from error
+
+
+def read_header(path: Path) -> dict[str, TensorFacts]:
+    """Tensor name -> shape and type, from the header of a safetensors file; the file's length must match it.
+
+    Format: https://huggingface.co/docs/safetensors (8 bytes of header length, little-endian; JSON; data).
+    Raises UserError when the file is truncated, longer than it says, or not a safetensors file.
+    """
+    where = f"{path.parent.name}/{path.name}"
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        start = file.read(8)
+        if len(start) < 8:
+            raise UserError(f"{where} is truncated: it has only {size} bytes.", "Fetch or save the adapter anew.")
+        (length,) = struct.unpack("<Q", start)
+        if length > _MAX_HEADER:
+            raise UserError(f"{where} is not a safetensors file.", "Fetch or save the adapter anew.")
+        if 8 + length > size:
+            raise UserError(
+                f"{where} is truncated: its header alone needs {8 + length} bytes, the file has {size}.",
+                "Fetch or save the adapter anew.",
+            )
+        content = file.read(length)
+    try:
+        header = json.loads(content)
+        entries = {name: entry for name, entry in header.items() if name != "__metadata__"}
+        tensors = {name: TensorFacts(tuple(entry["shape"]), entry["dtype"]) for name, entry in entries.items()}
+        ends = [_checked_end(tensors[name], entry["data_offsets"]) for name, entry in entries.items()]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise UserError(
+            f"{where} is not a safetensors file: its header is malformed ({error}).", "Fetch or save the adapter anew."
+        ) from error
+    expected = 8 + length + max(ends, default=0)
+    if expected != size:
+        what = "truncated" if size < expected else "longer than its header says"
+        raise UserError(
+            f"{where} is {what}: {expected} bytes expected, the file has {size}.", "Fetch or save the adapter anew."
+        )
+    return tensors
+
+
+def _checked_end(tensor: TensorFacts, offsets: list[int]) -> int:
+    begin, end = offsets
+    whole = all(isinstance(number, int) and number >= 0 for number in (*tensor.shape, begin, end))
+    if not whole or (end - begin) * 8 != math.prod(tensor.shape) * _BITS[tensor.dtype]:
+        raise ValueError("a tensor's offsets do not match its shape")
+    return end
+
+
+def why_not_base(config: Mapping[str, Any], base_id: str) -> str | None:
+    """Why an adapter with this configuration was not made for the base `base_id`; None when it was."""
+    made_for = config["base_model_name_or_path"]
+    if _comparable(made_for) == _comparable(base_id):
+        return None
+    return f"It was trained on {made_for}; the base here is {base_id}."
+
+
+def why_not(facts: AdapterFacts, base: BaseFacts) -> str | None:
+    """Why the adapter does not fit the base, in one sentence; None when it fits."""
+    if reason := why_not_base(facts.config, base.id):
+        return reason
+    if facts.base_fingerprint and base.fingerprint and facts.base_fingerprint != base.fingerprint:
+        return f"It was trained on other weights of {base.id} than those loaded here (the fingerprints differ)."
+    if not base.linears:
+        return None
+    for module, pair in facts.pairs.items():
+        if module not in base.linears:
+            return f"It has weights for {module}, which {base.id} does not have."
+        out_features, in_features = base.linears[module]
+        if (pair.out_features, pair.in_features) != (out_features, in_features):
+            return (
+                f"Its weights for {module} are made for a layer of {pair.out_features} x {pair.in_features}; "
+                f"in {base.id} that layer is {out_features} x {in_features}."
+            )
+    return None
+
+
+def why_not_slots(facts: AdapterFacts, max_rank: int) -> str | None:
+    """Why the engine cannot serve the adapter beside others in its slots, which calculate plain LoRA up to `max_rank`.
+
+    None when it can.
+    """
+    config = facts.config
+    if config["peft_type"] != "LORA":
+        return f"It is a {config['peft_type']} adapter; only LoRA is served."
+    if config.get("use_dora"):
+        return "It uses DoRA, which also rescales the base's weights."
+    if config.get("modules_to_save"):
+        return f"It replaces whole layers of the base ({', '.join(map(str, config['modules_to_save']))})."
+    if config.get("bias", "none") != "none" or config.get("lora_bias"):
+        return "It has trained biases."
+    if config.get("init_lora_weights", True) not in _PLAIN_STARTS:
+        return f"It was started with {config['init_lora_weights']}, which also changes the base's weights."
+    others = sorted(
+        key for key, value in config.items() if key not in _PLAIN_FIELDS and value and (key, value) != ("bias", "none")
+    )
+    if others:
+        return f"It uses {', '.join(others)}, which changes the calculation."
+    if facts.odd_tensors:
+        return f"It has weights that are not LoRA pairs on linear layers, such as {facts.odd_tensors[0]}."
+    if facts.max_rank > max_rank:
+        return f"Its rank is {facts.max_rank}; the engine's slots hold up to {max_rank}."
+    wrong = [
+        m for m, pair in facts.pairs.items() if pair.rank != _by_pattern(config.get("rank_pattern"), m, config["r"])
+    ]
+    if wrong:
+        return f"The rank of its weights for {wrong[0]} is not the one that {CONFIG_FILE} gives."
+    return None
+
+
+def _comparable(base_id: str) -> str:
+    """A base's id in the form in which two are compared: of a path on somebody's disk only the last part counts."""
+    path_like = base_id.startswith(("/", ".", "~")) or "\\" in base_id or base_id.count("/") > 1
+    return re.split(r"[/\\]+", base_id.rstrip("/\\"))[-1] if path_like else base_id
+
+
+def _by_pattern(patterns: Mapping[str, Any] | None, module: str, default: Any) -> Any:
+    """PEFT's rule (peft.utils.get_pattern_key): the first pattern that matches the end of the module's path counts."""
+    for pattern, value in (patterns or {}).items():
+        if re.match(rf"(.*\.)?({pattern})$", module):
+            return value
+    return default

@@ -1,0 +1,130 @@
+"""What the studio knows about an adapter beyond its PEFT folder: one dataclass, kept as studio.json in that folder.
+
+The file is written last, so a folder that has one is complete.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from adapters.errors import UserError
+
+RECORD_FILE = "studio.json"
+RECORD_VERSION = 1
+
+
+def now() -> str:
+    """The current time as it stands in records: ISO 8601 in UTC, to the second."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@dataclass
+class DatasetRef:
+    """The data an adapter was trained on, named well enough to be found again."""
+
+    name: str
+    source: str = ""  # "bundled", "file" or "hub"
+    revision: str | None = None
+    sha256: str | None = None
+    conversations: int | None = None
+    license: str | None = None
+
+
+@dataclass
+class HubRef:
+    """Where on the Hub an adapter lies, and which commit of it this is."""
+
+    repo_id: str
+    revision: str
+
+
+@dataclass
+class Sample:
+    """One prompt answered by the base and by the adapter, for people to compare."""
+
+    prompt: str
+    base: str
+    adapter: str
+
+
+@dataclass
+class AdapterRecord:
+    """One adapter. What is not known (such as the loss of an adapter made elsewhere) is None."""
+
+    name: str
+    base_model: str
+    base_fingerprint: str | None = None
+    created: str = field(default_factory=now)
+    run_id: str | None = None
+    dataset: DatasetRef | None = None
+    recipe: dict[str, Any] = field(default_factory=dict)
+    steps: int | None = None
+    train_loss: float | None = None
+    eval_loss: float | None = None
+    tokens: int | None = None
+    seconds: float | None = None
+    peak_memory_bytes: int | None = None
+    lora_r: int | None = None
+    lora_alpha: float | None = None
+    target_modules: list[str] = field(default_factory=list)
+    size_bytes: int = 0  # of the weights file
+    hub: HubRef | None = None
+    samples: list[Sample] = field(default_factory=list)
+    note: str = ""
+    tags: list[str] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"version": RECORD_VERSION, **asdict(self)}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> AdapterRecord:
+        """The inverse of to_dict. Raises UserError when a field is missing, unknown or of the wrong kind."""
+        values = dict(values)
+        version = values.pop("version", None)
+        if version != RECORD_VERSION:
+            raise UserError(
+                f"{RECORD_FILE} has version {version!r}; this studio reads version {RECORD_VERSION}.",
+                "Update the studio, or import the adapter's folder anew.",
+            )
+        unknown = sorted(set(values) - {each.name for each in fields(cls)})
+        if unknown:
+            raise UserError(
+                f"{RECORD_FILE} has fields that this studio does not know: {', '.join(unknown)}.",
+                "Update the studio, or import the adapter's folder anew.",
+            )
+        try:
+            if values.get("dataset") is not None:
+                values["dataset"] = DatasetRef(**values["dataset"])
+            if values.get("hub") is not None:
+                values["hub"] = HubRef(**values["hub"])
+            values["samples"] = [Sample(**each) for each in values.get("samples", [])]
+            record = cls(**values)
+        except TypeError as error:
+            raise UserError(f"{RECORD_FILE} is not a record: {error}.", "Import the adapter's folder anew.") from error
+        if not isinstance(record.name, str) or not isinstance(record.base_model, str):
+            raise UserError(f"{RECORD_FILE} names no adapter or no base.", "Import the adapter's folder anew.")
+        return record
+
+    def to_json(self) -> str:
+        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def read(cls, folder: Path) -> AdapterRecord:
+        """The record of the adapter in `folder`. Raises UserError when it is missing or broken."""
+        path = folder / RECORD_FILE
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise UserError(
+                f"{folder.name} has no {RECORD_FILE}: it was never completed, or was put there by hand.",
+                "Import it, or delete it.",
+            ) from error
+        except (OSError, ValueError) as error:
+            raise UserError(f"{folder.name}/{RECORD_FILE} cannot be read: {error}.", "Import it anew.") from error
+        if not isinstance(values, dict):
+            raise UserError(f"{folder.name}/{RECORD_FILE} is not a JSON object.", "Import it anew.")
+        return cls.from_dict(values)
