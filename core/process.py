@@ -8,8 +8,8 @@ from typing import Any
 
 import psutil
 
-# create_time() is derived from clock ticks since boot: the same process always reads the same value, to the tick.
-TICK = 0.02
+# create_time() counts from the boot time, which shifts a little when the clock is set.
+SAME_START_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,10 @@ class Identity:
         """Whether that very process still runs. A zombie (dead, not yet waited for) is not alive."""
         try:
             process = psutil.Process(self.pid)
-            return abs(process.create_time() - self.started) < TICK and process.status() != psutil.STATUS_ZOMBIE
+            return (
+                abs(process.create_time() - self.started) < SAME_START_SECONDS
+                and process.status() != psutil.STATUS_ZOMBIE
+            )
         except psutil.Error:
             return False
 

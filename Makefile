@@ -1,0 +1,44 @@
+# Two commands set everything up: `make run` and `make test`. Each target makes the environment by itself.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.made-from-pyproject
+ARGS ?=
+
+.PHONY: env run test check bench screenshots hub clean
+
+env: $(STAMP)
+
+# Older than pyproject.toml means made from something else: bring it up to date.
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Guanaco Studio needs Python 3.11 or newer; choose one with make PYTHON=python3.11"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+run: $(STAMP)
+	$(BIN)/python -m studio serve $(ARGS)
+
+# The browser tests need a Chromium; without one they are left out, and that is said loudly.
+test: $(STAMP)
+	$(BIN)/python -m tests.browser
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(STAMP)
+	$(BIN)/python -m benchmarks $(ARGS)
+
+screenshots: $(STAMP)
+	$(BIN)/python -m tests.browser
+	$(BIN)/python -m tests.screenshots $(ARGS)
+
+# A small Hub server for trying push and pull by hand.
+hub: $(STAMP)
+	$(BIN)/python -m tests.hub_server $(ARGS)
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis artefacts

@@ -1,0 +1,52 @@
+"""The whole studio on one port: /v1 for programs, /tensorboard, and the page at /."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
+
+import gradio as gr
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+
+from studio import api, tensorboard
+from studio.access import Access
+from studio.context import Studio
+from studio.page import build_page
+from studio.theme import CSS, HEAD, theme
+
+MAX_UPLOAD = "100mb"
+
+
+def build_app(studio: Studio, access_token: str | None = None) -> FastAPI:
+    """The ASGI app. It needs no engine: what is not there yet is shown as such."""
+    app = FastAPI(title="Guanaco Studio", docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.studio = studio
+
+    @app.get("/healthz")
+    def healthz() -> dict[str, str]:
+        return {"status": "ok", "engine": studio.engine.status.state}
+
+    app.include_router(api.router(studio.engine))
+    tensorboard.mount(app, studio.home.runs)
+    # Gradio adds CORS headers of its own, which reflect any origin, unless the parent app has the middleware.
+    app.add_middleware(CORSMiddleware, allow_origins=[])
+    app.add_middleware(Access, access_token=access_token)
+    page = build_page(studio)
+    app = gr.mount_gradio_app(
+        app,
+        page,
+        path="/",
+        footer_links=[],
+        run_history=False,
+        show_error=True,
+        max_file_size=MAX_UPLOAD,
+        ssr_mode=False,
+        theme=theme(),
+        css=CSS,
+        head=HEAD,
+    )
+    # Mounted pages never "launch", and Gradio checks the file paths that a client sends only after the launch.
+    page.has_launched = True
+    return app

@@ -1,0 +1,99 @@
+"""`python -m studio doctor`: what this machine can do, what was chosen and why, and what is wrong with its remedy."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from core.errors import UserError
+from core.home import Home
+
+LOW_DISK_BYTES = 2 << 30
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subparsers.add_parser("doctor", help="show device, versions, choices with reasons, and problems")
+    parser.add_argument("--home", default=None, help="the home folder to look at")
+    parser.add_argument("--json", action="store_true", help="print as JSON")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    from core import device
+    from studio.present import size
+
+    facts: dict[str, Any] = {}
+    problems: list[str] = []
+    try:
+        home = Home.open(args.home)
+        free = shutil.disk_usage(home.root).free
+        facts |= {"home": str(home.root), "disk_free": free}
+        if free < LOW_DISK_BYTES:
+            problems.append(f"Only {size(free)} are free in {home.root}: checkpoints may not fit. Free some space.")
+        problems += broken_adapters(home)
+    except UserError as error:
+        problems.append(str(error))
+    problems += intruders()
+    try:
+        facts |= device.facts()
+    except (UserError, ImportError, OSError) as error:
+        problems.append(f"The device could not be examined: {error}")
+    # Whether there is a token, never the token.
+    facts["hub"] = {
+        "endpoint": os.environ.get("HF_ENDPOINT", "the Hugging Face Hub"),
+        "offline": os.environ.get("HF_HUB_OFFLINE", "0") in ("1", "true", "True", "ON"),
+        "token": "set" if os.environ.get("HF_TOKEN") else "not set",
+    }
+    if args.json:
+        print(json.dumps({**facts, "problems": problems}, indent=2))
+    else:
+        show(facts, problems)
+    return 1 if problems else 0
+
+
+def intruders() -> list[str]:
+    """The three packages must come from one folder: PyPI has an unrelated package named `adapters`."""
+    import adapters
+    import core
+    import studio
+
+    roots = {module.__name__: Path(str(module.__file__)).resolve().parents[1] for module in (studio, core, adapters)}
+    return [
+        f"The package {name} comes from {root}, not from the studio's own folder {roots['studio']}. "
+        f"Remove the other one: pip uninstall {name}."
+        for name, root in roots.items()
+        if root != roots["studio"]
+    ]
+
+
+def broken_adapters(home: Home) -> list[str]:
+    from adapters.store import AdapterStore
+
+    return [f"The adapter {name} cannot be used: {reason}" for name, reason in AdapterStore(home.adapters).broken()]
+
+
+def show(facts: dict[str, Any], problems: list[str]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from studio.present import size
+
+    console = Console()
+    grid = Table(title="Guanaco Studio", show_header=False, title_justify="left")
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            text = "\n".join(f"{key} {each}" for key, each in value.items())
+        elif name in ("memory", "gpu_memory", "gpu_memory_free", "disk_free"):
+            text = size(value)
+        else:
+            text = str(value)
+        grid.add_row(name.replace("_", " "), text)
+    console.print(grid)
+    for problem in problems:
+        console.print(f"[red]Problem:[/red] {problem}")
+    if not problems:
+        console.print("No problems found.")

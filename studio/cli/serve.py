@@ -1,0 +1,98 @@
+"""`python -m studio serve`: the page, the API and TensorBoard on one port, and the engine behind them."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import socket
+import threading
+
+from core.errors import UserError
+from core.home import Home
+
+TOKEN_VARIABLE = "STUDIO_ACCESS_TOKEN"
+QUEUE_SECONDS = 1.0
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subparsers.add_parser("serve", help="start the studio (the default)")
+    add_arguments(parser)
+    parser.set_defaults(run=run)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=7860, help="port to listen on (default: %(default)s)")
+    parser.add_argument("--base", default="builtin", help="builtin, a Hub id, or a folder (default: %(default)s)")
+    parser.add_argument("--home", default=None, help="folder for runs, adapters and datasets (default: STUDIO_HOME)")
+    parser.add_argument("--engine-url", default=None, help="use this OpenAI-compatible server (such as vLLM) instead")
+    parser.add_argument(
+        "--access-token", default=None, help=f"ask everyone for this token (better: set {TOKEN_VARIABLE})"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    import uvicorn
+
+    from core.base import resolve
+    from studio.access import check_binding, is_loopback
+    from studio.app import build_app
+    from studio.context import Studio
+    from studio.processes import Engine, WebLock
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    access_token = args.access_token or os.environ.get(TOKEN_VARIABLE)
+    check_binding(args.host, access_token)
+    resolve(args.base)  # a wrong name should fail here, not in the engine's log
+    home = Home.open(args.home)
+    listener = bind(args.host, args.port)
+    port = listener.getsockname()[1]
+    url = f"http://{'127.0.0.1' if is_loopback(args.host) else args.host}:{port}"
+    lock = WebLock(home)
+    lock.acquire(url)
+    engine = Engine(home, args.base, args.engine_url)
+    queue_stop = threading.Event()
+    try:
+        app = build_app(Studio.over(home, args.base, engine), access_token)
+        engine.start()
+        threading.Thread(target=keep_queue_moving, args=(home, queue_stop), daemon=True).start()
+        print(f"Guanaco Studio: {url}   (home: {home.root})", flush=True)
+        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=3)
+        uvicorn.Server(config).run(sockets=[listener])
+    finally:
+        queue_stop.set()
+        engine.stop()
+        lock.release()
+        listener.close()
+    return 0
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket, bound before anything else is started. Raises UserError when the port is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        raise UserError(
+            f"Port {port} on {host} cannot be used: {error.strerror}.",
+            f"End what listens there, or choose another port, such as --port {port + 1}.",
+        ) from error
+    return listener
+
+
+def keep_queue_moving(home: Home, stop: threading.Event) -> None:
+    """Start the next queued run whenever none is training; notice runs whose worker died."""
+    from core.training import queue
+
+    log = logging.getLogger(__name__)
+    while not stop.wait(QUEUE_SECONDS):
+        try:
+            queue.advance(home)
+        except Exception:
+            log.exception("the queue of runs could not be advanced")

@@ -1,0 +1,23 @@
+"""What every part of the page works on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from adapters.store import AdapterStore
+from core.home import Home
+from studio.engine_client import EngineClient
+from studio.processes import Engine
+
+
+@dataclass(frozen=True)
+class Studio:
+    home: Home
+    base: str  # as it was asked for: builtin, a Hub id or a folder
+    engine: Engine
+    client: EngineClient
+    store: AdapterStore
+
+    @classmethod
+    def over(cls, home: Home, base: str, engine: Engine) -> Studio:
+        return cls(home, base, engine, EngineClient(engine), AdapterStore(home.adapters))

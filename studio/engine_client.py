@@ -1,0 +1,116 @@
+"""The engine as the rest of the studio sees it: OpenAI's protocol and vLLM's adapter endpoints, over HTTP."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from core.errors import UserError
+from studio.processes import Engine
+
+Message = dict[str, str]
+LONG = httpx.Timeout(10.0, read=300.0)  # a queued request may wait long for its first token
+
+
+@dataclass(frozen=True)
+class Delta:
+    """One piece of a streamed answer. `model` is who really answers, as the engine reports it."""
+
+    text: str
+    model: str
+    finish_reason: str | None = None
+    usage: dict[str, Any] = field(default_factory=dict)
+    timings: dict[str, Any] = field(default_factory=dict)
+
+
+class EngineClient:
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    def models(self) -> list[dict[str, Any]]:
+        """The engine's list of models (base and adapters); [] while it is not there."""
+        if not self.engine.ready.is_set():
+            return []
+        return list(self._request("GET", "/v1/models").get("data", []))
+
+    def load(self, name: str, path: str) -> None:
+        """Make an adapter folder resident under `name`, replacing what had that name."""
+        body = {"lora_name": name, "lora_path": path, "load_inplace": True}
+        self._request("POST", "/v1/load_lora_adapter", body)
+
+    def unload(self, name: str) -> None:
+        self._request("POST", "/v1/unload_lora_adapter", {"lora_name": name})
+
+    async def chat(self, model: str, messages: list[Message], **settings: Any) -> AsyncIterator[Delta]:
+        """Stream one answer. Closing the iterator ends the request, and the engine frees its row."""
+        body = {
+            "model": model,
+            "messages": messages,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            **settings,
+        }
+        try:
+            async with (
+                httpx.AsyncClient(timeout=LONG, trust_env=False) as http,
+                http.stream("POST", f"{self._url()}/v1/chat/completions", json=body) as answer,
+            ):
+                if answer.is_error:
+                    await answer.aread()
+                    raise _error(answer)
+                async for line in answer.aiter_lines():
+                    if not line.startswith("data:"):
+                        continue
+                    data = line.removeprefix("data:").strip()
+                    if data == "[DONE]":
+                        return
+                    yield _delta(json.loads(data))
+        except httpx.HTTPError as error:
+            raise _unreachable(error) from error
+
+    def _request(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        try:
+            answer = httpx.request(method, self._url() + path, json=body, timeout=60.0, trust_env=False)
+        except httpx.HTTPError as error:
+            raise _unreachable(error) from error
+        if answer.is_error:
+            raise _error(answer)
+        is_json = answer.headers.get("content-type", "").startswith("application/json")
+        return answer.json() if is_json else {}
+
+    def _url(self) -> str:
+        if self.engine.url is None:
+            raise UserError("The engine is not there yet.", self.engine.status.detail or "Wait until it has started.")
+        return self.engine.url
+
+
+def _delta(chunk: dict[str, Any]) -> Delta:
+    if "error" in chunk:
+        raise UserError(str(chunk["error"].get("message", chunk["error"])))
+    choice = chunk["choices"][0] if chunk.get("choices") else {}
+    return Delta(
+        text=(choice.get("delta") or {}).get("content") or "",
+        model=chunk.get("model", ""),
+        finish_reason=choice.get("finish_reason"),
+        usage=chunk.get("usage") or {},
+        timings=chunk.get("timings") or {},
+    )
+
+
+def _error(answer: httpx.Response) -> UserError:
+    """The engine's own words, which are meant for people."""
+    try:
+        error = answer.json().get("error") or {}
+    except (json.JSONDecodeError, AttributeError):
+        error = {}
+    return UserError(str(error.get("message") or f"The engine answered {answer.status_code}: {answer.text[:300]}"))
+
+
+def _unreachable(error: httpx.HTTPError) -> UserError:
+    return UserError(
+        f"The engine stopped answering ({type(error).__name__}).", "It is started again by itself; send it once more."
+    )

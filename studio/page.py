@@ -1,0 +1,109 @@
+"""The page: a status line over five tabs, and one quiet tick that keeps them current."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from core.training.run import Run, list_runs
+from core.training.state import ACTIVE, RunState
+from studio import imports
+from studio.context import Studio
+from studio.pages import adapters, board, chat, data, train
+from studio.present import runs_table, strip
+
+TICK_SECONDS = 1.0
+
+
+def build_page(studio: Studio) -> gr.Blocks:
+    with gr.Blocks(title="Guanaco Studio", analytics_enabled=False, fill_width=True) as page:
+        status = gr.HTML(strip(studio.engine.status, None, 0), elem_id="strip")
+        with gr.Tabs(elem_id="tabs") as tabs:
+            with gr.Tab("Chat", id="chat"):
+                chatting = chat.build(studio)
+            with gr.Tab("Data", id="data"):
+                choosing = data.build(studio)
+            with gr.Tab("Train", id="train"):
+                training = train.build(studio)
+            with gr.Tab("TensorBoard", id="board"):
+                board.build()
+            with gr.Tab("Adapters", id="adapters"):
+                keeping = adapters.build(studio)
+
+        private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
+
+        def use(name: str | None) -> list[Any]:
+            return [gr.Dropdown(choices=imports.choices(studio.home), value=name), gr.Tabs(selected="train")]
+
+        choosing.use.click(use, choosing.chosen, [training.dataset, tabs], **private)
+
+        seen: gr.State = gr.State({})
+        outputs = [
+            seen,
+            status,
+            *chatting.adapters,
+            keeping.table,
+            keeping.chosen,
+            training.card,
+            training.plot,
+            training.runs,
+        ]
+
+        def tick(before: dict[str, Any], run_id: str | None) -> list[Any]:
+            return refresh(studio, before, run_id, len(chatting.adapters))
+
+        shown = [seen, training.shown_run]
+        gr.Timer(TICK_SECONDS).tick(tick, shown, outputs, **private)
+        page.load(lambda run_id: tick({}, run_id), training.shown_run, outputs, **private)
+        page.load(
+            lambda: gr.Dropdown(choices=train.run_choices(studio), value=train.newest(studio)),
+            None,
+            training.shown_run,
+            **private,
+        )
+        training.shown_run.change(tick, shown, outputs, **private)
+    return page
+
+
+def refresh(studio: Studio, before: dict[str, Any], run_id: str | None, columns: int) -> list[Any]:
+    """What changed since `before` (signatures of what the page shows), and gr.skip() for all that did not.
+
+    The order is that of `outputs` in build_page. A page on which nothing happens gets nothing to draw.
+    """
+    runs = list_runs(studio.home)
+    statuses = {run.id: run.status() for run in runs}
+    active = next((run for run in runs if statuses[run.id].state in ACTIVE), None)
+    queued = sum(status.state is RunState.QUEUED for status in statuses.values())
+    shown = next((run for run in runs if run.id == run_id), None)
+    line = strip(studio.engine.status, active.summary() if active else None, queued)
+    names = adapters.names(studio)
+    now = {
+        "line": line,
+        "names": names,
+        "table": adapters.overview(studio),
+        "run": signature(shown),
+        "runs": [signature(run) for run in runs],
+    }
+
+    def changed(key: str) -> bool:
+        return before.get(key) != now[key]
+
+    choices = [chat.BASE, *names]
+    return [
+        now,
+        line if changed("line") else gr.skip(),
+        *[gr.Dropdown(choices=choices) if changed("names") else gr.skip() for _ in range(columns)],
+        now["table"] if changed("table") else gr.skip(),
+        gr.Dropdown(choices=names) if changed("names") else gr.skip(),
+        *(train.view(shown) if changed("run") else [gr.skip(), gr.skip()]),
+        runs_table([run.summary() for run in runs]) if changed("runs") else gr.skip(),
+    ]
+
+
+def signature(run: Run | None) -> tuple[Any, ...]:
+    """Changes whenever the run's folder has something new to show."""
+    if run is None:
+        return ()
+    events = run.events_path
+    return (run.id, run.file.path.stat().st_mtime_ns, events.stat().st_size if events.exists() else 0)

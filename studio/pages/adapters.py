@@ -1,0 +1,137 @@
+"""Adapters: what there is, where it is resident; load, unload, rename, delete, push, pull."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from adapters import hub
+from core.errors import UserError
+from studio.context import Studio
+from studio.pages.telling import told
+from studio.present import adapters_table
+
+
+@dataclass(frozen=True)
+class AdaptersPage:
+    table: gr.HTML
+    chosen: gr.Dropdown
+
+
+def build(studio: Studio) -> AdaptersPage:
+    table = gr.HTML(overview(studio), elem_id="adapters-table")
+    with gr.Row(equal_height=True):
+        chosen = gr.Dropdown(names(studio), value=None, label="Adapter", elem_id="chosen-adapter", scale=2)
+        load_button = gr.Button("Load", elem_id="load-adapter", min_width=90)
+        unload_button = gr.Button("Unload", elem_id="unload-adapter", min_width=90)
+        new_name = gr.Textbox(label="New name", elem_id="new-name", scale=2)
+        rename_button = gr.Button("Rename", elem_id="rename-adapter", min_width=90)
+        delete_button = gr.Button("Delete", variant="stop", elem_id="delete-adapter", min_width=90)
+    with gr.Row():
+        with gr.Column():
+            gr.Markdown("### Push to the Hub")
+            repo_id = gr.Textbox(label="Repository", placeholder="user/my-adapter", elem_id="push-repo")
+            public = gr.Checkbox(False, label="Public (otherwise only you can see it)", elem_id="push-public")
+            token = gr.Textbox(
+                label="Token with write access",
+                type="password",
+                placeholder="left empty: HF_TOKEN, or the login of huggingface-cli",
+                info="Used for this push only; never stored or logged.",
+                elem_id="push-token",
+            )
+            push_button = gr.Button("Push", variant="primary", elem_id="push")
+            pushed = gr.Markdown(elem_id="pushed")
+        with gr.Column():
+            gr.Markdown("### Pull from the Hub")
+            source = gr.Textbox(label="Repository", placeholder="user/some-adapter", elem_id="pull-repo")
+            pull_name = gr.Textbox(label="Name here", placeholder="the repository's name", elem_id="pull-name")
+            pull_button = gr.Button("Pull", elem_id="pull")
+            pulled = gr.Markdown(elem_id="pulled")
+
+    def refreshed(select: str | None = None) -> list[Any]:
+        return [overview(studio), gr.Dropdown(choices=names(studio), value=select)]
+
+    def load(name: str | None) -> list[Any]:
+        name = required(name)
+        studio.client.load(name, str(studio.store.path(name)))
+        gr.Info(f"{name} is loaded.")
+        return refreshed(name)
+
+    def unload(name: str | None) -> list[Any]:
+        studio.client.unload(required(name))
+        gr.Info(f"{name} is unloaded; a chat that asks for it loads it again.")
+        return refreshed(name)
+
+    def rename(name: str | None, wanted: str) -> list[Any]:
+        name = required(name)
+        record = studio.store.rename(name, wanted.strip())
+        forget(studio, name)
+        return [*refreshed(record.name), ""]
+
+    def delete(name: str | None) -> list[Any]:
+        name = required(name)
+        studio.store.delete(name)
+        forget(studio, name)
+        gr.Info(f"{name} is deleted.")
+        return refreshed()
+
+    def push(name: str | None, repo: str, is_public: bool, given: str, progress: gr.Progress = PROGRESS) -> list[Any]:
+        name = required(name)
+        result = hub.push(
+            studio.store,
+            name,
+            repo.strip(),
+            private=not is_public,
+            token=given.strip() or None,
+            progress=lambda share, what: progress(share, desc=what),
+        )
+        files = "\n".join(f"- {file}" for file in result.files)
+        return [f"Pushed [{repo.strip()}]({result.url}) as commit `{result.revision[:10]}`:\n{files}", ""]
+
+    def pull(repo: str, wanted: str, given: str, progress: gr.Progress = PROGRESS) -> list[Any]:
+        record = hub.pull(
+            studio.store,
+            repo.strip(),
+            name=wanted.strip() or None,
+            token=given.strip() or None,
+            progress=lambda share, what: progress(share, desc=what),
+        )
+        return [f"**{record.name}** is here: chat with it.", *refreshed(record.name)]
+
+    private: dict[str, Any] = {"api_visibility": "private"}
+    both = [table, chosen]
+    load_button.click(told(load), chosen, both, **private)
+    unload_button.click(told(unload), chosen, both, **private)
+    rename_button.click(told(rename), [chosen, new_name], [*both, new_name], **private)
+    delete_button.click(told(delete), chosen, both, js=CONFIRM, **private)
+    push_button.click(told(push), [chosen, repo_id, public, token], [pushed, token], **private)
+    pull_button.click(told(pull), [source, pull_name, token], [pulled, *both], **private)
+    return AdaptersPage(table, chosen)
+
+
+PROGRESS = gr.Progress()
+# A refused confirmation empties the choice, and without one nothing is deleted.
+CONFIRM = "(name) => name && confirm(`Delete the adapter ${name}? This cannot be undone.`) ? name : null"
+
+
+def names(studio: Studio) -> list[str]:
+    return [record.name for record in studio.store.list()]
+
+
+def overview(studio: Studio) -> str:
+    resident = {each["name"]: each.get("where", "slot") for each in studio.engine.status.adapters}
+    return adapters_table(studio.store.list(), studio.store.broken(), resident)
+
+
+def required(name: str | None) -> str:
+    if not name:
+        raise UserError("No adapter is chosen.", "Choose one in the list above first.")
+    return name
+
+
+def forget(studio: Studio, name: str) -> None:
+    """Unload an adapter that no longer goes by `name`, if the engine has it."""
+    if any(each["name"] == name for each in studio.engine.status.adapters):
+        studio.client.unload(name)

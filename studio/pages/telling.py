@@ -1,0 +1,55 @@
+"""Errors on the page: a person sees the message and the remedy, the log gets the traceback of what was a bug."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import gradio as gr
+
+from core.errors import UserError
+
+log = logging.getLogger(__name__)
+Handler = TypeVar("Handler", bound=Callable[..., Any])
+
+
+def told(handler: Handler) -> Handler:
+    """Wrap an event handler so that whatever it raises is shown in plain words."""
+
+    if inspect.isasyncgenfunction(handler):
+
+        @functools.wraps(handler)
+        async def streaming(*args: Any) -> Any:
+            try:
+                async for update in handler(*args):
+                    yield update
+            except Exception as error:
+                raise shown(error) from error
+
+        return streaming  # type: ignore[return-value]
+
+    @functools.wraps(handler)
+    def plain(*args: Any) -> Any:
+        try:
+            return handler(*args)
+        except Exception as error:
+            raise shown(error) from error
+
+    return plain  # type: ignore[return-value]
+
+
+def shown(error: Exception) -> gr.Error:
+    if isinstance(error, gr.Error):
+        return error
+    if isinstance(error, UserError):
+        return gr.Error(str(error), duration=15, title="That did not work", print_exception=False)
+    log.error("an event handler failed", exc_info=error)
+    return gr.Error(
+        "Something unexpected went wrong; the studio's log has the details. Nothing was changed.",
+        duration=15,
+        title="That did not work",
+        print_exception=False,
+    )

@@ -1,0 +1,218 @@
+"""Records to what the page shows: HTML fragments, tables, curves. Pure functions; every value is escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from core.training.events import Evaluation, Event, Progress
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from adapters.record import AdapterRecord
+    from core.data import CheckedDataset
+    from core.training.run import Summary
+    from core.training.state import Status
+    from studio.processes import EngineStatus
+    from studio.side_by_side import Answer
+
+ENGINE_WORDS = {"ready": "ready", "loading": "loading", "starting": "starting", "failed": "failed"}
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as people say them: 8 s, 2 min 05 s, 3 h 10 min; "–" when unknown."""
+    if seconds is None:
+        return "–"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def size(count: int) -> str:
+    """Bytes in the largest fitting unit, with three significant digits."""
+    value = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if value < 1024 or unit == "GiB":
+            return f"{value:.3g} {unit}"
+        value /= 1024
+    raise AssertionError
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def strip(engine: EngineStatus, running: Summary | None, queued: int) -> str:
+    """The line on top of every page: what the engine and the running fine-tune do."""
+    words = ENGINE_WORDS.get(engine.state, engine.state)
+    about = f"Engine {words}" + (f": {engine.base}" if engine.ready and engine.base else "")
+    detail = "" if engine.ready else f" <span>{escape(engine.detail)}</span>"
+    parts = [
+        '<span class="brand">🦙 Guanaco Studio</span>',
+        f'<span data-engine="{escape(engine.state)}"><i class="dot {escape(engine.state)}"></i>'
+        f"{escape(about)}{detail}</span>",
+        '<span class="grow"></span>',
+    ]
+    if running is None:
+        parts.append('<span><i class="dot idle"></i>No fine-tune is running</span>')
+    else:
+        share = f"{running.step}/{running.max_steps}" if running.max_steps else "…"
+        loss = f" · loss {running.loss:.3f}" if running.loss is not None else ""
+        eta = f" · {duration(running.eta_seconds)} left" if running.eta_seconds is not None else ""
+        parts.append(
+            f'<span><i class="dot loading"></i><b>{escape(running.name)}</b> {escape(running.state)}'
+            f" · step {share}{loss}{eta}</span>"
+        )
+    if queued:
+        parts.append(f"<span>{queued} waiting</span>")
+    return f'<div class="strip" role="status">{"".join(parts)}</div>'
+
+
+def badge(answer: Answer | None, asked: str) -> str:
+    """Under a column: who really answered, and how fast."""
+    if answer is None:
+        return '<div class="badge"></div>'
+    if answer.error:
+        return f'<div class="badge"><span class="error">{escape(answer.error)}</span></div>'
+    facts = [f"<b>{escape(answer.model or asked)}</b>"]
+    if first := answer.timings.get("time_to_first_token"):
+        facts.append(f"first token {first * 1000:.0f} ms")
+    if rate := answer.timings.get("tokens_per_second"):
+        facts.append(f"{rate:.0f} tokens/s")
+    if tokens := answer.usage.get("completion_tokens"):
+        facts.append(f"{tokens} tokens")
+    if answer.finish_reason == "length":
+        facts.append("cut at the length limit")
+    if not answer.done and not answer.text:
+        facts.append("…")
+    return f'<div class="badge">{"".join(f"<span>{fact}</span>" for fact in facts)}</div>'
+
+
+def progress(run: Summary | None, status: Status | None) -> str:
+    """The Train page's card of one run: bar, figures, timeline."""
+    if run is None or status is None:
+        return (
+            '<div class="empty">No fine-tune yet. Choose a dataset above and press <b>Start fine-tune</b>: '
+            "chat goes on meanwhile.</div>"
+        )
+    share = run.step / run.max_steps if run.max_steps else 0.0
+    share = 1.0 if run.state == "done" else share
+    facts = {
+        "State": str(run.state),
+        "Step": f"{run.step} of {run.max_steps}" if run.max_steps else "–",
+        "Loss": number(run.loss),
+        "Eval loss": number(run.eval_loss),
+        "Tokens/s": number(run.tokens_per_second, 0),
+        "Left": duration(run.eta_seconds),
+        "Adapter": run.adapter or "–",
+    }
+    shown = "".join(f"<span><b>{name}</b> {escape(value)}</span>" for name, value in facts.items())
+    reason = f'<p class="{"error" if run.state == "failed" else ""}">{escape(run.reason)}</p>' if run.reason else ""
+    stalled = '<p class="error">No sign of life for two minutes: see the log.</p>' if run.stalled else ""
+    notes = "".join(f"<li>{escape(note)}</li>" for note in run.notes)
+    timeline = "".join(f"<li>{escape(each.state)} {escape(each.reason)}</li>" for each in status.timeline)
+    return (
+        f'<div data-state="{escape(run.state)}" data-step="{run.step}"><h3>{escape(run.name)}</h3>'
+        f'<div class="bar" role="progressbar" aria-valuenow="{share:.0%}"><i style="width:{share:.1%}"></i></div>'
+        f'<div class="facts">{shown}</div>{reason}{stalled}'
+        f"<details><summary>What happened</summary><ol>{timeline}</ol><ul>{notes}</ul></details></div>"
+    )
+
+
+def curves(events: Iterable[Event]) -> pd.DataFrame:
+    """Loss over steps, long form: columns step (int), loss (float), series ("training" or "eval")."""
+    import pandas as pd
+
+    # A resumed run tells some steps twice: the later telling counts.
+    points: dict[tuple[str, int], float] = {}
+    for event in events:
+        if isinstance(event, Progress):
+            points["training", event.step] = event.loss
+        elif isinstance(event, Evaluation):
+            points["eval", event.step] = event.eval_loss
+    rows = [(step, loss, series) for (series, step), loss in sorted(points.items())]
+    return pd.DataFrame(rows, columns=["step", "loss", "series"])
+
+
+def runs_table(runs: Sequence[Summary]) -> str:
+    if not runs:
+        return '<div class="empty">Runs will be listed here.</div>'
+    rows = [
+        (
+            run.name,
+            run.state,
+            f"{run.step}/{run.max_steps or '–'}",
+            number(run.loss),
+            number(run.eval_loss),
+            run.adapter,
+        )
+        for run in runs
+    ]
+    return table(("Run", "State", "Step", "Loss", "Eval loss", "Adapter"), rows)
+
+
+def adapters_table(
+    records: Sequence[AdapterRecord], broken: Sequence[tuple[str, str]], resident: dict[str, str]
+) -> str:
+    """All adapters with where they are, the broken ones last with the reason."""
+    if not records and not broken:
+        return (
+            '<div class="empty">No adapters yet. Train one on the Train page (the bundled samples take about a '
+            "minute), or pull one from the Hub below.</div>"
+        )
+    rows: list[Sequence[Any]] = [
+        (
+            record.name,
+            record.base_model,
+            record.dataset.name if record.dataset else "–",
+            record.created,
+            record.steps if record.steps is not None else "–",
+            number(record.eval_loss),
+            record.lora_r if record.lora_r is not None else "–",
+            size(record.size_bytes),
+            resident.get(record.name, "disk"),
+            f"{record.hub.repo_id}@{record.hub.revision[:7]}" if record.hub else "–",
+        )
+        for record in records
+    ]
+    head = ("Name", "Base", "Dataset", "Made", "Steps", "Eval loss", "Rank", "Size", "Where", "Hub")
+    trouble = "".join(
+        f'<p class="error"><b>{escape(name)}</b> cannot be used: {escape(reason)}</p>' for name, reason in broken
+    )
+    return table(head, rows) + trouble
+
+
+def dataset_summary(dataset: CheckedDataset, most: int = 20) -> str:
+    """What was read, and every problem with its remedy (the first `most`; the rest is counted)."""
+    facts = {
+        "Format": f"{dataset.format} ({dataset.evidence})",
+        "Rows": dataset.rows,
+        "Conversations": len(dataset.conversations),
+        "Turns": dataset.turns,
+        "Problems": len(dataset.problems),
+    }
+    shown = "".join(f"<span><b>{name}</b> {escape(str(value))}</span>" for name, value in facts.items())
+    text = f'<div class="facts">{shown}</div>'
+    if dataset.problems:
+        rows = [(each.row or "–", each.what, each.remedy) for each in dataset.problems[:most]]
+        text += table(("Row", "What is wrong", "What to do"), rows)
+        if len(dataset.problems) > most:
+            text += (
+                f"<p>… and {len(dataset.problems) - most} more: "
+                "<code>python -m studio check-data</code> lists them all.</p>"
+            )
+    return text
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    top = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in head)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape('–' if cell is None else str(cell))}</td>" for cell in row) + "</tr>"
+        for row in rows
+    )
+    return f'<div class="scroll"><table class="plain"><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'

@@ -1,0 +1,272 @@
+"""The web process as supervisor: it starts the engine or adopts a living one, and starts it again when it dies."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+from core.errors import UserError
+from core.home import Home
+from core.process import Identity
+
+log = logging.getLogger(__name__)
+
+STARTING, LOADING, READY, FAILED = "starting", "loading", "ready", "failed"
+POLL_SECONDS = 0.5
+MAX_BACKOFF_SECONDS = 30.0
+GIVE_UP_AFTER = 5  # deaths in a row without having been ready in between
+STOP_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class EngineStatus:
+    """What the engine is doing, in words for a person. `adapters` is its own list of what is resident where."""
+
+    state: str
+    detail: str = ""
+    base: str = ""
+    restarts: int = 0
+    adapters: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def ready(self) -> bool:
+        return self.state == READY
+
+
+class Engine:
+    """One engine process: found alive and adopted, or started; watched by a thread; its URL and status for everyone.
+
+    With `external_url` another server (such as vLLM) is the engine: it is asked for its health, never started.
+    """
+
+    def __init__(self, home: Home, base: str, external_url: str | None = None) -> None:
+        self.home = home
+        self.base = base
+        self.external_url = external_url.rstrip("/") if external_url else None
+        self.ready = threading.Event()
+        self._status = EngineStatus(STARTING, "starting the engine")
+        self._identity: Identity | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._url: str | None = self.external_url
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="engine-supervisor", daemon=True)
+        self._http = httpx.Client(timeout=5.0, trust_env=False)
+
+    @property
+    def record_path(self) -> Path:
+        return self.home.processes / "engine.json"
+
+    @property
+    def log_path(self) -> Path:
+        return self.home.processes / "engine.log"
+
+    @property
+    def url(self) -> str | None:
+        """Where the engine listens, or None while it does not."""
+        return self._url
+
+    @property
+    def status(self) -> EngineStatus:
+        return self._status
+
+    def start(self) -> None:
+        self._thread.start()
+
+    async def wait_until_ready(self) -> None:
+        """Return once the engine can answer. Raises UserError when it has given up."""
+        while not self.ready.is_set():
+            if self._status.state == FAILED:
+                raise UserError("The engine is not running.", self._status.detail)
+            await asyncio.sleep(POLL_SECONDS / 2)
+
+    def stop(self) -> None:
+        """End the engine (not an external one) and the watching thread."""
+        self._stopping.set()
+        self._thread.join()
+        if self.external_url is None and self._identity is not None:
+            end(self._identity)
+        self._http.close()
+
+    def detach(self) -> None:
+        """Stop watching, and leave the engine alive for the next web process to adopt."""
+        self._stopping.set()
+        self._thread.join()
+        self._http.close()
+
+    # ---- the watching thread
+
+    def _watch(self) -> None:
+        deaths = 0
+        while not self._stopping.is_set():
+            if self.external_url is None and not self._alive():
+                self.ready.clear()
+                if self._identity is not None:
+                    deaths = 1 if self._status.ready else deaths + 1
+                    log.warning("the engine died (%d in a row): %s", deaths, last_line(self.log_path))
+                    if deaths >= GIVE_UP_AFTER:
+                        self._give_up(deaths)
+                        return
+                    self._note(STARTING, "the engine died and is started again", restarts=self._status.restarts + 1)
+                    self._stopping.wait(min(MAX_BACKOFF_SECONDS, 0.5 * 2 ** (deaths - 1)))
+                    if self._stopping.is_set():
+                        return
+                self._adopt_or_spawn()
+            self._poll()
+            self._stopping.wait(POLL_SECONDS)
+
+    def _alive(self) -> bool:
+        if self._process is not None and self._process.poll() is not None:
+            return False
+        return self._identity is not None and self._identity.alive()
+
+    def _give_up(self, deaths: int) -> None:
+        self._url = None
+        self._note(
+            FAILED,
+            f"The engine ended {deaths} times in a row: {last_line(self.log_path)} "
+            f"The whole log is {self.log_path}. Correct the cause and start the studio again.",
+        )
+
+    def _adopt_or_spawn(self) -> None:
+        self._url = None
+        record = read_record(self.record_path)
+        identity = Identity.read(record)
+        if identity is not None and identity.alive():
+            if record.get("base") in (self.base, resolved_id(self.base)):
+                log.info("adopting the living engine, pid %d", identity.pid)
+                self._identity, self._process = identity, None
+                return
+            log.info("the living engine has another base (%s): ending it", record.get("base"))
+            end(identity)
+        self._spawn()
+
+    def _spawn(self) -> None:
+        command = [sys.executable, "-m", "core.serving", "--base", self.base, "--home", str(self.home.root)]
+        with self.log_path.open("ab") as log_file:
+            # A session of its own: the engine outlives a killed web process, which then adopts it.
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log_file, stderr=log_file, start_new_session=True
+            )
+        self._identity = Identity.of(self._process.pid)
+
+    def _poll(self) -> None:
+        if self._url is None:
+            record = read_record(self.record_path)
+            if Identity.read(record) != self._identity:
+                return  # not listening yet
+            self._url = record["url"]
+        try:
+            answer = self._http.get(f"{self._url}/health")
+        except httpx.HTTPError as error:
+            if self.external_url is not None:
+                self.ready.clear()
+                self._note(STARTING, f"The engine at {self._url} does not answer ({type(error).__name__}).")
+            return
+        health = answer.json() if answer.headers.get("content-type", "").startswith("application/json") else {}
+        state = health.get("status", READY if answer.is_success else LOADING)
+        detail = " ".join(filter(None, (health.get("phase", ""), health.get("detail", ""))))
+        self._note(state, detail, base=health.get("base", ""), adapters=tuple(health.get("adapters", ())))
+        if state == READY:
+            self.ready.set()
+        else:
+            self.ready.clear()
+
+    def _note(
+        self,
+        state: str,
+        detail: str,
+        *,
+        base: str | None = None,
+        restarts: int | None = None,
+        adapters: tuple[dict[str, Any], ...] = (),
+    ) -> None:
+        old = self._status
+        self._status = EngineStatus(
+            state,
+            detail,
+            old.base if base is None else base,
+            old.restarts if restarts is None else restarts,
+            adapters,
+        )
+
+
+class WebLock:
+    """One web process per home folder. The record tells the second one where the first is to be found."""
+
+    def __init__(self, home: Home) -> None:
+        self.path = home.processes / "web.json"
+        self.home = home
+
+    def acquire(self, url: str) -> None:
+        """Raises UserError when a living web process has this home folder."""
+        from filelock import FileLock
+
+        from adapters.files import write_atomic
+
+        with FileLock(self.home.processes / "web.lock"):
+            record = read_record(self.path)
+            identity = Identity.read(record)
+            if identity is not None and identity.alive() and identity.pid != os.getpid():
+                raise UserError(
+                    f"Another Guanaco Studio (pid {identity.pid}) already uses the home folder {self.home.root}.",
+                    f"Open {record.get('url')}, end that one first, or choose another folder with --home.",
+                )
+            own = Identity.own()
+            write_atomic(self.path, json.dumps({"pid": own.pid, "started": own.started, "url": url}))
+
+    def release(self) -> None:
+        if Identity.read(read_record(self.path)) == Identity.own():
+            self.path.unlink(missing_ok=True)
+
+
+def end(identity: Identity, seconds: float = STOP_SECONDS) -> None:
+    """SIGTERM, a while to leave, then SIGKILL. Returns when the process is gone."""
+    if not identity.signal(signal.SIGTERM):
+        return
+    deadline = time.monotonic() + seconds
+    try:
+        process = psutil.Process(identity.pid)
+        process.wait(timeout=max(0.0, deadline - time.monotonic()))
+    except psutil.TimeoutExpired:
+        identity.signal(signal.SIGKILL)
+    except psutil.NoSuchProcess:
+        return
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """A process's own JSON record, or {} when there is none. It is written atomically, so it is never torn."""
+    try:
+        record = json.loads(path.read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def resolved_id(base: str) -> str:
+    from core.base import resolve
+
+    return resolve(base).id
+
+
+def last_line(path: Path) -> str:
+    """The last line of a log that says something, shortened; "" when there is none."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - 8192))
+            lines = file.read().decode(errors="replace").splitlines()
+    except FileNotFoundError:
+        return ""
+    return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "")
