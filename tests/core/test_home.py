@@ -1,0 +1,54 @@
+"""The home folder, and telling own processes from strangers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from core.errors import UserError
+from core.home import Home, find_home
+from core.process import Identity
+
+
+def test_where_home_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STUDIO_HOME", str(tmp_path / "from-environment"))
+    assert find_home(tmp_path / "explicit") == tmp_path / "explicit"
+    assert find_home() == tmp_path / "from-environment"
+    monkeypatch.delenv("STUDIO_HOME")
+    assert find_home().name == "guanaco-studio"
+
+
+def test_a_home_that_is_a_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(UserError, match="cannot be used"):
+        Home.open(tmp_path / "taken")
+
+
+def test_a_home_that_is_not_writable_is_told() -> None:
+    # /proc refuses new folders even to root, for whom permission bits mean nothing.
+    with pytest.raises(UserError, match=r"STUDIO_HOME"):
+        Home.open("/proc/guanaco-studio")
+
+
+def test_identity_knows_its_own_process_only() -> None:
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    identity = Identity.of(child.pid)
+    assert identity.alive()
+    assert not Identity(child.pid, identity.started - 60).alive(), "a later process with the same pid is a stranger"
+    assert identity.signal(signal.SIGKILL)
+    child.wait()
+    assert not identity.alive()
+    assert not identity.signal(signal.SIGTERM)
+
+
+def test_a_zombie_is_not_alive() -> None:
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    identity = Identity.of(child.pid)
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # dead, but kept as a zombie
+    assert not identity.alive()
+    child.wait()
