@@ -1,0 +1,146 @@
+"""From a recipe's dataset to tensors: read, refuse or leave out bad rows, split, tokenise, and pack if asked to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from datasets import Dataset
+from trl import pack_dataset
+
+from core.data import CheckedDataset, Conversation, Problem, encode, read_dataset, split
+from core.data.tokens import IGNORED, Example
+from core.errors import UserError
+from core.recipe import Recipe
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+LISTED_PROBLEMS = 20
+
+
+@dataclass
+class Prepared:
+    """Tokenised halves with the columns input_ids and labels (and seq_lengths where packed), and what to tell."""
+
+    checked: CheckedDataset
+    train: Dataset
+    held_out: Dataset | None
+    notes: list[str] = field(default_factory=list)
+
+
+def prepare(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> Prepared:
+    """Raises UserError when the dataset can't be read, has rows that don't convert, or leaves nothing to learn."""
+    checked = read_dataset(
+        recipe.dataset_name,
+        dataset_format=recipe.dataset_format,
+        config=recipe.dataset_config,
+        split=recipe.dataset_train_split,
+        revision=recipe.dataset_revision,
+    )
+    examples, refused = _tokenise(checked.conversations, tokenizer)
+    problems = checked.problems + refused
+    if problems and not recipe.skip_bad_rows:
+        raise _refusal(checked, problems)
+    notes = [f"{len(problems)} of {checked.rows} rows could not be used and were left out."] if problems else []
+    usable = [each for each in checked.conversations if each.row in examples]
+    halves = split(usable, recipe.eval_fraction, recipe.seed)
+    train, held_out = (_cut([examples[each.row] for each in half], recipe.max_length) for half in halves)
+    if not train.rows:
+        raise UserError(
+            f"Nothing in {recipe.dataset_name} can be learnt: no assistant answer begins within "
+            f"max_length = {recipe.max_length} tokens.",
+            "Raise max_length, or choose another dataset.",
+        )
+    if train.cut or held_out.cut:
+        notes.append(
+            f"{train.cut + held_out.cut} of {len(usable)} conversations are longer than max_length = "
+            f"{recipe.max_length} tokens and were cut."
+        )
+    if train.emptied or held_out.emptied:
+        notes.append(f"{train.emptied + held_out.emptied} of these were left out: nothing of an answer remained.")
+    train_set = _dataset(train.rows, recipe)
+    if recipe.packing:
+        notes.append(
+            f"Packed {len(train.rows)} conversations into {len(train_set)} rows of {recipe.max_length} tokens."
+        )
+    return Prepared(checked, train_set, _dataset(held_out.rows, recipe) if held_out.rows else None, notes)
+
+
+def _tokenise(
+    conversations: list[Conversation], tokenizer: PreTrainedTokenizerBase
+) -> tuple[dict[int, Example], list[Problem]]:
+    """Each row's whole example, and the rows that the base's template refuses."""
+    examples, problems = {}, []
+    for each in conversations:
+        try:
+            examples[each.row] = encode(tokenizer, each.messages, None)
+        except UserError as error:
+            problems.append(Problem(each.row, error.message, error.remedy))
+    return examples, problems
+
+
+@dataclass
+class _Cut:
+    rows: list[dict[str, Any]]
+    cut: int
+    emptied: int
+
+
+def _cut(examples: list[Example], max_length: int) -> _Cut:
+    shortened = [
+        {"input_ids": each["input_ids"][:max_length], "labels": each["labels"][:max_length]} for each in examples
+    ]
+    rows = [row for row in shortened if any(label != IGNORED for label in row["labels"])]
+    cut = sum(len(each["input_ids"]) > max_length for each in examples)
+    return _Cut(rows, cut, len(shortened) - len(rows))
+
+
+def _dataset(rows: list[dict[str, Any]], recipe: Recipe) -> Dataset:
+    dataset = Dataset.from_list(rows)
+    if recipe.packing:
+        return pack_dataset(dataset.shuffle(seed=recipe.seed), recipe.max_length, "bfd")
+    return dataset
+
+
+def _refusal(checked: CheckedDataset, problems: list[Problem]) -> UserError:
+    lines = [
+        f"- row {each.row}: {each.what} {each.remedy}" if each.row is not None else f"- {each.what} {each.remedy}"
+        for each in problems[:LISTED_PROBLEMS]
+    ]
+    if len(problems) > LISTED_PROBLEMS:
+        lines.append(f"- and {len(problems) - LISTED_PROBLEMS} more")
+    listing = "\n".join(lines)
+    return UserError(
+        f"{len(problems)} of {checked.rows} rows of {checked.name} can't be used:\n{listing}\n",
+        "Correct them, or set skip_bad_rows: true to leave them out.",
+    )
+
+
+@dataclass
+class PackedRows:
+    """Collates packed rows into [rows, length] tensors whose position_ids begin at 0 with each conversation.
+
+    Without an attention mask, transformers keeps conversations apart by these positions. TRL's own collator puts all
+    rows of a batch into one, whose attention costs the square of the whole batch's length unless flash attention runs.
+    """
+
+    pad_token_id: int
+
+    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        length = max(len(row["input_ids"]) for row in rows)
+        positions = [[at for span in row["seq_lengths"] for at in range(span)] for row in rows]
+        labels = [
+            [IGNORED if at == 0 else label for at, label in zip(places, row["labels"], strict=True)]
+            for places, row in zip(positions, rows, strict=True)
+        ]
+        return {
+            "input_ids": _padded([row["input_ids"] for row in rows], length, self.pad_token_id),
+            "labels": _padded(labels, length, IGNORED),
+            "position_ids": _padded(positions, length, 0),
+        }
+
+
+def _padded(rows: list[list[int]], length: int, value: int) -> torch.Tensor:
+    return torch.tensor([row + [value] * (length - len(row)) for row in rows])

@@ -1,0 +1,140 @@
+"""What a run tells about itself: one JSON line per event, appended by the worker, read by anyone from any offset."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """`at` is seconds since the epoch; `kind` names the class in the file."""
+
+    kind: ClassVar[str]
+    at: float = field(default_factory=time.time)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StateChanged(Event):
+    kind = "state"
+    state: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress(Event):
+    """Step `step` of `max_steps` is done. `loss` is the mean per trained token since the last Progress.
+
+    tokens: all tokens seen in this run, padding left out. seconds: time spent training in this run. Both go on counting
+    over a resume. eta_seconds is None until a rate is known.
+    """
+
+    kind = "progress"
+    step: int
+    max_steps: int
+    epoch: float
+    loss: float
+    learning_rate: float
+    grad_norm: float | None = None
+    tokens: int = 0
+    seconds: float = 0.0
+    tokens_per_second: float | None = None
+    eta_seconds: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation(Event):
+    """Loss on the held-out split after `step`. `best` where no earlier evaluation was lower."""
+
+    kind = "eval"
+    step: int
+    eval_loss: float
+    best: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint(Event):
+    """A complete checkpoint of `step` is at `path` (beneath the run folder): a PEFT folder one can chat with."""
+
+    kind = "checkpoint"
+    step: int
+    path: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample(Event):
+    """What the adapter answers at `step`, greedily, to one of the run's fixed prompts."""
+
+    kind = "sample"
+    step: int
+    prompt: str
+    answer: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Note(Event):
+    """Something a person should know: an automatic choice with its reason, something cut or left out."""
+
+    kind = "note"
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done(Event):
+    """The run has left an adapter of this name in the store."""
+
+    kind = "done"
+    adapter: str
+
+
+KINDS: dict[str, type[Event]] = {
+    each.kind: each for each in (StateChanged, Progress, Evaluation, Checkpoint, Sample, Note, Done)
+}
+
+
+def append_event(path: Path, event: Event) -> None:
+    """Append one line in one write. A line torn by an earlier crash is closed first, so that it can't spoil this one.
+
+    Raises OSError when the disk is full.
+    """
+    line = json.dumps({"kind": event.kind} | dataclasses.asdict(event), ensure_ascii=False).encode() + b"\n"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+    try:
+        size = os.fstat(descriptor).st_size
+        if size and os.pread(descriptor, 1, size - 1) != b"\n":
+            line = b"\n" + line
+        written = os.write(descriptor, line)
+        if written < len(line):  # the disk filled up in the middle of it
+            os.write(descriptor, line[written:])
+    finally:
+        os.close(descriptor)
+
+
+def read_events(path: Path, offset: int = 0) -> tuple[list[Event], int]:
+    """Events from byte `offset` on, and the offset to go on from.
+
+    A last line without its newline is left for the next call (it may still be being written). A line that is not a
+    whole event is a torn one and is skipped, and so is a kind that a newer version may have written.
+    """
+    try:
+        with path.open("rb") as file:
+            file.seek(offset)
+            data = file.read()
+    except FileNotFoundError:
+        return [], offset
+    end = data.rfind(b"\n") + 1
+    events = [event for line in data[:end].splitlines() if (event := _parse(line)) is not None]
+    return events, offset + end
+
+
+def _parse(line: bytes) -> Event | None:
+    try:
+        values: dict[str, Any] = json.loads(line)
+        return KINDS[values.pop("kind")](**values)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None

@@ -1,0 +1,372 @@
+"""A run as everyone but its worker sees it: a folder, its state, and the handles to start, stop and delete it.
+
+Imports nothing heavy. The worker is a process of its own session, so it outlives whoever started it; anyone may find it
+again by the process id and start time in state.json.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from adapters.files import remove_tree, write_atomic
+from core.errors import UserError
+from core.home import Home
+from core.process import Identity
+from core.recipe import Recipe
+from core.training import checkpoints
+from core.training.checkpoints import SavedStep
+from core.training.events import (
+    Done,
+    Evaluation,
+    Event,
+    Note,
+    Progress,
+    StateChanged,
+    append_event,
+    read_events,
+)
+from core.training.state import ACTIVE, AT_REST, RunState, StateFile, Status
+
+PROJECT = Path(__file__).resolve().parents[2]
+THREADS = "STUDIO_TORCH_THREADS"  # how many CPU threads a worker's torch may use; unset means all cores
+MAX_ATTEMPTS = 3  # workers that may die at the same step before a run stops resuming by itself
+RESERVE = 64 * 1024  # bytes
+STALL_SECONDS = 120.0  # a worker that lives but has not beaten for so long hangs (or its disk does)
+STOP, LEAVE = signal.SIGTERM, signal.SIGUSR1  # end with an adapter; or only write a checkpoint and go
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One line about a run, for lists. Losses are the newest known ones; see events.Progress for the units."""
+
+    id: str
+    name: str
+    state: RunState
+    reason: str
+    created: float
+    since: float
+    adapter: str | None
+    step: int = 0
+    max_steps: int | None = None
+    loss: float | None = None
+    eval_loss: float | None = None
+    tokens_per_second: float | None = None
+    eta_seconds: float | None = None
+    stalled: bool = False
+    notes: tuple[str, ...] = ()
+
+
+class Run:
+    """A run's folder. Holds no state of its own: every question reads the disk."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = Path(folder)
+        self.file = StateFile(self.folder)
+
+    @property
+    def id(self) -> str:
+        return self.folder.name
+
+    @property
+    def home(self) -> Home:
+        return Home(self.folder.parent.parent)
+
+    @property
+    def events_path(self) -> Path:
+        return self.folder / "events.jsonl"
+
+    @property
+    def log_path(self) -> Path:
+        return self.folder / "log.txt"
+
+    @property
+    def reserve(self) -> Path:
+        """Space that the worker holds while it runs, to be given up so that a full disk's reason can be written."""
+        return self.folder / ".reserve"
+
+    @property
+    def tensorboard(self) -> Path:
+        return self.folder / "tb"
+
+    @property
+    def checkpoints_folder(self) -> Path:
+        return self.folder / "checkpoints"
+
+    @property
+    def recipe(self) -> Recipe:
+        return Recipe.from_yaml((self.folder / "recipe.yaml").read_text(encoding="utf-8"))
+
+    def write_recipe(self, recipe: Recipe) -> None:
+        write_atomic(self.folder / "recipe.yaml", recipe.to_yaml())
+
+    @property
+    def name(self) -> str:
+        """What the run is called, and the name that its adapter gets if it is free."""
+        recipe = self.recipe
+        return recipe.run_name or Path(recipe.dataset_name).stem
+
+    def status(self) -> Status:
+        """Where the run stands. A run whose worker has died without a word is first marked as interrupted."""
+        status = self.file.read()
+        if status.state not in ACTIVE or status.worker_lives():
+            return status
+        with self.file.changing() as change:
+            status = change.status  # as it is now that nobody else can change it
+            if status.state not in ACTIVE or status.worker_lives():
+                return status
+            if status.state is RunState.STOPPING:
+                status = change.move(RunState.INTERRUPTED, status.reason)
+            else:
+                tired = status.attempts >= MAX_ATTEMPTS
+                status = change.move(RunState.INTERRUPTED, self._why_dead(), resumes_itself=not tired)
+        append_event(self.events_path, StateChanged(state=status.state, reason=status.reason))
+        return status
+
+    def state(self) -> RunState:
+        return self.status().state
+
+    def move(self, state: RunState, reason: str = "", **fields: object) -> Status:
+        """Change the state under the lock and tell it as an event. Raises ValueError for an impossible change."""
+        with self.file.changing() as change:
+            status = change.move(state, reason, **fields)
+        append_event(self.events_path, StateChanged(state=state, reason=reason))
+        return status
+
+    def events(self, offset: int = 0) -> tuple[list[Event], int]:
+        return read_events(self.events_path, offset)
+
+    def checkpoints(self) -> list[SavedStep]:
+        """Whole checkpoints, oldest first; each is a PEFT folder that can be chatted with."""
+        return checkpoints.list_checkpoints(self.checkpoints_folder)
+
+    def beat(self) -> None:
+        """The worker's sign of life, apart from its process being there."""
+        (self.folder / "heartbeat").touch()
+
+    def stalled(self, status: Status) -> bool:
+        """The worker's process is there, but it has shown no sign of life for STALL_SECONDS."""
+        if status.state not in ACTIVE:
+            return False
+        beat = self.folder / "heartbeat"
+        last = beat.stat().st_mtime if beat.exists() else 0.0
+        return time.time() - max(last, status.since) > STALL_SECONDS
+
+    def summary(self) -> Summary:
+        status = self.status()
+        line = Summary(
+            id=self.id,
+            name=self.name,
+            state=status.state,
+            reason=status.reason,
+            created=status.created,
+            since=status.since,
+            adapter=status.adapter,
+            stalled=self.stalled(status),
+        )
+        notes: list[str] = []
+        for event in self.events()[0]:
+            if isinstance(event, Progress):
+                line = replace(
+                    line,
+                    step=event.step,
+                    max_steps=event.max_steps,
+                    loss=event.loss,
+                    tokens_per_second=event.tokens_per_second,
+                    eta_seconds=event.eta_seconds if status.state is RunState.TRAINING else None,
+                )
+            elif isinstance(event, Evaluation):
+                line = replace(line, eval_loss=event.eval_loss)
+            elif isinstance(event, Done):
+                line = replace(line, adapter=event.adapter)
+            elif isinstance(event, Note):
+                notes.append(event.text)
+        return replace(line, notes=tuple(notes))
+
+    def _why_dead(self) -> str:
+        saved = checkpoints.newest(self.checkpoints_folder)
+        if saved is None:
+            return "The training process was killed before its first checkpoint; resuming starts from the beginning."
+        return f"The training process was killed. Resuming goes on from step {saved.step}."
+
+
+def create_run(home: Home, recipe: Recipe) -> Run:
+    """Make a run's folder, in state queued. It appears in one step, complete.
+
+    Paths in the recipe become absolute: the run must go on after a restart from another folder. Raises UserError when
+    the disk is full.
+    """
+    recipe = replace(
+        recipe,
+        dataset_name=_absolute(recipe.dataset_name),
+        model_name_or_path=_absolute(recipe.model_name_or_path)
+        if recipe.model_name_or_path.startswith((".", "~"))
+        else recipe.model_name_or_path,
+    )
+    label = re.sub(r"[^A-Za-z0-9._-]+", "-", recipe.run_name or Path(recipe.dataset_name).stem)[:40].strip("-.")
+    stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{label or 'run'}"
+    try:
+        staged = Path(tempfile.mkdtemp(prefix=".new-", dir=home.runs))
+        run = Run(staged)
+        run.write_recipe(recipe)
+        run.file.create("Waiting for its turn.")
+        append_event(run.events_path, StateChanged(state=RunState.QUEUED, reason="Waiting for its turn."))
+        for number in range(1, 1000):
+            folder = home.runs / (stem if number == 1 else f"{stem}-{number}")
+            if not folder.exists():
+                staged.chmod(0o755)
+                staged.rename(folder)
+                return Run(folder)
+    except OSError as error:
+        raise UserError(
+            f"The run could not be written to {home.runs}: {error.strerror}.", "Free some disk space, then start again."
+        ) from error
+    raise UserError(f"There are a thousand runs named {stem}.", "Give the run another name.")
+
+
+def list_runs(home: Home) -> list[Run]:
+    """All runs, newest first."""
+    folders = [
+        each for each in home.runs.iterdir() if not each.name.startswith(".") and (each / "state.json").is_file()
+    ]
+    return [Run(each) for each in sorted(folders, key=lambda each: each.name, reverse=True)]
+
+
+def find_run(home: Home, run_id: str) -> Run:
+    """The run of that id. Raises UserError when there is none; what exists are listed."""
+    for run in list_runs(home):
+        if run.id == run_id:
+            return run
+    ids = ", ".join(run.id for run in list_runs(home)) or "none"
+    raise UserError(f"There is no run {run_id!r}.", f"Runs here: {ids}.")
+
+
+def start_worker(run: Run, *, torch_threads: int | None = 1) -> subprocess.Popen[bytes]:
+    """Start the run's worker now, whatever else is running (core.training.queue starts one at a time).
+
+    The run must be queued. The worker has its own session, so that neither a Ctrl-C in the caller's terminal nor the
+    caller's death reaches it; all it prints goes to log.txt. torch_threads: None leaves it all cores, unless
+    $STUDIO_TORCH_THREADS says otherwise. Raises UserError when the run is not queued.
+    """
+    environment = dict(os.environ)
+    if torch_threads is not None:
+        environment.setdefault(THREADS, str(torch_threads))
+    # Found by this path alone (-P): neither a folder named `core` where the caller stands nor PyPI's `adapters` counts.
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(PROJECT), os.environ.get("PYTHONPATH"))))
+    environment["PYTHONUNBUFFERED"] = "1"
+    environment["TOKENIZERS_PARALLELISM"] = "false"
+    with run.file.changing() as change:
+        if change.status.state is not RunState.QUEUED:
+            raise UserError(f"The run {run.id} is {change.status.state}, so it can't be started.", "Resume it first.")
+        with run.log_path.open("ab") as log:
+            worker = subprocess.Popen(
+                [sys.executable, "-P", "-m", "core.training.worker", str(run.folder)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                start_new_session=True,
+            )
+        saved = checkpoints.newest(run.checkpoints_folder)
+        step = saved.step if saved else 0
+        again = change.status.attempts > 0 and change.status.resumed_from == step
+        change.move(
+            RunState.PREPARING,
+            f"Going on from step {step}." if step else "",
+            pid=worker.pid,
+            started=Identity.of(worker.pid).started,
+            resumes_itself=False,
+            attempts=change.status.attempts + 1 if again else 1,
+            resumed_from=step,
+        )
+    append_event(run.events_path, StateChanged(state=RunState.PREPARING))
+    return worker
+
+
+def alive(run: Run) -> bool:
+    """Whether the worker named in state.json is there: the same process id and the same start time, not a zombie."""
+    return run.file.read().worker_lives()
+
+
+def request_stop(run: Run, reason: str = "Stopped on request.") -> Status:
+    """Stop the run and keep what it has learnt: its adapter is saved. A queued run is cancelled.
+
+    Returns at once; the worker stops after its current step. Does nothing to a run that is already at rest.
+    """
+    return _signal(run, STOP, reason, resumes_itself=False)
+
+
+def request_leave(run: Run, reason: str, *, resumes_itself: bool) -> Status:
+    """Have the worker write a checkpoint and go, without an adapter: a pause, or the machine going down.
+
+    resumes_itself: whether the run goes on by itself when the app next starts.
+    """
+    return _signal(run, LEAVE, reason, resumes_itself=resumes_itself)
+
+
+def resume(run: Run, reason: str = "Resumed.") -> Status:
+    """Put a run that is at rest back into the queue; it goes on from its last checkpoint."""
+    return _requeue(run, reason)
+
+
+def continue_run(run: Run, *, num_train_epochs: float | None = None, max_steps: int | None = None) -> Status:
+    """Have a finished run go on to more epochs or steps in all (not in addition). Raises UserError when not more."""
+    recipe = run.recipe
+    settings = {"num_train_epochs": num_train_epochs or recipe.num_train_epochs, "max_steps": max_steps or -1}
+    longer = Recipe.from_dict(recipe.to_dict() | settings)
+    if run.status().state not in AT_REST:
+        raise UserError(f"The run {run.id} is {run.state()}.", "Wait for its end, or stop it.")
+    unit = "max_steps" if max_steps else "num_train_epochs"
+    if getattr(longer, unit) <= getattr(recipe, unit):
+        raise UserError(
+            f"The run already has {unit} = {getattr(recipe, unit):g}, and {getattr(longer, unit):g} is no more.",
+            "Give the number that it shall have reached in the end.",
+        )
+    run.write_recipe(longer)
+    return _requeue(run, f"Continued to {unit} = {getattr(longer, unit):g}.")
+
+
+def delete_run(run: Run) -> None:
+    """Delete a run's folder; adapters in the store stay. Raises UserError while it runs."""
+    if run.state() in ACTIVE:
+        raise UserError(f"The run {run.id} is {run.state()}.", "Stop it first.")
+    remove_tree(run.folder)
+
+
+def _requeue(run: Run, reason: str) -> Status:
+    if run.status().state not in AT_REST:
+        raise UserError(f"The run {run.id} is {run.state()}.", "Only a run that is at rest can be resumed.")
+    return run.move(RunState.QUEUED, reason, resumes_itself=False)
+
+
+def _signal(run: Run, number: signal.Signals, reason: str, *, resumes_itself: bool) -> Status:
+    with run.file.changing() as change:
+        status = change.status
+        if status.state is RunState.QUEUED and number is STOP:
+            status = change.move(RunState.STOPPED, "Cancelled before it began.")
+        elif status.state in (RunState.PREPARING, RunState.TRAINING) and status.worker_lives():
+            status = change.move(RunState.STOPPING, reason, resumes_itself=resumes_itself)
+            status.signal(number)
+        elif status.state is RunState.STOPPING and status.worker_lives():
+            status.signal(number)  # the second time it means: at once
+            return status
+        else:
+            return status
+    append_event(run.events_path, StateChanged(state=status.state, reason=status.reason))
+    return status
+
+
+def _absolute(given: str) -> str:
+    from core.builtin import SAMPLES
+
+    if given in SAMPLES:
+        return given
+    path = Path(given).expanduser()
+    return str(path.resolve()) if path.is_file() or given.startswith((".", "~")) else given

@@ -1,0 +1,217 @@
+"""From a recipe to a trainer: TRL's SFTTrainer on the frozen base, with what this studio needs done differently."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from peft import LoraConfig
+from transformers import TrainerState
+from trl import SFTConfig, SFTTrainer
+
+from adapters.files import remove_tree, sync_folder
+from core.base import BaseSource
+from core.device import Choice
+from core.recipe import Recipe
+from core.training import checkpoints
+from core.training.checkpoints import SavedStep
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
+
+KEPT_CHECKPOINTS = 2  # the newest, and the one before it in case something reads (or loses) the newest
+
+
+class Diverged(Exception):
+    """The loss or the weights are no longer numbers, or far worse than at the start; going on is pointless."""
+
+
+class StudioTrainer(SFTTrainer):
+    """SFTTrainer whose checkpoints appear whole, hold no pickled arguments, and whose losses are checked.
+
+    before_step is called before each micro-step; it may wait (to let a chat go first) or raise.
+    """
+
+    def __init__(self, *args: Any, before_step: Callable[[], None] | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._before_step = before_step or (lambda: None)
+        self._saving_to: Path | None = None
+        self.tokens_seen = 0  # real tokens in this run, over resumes too; padding does not count
+        # TRL casts the adapter's weights to bf16 on a quantised base. In fp32 they lose nothing to small updates, and
+        # fp16's gradient scaler, which can't unscale bf16 gradients, works.
+        for parameter in self.model.parameters():
+            if parameter.requires_grad:
+                parameter.data = parameter.data.to(torch.float32)
+
+    def take_up(self, saved: SavedStep) -> TrainerState:
+        """The state that a checkpoint was saved in, whose counts are taken over. `train` is to be told of it too."""
+        state = TrainerState.load_from_json(str(saved.path / "trainer_state.json"))
+        counted = [entry["num_tokens"] for entry in state.log_history if "num_tokens" in entry]
+        self.tokens_seen = int(counted[-1]) if counted else 0
+        return state
+
+    def load_weights(self, saved: SavedStep, state: TrainerState) -> None:
+        """Stand where `saved` stood, without going on training."""
+        self._load_from_checkpoint(str(saved.path))
+        self.state = state
+
+    def save_now(self) -> None:
+        """Write a checkpoint of the last whole step, whatever the step after it has come to."""
+        self.model.zero_grad(set_to_none=True)
+        self._save_checkpoint(self.model, None)
+
+    def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
+        self._before_step()
+        self.tokens_seen += _real_tokens(inputs)
+        loss = super().training_step(model, inputs, num_items_in_batch)
+        # TRL's own count starts at 0 after a resume and takes one row for the whole of a packed batch.
+        self._metrics["train"]["num_tokens"] = [self.tokens_seen]
+        if not torch.isfinite(loss):
+            raise Diverged(f"The loss became {loss.item()} in step {self.state.global_step + 1}.")
+        return loss
+
+    def create_model_card(self, *args: Any, **kwargs: Any) -> None:
+        """No card: adapters.card writes the one that is pushed."""
+
+    def _get_output_dir(self, trial: Any) -> str:
+        return str(self._saving_to) if self._saving_to else super()._get_output_dir(trial)
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        """Write the checkpoint aside, make it durable, and rename it into place: it is whole or not there."""
+        if not all(torch.isfinite(each).all() for each in self.model.parameters() if each.requires_grad):
+            raise Diverged(f"The adapter's weights are no longer numbers after step {self.state.global_step}.")
+        folder = Path(self.args.output_dir)
+        name = f"checkpoint-{self.state.global_step}"
+        self._saving_to = folder / checkpoints.STAGING
+        shutil.rmtree(self._saving_to, ignore_errors=True)
+        try:
+            super()._save_checkpoint(model, trial)
+            sync_files(self._saving_to / name)
+            if (folder / name).exists():
+                remove_tree(folder / name)
+            (self._saving_to / name).rename(folder / name)
+            sync_folder(folder)
+        finally:
+            shutil.rmtree(self._saving_to, ignore_errors=True)
+            self._saving_to = None
+        checkpoints.prune(folder, KEPT_CHECKPOINTS, best=checkpoints.best_step(folder / name))
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
+        save_peft_folder(self.model, self.processing_class, Path(output_dir or self.args.output_dir))
+
+
+def save_peft_folder(model: Any, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Write adapter_config.json, adapter_model.safetensors and the tokenizer: all that is needed to use the adapter."""
+    # save_embedding_layers=False: left to itself PEFT asks the Hub whether the base's vocabulary has been resized.
+    model.save_pretrained(folder, save_embedding_layers=False)
+    (folder / "README.md").unlink(missing_ok=True)  # PEFT's card names local paths
+    tokenizer.save_pretrained(folder)
+
+
+def sync_files(folder: Path) -> None:
+    for path in (each for each in folder.rglob("*") if each.is_file()):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def lora_config(recipe: Recipe) -> LoraConfig:
+    return LoraConfig(
+        task_type="CAUSAL_LM",
+        r=recipe.lora_r,
+        lora_alpha=recipe.lora_alpha,
+        lora_dropout=recipe.lora_dropout,
+        target_modules=recipe.lora_target_modules,
+        use_rslora=recipe.use_rslora,
+        bias="none",
+    )
+
+
+def sft_config(recipe: Recipe, folder: Path, *, dtype: Choice, evaluates: bool) -> SFTConfig:
+    """The recipe in TRL's terms. `folder` gets the checkpoints."""
+    on_cpu = not torch.cuda.is_available()
+    return SFTConfig(
+        output_dir=str(folder),
+        num_train_epochs=recipe.num_train_epochs,
+        max_steps=recipe.max_steps,
+        learning_rate=recipe.learning_rate,
+        lr_scheduler_type=recipe.lr_scheduler_type,
+        warmup_steps=recipe.warmup_steps,
+        weight_decay=recipe.weight_decay,
+        optim=recipe.optim,
+        max_grad_norm=recipe.max_grad_norm,
+        per_device_train_batch_size=recipe.per_device_train_batch_size,
+        per_device_eval_batch_size=recipe.per_device_eval_batch_size,
+        gradient_accumulation_steps=recipe.gradient_accumulation_steps,
+        gradient_checkpointing=recipe.gradient_checkpointing,
+        # Own input_ids and labels, cut to max_length and packed before they come here (see dataset.py).
+        dataset_kwargs={"skip_prepare_dataset": True},
+        max_length=None,
+        packing=False,
+        # transformers would decide by itself, and counts emulated bf16 as supported.
+        bf16=dtype.value == "bfloat16",
+        fp16=dtype.value == "float16",
+        use_cpu=on_cpu,
+        dataloader_pin_memory=not on_cpu,
+        seed=recipe.seed,
+        data_seed=recipe.seed,
+        logging_steps=recipe.logging_steps,
+        logging_nan_inf_filter=False,  # it would hide a NaN behind the mean of the losses before it
+        save_strategy="steps",
+        save_steps=recipe.save_steps,
+        eval_strategy="steps" if evaluates else "no",
+        eval_steps=recipe.eval_steps,
+        prediction_loss_only=True,
+        report_to="none",  # callbacks.py writes TensorBoard: transformers' own would put local paths into the files
+        disable_tqdm=True,
+    )
+
+
+def build_trainer(
+    recipe: Recipe,
+    *,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    source: BaseSource,
+    train: Dataset,
+    held_out: Dataset | None,
+    folder: Path,
+    dtype: Choice,
+    collator: Callable[[list[dict[str, Any]]], dict[str, Any]] | None = None,
+    callbacks: list[TrainerCallback] | None = None,
+    before_step: Callable[[], None] | None = None,
+) -> StudioTrainer:
+    """The trainer, its adapter's weights in fp32 and its base's real id in the adapter's config."""
+    trainer = StudioTrainer(
+        model=model,
+        args=sft_config(recipe, folder, dtype=dtype, evaluates=held_out is not None),
+        train_dataset=train,
+        eval_dataset=held_out,
+        processing_class=tokenizer,
+        peft_config=lora_config(recipe),
+        data_collator=collator,
+        callbacks=callbacks,
+        before_step=before_step,
+    )
+    for config in trainer.model.peft_config.values():
+        config.base_model_name_or_path = source.id
+    return trainer
+
+
+def total_steps(trainer: StudioTrainer) -> int:
+    """How many optimiser steps the run takes in all."""
+    return int(trainer.set_initial_training_values(trainer.args, trainer.get_train_dataloader())[-1])
+
+
+def _real_tokens(inputs: dict[str, Any]) -> int:
+    if "attention_mask" in inputs:
+        return int(inputs["attention_mask"].sum())
+    positions = inputs["position_ids"]  # packed: each conversation counts from 0, and padding is all 0
+    return int((positions > 0).sum() + (positions == 1).sum())

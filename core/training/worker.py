@@ -1,0 +1,244 @@
+"""One run, top to bottom: `python -m core.training.worker RUN_FOLDER`, started by core.training.run.start_worker.
+
+Reads and writes only the run's folder, but for the adapter that it leaves in the store. Exit code 0: an adapter is
+there. 1: none is, and state.json says why; a traceback, if any, is in log.txt (this process's output).
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from core.errors import UserError
+from core.process import Identity
+from core.recipe import Recipe
+from core.training.checkpoints import SavedStep, newest
+from core.training.events import Done, Note, StateChanged, append_event
+from core.training.run import RESERVE, THREADS, Run
+from core.training.signals import Signals, StoppedAtOnce
+from core.training.state import ACTIVE, RunState
+
+if TYPE_CHECKING:
+    from core.training.callbacks import Reporter
+    from core.training.trainer import StudioTrainer
+
+SHORTEST = 64  # tokens below which cutting conversations further is no help
+logger = logging.getLogger(__name__)
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def main(arguments: Sequence[str]) -> int:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
+    run = Run(Path(arguments[0]))
+    signals = Signals()
+    signals.install()
+    if not claim(run):
+        return 1
+    try:
+        return train(run, signals)
+    except StoppedAtOnce:
+        return give_up(run, RunState.INTERRUPTED, "Stopped at once. What was learnt since the last checkpoint is lost.")
+    except UserError as error:
+        return give_up(run, RunState.FAILED, str(error))
+    except BaseException as error:
+        logger.exception("the run ends here")
+        return recover(run, signals, error)
+    finally:
+        run.reserve.unlink(missing_ok=True)
+
+
+def claim(run: Run) -> bool:
+    """Take the run for this process. False when another worker has it, which must not be disturbed."""
+    own = Identity.own()
+    with run.file.changing() as change:
+        status = change.status
+        if status.state not in ACTIVE or (status.worker_lives() and status.worker != own):
+            logger.warning("not started: the run is %s and belongs to process %s", status.state, status.pid)
+            return False
+        change.set(pid=own.pid, started=own.started)
+    run.reserve.write_bytes(bytes(RESERVE))
+    run.beat()
+    return True
+
+
+def train(run: Run, signals: Signals) -> int:
+    """The job itself. Raises whatever goes wrong; `main` says it in plain words."""
+    import torch
+
+    threads = os.environ.get(THREADS)
+    if threads:
+        torch.set_num_threads(int(threads))
+
+    from core.base import load_model, load_tokenizer, resolve
+    from core.device import choose_device, choose_dtype
+    from core.training.callbacks import Reporter
+    from core.training.dataset import PackedRows, prepare
+    from core.training.save import save_adapter
+    from core.training.trainer import build_trainer, total_steps
+
+    recipe = run.recipe
+    source = resolve(recipe.model_name_or_path)
+    saved = newest(run.checkpoints_folder)
+    tokenizer = load_tokenizer(source)
+    data = prepare(recipe, tokenizer)
+    for text in data.notes:
+        note(run, text)
+    device = choose_device()
+    model = load_model(
+        source,
+        load_in_4bit=recipe.load_in_4bit,
+        use_bnb_nested_quant=recipe.use_bnb_nested_quant,
+        device=device.value,
+        progress=lambda phase: run.beat(),
+    )
+    dtype = choose_dtype(device.value, model.config.model_type)
+    note(run, f"Training on {device.value} ({device.reason}) in {dtype.value}: {dtype.reason}.")
+    reporter = Reporter(
+        run, signals, evaluates=data.held_out is not None, vocabulary=model.get_input_embeddings().num_embeddings
+    )
+    trainer = build_trainer(
+        recipe,
+        model=model,
+        tokenizer=tokenizer,
+        source=source,
+        train=data.train,
+        held_out=data.held_out,
+        folder=run.checkpoints_folder,
+        dtype=dtype,
+        collator=PackedRows(tokenizer.pad_token_id) if recipe.packing else None,
+        callbacks=[reporter],
+    )
+    if signals.any and (signals.leave or saved is None):
+        return leave_early(run, signals)
+    learn(run, trainer, reporter, saved, total_steps(trainer))
+    ended = trainer.state.global_step >= trainer.state.max_steps
+    if signals.leave and not ended:
+        run.move(RunState.INTERRUPTED, run.file.read().reason)
+        return 1
+    run.move(RunState.SAVING)
+    early = "" if ended else f"Stopped at step {trainer.state.global_step} of {trainer.state.max_steps}."
+    record = save_adapter(run, trainer, reporter, tokenizer=tokenizer, source=source, checked=data.checked, note=early)
+    append_event(run.events_path, Done(adapter=record.name))
+    run.move(RunState.DONE if ended else RunState.STOPPED, early, adapter=record.name)
+    return 0
+
+
+def learn(run: Run, trainer: StudioTrainer, reporter: Reporter, saved: SavedStep | None, steps: int) -> None:
+    """Train to the end, or to where a signal stops it, from `saved` on if there is a checkpoint."""
+    if saved is not None:
+        state = trainer.take_up(saved)
+        reporter.take_up(state)
+        if reporter.signals.any or saved.step >= steps:  # stopped while loading, or killed while saving the adapter
+            return trainer.load_weights(saved, state)
+    with run.file.changing() as change:
+        if change.status.state is RunState.PREPARING:  # else someone has just asked to stop; the first step obeys
+            change.move(RunState.TRAINING)
+    append_event(run.events_path, StateChanged(state=RunState.TRAINING))
+    try:
+        trainer.train(resume_from_checkpoint=str(saved.path) if saved else None)
+    except Exception as error:
+        reporter.close()
+        if out_of_memory(error) and trainer.state.global_step > (saved.step if saved else 0):
+            trainer.save_now()
+        raise
+
+
+def leave_early(run: Run, signals: Signals) -> int:
+    if signals.leave:
+        run.move(RunState.INTERRUPTED, run.file.read().reason)
+    else:
+        run.move(RunState.STOPPED, "Stopped before the first step: nothing was learnt, so there is no adapter.")
+    return 1
+
+
+def recover(run: Run, signals: Signals, error: BaseException) -> int:
+    """Give up, unless memory ran out: then start this very process anew with a smaller batch."""
+    smaller = smaller_batch(run.recipe) if out_of_memory(error) and not signals.any else None
+    if smaller is not None:
+        start_anew(run, *smaller)
+    return give_up(run, RunState.FAILED, explain(run, error))
+
+
+def start_anew(run: Run, recipe: Recipe, change: str) -> NoReturn:
+    note(run, f"Out of memory. {change} The run goes on from its last whole step.")
+    run.write_recipe(recipe)
+    run.move(RunState.PREPARING, f"Out of memory. {change}")
+    # A new image in the same process: no tensor that the traceback still holds survives, and pid and start time stay.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "core.training.worker", str(run.folder)])
+
+
+def smaller_batch(recipe: Recipe) -> tuple[Recipe, str] | None:
+    """The next smaller recipe with the same batch per optimiser step, and what it changes; None when there is none.
+
+    At one conversation per micro-batch only shorter conversations are left, which changes what is learnt.
+    """
+    size, accumulation = recipe.per_device_train_batch_size, recipe.gradient_accumulation_steps
+    if size > 1:
+        half = size // 2
+        steps = -(-size * accumulation // half)
+        smaller = replace(recipe, per_device_train_batch_size=half, gradient_accumulation_steps=steps)
+        smaller.per_device_eval_batch_size = min(half, recipe.per_device_eval_batch_size)
+        return smaller, f"The micro-batch is now {half} instead of {size}, with {steps} accumulation steps."
+    if recipe.max_length > 2 * SHORTEST:
+        length = recipe.max_length // 2
+        return replace(recipe, max_length=length), (
+            f"The micro-batch is already 1, so conversations are now cut at {length} tokens instead of "
+            f"{recipe.max_length}: longer answers are not learnt to their end."
+        )
+    return None
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """CUDA has a class for it; on CPU torch raises a RuntimeError that only its text tells apart."""
+    words = str(error)
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or "can't allocate memory" in words
+        or "CUDA out of memory" in words
+    )
+
+
+def disk_full(error: BaseException) -> bool:
+    """safetensors and torch wrap the operating system's error in classes of their own and keep its text."""
+    return (isinstance(error, OSError) and error.errno in DISK_FULL) or "No space left on device" in str(error)
+
+
+def explain(run: Run, error: BaseException) -> str:
+    """What went wrong, in words for the page; the traceback is in the log."""
+    saved = newest(run.checkpoints_folder)
+    kept = f"The checkpoint of step {saved.step} is kept." if saved else "There is no checkpoint yet."
+    if disk_full(error):
+        return f"The disk is full. Free some space, then resume the run. {kept}"
+    if out_of_memory(error):
+        return f"Out of memory even with the smallest batch. Choose a smaller base or lower max_length. {kept}"
+    if type(error).__name__ == "Diverged":
+        rate = run.recipe.learning_rate
+        return f"{error} Most often the learning rate is too high: try {rate / 4:.1g} instead of {rate:.1g}. {kept}"
+    first_line = str(error).strip().splitlines()[0] if str(error).strip() else "no message"
+    return f"Training failed with {type(error).__name__}: {first_line} The details are in log.txt. {kept}"
+
+
+def give_up(run: Run, state: RunState, reason: str) -> int:
+    """End without an adapter. On a full disk, the space that was held in reserve is what lets the reason be written."""
+    logger.error(reason)
+    run.reserve.unlink(missing_ok=True)
+    run.move(state, reason)
+    return 1
+
+
+def note(run: Run, text: str) -> None:
+    run.beat()
+    append_event(run.events_path, Note(text=text))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
