@@ -1,0 +1,28 @@
+"""Datasets: a file, a Hub id or a bundled sample becomes checked conversations, a split, and trained tokens.
+
+    dataset = read_dataset("answers.jsonl")
+    train, eval = split(dataset.conversations, eval_fraction=0.05, seed=0)
+    example = encode(tokenizer, train[0].messages, max_length=512)
+
+Importing this loads neither torch, transformers, datasets nor pandas.
+"""
+
+from core.data.load import Source, open_source, read_dataset
+from core.data.records import CheckedDataset, Conversation, Message, Problem
+from core.data.split import split
+from core.data.tokens import TokenCounter, TokenStats, encode, token_stats
+
+__all__ = [
+    "CheckedDataset",
+    "Conversation",
+    "Message",
+    "Problem",
+    "Source",
+    "TokenCounter",
+    "TokenStats",
+    "encode",
+    "open_source",
+    "read_dataset",
+    "split",
+    "token_stats",
+]

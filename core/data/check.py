@@ -1,0 +1,85 @@
+"""Rows to conversations, with every problem collected on the way."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from core.data.formats import Format, detect, detect_row, format_named
+from core.data.formats.base import check_turns
+from core.data.records import Conversation, Problem, Row, RowError
+from core.errors import UserError
+
+SAMPLE = 1000
+
+
+class Scan:
+    """One pass over the rows of a source: iterate over it for the conversations, then read the counts and problems.
+
+    Memory is bounded by SAMPLE rows and by the problems found. The format is the one given, or the one that most of
+    the first SAMPLE rows have; a row of another format in the same file is read by its own.
+    """
+
+    def __init__(self, rows: Iterable[Row], dataset_format: str | None = None) -> None:
+        """Raises UserError where no row tells a format."""
+        rows = iter(rows)
+        sample = list(itertools.islice(rows, SAMPLE))
+        self.given = format_named(dataset_format) if dataset_format else None
+        self.format: Format = self.given or detect_or_explain(sample)
+        self.rows = 0
+        self.problems: list[Problem] = []
+        self.notes: list[Problem] = []
+        self._by_format: Counter[str] = Counter()
+        self._source = itertools.chain(sample, rows)
+
+    def __iter__(self) -> Iterator[Conversation]:
+        for row in self._source:
+            self.rows += 1
+            try:
+                if isinstance(row.value, RowError):
+                    raise row.value
+                dataset_format = self._format_of(row)
+                messages, remarks = check_turns(dataset_format.convert(row.value))
+            except RowError as error:
+                self.problems.append(Problem(row.number, error.what, error.remedy))
+                continue
+            self.notes.extend(Problem(row.number, remark, "") for remark in remarks)
+            yield Conversation(row.number, messages)
+
+    def _format_of(self, row: Row) -> Format:
+        assert not isinstance(row.value, RowError)
+        if self.format.matches(row.value):
+            found: Format | None = self.format
+        else:
+            found = None if self.given else detect_row(row.value)
+        if found:
+            self._by_format[found.name] += 1
+        return found or self.format
+
+    @property
+    def evidence(self) -> str:
+        """Complete only after the pass."""
+        said = f"{self._by_format[self.format.name]} of {self.rows} rows have {self.format.signs}"
+        others = [f"{count} are {name}" for name, count in self._by_format.items() if name != self.format.name]
+        if self.given:
+            said += " (format given)"
+        return "; ".join([said, *others])
+
+
+def detect_or_explain(sample: list[Row]) -> Format:
+    values = [row.value for row in sample if not isinstance(row.value, RowError)]
+    if not values:
+        errors = [row.value for row in sample if isinstance(row.value, RowError)]
+        if not errors:
+            raise UserError("There are no rows in it.", "Give a dataset with at least one conversation.")
+        raise UserError(f"No row can be read. The first: {errors[0].what}", errors[0].remedy)
+    found = detect(values)
+    if found is None:
+        columns = ", ".join(dict.fromkeys(str(column) for value in values for column in value))
+        raise UserError(
+            f"The rows have no format that is known here; their columns are: {columns}.",
+            'Known are texts with "### Human:" or "[INST]" turns, and the columns messages, conversations, '
+            "instruction/output and prompt/completion. Rename the columns to one of these.",
+        )
+    return found

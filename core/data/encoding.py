@@ -1,0 +1,67 @@
+"""Bytes to text: which encoding a file has, found by reading it once in bounded memory."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from core.data.records import RowError
+
+BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+NOT_IN_CP1252 = re.compile(rb"[\x81\x8d\x8f\x90\x9d]")
+ESCAPED = re.compile("[\udc80-\udcff]")
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """`errors` is for open(): bytes that are not valid become lone surrogates, which `check_text` finds per row."""
+
+    name: str
+    said: str = ""
+    errors: str = "surrogateescape"
+
+
+def detect_encoding(chunks: Iterable[bytes]) -> Encoding:
+    """UTF-8 if the valid characters outside ASCII outnumber the broken bytes, else Windows-1252 or Latin-1.
+
+    A UTF-8 file with a few damaged bytes thus stays UTF-8, and only its damaged rows are reported. `said` is empty for
+    UTF-8, and otherwise a sentence for the person.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+    valid = broken = 0
+    cp1252 = True
+    first = True
+    for chunk in chunks:
+        if first:
+            for bom, name in BOMS:
+                if chunk.startswith(bom):
+                    said = "" if name == "utf-8-sig" else "The file is UTF-16, not UTF-8; it was read as such."
+                    return Encoding(name, said, "surrogateescape" if said == "" else "surrogatepass")
+            first = False
+        text = decoder.decode(chunk)
+        escaped = len(ESCAPED.findall(text))
+        broken += escaped
+        valid += len(text) - len(text.encode("ascii", "ignore")) - escaped
+        cp1252 = cp1252 and not NOT_IN_CP1252.search(chunk)
+    if broken <= valid:
+        return Encoding("utf-8")
+    name, title = ("cp1252", "Windows-1252 (Western European)") if cp1252 else ("latin-1", "Latin-1")
+    return Encoding(
+        name, f"The file is not UTF-8; it was read as {title}. Look whether its accents are right.", "strict"
+    )
+
+
+def check_text(value: object) -> None:
+    """Raises RowError where some text in a row holds a lone surrogate: a damaged byte, or half an escaped pair."""
+    if isinstance(value, str):
+        if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+            raise RowError("Its text has bytes that are not valid UTF-8.", "Save the file as UTF-8, or mend the row.")
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            check_text(key)
+            check_text(item)
+    elif isinstance(value, list):
+        for item in value:
+            check_text(item)

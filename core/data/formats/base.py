@@ -1,0 +1,86 @@
+"""What every format offers, and the check of turns that all formats share."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from core.data.records import Message, RowError
+
+
+@dataclass(frozen=True)
+class Format:
+    """`matches` must be cheap and only say yes to what `convert` was made for; `convert` raises RowError.
+
+    `signs` completes "419 of 419 rows have …".
+    """
+
+    name: str
+    signs: str
+    matches: Callable[[Mapping[str, Any]], bool]
+    convert: Callable[[Mapping[str, Any]], list[Message]]
+
+
+PEOPLE = {"system": "system", "user": "human", "assistant": "assistant"}
+
+
+def check_turns(messages: list[Message]) -> tuple[list[Message], list[str]]:
+    """Messages that can be trained on, and remarks on what was left out of them.
+
+    A question at the end that nobody answers gives nothing to train: it is left out, with a remark. Raises RowError for
+    everything that would teach something wrong: turns that do not alternate, empty turns, no question, no answer.
+    """
+    messages = [message for message in messages if message["content"].strip() or message["role"] != "system"]
+    turns = messages[1:] if messages and messages[0]["role"] == "system" else messages
+    roles = [message["role"] for message in turns]
+    if not roles:
+        raise RowError("It has no turns.", "Give it a question and an answer, or remove the row.")
+    if "system" in roles:
+        raise RowError(
+            f"Message {messages.index(turns[roles.index('system')]) + 1} is a system message after the beginning.",
+            "Keep one system message, at the start.",
+        )
+    if "user" not in roles:
+        raise RowError("It has only assistant turns: there is no question.", "Put a human turn before the answer.")
+    if "assistant" not in roles:
+        raise RowError("It has only human turns: there is no answer to learn.", "Add an assistant turn, or remove it.")
+    if roles[0] == "assistant":
+        raise RowError("It begins with an assistant turn.", "Put a human turn before it, or make it a system message.")
+    offset = len(messages) - len(turns)
+    for index, (before, role) in enumerate(itertools.pairwise(roles), start=offset + 1):
+        if before == role:
+            raise RowError(
+                f"Messages {index} and {index + 1} are two {PEOPLE[role]} turns in a row.",
+                "Join them into one turn, or add the missing turn between them.",
+            )
+    remarks = []
+    if roles[-1] == "user":
+        messages = messages[:-1]
+        remarks.append("It ends with a human turn that nobody answers; that turn is left out.")
+    for index, message in enumerate(messages, start=1):
+        if not message["content"].strip():
+            raise RowError(
+                f"Message {index} ({PEOPLE[message['role']]}) is empty.", "Fill in its text, or remove the row."
+            )
+    return messages, remarks
+
+
+def text_of(value: Any, where: str) -> str:
+    """A cell that must be text; a missing one counts as empty. Raises RowError."""
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise RowError(f"{where} is {kind_of(value)}, not text.", "Write it as a string.")
+    return value
+
+
+def kind_of(value: Any) -> str:
+    """The JSON name of a value's type, as people who write JSON know it."""
+    if value is None:
+        return "null"
+    for kinds, name in ((bool, "true/false"), ((int, float), "a number"), (str, "text"), (Mapping, "an object")):
+        if isinstance(value, kinds):
+            return name
+    return "a list" if isinstance(value, list) else f"a {type(value).__name__}"

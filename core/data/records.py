@@ -1,0 +1,83 @@
+"""What the data part hands to everyone else: conversations, and what is wrong with the rows that gave none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypedDict
+
+
+class Message(TypedDict):
+    """One turn in the conversational format that TRL takes; role is "system", "user" or "assistant"."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """One row that can be trained on: an optional system message, then user and assistant in turn, ending with the
+    assistant. `row` counts from 1 in the order of the file."""
+
+    row: int
+    messages: list[Message]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why a row (or, with row None, the whole file) needs a look, and what a person can do about it."""
+
+    row: int | None
+    what: str
+    remedy: str
+
+
+class RowError(Exception):
+    """One row cannot be used. Collected as a Problem, never raised out of core.data."""
+
+    def __init__(self, what: str, remedy: str) -> None:
+        super().__init__(what, remedy)
+        self.what = what
+        self.remedy = remedy
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row as the file gives it: column -> value, or the reason why it could not be read."""
+
+    number: int
+    value: Mapping[str, Any] | RowError
+
+
+SourceKind = Literal["bundled", "file", "hub"]
+
+
+@dataclass
+class CheckedDataset:
+    """A dataset read from end to end.
+
+    `problems` are rows that gave no conversation. `notes` are rows that did, but not word for word or not wisely (an
+    unanswered last question left out, say), and what was noticed about the whole file, such as its encoding.
+    `sha256` is over the bytes of all files in order.
+    """
+
+    name: str
+    source: SourceKind
+    format: str
+    evidence: str
+    rows: int
+    conversations: list[Conversation]
+    problems: list[Problem]
+    sha256: str
+    revision: str | None = None
+    license: str | None = None
+    notes: list[Problem] = field(default_factory=list)
+
+    @property
+    def turns(self) -> int:
+        """User and assistant messages over all conversations; system prompts are not turns."""
+        return sum(count_turns(conversation.messages) for conversation in self.conversations)
+
+
+def count_turns(messages: list[Message]) -> int:
+    return sum(message["role"] != "system" for message in messages)

@@ -1,0 +1,61 @@
+"""Train and eval halves that share no conversation, not even the beginning of one."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Hashable, Sequence
+
+from core.data.records import Conversation
+from core.errors import UserError
+
+
+def split(
+    conversations: Sequence[Conversation], eval_fraction: float, seed: int
+) -> tuple[list[Conversation], list[Conversation]]:
+    """(train, eval), each in the order given; the same seed gives the same split.
+
+    Conversations with the same first question and answer (up to case and white space) stay together: conversation trees
+    such as OpenAssistant's come as many rows that share their beginnings. Where more than half begin alike (all with
+    the same greeting, say), only whole conversations that are equal stay together. eval has about `eval_fraction` of
+    all, at least one if there are two groups, and none where eval_fraction is 0. Raises UserError for a fraction
+    outside [0, 1).
+    """
+    if not 0 <= eval_fraction < 1:
+        raise UserError(f"eval_fraction is {eval_fraction}.", "Give a number from 0 to below 1, such as 0.05.")
+    groups = group(conversations, opening)
+    if max(map(len, groups), default=0) > len(conversations) / 2:
+        groups = group(conversations, whole)
+    if not eval_fraction or len(groups) < 2:
+        return list(conversations), []
+    random.Random(seed).shuffle(groups)
+    wanted = max(1, round(len(conversations) * eval_fraction))
+    chosen: set[int] = set()
+    for members in groups:
+        if len(chosen) + len(members) <= wanted:
+            chosen.update(members)
+    if not chosen:
+        smallest: list[int] = min(groups, key=len)
+        chosen.update(smallest)
+    train = [each for index, each in enumerate(conversations) if index not in chosen]
+    return train, [each for index, each in enumerate(conversations) if index in chosen]
+
+
+def group(conversations: Sequence[Conversation], key: Callable[[Conversation], Hashable]) -> list[list[int]]:
+    """Indices of conversations, those of one key together, in order of first appearance."""
+    groups: dict[Hashable, list[int]] = {}
+    for index, conversation in enumerate(conversations):
+        groups.setdefault(key(conversation), []).append(index)
+    return list(groups.values())
+
+
+def whole(conversation: Conversation) -> tuple[str, ...]:
+    """What makes two conversations the same: their turns, up to case and white space. System prompts do not count."""
+    return tuple(
+        " ".join(message["content"].casefold().split())
+        for message in conversation.messages
+        if message["role"] != "system"
+    )
+
+
+def opening(conversation: Conversation) -> tuple[str, ...]:
+    return whole(conversation)[:2]

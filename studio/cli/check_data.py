@@ -1,0 +1,98 @@
+"""`python -m studio check-data FILE`: what a dataset holds, what is wrong with it, and how many tokens it has."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import TYPE_CHECKING
+
+from core.data.formats import FORMATS
+
+if TYPE_CHECKING:
+    from core.data.records import Problem
+    from core.data.report import Report
+
+SHOWN = 100  # problems listed on the terminal; --json has them all
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subparsers.add_parser(
+        "check-data",
+        help="read a dataset and report its format, problems and token counts",
+        description="Read a dataset from end to end. Exit 0: every row converts; 1: some do not; 2: it can't be read.",
+    )
+    parser.add_argument("dataset", metavar="FILE", help="a file, a Hub id (owner/name), or a bundled sample's name")
+    parser.add_argument("--format", choices=sorted(FORMATS), help="read every row so, instead of detecting the format")
+    parser.add_argument("--config", help="config of a Hub dataset")
+    parser.add_argument("--split", default="train", help="split of a Hub dataset (default: train)")
+    parser.add_argument("--revision", help="branch, tag or commit of a Hub dataset")
+    parser.add_argument("--base", default="builtin", help="base model whose template and tokenizer count the tokens")
+    parser.add_argument(
+        "--max-length", type=int, metavar="N", help="count conversations over N tokens (default: base's)"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    from core.base import load_tokenizer, resolve
+    from core.data.load import open_source
+    from core.data.report import report_on
+    from core.errors import UserError
+    from core.recipe import Recipe, defaults_for
+
+    max_length = args.max_length
+    if max_length is None:
+        max_length = defaults_for(args.base).get("max_length", Recipe.max_length)
+    if max_length < 1:
+        raise UserError(f"--max-length is {max_length}.", "Give a number of tokens above 0, such as 512.")
+    source = open_source(args.dataset, config=args.config, split=args.split, revision=args.revision)
+    tokenizer = load_tokenizer(resolve(args.base))
+    report = report_on(source, tokenizer, max_length, args.format)
+    if args.json:
+        print(json.dumps(report.to_dict(), ensure_ascii=False, indent=2))
+        for note in report.notes:
+            print(one_line(note), file=sys.stderr)
+    else:
+        show(report, source.name, args.base, max_length)
+    return 1 if report.problems else 0
+
+
+def one_line(problem: Problem) -> str:
+    where = f"row {problem.row}: " if problem.row else ""
+    return f"{where}{problem.what} {problem.remedy}".strip()
+
+
+def show(report: Report, name: str, base: str, max_length: int) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console()
+    facts = Table(title=Text(name), show_header=False, title_justify="left")
+    tokens = report.tokens
+    for label, value in (
+        ("format", f"{report.format} ({report.evidence})"),
+        ("rows", f"{report.rows:,}"),
+        ("conversations", f"{report.conversations:,}"),
+        ("turns", f"{report.turns:,}"),
+        ("problems", f"{len(report.problems):,}"),
+        ("notes", f"{len(report.notes):,}"),
+        (
+            f"tokens ({base})",
+            f"mean {tokens.mean:.1f}, median {tokens.p50}, 95 % up to {tokens.p95}, longest {tokens.max}",
+        ),
+        ("trained share", f"{tokens.trained_share:.0%} of the tokens"),
+        (f"over {max_length}", f"{tokens.over_max_length:,} conversations, cut there"),
+    ):
+        facts.add_row(label, Text(value))
+    console.print(facts)
+    for title, problems in (("Problems", report.problems), ("Notes", report.notes)):
+        if problems:
+            table = Table("row", "what", "what to do", title=title, title_justify="left")
+            for problem in problems[:SHOWN]:
+                table.add_row(str(problem.row or "all"), Text(problem.what), Text(problem.remedy))
+            console.print(table)
+            if len(problems) > SHOWN:
+                console.print(f"… and {len(problems) - SHOWN:,} more; --json lists every problem.")

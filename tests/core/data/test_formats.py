@@ -1,0 +1,211 @@
+"""Rows of every format to messages: round trips over random conversations, and each dialect's corners."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core.data import Message
+from core.data.check import Scan
+from core.data.formats import FORMATS, detect_row
+from core.data.formats.base import check_turns
+from core.data.records import Row, RowError
+from core.errors import UserError
+from tests.core.data.dialogues import dialogues, guanaco_text, llama2_text, sharegpt_turns, words
+
+few = settings(max_examples=80, deadline=None)
+
+
+def convert(row: dict[str, Any]) -> tuple[str, list[Message]]:
+    """Format and messages of one row, by detection, as a scan does it."""
+    found = detect_row(row)
+    assert found is not None, row
+    return found.name, check_turns(found.convert(row))[0]
+
+
+def reason(row: dict[str, Any], dataset_format: str | None = None) -> str:
+    """Why a row is refused."""
+    scan = Scan([Row(1, row)], dataset_format)
+    assert list(scan) == []
+    (problem,) = scan.problems
+    assert problem.row == 1 and problem.remedy
+    return problem.what
+
+
+def talk(*contents: str) -> list[Message]:
+    return [Message(role=("user", "assistant")[index % 2], content=text) for index, text in enumerate(contents)]
+
+
+@few
+@given(dialogues(), st.sampled_from(["", " ", "\n", "\n\n"]))
+def test_guanaco_text_gives_back_the_conversation(messages: list[Message], separator: str) -> None:
+    assert convert({"text": guanaco_text(messages, separator)}) == ("guanaco", messages)
+
+
+@few
+@given(dialogues())
+def test_llama2_text_gives_back_the_conversation(messages: list[Message]) -> None:
+    assert convert({"text": llama2_text(messages)}) == ("llama2", messages)
+
+
+@few
+@given(dialogues(), st.booleans())
+def test_messages_and_sharegpt_give_back_the_conversation(messages: list[Message], as_json: bool) -> None:
+    turns = sharegpt_turns(messages)
+    cell = (lambda value: json.dumps(value)) if as_json else (lambda value: value)  # a CSV cell holds JSON
+    assert convert({"messages": cell(messages), "id": 7}) == ("messages", messages)
+    assert convert({"conversations": cell(turns)}) == ("sharegpt", messages)
+
+
+@few
+@given(words(), words(), words())
+def test_alpaca_and_prompt_completion_give_back_question_and_answer(question: str, extra: str, answer: str) -> None:
+    assert convert({"instruction": question, "input": None, "output": answer}) == ("alpaca", talk(question, answer))
+    row = {"instruction": question, "input": extra, "output": answer}
+    assert convert(row) == ("alpaca", talk(f"{question}\n\n{extra}", answer))
+    name = "prompt-completion"
+    assert convert({"prompt": question, "completion": answer}) == (name, talk(question, answer))
+    assert convert({"prompt": question, "response": answer}) == (name, talk(question, answer))
+    turns = {"prompt": talk(question), "completion": [Message(role="assistant", content=answer)]}
+    assert convert(turns) == (name, talk(question, answer))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        'Begin with "### Human: hi", then wait.',
+        "Begin with `### Human:` and end.",
+        "Begin with «### Human: salut», then wait.",
+        "```\n### Human: hi\n### Assistant: hello\n```\nThat is the format.",
+        "~~~text\n### Human: hi\n~~~",
+    ],
+)
+def test_a_quoted_marker_inside_an_answer_stays_there(answer: str) -> None:
+    for separator in ("", " ", "\n"):
+        text = guanaco_text(talk("How?", answer, "And then?", "Fine."), separator)
+        assert convert({"text": text})[1] == talk("How?", answer, "And then?", "Fine.")
+
+
+def test_an_unquoted_marker_in_mid_line_stays_where_turns_on_lines_alternate_without_it() -> None:
+    text = (
+        "### Human: How?\n### Assistant: Each one gets ### Human: before it.\n### Human: Thanks\n### Assistant: Sure."
+    )
+    assert convert({"text": text})[1][1]["content"] == "Each one gets ### Human: before it."
+
+
+def test_a_closing_quotation_mark_does_not_quote_the_marker_behind_it() -> None:
+    text = '### Human: Say "hi"### Assistant: "hi"### Human: Again### Assistant: hi'
+    assert convert({"text": text})[1] == talk('Say "hi"', '"hi"', "Again", "hi")
+
+
+def test_a_code_fence_that_is_never_closed_does_not_swallow_turns() -> None:
+    text = "### Human: a ### Assistant: ```py\nx\n ### Human: b ### Assistant: \n```py\ny\n```"
+    assert [message["content"] for message in convert({"text": text})[1]] == ["a", "```py\nx", "b", "```py\ny\n```"]
+
+
+def test_headings_that_are_not_markers_stay_text() -> None:
+    text = "### Human: Plan? ### Assistant: ### Steps\n### Note: eat\n### human: lower"
+    assert convert({"text": text})[1] == talk("Plan?", "### Steps\n### Note: eat\n### human: lower")
+
+
+def test_guanaco_text_with_a_leading_system_prompt() -> None:
+    text = "### System: Be brief.\n### Human: Hi\n### Assistant: Hello"
+    assert convert({"text": text})[1] == [Message(role="system", content="Be brief."), *talk("Hi", "Hello")]
+
+
+def test_the_only_column_may_have_any_name() -> None:
+    assert convert({"sample": "### Human: a### Assistant: b"}) == ("guanaco", talk("a", "b"))
+
+
+def test_llama2_text_without_outer_marks_and_with_tight_ones() -> None:
+    assert convert({"text": "[INST]a[/INST]b"})[1] == talk("a", "b")
+    assert convert({"text": "<s>[INST] a [/INST] b </s><s>[INST] c [/INST] d</s>"})[1] == talk("a", "b", "c", "d")
+
+
+def test_content_in_parts_is_joined_and_roles_have_other_names() -> None:
+    turns = [
+        {"role": "developer", "content": "Be kind."},
+        {"role": "Human", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]},
+        {"role": "model", "content": "c"},
+    ]
+    expected = [Message(role="system", content="Be kind."), *talk("ab", "c")]
+    assert convert({"messages": turns})[1] == expected
+
+
+def test_a_trailing_human_turn_is_left_out_with_a_note() -> None:
+    scan = Scan([Row(1, {"text": "### Human: a ### Assistant: b ### Human: c"})])
+    (conversation,) = scan
+    assert conversation.messages == talk("a", "b")
+    assert scan.problems == []
+    (note,) = scan.notes
+    assert note.row == 1 and "nobody answers" in note.what
+
+
+@pytest.mark.parametrize(
+    ("row", "words_of_reason"),
+    [
+        ({"messages": [*talk("a"), *talk("b"), *talk("x", "c")[1:]]}, "two human turns in a row"),
+        ({"messages": [*talk("a", "b"), *talk("x", "c")[1:]]}, "two assistant turns in a row"),
+        ({"messages": talk("x", "only")[1:]}, "only assistant turns"),
+        ({"messages": talk("only")}, "only human turns"),
+        ({"messages": [*talk("x", "first")[1:], *talk("q", "a")]}, "begins with an assistant"),
+        ({"messages": talk("a", "  ")}, "Message 2 (assistant) is empty"),
+        ({"messages": talk("", "b")}, "Message 1 (human) is empty"),
+        ({"messages": [*talk("a", "b"), {"role": "system", "content": "s"}]}, "system message after the beginning"),
+        ({"messages": [{"role": "user", "content": "a"}, {"role": "alien", "content": "b"}]}, "role 'alien'"),
+        (
+            {"messages": [{"role": "user", "content": 5}, {"role": "assistant", "content": "b"}]},
+            "is a number, not text",
+        ),
+        ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "type 'image_url'"),
+        ({"conversations": [{"from": "human", "value": "a"}, "b"]}, "conversations[1] is text, not a turn"),
+        ({"text": "### Human: a ### Human: b ### Assistant: c"}, "two human turns in a row"),
+        ({"text": "### Assistant: c"}, "only assistant turns"),
+        ({"text": "### Human: c"}, "only human turns"),
+        ({"text": "Hello! ### Human: a ### Assistant: b"}, 'text before the first marker: "Hello!"'),
+        ({"text": "### Human: a ### Assistant: "}, "Message 2 (assistant) is empty"),
+        ({"text": "[INST] a [/INST] b [INST] c"}, '2 "[INST]" but 1 "[/INST]"'),
+        ({"text": "Sure: [INST] a [/INST] b"}, 'does not begin with "[INST]"'),
+        ({"text": "[INST] a [/INST]"}, "only human turns"),
+        ({"instruction": "", "input": "", "output": "b"}, "Message 1 (human) is empty"),
+        ({"instruction": ["a"], "output": "b"}, "`instruction` is a list, not text"),
+        ({"prompt": "a", "completion": None}, "Message 2 (assistant) is empty"),
+    ],
+)
+def test_a_row_that_teaches_nothing_or_something_wrong_is_refused(row: dict[str, Any], words_of_reason: str) -> None:
+    assert words_of_reason in reason(row)
+
+
+@pytest.mark.parametrize("name", sorted(FORMATS))
+def test_a_given_format_that_the_row_does_not_have_is_a_problem_of_that_row(name: str) -> None:
+    assert "(columns: a, b)" in reason({"a": 1, "b": 2}, name)
+
+
+def test_an_unknown_format_name_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(UserError, match="Known formats: messages"):
+        Scan([], "guanako")
+
+
+def test_rows_of_another_format_are_read_by_their_own_and_said() -> None:
+    rows = [Row(n, {"text": "### Human: a ### Assistant: b"}) for n in (1, 2)]
+    rows.append(Row(3, {"messages": talk("a", "b")}))
+    scan = Scan([*rows, Row(4, {"text": "no markers"})])
+    assert [conversation.row for conversation in scan] == [1, 2, 3]
+    assert [problem.row for problem in scan.problems] == [4]
+    assert scan.evidence.startswith("2 of 4 rows have") and scan.evidence.endswith("1 are messages")
+
+
+def test_all_problems_are_collected_not_only_the_first() -> None:
+    rows = [Row(n, {"text": "### Human: a" if n % 2 else "### Human: a ### Assistant: b"}) for n in range(1, 101)]
+    scan = Scan([*rows, Row(101, RowError("broken", "mend"))])
+    assert len(list(scan)) == 50
+    assert [problem.row for problem in scan.problems] == [*range(1, 101, 2), 101]
+
+
+def test_columns_of_no_known_format_are_named() -> None:
+    with pytest.raises(UserError, match="columns are: a, b"):
+        Scan([Row(1, {"a": 1, "b": 2})])
