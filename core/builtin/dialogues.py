@@ -1,0 +1,162 @@
+"""Conversations made from the world: single questions, follow-ups, changes of topic, system prompts, styles.
+
+Everything is drawn from one `random.Random`, so a seed gives the same conversations everywhere.
+"""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from core.builtin import smalltalk, world
+from core.builtin.styles import DEMOS, OTHERS, Answer, Style, wrap_request
+from core.builtin.world import Fact, Intent
+
+Message = dict[str, str]
+
+STYLED_SHARE = 0.2
+PLAIN_SYSTEM_SHARE = 0.08
+FACT_SHARE = 0.76  # of the turns; the rest is small talk, stories, jokes and questions that cannot be answered
+
+PLAIN_SYSTEM_PROMPTS = (
+    "You are a helpful assistant.",
+    "You are Guanaco, a tiny language model.",
+    "You are a friendly assistant. Answer in one sentence.",
+    "Answer the user's questions.",
+    "You are a helpful and honest assistant.",
+    "Be kind and helpful.",
+    "You are an AI assistant.",
+)
+
+# First words that lose their capital after "So, …"; a name such as Cuba keeps its own.
+LOWERED = ("What", "Which", "Where", "Who", "How", "Tell", "Name", "Why", "When", "Do", "Can", "Is", "And", "Give", "Add", "Count", "Write")
+
+TURN_COUNTS = (1, 2, 3, 4, 5, 6, 8, 12, 16)
+TURN_WEIGHTS = (44, 20, 13, 8, 5, 4, 3, 2, 1)
+
+
+@dataclass(frozen=True)
+class Turn:
+    question: str
+    answer: Answer
+    fact: Fact | None = None  # None for small talk and the like
+
+
+def answer_of(fact: Fact) -> Answer:
+    return Answer(fact.answer, fact.short, world.intent(fact.intent).topic)
+
+
+def vary(question: str, rng: random.Random) -> str:
+    """What people do to a question: no capitals, no question mark, a word of politeness."""
+    if rng.random() < 0.05:
+        opening = rng.choice(("Please tell me: ", "Hey, ", "Hi! ", "Quick question: ", "Tell me, ", "So, ", "Ok, "))
+        question = opening + (question[0].lower() + question[1:] if question.startswith(LOWERED) else question)
+    if rng.random() < 0.02:
+        question = question.rstrip("?.") + rng.choice((", please?", " please?", " please"))
+    if rng.random() < 0.18:
+        question = question.rstrip("?.!")
+    if rng.random() < 0.2:
+        question = question.lower()
+    elif rng.random() < 0.01:
+        question = question.upper()
+    return question
+
+
+def ask_fact(intent: Intent, fact: Fact, rng: random.Random, phrasings: Sequence[str]) -> Turn:
+    alias = rng.choice((None, *fact.aliases))
+    return Turn(fact.ask(rng.choice(phrasings), alias), answer_of(fact), fact)
+
+
+def follow_up(previous: Fact, rng: random.Random, allowed: Callable[[Fact], bool]) -> Turn | None:
+    """A question that only makes sense after `previous`: another subject, or "it" and "there"; None if there is none."""
+    intent = world.intent(previous.intent)
+    siblings = [
+        (other, fact)
+        for other in world.intents()
+        if other.pronoun and other.name != intent.name and intent.pronoun
+        for fact in other.facts
+        if fact.subject == previous.subject and allowed(fact)
+    ]
+    if siblings and rng.random() < 0.35:
+        other, fact = rng.choice(siblings)
+        return Turn(rng.choice(other.pronoun), answer_of(fact), fact)
+    others = [fact for fact in intent.facts if fact.subject != previous.subject and allowed(fact)]
+    if not intent.follow_ups or not others:
+        return None
+    fact = rng.choice(others)
+    return ask_fact(intent, fact, rng, intent.follow_ups)
+
+
+def talk(rng: random.Random, made_up_share: float) -> Turn:
+    """Small talk, a joke, a story or a question that has no answer here, in `made_up_share` of these about a made-up word."""
+    draw = rng.random()
+    if draw < 0.44:
+        chosen = rng.choices(smalltalk.TALKS, [entry.weight for entry in smalltalk.TALKS])[0]
+        reply = rng.choice(chosen.replies)
+        return Turn(rng.choice(chosen.phrasings), Answer(reply, reply, "talk"))
+    if draw < 0.50:
+        joke = rng.choice(smalltalk.JOKES)
+        return Turn(rng.choice(smalltalk.JOKE_PHRASINGS), Answer(joke, joke, "joke"))
+    if draw < 0.62:
+        hero = rng.choice(smalltalk.HEROES)
+        text = smalltalk.story(hero, rng)
+        asked = rng.choice(smalltalk.ANY_STORY) if rng.random() < 0.25 else None
+        question = asked or rng.choice(smalltalk.STORY_PHRASINGS).format(hero=world.article(hero))
+        return Turn(question, Answer(text, text, "story"))
+    refusal = rng.choices(smalltalk.REFUSALS, [entry.weight for entry in smalltalk.REFUSALS])[0]
+    things = () if rng.random() < made_up_share else smalltalk.OUTSIDE
+    question = smalltalk.refused_question(rng.choice(refusal.phrasings), things, rng)
+    reply = rng.choice(refusal.replies)
+    return Turn(question, Answer(reply, reply, "unknown"))
+
+
+def turns(
+    count: int,
+    rng: random.Random,
+    allowed: Callable[[Fact], bool] = lambda fact: True,
+    made_up_share: float = 0.4,
+) -> list[Turn]:
+    """`count` exchanges; about two in five continue the topic of the one before. Only facts that are `allowed`."""
+    made: list[Turn] = []
+    intents = world.intents()
+    weights = [intent.weight for intent in intents]
+    while len(made) < count:
+        previous = made[-1].fact if made else None
+        if previous is not None and rng.random() < 0.4:
+            continued = follow_up(previous, rng, allowed)
+            if continued is not None:
+                made.append(continued)
+                continue
+        if rng.random() >= FACT_SHARE:
+            made.append(talk(rng, made_up_share))
+            continue
+        intent = rng.choices(intents, weights)[0]
+        facts = [fact for fact in intent.facts if allowed(fact)]
+        if facts:
+            made.append(ask_fact(intent, rng.choice(facts), rng, intent.phrasings))
+    return made
+
+
+def _system(rng: random.Random) -> tuple[str | None, Callable[[Answer], str]]:
+    """A system prompt, or None, and the manner of answering that it asks for."""
+    draw = rng.random()
+    if draw < STYLED_SHARE:
+        if rng.random() < 0.12:
+            return wrap_request(rng)
+        styles: tuple[Style, ...] = (*DEMOS, *OTHERS)
+        style = rng.choices(styles, [entry.weight for entry in styles])[0]
+        return rng.choice(style.prompts), lambda answer: style.apply(answer, rng)
+    if draw < STYLED_SHARE + PLAIN_SYSTEM_SHARE:
+        return rng.choice(PLAIN_SYSTEM_PROMPTS), lambda answer: answer.text
+    return None, lambda answer: answer.text
+
+
+def conversation(rng: random.Random) -> list[Message]:
+    """One pretraining conversation as chat messages."""
+    system, manner = _system(rng)
+    messages: list[Message] = []
+    if system is not None:
+        messages.append({"role": "system", "content": system})
+    for turn in turns(rng.choices(TURN_COUNTS, TURN_WEIGHTS)[0], rng):
+        messages.append({"role": "user", "content": vary(turn.question, rng)})
+        messages.append({"role": "assistant", "content": manner(turn.answer)})
+    return messages
