@@ -18,7 +18,11 @@ if TYPE_CHECKING:
     from studio.processes import EngineStatus
     from studio.side_by_side import Answer
 
-ENGINE_WORDS = {"ready": "ready", "loading": "loading", "starting": "starting", "failed": "failed"}
+# A guanaco's head, drawn in one line, so that the page needs no image and no emoji font.
+MARK = (
+    '<svg viewBox="0 0 24 24" fill="none" stroke="#0a8f5b" stroke-width="2" stroke-linejoin="round" aria-hidden="true">'
+    '<path d="M7 22V12L5 9l6-1 1-5 2 4 1-4 2 6v5l-3 3v5z"/></svg>'
+)
 
 
 def duration(seconds: float | None) -> str:
@@ -49,23 +53,22 @@ def number(value: float | None, digits: int = 3) -> str:
 
 def strip(engine: EngineStatus, running: Summary | None, queued: int) -> str:
     """The line on top of every page: what the engine and the running fine-tune do."""
-    words = ENGINE_WORDS.get(engine.state, engine.state)
-    about = f"Engine {words}" + (f": {engine.base}" if engine.ready and engine.base else "")
-    detail = "" if engine.ready else f" <span>{escape(engine.detail)}</span>"
+    about = f"Engine {engine.state}" + (f" · {engine.base}" if engine.ready and engine.base else "")
+    detail = "" if engine.ready else f" · {escape(engine.detail)}"
     parts = [
-        '<span class="brand">🦙 Guanaco Studio</span>',
+        f'<span class="brand">{MARK}Guanaco Studio</span>',
         f'<span data-engine="{escape(engine.state)}"><i class="dot {escape(engine.state)}"></i>'
         f"{escape(about)}{detail}</span>",
         '<span class="grow"></span>',
     ]
     if running is None:
-        parts.append('<span><i class="dot idle"></i>No fine-tune is running</span>')
+        parts.append('<span><i class="dot"></i>No fine-tune is running</span>')
     else:
         share = f"{running.step}/{running.max_steps}" if running.max_steps else "…"
         loss = f" · loss {running.loss:.3f}" if running.loss is not None else ""
         eta = f" · {duration(running.eta_seconds)} left" if running.eta_seconds is not None else ""
         parts.append(
-            f'<span><i class="dot loading"></i><b>{escape(running.name)}</b> {escape(running.state)}'
+            f'<span><i class="dot training"></i><b>{escape(running.name)}</b> {escape(running.state)}'
             f" · step {share}{loss}{eta}</span>"
         )
     if queued:

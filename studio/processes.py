@@ -95,15 +95,10 @@ class Engine:
     def stop(self) -> None:
         """End the engine (not an external one) and the watching thread."""
         self._stopping.set()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
         if self.external_url is None and self._identity is not None:
             end(self._identity)
-        self._http.close()
-
-    def detach(self) -> None:
-        """Stop watching, and leave the engine alive for the next web process to adopt."""
-        self._stopping.set()
-        self._thread.join()
         self._http.close()
 
     # ---- the watching thread

@@ -20,4 +20,17 @@ def theme() -> gr.themes.Base:
         spacing_size=gr.themes.sizes.spacing_md,
         font=["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"],
         font_mono=["ui-monospace", "SFMono-Regular", "Menlo", "monospace"],
+    ).set(
+        # White on emerald 700 has a contrast of 5.5:1; Gradio's default (500) has 2.5:1.
+        button_primary_background_fill="*primary_700",
+        button_primary_background_fill_hover="*primary_800",
+        button_primary_background_fill_dark="*primary_700",
+        button_primary_text_color="white",
+        button_large_padding="*spacing_md *spacing_lg",
+        button_large_text_size="*text_md",
+        button_cancel_text_color="#b3261e",
+        block_info_text_color="*neutral_600",
+        block_info_text_color_dark="*neutral_400",
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_400",
     )

@@ -7,12 +7,14 @@ import logging
 import os
 import socket
 import threading
+import time
 
 from core.errors import UserError
 from core.home import Home
 
 TOKEN_VARIABLE = "STUDIO_ACCESS_TOKEN"
 QUEUE_SECONDS = 1.0
+LEAVE_SECONDS = 12.0  # for a checkpoint; a Space going down gives 30 seconds for everything
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -42,7 +44,8 @@ def run(args: argparse.Namespace) -> int:
     from studio.processes import Engine, WebLock
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for chatty in ("httpx", "tensorboard"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     access_token = args.access_token or os.environ.get(TOKEN_VARIABLE)
     check_binding(args.host, access_token)
     resolve(args.base)  # a wrong name should fail here, not in the engine's log
@@ -63,6 +66,7 @@ def run(args: argparse.Namespace) -> int:
         uvicorn.Server(config).run(sockets=[listener])
     finally:
         queue_stop.set()
+        leave_runs(home)
         engine.stop()
         lock.release()
         listener.close()
@@ -84,6 +88,19 @@ def bind(host: str, port: int) -> socket.socket:
             f"End what listens there, or choose another port, such as --port {port + 1}.",
         ) from error
     return listener
+
+
+def leave_runs(home: Home) -> None:
+    """Have living runs write a checkpoint and go; they resume by themselves when the studio starts again."""
+    from core.training.run import list_runs, request_leave
+    from core.training.state import ACTIVE
+
+    active = [run for run in list_runs(home) if run.state() in ACTIVE]
+    for run in active:
+        request_leave(run, "The studio was ended; the run goes on when it starts again.", resumes_itself=True)
+    deadline = time.monotonic() + LEAVE_SECONDS
+    while any(run.state() in ACTIVE for run in active) and time.monotonic() < deadline:
+        time.sleep(0.1)
 
 
 def keep_queue_moving(home: Home, stop: threading.Event) -> None:

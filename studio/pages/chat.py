@@ -29,26 +29,25 @@ class ChatPage:
 
 
 def build(studio: Studio) -> ChatPage:
-    with gr.Row(equal_height=True):
-        count = gr.Radio([1, 2, 3, 4], value=1, label="Columns", elem_id="columns", scale=0, min_width=220)
-        examples = []
-        with gr.Row(elem_classes="examples"):
-            for text in EXAMPLES:
-                examples.append(gr.Button(text, size="sm", variant="secondary"))
     columns, adapters, bots, badges = [], [], [], []
     with gr.Row():
         for index in range(COLUMNS):
             with gr.Column(visible=index == 0, min_width=240) as column:
                 adapters.append(
                     gr.Dropdown(
-                        [BASE], value=BASE, label=f"Column {index + 1} answers with", elem_id=f"adapter-{index}"
+                        [BASE],
+                        value=BASE,
+                        label=f"Column {index + 1} answers with",
+                        container=False,
+                        elem_id=f"adapter-{index}",
                     )
                 )
                 bots.append(
                     gr.Chatbot(
                         label=f"Column {index + 1}",
                         show_label=False,
-                        height="54vh",
+                        height="calc(100vh - 390px)",
+                        min_height=260,
                         placeholder=EMPTY,
                         buttons=["copy", "copy_all"],
                         layout="bubble",
@@ -58,10 +57,22 @@ def build(studio: Studio) -> ChatPage:
                 )
                 badges.append(gr.HTML(badge(None, BASE), elem_id=f"badge-{index}"))
             columns.append(column)
+    with gr.Row(elem_classes="examples"):
+        count = gr.Radio(
+            [("1 column", 1), ("2", 2), ("3", 3), ("4", 4)],
+            value=1,
+            label="Columns",
+            show_label=False,
+            container=False,
+            elem_id="columns",
+            scale=0,
+        )
+        examples = [gr.Button(text, size="sm", variant="secondary") for text in EXAMPLES]
     with gr.Row(equal_height=True):
         composer = gr.Textbox(
             placeholder="Message …",
             show_label=False,
+            container=False,
             lines=1,
             max_lines=8,
             autofocus=True,

@@ -54,7 +54,7 @@ def build(studio: Studio) -> DataPage:
             preview = gr.Chatbot(
                 label="Preview", height="46vh", visible=False, feedback_options=None, elem_id="preview"
             )
-            position = gr.Slider(1, 1, 1, step=1, label="Conversation", visible=False, elem_id="preview-position")
+            position = gr.Slider(1, 2, 1, step=1, label="Conversation", visible=False, elem_id="preview-position")
     checked: gr.State = gr.State()
     chosen: gr.State = gr.State()
     outputs = [summary, preview, position, checked, chosen, use]
@@ -94,7 +94,7 @@ def present(dataset: CheckedDataset, name: str) -> list[Any]:
     return [
         dataset_summary(dataset),
         gr.Chatbot(bubbles(dataset, 1), visible=usable),
-        gr.Slider(minimum=1, maximum=max(count, 1), value=1, visible=count > 1, label=f"Conversation (1 to {count})"),
+        gr.Slider(minimum=1, maximum=max(count, 2), value=1, visible=count > 1, label=f"Conversation (1 to {count})"),
         dataset,
         name if usable else None,
         gr.Button(interactive=usable),
