@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from core.base import resolve
 from core.errors import UserError
 from core.process import Identity
 from core.recipe import Recipe
@@ -69,21 +70,21 @@ def claim(run: Run) -> bool:
 
 def train(run: Run, signals: Signals) -> int:
     """The job itself. Raises whatever goes wrong; `main` says it in plain words."""
+    recipe = run.recipe
+    source = resolve(recipe.model_name_or_path)
+
     import torch
 
-    threads = os.environ.get(THREADS)
-    if threads:
+    if threads := os.environ.get(THREADS):
         torch.set_num_threads(int(threads))
 
-    from core.base import load_model, load_tokenizer, resolve
+    from core.base import load_model, load_tokenizer
     from core.device import choose_device, choose_dtype
     from core.training.callbacks import Reporter
     from core.training.dataset import PackedRows, prepare
     from core.training.save import save_adapter
     from core.training.trainer import build_trainer, total_steps
 
-    recipe = run.recipe
-    source = resolve(recipe.model_name_or_path)
     saved = newest(run.checkpoints_folder)
     tokenizer = load_tokenizer(source)
     data = prepare(recipe, tokenizer)

@@ -1,0 +1,185 @@
+"""`python -m studio train RECIPE.yaml`: one run without the page. The last line on stdout is the adapter's folder."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from core.training.events import Event
+    from core.training.run import Run
+
+POLL_SECONDS = 0.2
+PLAIN_SECONDS = 5.0  # between two progress lines where there is no terminal
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subparsers.add_parser(
+        "train",
+        help="train an adapter from a recipe",
+        description="Train an adapter without the page. Ctrl-C stops after the current step and keeps what was learnt. "
+        "Exit 0: the adapter is there, its folder is the last line on stdout; 1: it failed; 2: the recipe is wrong.",
+    )
+    given = parser.add_mutually_exclusive_group(required=True)
+    given.add_argument("recipe", nargs="?", type=Path, metavar="RECIPE.yaml", help="settings in TRL's and PEFT's names")
+    given.add_argument("--resume", metavar="RUN", help="go on with a run that was stopped or cut off, by its id")
+    parser.add_argument("--home", metavar="DIR", help="home folder (default: $STUDIO_HOME, or the user's data folder)")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    from core.base import resolve
+    from core.data.load import open_source
+    from core.home import Home
+    from core.recipe import Recipe
+    from core.training.run import create_run, find_run, request_stop, resume
+    from core.training.state import RunState
+
+    if args.recipe is not None:
+        recipe = Recipe.read(args.recipe)
+        resolve(recipe.model_name_or_path)  # what is plainly wrong is said at once, and leaves no run behind
+        open_source(
+            recipe.dataset_name,
+            config=recipe.dataset_config,
+            split=recipe.dataset_train_split,
+            revision=recipe.dataset_revision,
+        )
+        home = Home.open(args.home)
+        training = create_run(home, recipe)
+    else:
+        home = Home.open(args.home)
+        training = find_run(home, args.resume)
+        resume(training)
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        print("Stopping after this step; what was learnt is kept. Once more stops at once.", file=sys.stderr)
+        request_stop(training, "Stopped by Ctrl-C.")
+
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
+    follow(training)
+    status = training.status()
+    if status.state not in (RunState.DONE, RunState.STOPPED) or status.adapter is None:
+        print(f"Error: {status.reason}", file=sys.stderr)
+        print(f"       The run is {training.id}; --resume {training.id} goes on with it.", file=sys.stderr)
+        return 1
+    print(home.adapters / status.adapter)
+    return 0
+
+
+def follow(training: Run) -> None:
+    """Show the run's events as they come, until it is at rest. Its turn comes when no other run trains."""
+    from core.training import queue
+    from core.training.state import AT_REST, RunState
+
+    show = Bar() if sys.stderr.isatty() else Lines()
+    offset = training.events_path.stat().st_size if training.status().attempts else 0  # a resume shows what is new
+    with show:
+        while True:
+            state = training.state()
+            events, offset = training.events(offset)
+            for event in events:
+                show.event(event)
+            if state in AT_REST:
+                return
+            if state is RunState.QUEUED:
+                queue.advance(training.home, torch_threads=None)
+            time.sleep(POLL_SECONDS)
+
+
+class Lines:
+    """Progress as plain lines on stderr, for logs and scripts."""
+
+    def __init__(self) -> None:
+        self.shown = 0.0
+
+    def __enter__(self) -> Lines:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        return None
+
+    def event(self, event: Event) -> None:
+        from core.training.events import Progress
+
+        if isinstance(event, Progress):
+            if event.step < event.max_steps and time.monotonic() - self.shown < PLAIN_SECONDS:
+                return
+            self.shown = time.monotonic()
+        if text := describe(event):
+            print(text, file=sys.stderr, flush=True)
+
+
+class Bar:
+    """A progress bar on the terminal; everything else that happens is printed above it."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[facts]}"),
+        )
+        self.progress = Progress(*columns, console=Console(stderr=True))
+        self.task = self.progress.add_task("waiting", total=None, facts="")
+
+    def __enter__(self) -> Bar:
+        self.progress.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.progress.stop()
+
+    def event(self, event: Event) -> None:
+        from core.training.events import Progress, StateChanged
+
+        if isinstance(event, Progress):
+            self.progress.update(
+                self.task, completed=event.step, total=event.max_steps, facts=facts(event), description="training"
+            )
+            return
+        if isinstance(event, StateChanged):
+            self.progress.update(self.task, description=event.state)
+        elif text := describe(event):
+            self.progress.console.print(text, markup=False, highlight=False)
+
+
+def describe(event: Event) -> str:
+    """One line about an event; empty for what is no news on a terminal."""
+    from core.training.events import Evaluation, Note, Progress, StateChanged
+
+    if isinstance(event, Progress):
+        return f"step {event.step}/{event.max_steps}  {facts(event)}"
+    if isinstance(event, Evaluation):
+        return f"step {event.step}: eval loss {event.eval_loss:.4f}" + (" (best so far)" if event.best else "")
+    if isinstance(event, Note):
+        return event.text
+    if isinstance(event, StateChanged):
+        return f"{event.state}: {event.reason}" if event.reason else event.state
+    return ""
+
+
+def facts(event: Event) -> str:
+    from core.training.events import Progress
+
+    assert isinstance(event, Progress)
+    parts = [f"loss {event.loss:.4f}", f"lr {event.learning_rate:.2g}"]
+    if event.tokens_per_second is not None:
+        parts.append(f"{event.tokens_per_second:,.0f} tokens/s")
+    if event.eta_seconds is not None:
+        parts.append(f"{duration(event.eta_seconds)} left")
+    return "  ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,0 +1,158 @@
+import os
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from core.errors import UserError
+from core.home import Home
+from core.process import Identity
+from core.recipe import Recipe
+from core.training import queue
+from core.training.run import (
+    MAX_ATTEMPTS,
+    Run,
+    alive,
+    continue_run,
+    create_run,
+    delete_run,
+    find_run,
+    list_runs,
+    request_stop,
+    resume,
+)
+from core.training.state import RunState
+from tests.core.training.conftest import wait_for
+
+
+@pytest.fixture
+def stranger() -> subprocess.Popen[bytes]:
+    """A living process that is no worker."""
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    yield process
+    process.kill()
+    process.wait()
+
+
+def test_importing_this_side_of_training_loads_nothing_heavy() -> None:
+    code = (
+        "import sys, core.training.run, core.training.queue, core.training.checkpoints, core.training.events\n"
+        "heavy = {'torch', 'transformers', 'datasets', 'trl', 'peft', 'pandas'} & set(sys.modules)\n"
+        "sys.exit(str(heavy) if heavy else 0)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_new_run_waits_and_is_found(home: Home, recipe: Recipe) -> None:
+    first, second = create_run(home, recipe), create_run(home, recipe)
+    assert first.id != second.id
+    assert {run.id for run in list_runs(home)} == {first.id, second.id}
+    assert first.state() is RunState.QUEUED
+    assert find_run(home, first.id).recipe == recipe
+    with pytest.raises(UserError, match=r"no run 'nonsense'.*" + second.id):
+        find_run(home, "nonsense")
+
+
+def test_paths_in_a_recipe_no_longer_depend_on_the_folder_one_stands_in(
+    home: Home, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.jsonl").write_text("{}")
+    Path("pirate").write_text("a file that is called like a bundled sample")
+    assert create_run(home, replace(recipe, dataset_name="mine.jsonl")).recipe.dataset_name == f"{tmp_path}/mine.jsonl"
+    assert create_run(home, recipe).recipe.dataset_name == "pirate"
+    assert create_run(home, replace(recipe, dataset_name="a/b")).recipe.dataset_name == "a/b"
+
+
+def test_an_impossible_change_is_refused_and_changes_nothing(home: Home, recipe: Recipe) -> None:
+    run = create_run(home, recipe)
+    with pytest.raises(ValueError, match="from queued to done"):
+        run.move(RunState.DONE)
+    assert run.state() is RunState.QUEUED
+
+
+def test_a_queued_run_is_cancelled_and_can_be_taken_up_again(home: Home, recipe: Recipe) -> None:
+    run = create_run(home, recipe)
+    assert request_stop(run).state is RunState.STOPPED
+    assert queue.waiting(home) == []
+    resume(run)
+    assert [each.id for each in queue.waiting(home)] == [run.id]
+    assert [each.state for each in run.status().timeline] == ["queued", "stopped", "queued"]
+
+
+def test_a_dead_worker_is_recognised(home: Home, recipe: Recipe, stranger: subprocess.Popen[bytes]) -> None:
+    run = create_run(home, recipe)
+    worker = Identity.of(stranger.pid)
+    run.move(RunState.PREPARING, pid=worker.pid, started=worker.started)
+    assert alive(run) and run.state() is RunState.PREPARING
+    stranger.kill()
+    os.waitid(os.P_PID, stranger.pid, os.WEXITED | os.WNOWAIT)  # dead, and a zombie: its parent has not waited for it
+    assert not alive(run)
+    status = run.status()
+    assert status.state is RunState.INTERRUPTED and status.resumes_itself
+    assert "killed before its first checkpoint" in status.reason
+
+
+def test_a_stranger_with_the_workers_pid_is_neither_the_worker_nor_signalled(
+    home: Home, recipe: Recipe, stranger: subprocess.Popen[bytes]
+) -> None:
+    run = create_run(home, recipe)
+    run.move(RunState.PREPARING, pid=stranger.pid, started=time.time() - 3600)
+    request_stop(run)
+    assert run.state() is RunState.INTERRUPTED
+    assert stranger.poll() is None
+
+
+def test_a_run_that_keeps_dying_at_the_same_step_is_not_started_for_ever(home: Home, recipe: Recipe) -> None:
+    run = create_run(home, recipe)
+    run.move(RunState.PREPARING, pid=1, started=0.0, attempts=MAX_ATTEMPTS)
+    assert not run.status().resumes_itself
+    assert queue.advance(home) is None
+
+
+def test_deleting_refuses_while_a_worker_lives(home: Home, recipe: Recipe, stranger: subprocess.Popen[bytes]) -> None:
+    run = create_run(home, recipe)
+    worker = Identity.of(stranger.pid)
+    run.move(RunState.PREPARING, pid=worker.pid, started=worker.started)
+    with pytest.raises(UserError, match="Stop it first"):
+        delete_run(run)
+    stranger.kill()
+    stranger.wait()
+    delete_run(run)
+    assert list_runs(home) == [] and list(home.runs.iterdir()) == []
+
+
+def test_the_queue_keeps_its_order_and_a_failed_run_does_not_stop_the_next(
+    home: Home, recipe: Recipe, tmp_path: Path
+) -> None:
+    gone = tmp_path / "base"
+    gone.mkdir()
+    (gone / "config.json").write_text("{}")
+    (gone / "model.safetensors").write_bytes(b"")
+    runs = [create_run(home, replace(recipe, run_name=name, model_name_or_path=str(gone))) for name in "abc"]
+    (gone / "config.json").unlink()  # every one of them fails as soon as its worker looks for its base
+    queue.reorder(runs[2], 0)
+    order = []
+    while (run := queue.advance(home)) is not None:
+        order.append(run.name)
+        assert queue.advance(home) is None  # one trains at a time
+        wait_for(run, lambda events, run=run: run.state() is RunState.FAILED)
+        assert "is not a model folder" in run.status().reason
+    assert order == ["c", "a", "b"]
+
+
+def test_continuing_means_more_than_before(home: Home, recipe: Recipe) -> None:
+    run = create_run(home, recipe)
+    request_stop(run)
+    with pytest.raises(UserError, match="max_steps = 6, and 6 is no more"):
+        continue_run(run, max_steps=6)
+    continue_run(run, max_steps=8)
+    assert run.recipe.max_steps == 8 and run.state() is RunState.QUEUED
+
+
+def test_reading_a_run_folder_that_was_deleted_meanwhile_is_said_plainly(home: Home) -> None:
+    with pytest.raises(FileNotFoundError):
+        Run(home.runs / "gone").status()
