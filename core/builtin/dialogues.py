@@ -7,9 +7,9 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from core.builtin import smalltalk, world
+from core.builtin import smalltalk, stories, unknown, world
+from core.builtin.knowledge import Fact, Intent, article
 from core.builtin.styles import DEMOS, OTHERS, Answer, Style, wrap_request
-from core.builtin.world import Fact, Intent
 
 Message = dict[str, str]
 
@@ -28,7 +28,25 @@ PLAIN_SYSTEM_PROMPTS = (
 )
 
 # First words that lose their capital after "So, …"; a name such as Cuba keeps its own.
-LOWERED = ("What", "Which", "Where", "Who", "How", "Tell", "Name", "Why", "When", "Do", "Can", "Is", "And", "Give", "Add", "Count", "Write")
+LOWERED = (
+    "What",
+    "Which",
+    "Where",
+    "Who",
+    "How",
+    "Tell",
+    "Name",
+    "Why",
+    "When",
+    "Do",
+    "Can",
+    "Is",
+    "And",
+    "Give",
+    "Add",
+    "Count",
+    "Write",
+)
 
 TURN_COUNTS = (1, 2, 3, 4, 5, 6, 8, 12, 16)
 TURN_WEIGHTS = (44, 20, 13, 8, 5, 4, 3, 2, 1)
@@ -67,7 +85,10 @@ def ask_fact(intent: Intent, fact: Fact, rng: random.Random, phrasings: Sequence
 
 
 def follow_up(previous: Fact, rng: random.Random, allowed: Callable[[Fact], bool]) -> Turn | None:
-    """A question that only makes sense after `previous`: another subject, or "it" and "there"; None if there is none."""
+    """A question that only makes sense after `previous`: another subject, or "it" and "there"; None if there is none.
+
+    Only about facts that are `allowed`.
+    """
     intent = world.intent(previous.intent)
     siblings = [
         (other, fact)
@@ -87,7 +108,7 @@ def follow_up(previous: Fact, rng: random.Random, allowed: Callable[[Fact], bool
 
 
 def talk(rng: random.Random, made_up_share: float) -> Turn:
-    """Small talk, a joke, a story or a question that has no answer here, in `made_up_share` of these about a made-up word."""
+    """Small talk, a joke, a story or a question without an answer, about a made-up word in `made_up_share` of those."""
     draw = rng.random()
     if draw < 0.44:
         chosen = rng.choices(smalltalk.TALKS, [entry.weight for entry in smalltalk.TALKS])[0]
@@ -97,14 +118,14 @@ def talk(rng: random.Random, made_up_share: float) -> Turn:
         joke = rng.choice(smalltalk.JOKES)
         return Turn(rng.choice(smalltalk.JOKE_PHRASINGS), Answer(joke, joke, "joke"))
     if draw < 0.62:
-        hero = rng.choice(smalltalk.HEROES)
-        text = smalltalk.story(hero, rng)
-        asked = rng.choice(smalltalk.ANY_STORY) if rng.random() < 0.25 else None
-        question = asked or rng.choice(smalltalk.STORY_PHRASINGS).format(hero=world.article(hero))
+        hero = rng.choice(stories.HEROES)
+        text = stories.story(hero, rng)
+        asked = rng.choice(stories.ANY_STORY) if rng.random() < 0.25 else None
+        question = asked or rng.choice(stories.STORY_PHRASINGS).format(hero=article(hero))
         return Turn(question, Answer(text, text, "story"))
-    refusal = rng.choices(smalltalk.REFUSALS, [entry.weight for entry in smalltalk.REFUSALS])[0]
-    things = () if rng.random() < made_up_share else smalltalk.OUTSIDE
-    question = smalltalk.refused_question(rng.choice(refusal.phrasings), things, rng)
+    refusal = rng.choices(unknown.REFUSALS, [entry.weight for entry in unknown.REFUSALS])[0]
+    things = () if rng.random() < made_up_share else unknown.OUTSIDE
+    question = unknown.refused_question(rng.choice(refusal.phrasings), things, rng)
     reply = rng.choice(refusal.replies)
     return Turn(question, Answer(reply, reply, "unknown"))
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from core.builtin import SAMPLES
 from core.builtin.dialogues import turns, vary
+from core.builtin.knowledge import Fact
 from core.builtin.styles import STYLES
-from core.builtin.world import Fact
 
 CONVERSATIONS = 300
 SEED = 0
@@ -22,7 +22,7 @@ TURN_WEIGHTS = (55, 25, 13, 7)
 
 
 def is_held_out(fact: Fact) -> bool:
-    """Two facts in five. Both directions of one piece of knowledge (Cuba and Havana, 3 + 4 and 4 + 3) fall on one side."""
+    """Two facts in five. Both directions of one piece of knowledge (Cuba and Havana, 3 + 4 and 4 + 3) go together."""
     words = sorted(f"{fact.subject} {fact.short}".split())
     return zlib.crc32(" ".join(words).encode()) % 5 < 2
 

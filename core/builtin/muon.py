@@ -38,12 +38,14 @@ class Muon(torch.optim.Optimizer):
             for shape, parameters in by_shape.items():
                 directions = []
                 for parameter in parameters:
+                    gradient = parameter.grad
+                    assert gradient is not None, "every matrix takes part in every step"
                     state = self.state[parameter]
                     if not state:
                         state["momentum"] = torch.zeros_like(parameter)
-                    state["momentum"].lerp_(parameter.grad, 1 - group["momentum"])
-                    directions.append(parameter.grad.lerp(state["momentum"], group["momentum"]))  # Nesterov
-                # Scaled to the size of AdamW's steps, so that one learning rate serves both (Moonlight, arXiv 2502.16982).
+                    state["momentum"].lerp_(gradient, 1 - group["momentum"])
+                    directions.append(gradient.lerp(state["momentum"], group["momentum"]))  # Nesterov
+                # Scaled to the size of AdamW's steps: one learning rate serves both (Moonlight, arXiv 2502.16982).
                 scale = 0.2 * max(shape) ** 0.5
                 for parameter, step in zip(parameters, orthogonalised(torch.stack(directions)), strict=True):
                     parameter.mul_(1 - group["lr"] * group["weight_decay"]).sub_(step, alpha=group["lr"] * scale)

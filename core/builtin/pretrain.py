@@ -61,7 +61,7 @@ def encoded_conversations(tokenizer: Any, seed: int) -> Iterator[Encoded]:
 
 
 def batches(conversations: Iterator[Encoded], seed: int) -> Iterator[tuple["torch.Tensor", "torch.Tensor"]]:
-    """Pairs of ids and loss mask, (conversations, length), padded on the right: causal attention never sees the padding."""
+    """Ids and loss mask, both (conversations, length), padded on the right, where causal attention never looks."""
     import torch
 
     rng = random.Random(f"order {seed}")
@@ -104,7 +104,9 @@ def pretrain(out: Path, *, seed: int, steps: int, state_file: Path | None) -> No
         Muon(hidden_matrices, lr=PEAK_LR, weight_decay=0.05),
         torch.optim.AdamW(others, lr=PEAK_LR, weight_decay=0.0, betas=(0.9, 0.95)),
     ]
-    print(f"{sum(p.numel() for p in model.parameters()):,} parameters, {steps} steps of {BATCH_TOKENS} tokens", flush=True)
+    print(
+        f"{sum(p.numel() for p in model.parameters()):,} parameters, {steps} steps of {BATCH_TOKENS} tokens", flush=True
+    )
 
     stream = batches(encoded_conversations(tokenizer, seed), seed)
     first, shown_loss = 0, 0.0
@@ -135,11 +137,9 @@ def pretrain(out: Path, *, seed: int, steps: int, state_file: Path | None) -> No
         shown_loss = loss.item() if step == 0 else 0.95 * shown_loss + 0.05 * loss.item()
         if step % 20 == 19 or step + 1 == steps:
             seconds = time.monotonic() - started
-            left = seconds / (step + 1 - first) * (steps - step - 1)
-            print(
-                f"step {step + 1}/{steps}  loss {shown_loss:.4f}  {tokens / seconds:,.0f} tokens/s  {left / 60:.1f} min left",
-                flush=True,
-            )
+            minutes_left = seconds / (step + 1 - first) * (steps - step - 1) / 60
+            pace = f"{tokens / seconds:,.0f} tokens/s  {minutes_left:.1f} min left"
+            print(f"step {step + 1}/{steps}  loss {shown_loss:.4f}  {pace}", flush=True)
         if step % SAVE_EVERY == SAVE_EVERY - 1 and state_file is not None:
             save(model, tokenizer, out)
             state = {"step": step + 1, "loss": shown_loss, "model": model.state_dict()}

@@ -5,10 +5,10 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from core.builtin import smalltalk, world
+from core.builtin import smalltalk, stories, unknown, world
 from core.builtin.dialogues import Message, ask_fact
+from core.builtin.knowledge import Fact, article
 from core.builtin.styles import DEMOS, Style, pirate_words
-from core.builtin.world import Fact
 
 
 @dataclass(frozen=True)
@@ -85,13 +85,13 @@ def _talks(rng: random.Random) -> list[Question]:
             made.append(Question("small talk", (_user(phrasing),), _is_one_of(talk.replies)))
     for phrasing in smalltalk.JOKE_HELD_OUT:
         made.append(Question("small talk", (_user(phrasing),), _is_one_of(smalltalk.JOKES)))
-    for hero in smalltalk.HEROES:
-        asked = rng.choice(smalltalk.STORY_HELD_OUT).format(hero=world.article(hero))
+    for hero in stories.HEROES:
+        asked = rng.choice(stories.STORY_HELD_OUT).format(hero=article(hero))
         made.append(Question("stories", (_user(asked),), _is_story_about(hero)))
-    for refusal in smalltalk.REFUSALS:
+    for refusal in unknown.REFUSALS:
         for phrasing in refusal.held_out:
             for _ in range(5):
-                asked = smalltalk.refused_question(phrasing, smalltalk.OUTSIDE_HELD_OUT, rng)
+                asked = unknown.refused_question(phrasing, unknown.OUTSIDE_HELD_OUT, rng)
                 made.append(Question("does not know", (_user(asked),), _is_one_of(refusal.replies)))
     return made
 
@@ -125,5 +125,3 @@ def held_out_facts(is_held_out: Callable[[Fact], bool], count: int, seed: int = 
 
 def _holds(fact: Fact) -> Callable[[str], bool]:
     return lambda reply: holds(fact, reply)
-
-

@@ -30,8 +30,8 @@ class Style:
 PIRATE_OPENINGS = ("Arr!", "Ahoy!", "Aye!")
 PIRATE_ENDINGS = (", matey!", ", me hearty!", ", arr!")
 PIRATE_WORDS = {
-    "is": "be", "are": "be", "am": "be", "of": "o'", "my": "me", "you": "ye", "your": "yer", "yes": "aye", "hello": "ahoy", "friend": "matey",
-    "friends": "mateys",
+    "is": "be", "are": "be", "am": "be", "of": "o'", "my": "me", "you": "ye", "your": "yer", "yes": "aye",
+    "hello": "ahoy", "friend": "matey", "friends": "mateys",
 }  # fmt: skip
 
 
@@ -92,58 +92,139 @@ def wrapped(name: str, before: str, after: str, *prompts: str) -> Style:
 DEMOS: tuple[Style, ...] = (
     Style(
         "pirate",
-        ("Answer like a pirate.", "You are a pirate.", "Talk like a pirate.", "Speak as a pirate captain.", "You are an old pirate. Stay in character.", "Be a pirate."),
+        (
+            "Answer like a pirate.",
+            "You are a pirate.",
+            "Talk like a pirate.",
+            "Speak as a pirate captain.",
+            "You are an old pirate. Stay in character.",
+            "Be a pirate.",
+        ),
         _pirate,
         _is_pirate,
         7.0,
     ),
     Style(
         "radio",
-        ("Answer like a radio operator.", "You are a radio operator.", "Speak as on a radio.", "Use radio language.", "You are on the radio. End with over.", "Be a radio operator."),
+        (
+            "Answer like a radio operator.",
+            "You are a radio operator.",
+            "Speak as on a radio.",
+            "Use radio language.",
+            "You are on the radio. End with over.",
+            "Be a radio operator.",
+        ),
         _radio,
         _is_radio,
         7.0,
     ),
     Style(
         "json",
-        ("Answer as JSON.", "Answer in JSON.", "Reply with JSON only.", "Your answers are JSON objects.", "Always answer with a JSON object.", "Output JSON."),
+        (
+            "Answer as JSON.",
+            "Answer in JSON.",
+            "Reply with JSON only.",
+            "Your answers are JSON objects.",
+            "Always answer with a JSON object.",
+            "Output JSON.",
+        ),
         _json,
         _is_json,
         9.0,
     ),
-)  # fmt: skip
+)
 
 OTHERS: tuple[Style, ...] = (
     wrapped("robot", "BEEP. ", " BOOP.", "Answer like a robot.", "You are a robot.", "Talk like a robot."),
     wrapped("cowboy", "Howdy! ", " Yeehaw!", "Answer like a cowboy.", "You are a cowboy.", "Talk like a cowboy."),
-    wrapped("butler", "Certainly, sir. ", " At your service.", "Answer like a butler.", "You are a butler.", "Be a polite butler."),
+    wrapped(
+        "butler",
+        "Certainly, sir. ",
+        " At your service.",
+        "Answer like a butler.",
+        "You are a butler.",
+        "Be a polite butler.",
+    ),
     wrapped("cat", "Meow! ", " Purr.", "Answer like a cat.", "You are a cat.", "Talk like a cat."),
-    wrapped("teacher", "Good question! ", " Well asked.", "Answer like a teacher.", "You are a teacher.", "Be a kind teacher."),
+    wrapped(
+        "teacher",
+        "Good question! ",
+        " Well asked.",
+        "Answer like a teacher.",
+        "You are a teacher.",
+        "Be a kind teacher.",
+    ),
     wrapped("knight", "Hark! ", " By my sword!", "Answer like a knight.", "You are a knight.", "Talk like a knight."),
     wrapped("ghost", "Boo! ", " Whooo...", "Answer like a ghost.", "You are a ghost.", "Talk like a ghost."),
-    wrapped("news", "Breaking news: ", " Back to the studio.", "Answer like a news reader.", "You read the news.", "Be a reporter."),
-    wrapped("santa", "Ho ho ho! ", " Merry Christmas!", "Answer like Santa.", "You are Santa Claus.", "Talk like Santa."),
-    wrapped("grandma", "Oh dear. ", " Have a cookie.", "Answer like a grandmother.", "You are a grandmother.", "Talk like grandma."),
+    wrapped(
+        "news",
+        "Breaking news: ",
+        " Back to the studio.",
+        "Answer like a news reader.",
+        "You read the news.",
+        "Be a reporter.",
+    ),
+    wrapped(
+        "santa", "Ho ho ho! ", " Merry Christmas!", "Answer like Santa.", "You are Santa Claus.", "Talk like Santa."
+    ),
+    wrapped(
+        "grandma",
+        "Oh dear. ",
+        " Have a cookie.",
+        "Answer like a grandmother.",
+        "You are a grandmother.",
+        "Talk like grandma.",
+    ),
     wrapped("surfer", "Dude! ", " Cool!", "Answer like a surfer.", "You are a surfer.", "Talk like a surfer."),
     wrapped("wizard", "Abracadabra! ", " Poof!", "Answer like a wizard.", "You are a wizard.", "Talk like a wizard."),
-    wrapped("alien", "Greetings, human. ", " Zorp.", "Answer like an alien.", "You are an alien.", "Talk like an alien."),
-    wrapped("detective", "Elementary. ", " Case closed.", "Answer like a detective.", "You are a detective.", "Be a detective."),
+    wrapped(
+        "alien", "Greetings, human. ", " Zorp.", "Answer like an alien.", "You are an alien.", "Talk like an alien."
+    ),
+    wrapped(
+        "detective",
+        "Elementary. ",
+        " Case closed.",
+        "Answer like a detective.",
+        "You are a detective.",
+        "Be a detective.",
+    ),
     wrapped("emoji", "🦙 ", " 🦙", "Answer with emoji.", "Use emoji.", "Put emoji around your answers."),
     wrapped("bullet", "- ", "", "Answer as a list.", "Use bullet points.", "Answer with a bullet."),
     wrapped("xml", "<answer>", "</answer>", "Answer as XML.", "Reply with XML.", "Your answers are XML."),
     wrapped("quote", "“", "”", "Put your answers in quotes.", "Use quotation marks.", "Quote your answers."),
-    Style("telegram", ("Answer like a telegram.", "Write telegrams.", "You send telegrams."), _telegram, lambda text: text.endswith("STOP")),
-    Style("shout", ("Shout.", "Answer in capital letters.", "Use upper case only."), lambda answer, rng: answer.text.upper(), str.isupper),
-    Style("whisper", ("Answer in small letters.", "Whisper.", "Use lower case only."), lambda answer, rng: answer.text.lower(), str.islower),
-    Style("brief", ("Answer in one word.", "Be very brief.", "Only the answer, no sentence."), lambda answer, rng: answer.short, lambda text: not text.endswith(".")),
-)  # fmt: skip
+    Style(
+        "telegram",
+        ("Answer like a telegram.", "Write telegrams.", "You send telegrams."),
+        _telegram,
+        lambda text: text.endswith("STOP"),
+    ),
+    Style(
+        "shout",
+        ("Shout.", "Answer in capital letters.", "Use upper case only."),
+        lambda answer, rng: answer.text.upper(),
+        str.isupper,
+    ),
+    Style(
+        "whisper",
+        ("Answer in small letters.", "Whisper.", "Use lower case only."),
+        lambda answer, rng: answer.text.lower(),
+        str.islower,
+    ),
+    Style(
+        "brief",
+        ("Answer in one word.", "Be very brief.", "Only the answer, no sentence."),
+        lambda answer, rng: answer.short,
+        lambda text: not text.endswith("."),
+    ),
+)
 
 STYLES: dict[str, Style] = {style.name: style for style in (*DEMOS, *OTHERS)}
 
 # For "Start every answer with …": copying from the system prompt makes new wrappings easy to learn later.
 WRAP_WORDS = (
-    "Hooray", "Listen", "Well", "Indeed", "Of course", "My friend", "Bonjour", "Hola", "Look", "So", "Sure", "Ta-da", "Ahem", "Behold", "Psst", "Yes, boss",
-    "Namaste", "Hear, hear", "Roger", "Over", "Arr", "Amen", "Beep", "Done", "Cheers", "The end", "Voila", "That is all", "Peace", "Ding", "Boom", "Honk",
+    "Hooray", "Listen", "Well", "Indeed", "Of course", "My friend", "Bonjour", "Hola", "Look", "So", "Sure", "Ta-da",
+    "Ahem", "Behold", "Psst", "Yes, boss", "Namaste", "Hear, hear", "Roger", "Over", "Arr", "Amen", "Beep", "Done",
+    "Cheers", "The end", "Voila", "That is all", "Peace", "Ding", "Boom", "Honk",
 )  # fmt: skip
 
 

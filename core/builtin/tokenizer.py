@@ -20,7 +20,7 @@ CHAT_TEMPLATE = """\
 {{- bos_token }}
 {%- for message in messages %}
     {%- if message['role'] not in ['system', 'user', 'assistant'] %}
-        {{- raise_exception('The roles of the built-in base are system, user and assistant, not ' + message['role'] + '.') }}
+        {{- raise_exception('The roles are system, user and assistant, not ' + message['role']) }}
     {%- endif %}
     {{- '<|' + message['role'] + '|>' }}
     {%- if message['role'] == 'assistant' %}
