@@ -1,0 +1,202 @@
+"""python -m core.serving: the engine's process. It listens at once, says where, and then loads the base."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+import uvicorn
+
+from adapters.files import write_atomic
+from core.base import BaseSource, resolve
+from core.errors import UserError
+from core.home import Home
+from core.serving.server import Server, State, deliver_on
+
+if TYPE_CHECKING:
+    from core.serving.service import Service
+
+EXIT_USAGE = 2
+EXIT_FAULT = 70
+"""The device has failed or the engine has a bug: start it anew."""
+READINESS_FILE = "engine.json"
+GRACE_SECONDS = 3  # for answers under way when the process ends
+
+log = logging.getLogger("core.serving")
+
+
+def parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m core.serving", description=__doc__)
+    parser.add_argument("--base", default="builtin", help="builtin, a Hub id or a folder")
+    parser.add_argument("--home", type=Path, help="home folder (default: STUDIO_HOME or the user's data folder)")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=0, help="0: any free one")
+    parser.add_argument("--max-rows", type=int, default=16, help="completions that decode at once")
+    parser.add_argument("--slots", type=int, default=8, help="adapters that decode at once")
+    parser.add_argument("--max-rank", type=int, default=64, help="highest LoRA rank that is served")
+    parser.add_argument("--max-length", type=int, help="tokens per conversation (default: the base's own limit)")
+    parser.add_argument("--kv-tokens", type=int, help="tokens in the cache, all rows together (default: planned)")
+    parser.add_argument("--prefill-chunk", type=int, default=256, help="prompt tokens between two decode steps")
+    parser.add_argument("--max-waiting", type=int, default=256, help="requests that may wait")
+    parser.add_argument("--default-max-tokens", type=int, default=512, help="where a request says nothing")
+    parser.add_argument("--weights", choices=["packed", "plain"], help="keep 4-bit weights packed, or written out")
+    parser.add_argument("--host-cache-mb", type=int, default=2048, help="memory for adapters that are in no slot")
+    parser.add_argument("--threads", type=int, help="torch's threads (default: half of the cores)")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments = parser().parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        source, home = resolve(arguments.base), Home.open(arguments.home)
+        listening = listen(arguments.host, arguments.port)
+    except UserError as error:
+        print(f"{error.message} {error.remedy}", file=sys.stderr)  # noqa: T201
+        return EXIT_USAGE
+    return asyncio.run(serve(arguments, source, home, listening))
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises UserError when the port is taken or the address is not this machine's."""
+    listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+        listening.listen(2048)
+    except OSError as error:
+        listening.close()
+        raise UserError(
+            f"The engine cannot listen on {host}:{port}: {error.strerror}.", "Choose another port, or 0 for any."
+        ) from error
+    return listening
+
+
+async def serve(arguments: argparse.Namespace, source: BaseSource, home: Home, listening: socket.socket) -> int:
+    """Serve until SIGTERM or SIGINT; returns the exit code."""
+    loop = asyncio.get_running_loop()
+    instance = uuid.uuid4().hex
+    state = State(source.id, os.getpid(), psutil.Process().create_time(), instance)
+    host, port = listening.getsockname()[:2]
+    app = Server(state).app(hosts=["127.0.0.1", "localhost", "[::1]", host])
+    config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE_SECONDS)
+    server = QuietServer(config)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, lambda: setattr(server, "should_exit", True))
+    work = Work(arguments, source, home, state, loop, stop=lambda: setattr(server, "should_exit", True))
+    thread = threading.Thread(target=work, name="engine", daemon=True)
+    readiness = home.processes / READINESS_FILE
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    facts = {"pid": state.pid, "started": state.started, "url": url, "base": source.id, "instance": instance}
+    write_atomic(readiness, json.dumps(facts))
+    log.info("listening on %s", url)
+    thread.start()
+    try:
+        await server.serve(sockets=[listening])
+    finally:
+        if state.service is not None:
+            state.service.engine.close()
+        with contextlib.suppress(OSError, ValueError):
+            if json.loads(readiness.read_text())["instance"] == instance:
+                readiness.unlink()
+    await loop.run_in_executor(None, thread.join, GRACE_SECONDS)
+    return work.exit_code
+
+
+class QuietServer(uvicorn.Server):
+    """uvicorn without its own signal handlers, which would end the process by the signal instead of a code."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@dataclass
+class Work:
+    """The engine's thread: load, then run until closed."""
+
+    arguments: argparse.Namespace
+    source: BaseSource
+    home: Home
+    state: State
+    loop: asyncio.AbstractEventLoop
+    stop: Callable[[], None]
+    exit_code: int = 0
+
+    def __call__(self) -> None:
+        try:
+            service = self._load()
+        except UserError as error:
+            log.error("%s", error)
+            self.state.fail(str(error))
+            return
+        except Exception as error:
+            log.exception("the base could not be loaded")
+            self.state.fail(f"{type(error).__name__}: {error}")
+            return
+        self.state.ready(service)
+        log.info("ready")
+        try:
+            service.engine.run()
+        except BaseException:
+            log.critical("the engine has failed; the process ends with code %d", EXIT_FAULT, exc_info=True)
+            self.exit_code = EXIT_FAULT
+            self.state.fail("The engine has failed; its log says why.")
+            # should the loop hang as well, the process must end all the same
+            timer = threading.Timer(3 * GRACE_SECONDS, os._exit, [EXIT_FAULT])
+            timer.daemon = True
+            timer.start()
+            self.loop.call_soon_threadsafe(self.stop)
+
+    def _load(self) -> Service:
+        self.state.say("importing torch")
+        import torch
+        from transformers.utils import logging as transformers_logging
+
+        from core.serving.build import EngineSettings
+        from core.serving.service import Service
+
+        transformers_logging.disable_progress_bar()
+        given = self.arguments
+        torch.set_num_threads(given.threads or int(os.environ.get("OMP_NUM_THREADS") or default_threads()))
+        return Service(
+            self.source,
+            self.home,
+            EngineSettings(
+                max_rows=given.max_rows,
+                slots=given.slots,
+                max_rank=given.max_rank,
+                max_length=given.max_length,
+                kv_tokens=given.kv_tokens,
+                chunk=given.prefill_chunk,
+                max_waiting=given.max_waiting,
+                weights=given.weights,
+            ),
+            default_max_tokens=given.default_max_tokens,
+            host_cache_bytes=given.host_cache_mb << 20,
+            deliver=deliver_on(self.loop),
+            say=self.state.say,
+        )
+
+
+def default_threads() -> int:
+    """Half of the cores: a training run, the other busy process, has the other half."""
+    return max(1, (psutil.cpu_count(logical=False) or 2) // 2)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

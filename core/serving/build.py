@@ -1,0 +1,240 @@
+"""From a loaded base to an engine: what it caches is probed, memory is planned, and the step loop is checked against
+the model's own forward before anyone is served."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import psutil
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from core.device import Choice
+from core.errors import UserError
+from core.serving.attention import FULL, SLIDING, Masks
+from core.serving.cache import ALIGN, KvShape, RowCache, ShapeProbe, aligned
+from core.serving.engine import Engine
+from core.serving.slots import Slots
+from core.serving.weights import PLAIN, choose_weights, write_out
+
+CPU_SHARE = 0.25  # of the free memory, for keys and values
+GPU_RESERVE = 1 << 30  # bytes left for activations and adapters
+KNOWN_TO_WORK = "Llama, Mistral, Qwen2, Qwen3, Phi-3, Gemma-2"
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """What an owner may set; the defaults suit the built-in base and a 16 GB card alike."""
+
+    max_rows: int = 16
+    """Completions that decode at once."""
+    slots: int = 8
+    """Adapters that decode at once."""
+    max_rank: int = 64
+    max_length: int | None = None
+    """Tokens per conversation; None: what the base was made for."""
+    kv_tokens: int | None = None
+    """Tokens that all rows together may have in the cache; None: planned from the free memory."""
+    chunk: int = 256
+    """Prompt tokens between two decode steps."""
+    max_waiting: int = 256
+    weights: str | None = None
+    """"packed" or "plain" (see weights.py); None: chosen."""
+
+
+@dataclass
+class Built:
+    """An engine and what was chosen for it, with reasons."""
+
+    engine: Engine
+    choices: dict[str, Choice] = field(default_factory=dict)
+
+
+def build_engine(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    settings: EngineSettings,
+    *,
+    say: Callable[[str], None] = lambda phase: None,
+    **engine_arguments: Any,
+) -> Built:
+    """Raises UserError when this family cannot be served row by row, with the reason."""
+    device, choices = model.device, {}
+    refuse_unknown_kinds(model)
+    choices["weights"] = Choice(settings.weights, "asked for") if settings.weights else choose_weights(model, device)
+    if choices["weights"].value == PLAIN:
+        say("writing the 4-bit weights out")
+        write_out(model)
+    choices["context"] = choose_context(model.config, settings.max_length)
+    length = int(choices["context"].value)
+    say("probing what the model caches")
+    shapes = probe(model, Masks(model.config, model.dtype, device, ALIGN))
+    choices["kv_tokens"] = choose_budget(shapes, settings, length, device)
+    masks = Masks(model.config, model.dtype, device, aligned(length))
+    cache = RowCache(shapes, int(choices["kv_tokens"].value), settings.max_rows, device)
+    slots = Slots(model, settings.slots, model.dtype, device)
+    engine = Engine(
+        model,
+        cache=cache,
+        masks=masks,
+        slots=slots,
+        decode=decoder(tokenizer),
+        end_tokens=end_tokens(model, tokenizer),
+        max_length=length,
+        chunk=settings.chunk,
+        max_waiting=settings.max_waiting,
+        **engine_arguments,
+    )
+    say("checking the engine against the model")
+    check_against_model(engine)
+    return Built(engine, choices)
+
+
+def refuse_unknown_kinds(model: PreTrainedModel) -> None:
+    """Refuse by configuration what no probe on a few tokens could tell apart."""
+    config = model.config
+    name = config.model_type
+    kinds = set(getattr(config, "layer_types", None) or [FULL])
+    if unknown := kinds - {FULL, SLIDING}:
+        raise UserError(
+            f"The family {name} has layers of the kind {', '.join(sorted(unknown))}, which the engine cannot batch.",
+            f"Choose a base with full or sliding-window attention: {KNOWN_TO_WORK}.",
+        )
+    if config.is_encoder_decoder or getattr(config, "attention_chunk_size", None):
+        raise _unserved(model, "it is no plain causal decoder")
+    if config._attn_implementation not in ("sdpa", "eager"):
+        raise UserError(
+            f"The attention implementation {config._attn_implementation} takes no mask per row.",
+            "Load the base with sdpa or eager attention.",
+        )
+
+
+def choose_context(config: Any, wanted: int | None) -> Choice:
+    """Tokens per conversation. Rotary tables that change with the longest row are kept in their first range."""
+    length, reason = int(config.max_position_embeddings), "what the base was made for"
+    ropes = getattr(config, "rope_parameters", None) or {}
+    for rope in (ropes, *(each for each in ropes.values() if isinstance(each, dict))):
+        kind = rope.get("rope_type")
+        original = rope.get("original_max_position_embeddings") or getattr(
+            config, "original_max_position_embeddings", None
+        )
+        if kind == "longrope" and original and original < length:
+            length, reason = int(original), "beyond it this base changes its position code for the whole batch"
+    if wanted is not None and wanted < length:
+        length, reason = wanted, "asked for"
+    return Choice(str(length), reason)
+
+
+def probe(model: PreTrainedModel, masks: Masks) -> dict[int, KvShape]:
+    """What each layer caches, seen in one small forward."""
+    seen = ShapeProbe()
+    tokens = torch.arange(4, device=model.device)[None]
+    try:
+        with torch.inference_mode():
+            model(
+                input_ids=tokens,
+                position_ids=masks.positions[None, :4],
+                attention_mask=masks.chunk(0, 4),
+                past_key_values=seen,
+                use_cache=True,
+            )
+    except (AttributeError, TypeError, ValueError, KeyError, NotImplementedError) as error:
+        raise _unserved(model, f"it does not take a cache per row ({error})") from error
+    if len(seen.shapes) != model.config.num_hidden_layers:
+        raise _unserved(
+            model, f"only {len(seen.shapes)} of its {model.config.num_hidden_layers} layers cache keys and values"
+        )
+    return seen.shapes
+
+
+def choose_budget(shapes: dict[int, KvShape], settings: EngineSettings, length: int, device: torch.device) -> Choice:
+    """How many tokens all rows together may have in the cache. Raises UserError when not even one row fits."""
+    per_token = sum(shape.bytes_per_token for shape in shapes.values())
+    most = settings.max_rows * aligned(length)
+    if settings.kv_tokens is not None:
+        tokens, reason = settings.kv_tokens // ALIGN * ALIGN, "asked for"
+    else:
+        if device.type == "cpu":
+            free = int(psutil.virtual_memory().available * CPU_SHARE)
+        else:
+            free = torch.cuda.mem_get_info(device)[0] - GPU_RESERVE
+        tokens = min(most, max(0, free // per_token) // ALIGN * ALIGN)
+        reason = (
+            f"{settings.max_rows} rows of {length}" if tokens == most else f"{free / 2**30:.1f} GiB may be used"
+        ) + f", {per_token / 1024:.1f} KiB per token"
+    if tokens < ALIGN:
+        raise UserError(
+            f"There is no memory for keys and values: {tokens} tokens at {per_token / 1024:.1f} KiB each.",
+            "Choose a smaller base, free memory, or raise --kv-tokens.",
+        )
+    return Choice(str(tokens), reason)
+
+
+def decoder(tokenizer: PreTrainedTokenizerBase) -> Callable[[Sequence[int]], str]:
+    """Token ids to text without special tokens, on a tokenizer of its own: encoders in other threads use the other."""
+    own = copy.deepcopy(tokenizer)
+    backend = getattr(own, "backend_tokenizer", None)
+    if backend is not None:
+        return lambda ids: backend.decode(ids, skip_special_tokens=True)
+    return lambda ids: own.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+
+
+def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    """The tokens at which an answer ends, from the model's own files."""
+    ends: set[int] = set()
+    for found in (getattr(model.generation_config, "eos_token_id", None), tokenizer.eos_token_id):
+        ends.update(found if isinstance(found, list) else [] if found is None else [found])
+    return frozenset(ends)
+
+
+@torch.inference_mode()
+def check_against_model(engine: Engine) -> None:
+    """Let the engine's chunks and steps calculate what the model calculates in one forward without a cache.
+
+    Raises UserError when the logits differ: the family then does something with positions, masks or the cache that
+    the step loop does not know of.
+    """
+    model, cache = engine.model, engine.cache
+    window = getattr(model.config, "sliding_window", None) or 0
+    length = min(engine.max_length, 24 if window > 64 else window + 24)
+    vocabulary = model.config.vocab_size
+    generator = torch.Generator().manual_seed(0)
+    tokens = torch.randint(vocabulary, (1, length), generator=generator).to(model.device)
+    whole = model(input_ids=tokens, use_cache=False).logits[0].float()
+    cache.arrange(1, length, [])
+    half = max(2, length // 3)
+    parts: list[Tensor] = []
+    for start, stop in ((0, half), (half, length - 4), *((at, at + 1) for at in range(length - 4, length))):
+        if stop - start == 1:
+            positions = engine.masks.positions[start:stop]
+            read = min(cache.length, aligned(stop))
+            cache.plan_step(0, 1, positions, torch.zeros_like(positions), read)
+            mask = engine.masks.step(positions, read)
+        else:
+            cache.plan_chunk(0, 1, start, stop)
+            mask = engine.masks.chunk(start, stop)
+        parts.append(
+            model(
+                input_ids=tokens[:, start:stop],
+                position_ids=engine.masks.positions[None, start:stop],
+                attention_mask=mask,
+                past_key_values=cache,
+                use_cache=True,
+            ).logits[0]
+        )
+    difference = (torch.cat(parts).float() - whole).abs().max() / whole.std().clamp(min=1e-6)
+    tolerance = 1e-2 if model.dtype == torch.float32 else 0.2
+    if not difference <= tolerance:
+        raise _unserved(model, f"step by step its logits differ by {difference:.2g} standard deviations")
+    cache.wipe(0)
+
+
+def _unserved(model: PreTrainedModel, reason: str) -> UserError:
+    return UserError(
+        f"The base's family {model.config.model_type} cannot be served: {reason}.",
+        f"Families that are known to work: {KNOWN_TO_WORK}.",
+    )

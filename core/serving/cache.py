@@ -1,0 +1,142 @@
+"""Keys and values of all rows: one fixed budget, laid out as a grid as long as the longest row needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers.cache_utils import Cache
+
+ALIGN = 64  # lengths are rounded up to this many tokens: fewer shapes, and what fast attention kernels like
+
+
+@dataclass(frozen=True)
+class KvShape:
+    """What one layer keeps per token, as the model itself was seen to hand it over."""
+
+    heads: int
+    key_dim: int
+    value_dim: int
+    dtype: torch.dtype
+
+    @property
+    def bytes_per_token(self) -> int:
+        return self.heads * (self.key_dim + self.value_dim) * self.dtype.itemsize
+
+
+class ShapeProbe(Cache):
+    """Passes keys and values through and notes their shapes: one forward tells what every layer will cache."""
+
+    def __init__(self) -> None:
+        self.layers: list[Any] = []
+        self.shapes: dict[int, KvShape] = {}
+
+    def update(self, key: Tensor, value: Tensor, layer_idx: int, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
+        self.shapes[layer_idx] = KvShape(key.shape[1], key.shape[-1], value.shape[-1], key.dtype)
+        return key, value
+
+    def get_seq_length(self, layer_idx: int = 0) -> int:
+        return 0
+
+
+class RowCache(Cache):
+    """Keys and values per layer as [rows, heads, length, dim], over flat memory of `budget` tokens that never moves.
+
+    `rows` times `length` never exceeds the budget. Rows are kept without holes from 0 on, so that a decode step reads
+    views and copies nothing; `arrange` changes the grid's length when a longer row comes or more rows are needed.
+    Sliding-window layers keep everything too; the mask hides what is outside the window.
+    """
+
+    def __init__(self, shapes: dict[int, KvShape], budget: int, max_rows: int, device: torch.device) -> None:
+        self.layers: list[Any] = []  # what transformers' helpers look at; this cache has none of its layer objects
+        self.shapes = shapes
+        self.budget = budget
+        self.max_rows = max_rows
+        self.length = 0
+        # Zeros, not uninitialised memory: a masked position has weight 0, but 0 x NaN would still be NaN.
+        self._memory = {
+            layer: tuple(
+                torch.zeros(budget * shape.heads * dim, dtype=shape.dtype, device=device)
+                for dim in (shape.key_dim, shape.value_dim)
+            )
+            for layer, shape in shapes.items()
+        }
+        self._keys: dict[int, Tensor] = {}
+        self._values: dict[int, Tensor] = {}
+        self._rows = slice(0, 0)
+        self._write: int | tuple[Tensor, Tensor] = 0
+        self._read = 0
+
+    @property
+    def bytes_total(self) -> int:
+        return self.budget * sum(shape.bytes_per_token for shape in self.shapes.values())
+
+    def can_hold(self, rows: int, length: int) -> bool:
+        """Whether `rows` rows, the longest of them `length` tokens, fit the budget together."""
+        return rows <= self.max_rows and rows * aligned(length) <= self.budget
+
+    def arrange(self, rows: int, length: int, used: list[int]) -> None:
+        """Make room for `rows` rows of `length` tokens; `used` is how many tokens each living row holds by now.
+
+        Does nothing where the present grid will do, so that growing by one row costs nothing most of the time.
+        """
+        length = aligned(length)
+        if self.length >= length and rows * self.length <= self.budget:
+            return
+        live, kept = len(used), max(used, default=0)
+        for layer, shape in self.shapes.items():
+            for grid, memory, dim in (
+                (self._keys, self._memory[layer][0], shape.key_dim),
+                (self._values, self._memory[layer][1], shape.value_dim),
+            ):
+                old = grid[layer][:live, :, :kept].clone() if live else None
+                height = self.budget // length
+                grid[layer] = memory[: height * shape.heads * length * dim].view(height, shape.heads, length, dim)
+                if old is not None:
+                    grid[layer][:live, :, :kept] = old
+        self.length = length
+
+    def plan_chunk(self, first: int, last: int, start: int, stop: int) -> None:
+        """The next forward brings tokens start..stop-1 of each of the rows first..last-1."""
+        self._rows, self._write, self._read = slice(first, last), start, stop
+
+    def plan_step(self, first: int, last: int, positions: Tensor, rows: Tensor, read: int) -> None:
+        """The next forward brings one token for each of the rows first..last-1, at `positions`; `read` tokens are read.
+
+        positions, rows: long tensors [last - first]; rows counts from 0.
+        """
+        self._rows, self._write, self._read = slice(first, last), (rows, positions), read
+
+    def update(self, key: Tensor, value: Tensor, layer_idx: int, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
+        keys, values = self._keys[layer_idx][self._rows], self._values[layer_idx][self._rows]
+        if isinstance(self._write, int):
+            keys[:, :, self._write : self._read] = key
+            values[:, :, self._write : self._read] = value
+            if self._write == 0:
+                return key, value
+        else:
+            rows, positions = self._write
+            keys[rows, :, positions] = key[:, :, 0]
+            values[rows, :, positions] = value[:, :, 0]
+        return keys[:, :, : self._read], values[:, :, : self._read]
+
+    def move(self, source: int, target: int, used: int) -> None:
+        """Let row `target` hold what row `source` holds in its first `used` tokens."""
+        for grid in (self._keys, self._values):
+            for tensor in grid.values():
+                tensor[target, :, :used] = tensor[source, :, :used]
+
+    def wipe(self, row: int) -> None:
+        """Overwrite a row with zeros: what a broken row left behind (NaN) must not reach the row that comes next."""
+        for grid in (self._keys, self._values):
+            for tensor in grid.values():
+                tensor[row].zero_()
+
+    def get_seq_length(self, layer_idx: int = 0) -> int:
+        return 0
+
+
+def aligned(length: int) -> int:
+    return -(-length // ALIGN) * ALIGN

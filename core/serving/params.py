@@ -1,0 +1,52 @@
+"""How a completion is drawn, and one drawn token: plain values, without torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class SamplingParams:
+    """How one completion is drawn. Names and meanings are OpenAI's, and vLLM's for what OpenAI does not have."""
+
+    max_tokens: int = 16
+    temperature: float = 1.0
+    """0 is greedy; then nothing below it up to `seed` has an effect, but for the penalties and the bias."""
+    top_p: float = 1.0
+    top_k: int = 0
+    """0: no limit."""
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    """Over prompt and output; > 1 makes tokens that were there less likely (CTRL, arXiv:1909.05858)."""
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
+    """Both over the output alone, as OpenAI defines them."""
+    logit_bias: tuple[tuple[int, float], ...] = ()
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    stop_token_ids: tuple[int, ...] = ()
+    ignore_eos: bool = False
+    logprobs: int | None = None
+    """None: none wanted; n: the drawn token's log-probability and the n most likely tokens beside it."""
+
+    @property
+    def adjusts_logits(self) -> bool:
+        return bool(
+            self.logit_bias or self.repetition_penalty != 1.0 or self.frequency_penalty or self.presence_penalty
+        )
+
+    @property
+    def truncates(self) -> bool:
+        return self.top_p < 1.0 or self.top_k > 0 or self.min_p > 0.0
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One drawn token; `logprob` and `top` ((token, logprob), most likely first) only where the row asked for them.
+
+    Log-probabilities are those of the model's own distribution, before temperature and penalties.
+    """
+
+    token: int
+    logprob: float | None = None
+    top: tuple[tuple[int, float], ...] = ()

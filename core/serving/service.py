@@ -1,0 +1,172 @@
+"""What stands between HTTP and the engine: the base, its adapters and its tokenizer, loaded and ready to answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from adapters.compat import BaseFacts
+from core.base import BaseSource, fingerprint, load_model, load_tokenizer
+from core.device import Choice
+from core.errors import UserError
+from core.home import Home
+from core.serving.adapters_cache import AdapterCache
+from core.serving.answers import Answer
+from core.serving.build import EngineSettings, build_engine
+from core.serving.prompts import Prompts
+from core.serving.protocol import ApiError, Ask
+from core.serving.rows import Piece, Row
+from core.serving.scheduler import QueueFull
+from core.serving.slots import HostAdapter, linears
+
+BASE_NAME = "base"
+# Sampling settings that a base's generation_config.json may recommend.
+_RECOMMENDED = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A request on its way: `rows` are to be submitted, `answer` writes what they say."""
+
+    answer: Answer
+    rows: list[Row]
+
+
+class Service:
+    """Built on the engine's thread; its methods may then be called from any other."""
+
+    def __init__(
+        self,
+        source: BaseSource,
+        home: Home,
+        settings: EngineSettings,
+        *,
+        default_max_tokens: int,
+        host_cache_bytes: int,
+        deliver: Callable[[list[tuple[Row, Piece]]], None],
+        say: Callable[[str], None],
+    ) -> None:
+        self.base_id = source.id
+        self.default_max_tokens = default_max_tokens
+        tokenizer = load_tokenizer(source)
+        model = load_model(source, progress=say)
+        facts = BaseFacts(source.id, fingerprint(source), linears(model))
+        built = build_engine(model, tokenizer, settings, say=say, deliver=deliver)
+        self.engine, self.choices = built.engine, built.choices
+        self.choices["threads"] = Choice(str(torch.get_num_threads()), "as set at the start")
+        self.prompts = Prompts(tokenizer, model.get_input_embeddings().num_embeddings)
+        self.defaults = _recommended(model.generation_config)
+        self.adapters = AdapterCache(
+            home,
+            facts,
+            max_rank=settings.max_rank,
+            dtype=model.dtype,
+            max_bytes=host_cache_bytes,
+            retire=self.engine.retire,
+        )
+
+    def prepare(self, ask: Ask, client: str, sink: Callable[[int, Piece], None]) -> Job:
+        """Find the adapter, encode the prompts, make the rows; `sink` gets (choice, piece). Reads files: not for loops.
+
+        Raises ApiError when the request cannot be answered.
+        """
+        adapter = self._adapter(ask.model)
+        prompts = self.prompts.encode(ask)
+        rows = []
+        for i, (prompt, choice) in enumerate((prompt, choice) for prompt in prompts for choice in range(ask.n)):
+            params = replace(ask.params, max_tokens=ask.max_tokens or self._default_length(len(prompt)))
+            if params.seed is not None:
+                params = replace(params, seed=params.seed + choice)
+            try:
+                self.engine.check(len(prompt), params.max_tokens)
+            except UserError as error:
+                raise ApiError(400, str(error), param="messages", code="context_length_exceeded") from error
+            rows.append(Row(prompt, params, _numbered(sink, i), adapter, client))
+        answer = Answer(ask, adapter.name if adapter else self.base_id, self.prompts, sum(map(len, prompts)))
+        return Job(answer, rows)
+
+    def submit(self, job: Job) -> None:
+        """Queue a job's rows. Raises ApiError 429 when too many wait."""
+        try:
+            self.engine.submit(job.rows)
+        except QueueFull as full:
+            whose = "of yours " if full.own else ""
+            raise ApiError(
+                429,
+                f"Too many requests {whose}are waiting ({full.waiting} in all). Try again shortly.",
+                code="queue_full",
+                retry_after=self._retry_after(),
+            ) from full
+
+    def models(self) -> dict[str, Any]:
+        """The list of /v1/models: the base, and every adapter that can be asked for. Reads files."""
+        base = {"id": self.base_id, "object": "model", "created": 0, "owned_by": "guanaco-studio", "parent": None}
+        base |= {"root": self.base_id, "max_model_len": self.engine.max_length}
+        found = [
+            {
+                "id": name,
+                "object": "model",
+                "created": int(folder.stat().st_mtime),
+                "owned_by": "guanaco-studio",
+                "parent": self.base_id,
+                "root": name,
+            }
+            for name, folder in sorted(self.adapters.names().items())
+        ]
+        return {"object": "list", "data": [base, *found]}
+
+    def load(self, name: str, folder: Path, replace_present: bool) -> str:
+        """Load an adapter and install it; the result says where it is: "slot", or "host" while all slots are in use."""
+        try:
+            adapter = self.adapters.load(name, folder, replace=replace_present)
+        except UserError as error:
+            raise ApiError(400, str(error), param="lora_path") from error
+        return "host" if self.engine.install(adapter).result() is None else "slot"
+
+    def unload(self, name: str) -> None:
+        if not self.adapters.unload(name):
+            raise self._unknown(name)
+
+    def resident(self) -> list[dict[str, str]]:
+        in_slots = {adapter.name for adapter in self.engine.slots.resident()}
+        names = sorted(in_slots | set(self.adapters.in_memory()))
+        return [{"name": name, "where": "slot" if name in in_slots else "host"} for name in names]
+
+    def _adapter(self, model: str) -> HostAdapter | None:
+        if model in (BASE_NAME, self.base_id):
+            return None
+        try:
+            adapter = self.adapters.get(model)
+        except UserError as error:
+            raise ApiError(400, str(error), param="model", code="adapter_unusable") from error
+        if adapter is None:
+            raise self._unknown(model)
+        return adapter
+
+    def _unknown(self, name: str) -> ApiError:
+        known = ", ".join([self.base_id, *sorted(self.adapters.names())])
+        return ApiError(404, f"There is no model {name!r}. Known: {known}.", param="model", code="model_not_found")
+
+    def _default_length(self, prompt: int) -> int:
+        return max(1, min(self.default_max_tokens, self.engine.max_length - prompt))
+
+    def _retry_after(self) -> int:
+        """Seconds until about a quarter of what waits has been served, as fast as it goes now; 1 to 60."""
+        counters = self.engine.counters
+        if not counters.steps or not counters.output_tokens:
+            return 1
+        seconds_per_token = counters.step_seconds / counters.output_tokens
+        return int(min(60, max(1, seconds_per_token * self.default_max_tokens * len(self.engine.waiting) / 4)))
+
+
+def _numbered(sink: Callable[[int, Piece], None], number: int) -> Callable[[Piece], None]:
+    return lambda piece: sink(number, piece)
+
+
+def _recommended(config: Any) -> dict[str, float]:
+    found = {name: getattr(config, name, None) for name in _RECOMMENDED}
+    return {name: value for name, value in found.items() if value is not None}

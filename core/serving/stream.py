@@ -1,0 +1,60 @@
+"""Tokens to text, piece by piece: whole characters only, and never a part of a stop string."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+
+class TextStream:
+    """The text of one row as it grows.
+
+    `decode` turns token ids into text. A piece is let go once it can no longer change: bytes of an unfinished
+    character are kept, and so is any end of the text that may become a stop string.
+    """
+
+    def __init__(self, decode: Callable[[Sequence[int]], str], stop: Sequence[str] = ()) -> None:
+        self._decode = decode
+        self._stop = tuple(stop)
+        self._ids: list[int] = []
+        # Text of ids[start:end] is out already; it is decoded again with what follows, because a token's text can
+        # depend on the one before it (a word's leading space). vLLM and TGI detokenise by the same two marks.
+        self._start = 0
+        self._end = 0
+        self._held = ""
+        self.stopped = False
+
+    def add(self, token: int) -> str:
+        """Text that has become certain with `token`. Sets `stopped` when a stop string is complete."""
+        self._ids.append(token)
+        known = self._decode(self._ids[self._start : self._end])
+        grown = self._decode(self._ids[self._start :])
+        if len(grown) <= len(known) or grown.endswith("�"):
+            return ""
+        self._start, self._end = self._end, len(self._ids)
+        return self._release(grown[len(known) :])
+
+    def finish(self) -> str:
+        """What is still held back, when the row has ended without completing a stop string."""
+        if self.stopped:
+            return ""
+        known = self._decode(self._ids[self._start : self._end])
+        text = self._release(self._decode(self._ids[self._start :])[len(known) :])
+        if not self.stopped:
+            text, self._held = text + self._held, ""
+        return text
+
+    def _release(self, text: str) -> str:
+        text = self._held + text
+        found = [(at, stop) for stop in self._stop if (at := text.find(stop)) >= 0]
+        if found:
+            self.stopped = True
+            self._held = ""
+            return text[: min(found)[0]]
+        keep = max((_overlap(text, stop) for stop in self._stop), default=0)
+        self._held = text[len(text) - keep :]
+        return text[: len(text) - keep]
+
+
+def _overlap(text: str, stop: str) -> int:
+    """Length of the longest end of `text` that `stop` begins with."""
+    return next((n for n in range(min(len(text), len(stop) - 1), 0, -1) if text.endswith(stop[:n])), 0)
