@@ -47,12 +47,13 @@ def fetch(
     token: str | None = None,
 ) -> HubFiles:
     """Download one split into the Hub cache. Raises UserError with the remedy for everything that can go wrong."""
-    from huggingface_hub import HfApi, hf_hub_download
+    from huggingface_hub import HfApi
 
     if not is_hub_id(repo_id):
         raise UserError(f"{repo_id!r} is not a dataset id.", "A dataset id is owner/name, as in the page's address.")
     with explained(repo_id, revision):
-        info = HfApi(token=token).dataset_info(repo_id, revision=revision, files_metadata=True)
+        api = HfApi(token=token)
+        info = api.dataset_info(repo_id, revision=revision, files_metadata=True)
         sizes = {file.rfilename: file.size or 0 for file in info.siblings or []}
         card: dict[str, Any] = info.card_data.to_dict() if info.card_data else {}
         names = files_of_split(repo_id, list(sizes), card, config, split)
@@ -62,9 +63,7 @@ def fetch(
                 f"The split {split!r} of {repo_id} is {total >> 30} GiB, more than is downloaded for one run.",
                 "Choose a smaller config or split, or download a part of it and give the file.",
             )
-        paths = [
-            Path(hf_hub_download(repo_id, name, repo_type="dataset", revision=info.sha, token=token)) for name in names
-        ]
+        paths = [Path(api.hf_hub_download(repo_id, name, repo_type="dataset", revision=info.sha)) for name in names]
     license_ = card.get("license")
     return HubFiles(paths, info.sha or "", ", ".join(license_) if isinstance(license_, list) else license_)
 

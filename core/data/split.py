@@ -28,7 +28,7 @@ def split(
     if not eval_fraction or len(groups) < 2:
         return list(conversations), []
     random.Random(seed).shuffle(groups)
-    wanted = max(1, round(len(conversations) * eval_fraction))
+    wanted = min(max(1, round(len(conversations) * eval_fraction)), len(conversations) - 1)
     chosen: set[int] = set()
     for members in groups:
         if len(chosen) + len(members) <= wanted:

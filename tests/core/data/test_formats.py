@@ -17,7 +17,7 @@ from core.data.records import Row, RowError
 from core.errors import UserError
 from tests.core.data.dialogues import dialogues, guanaco_text, llama2_text, sharegpt_turns, words
 
-few = settings(max_examples=80, deadline=None)
+few = settings(max_examples=50, deadline=None)
 
 
 def convert(row: dict[str, Any]) -> tuple[str, list[Message]]:

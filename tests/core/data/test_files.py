@@ -1,0 +1,213 @@
+"""Files of every kind to rows, and files that are broken in every way."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from core.builtin import SAMPLES
+from core.data import CheckedDataset, read_dataset
+from core.errors import UserError
+
+ROWS = [
+    {"prompt": "¿Qué?", "completion": 'Nada; "de" nada,\nsí'},
+    {"prompt": "日本", "completion": "🦙"},
+    {"prompt": "c", "completion": "d"},
+]
+
+
+def read(path: Path, content: str | bytes, **options: Any) -> CheckedDataset:
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return read_dataset(str(path), **options)
+
+
+def pairs(dataset: CheckedDataset) -> list[dict[str, str]]:
+    return [
+        {"prompt": each.messages[0]["content"], "completion": each.messages[1]["content"]}
+        for each in dataset.conversations
+    ]
+
+
+def lines(rows: list[Any]) -> str:
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def table(rows: list[dict[str, str]], delimiter: str = ",") -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), delimiter=delimiter)
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.jsonl", lines(ROWS)),
+        ("a.ndjson", lines(ROWS).rstrip("\n")),
+        ("crlf.jsonl", lines(ROWS).replace("\n", "\r\n")),
+        ("blank.jsonl", lines(ROWS).replace("\n", "\n\n")),
+        ("bom.jsonl", b"\xef\xbb\xbf" + lines(ROWS).encode()),
+        ("list.json", json.dumps(ROWS)),
+        ("pretty.json", json.dumps(ROWS, indent=2)),
+        ("key.json", json.dumps({"version": 1, "data": ROWS}, indent=1)),
+        ("key-in-a-line.json", json.dumps({"version": 1, "data": ROWS})),
+        ("really-lines.json", lines(ROWS)),
+        ("really-a-list.jsonl", json.dumps(ROWS, indent=2)),
+        ("a.csv", table(ROWS)),
+        ("bom.csv", b"\xef\xbb\xbf" + table(ROWS).encode()),
+        ("excel.csv", table(ROWS, ";")),
+        ("a.tsv", table(ROWS, "\t")),
+    ],
+)
+def test_every_kind_of_file_gives_the_same_rows(tmp_path: Path, name: str, content: str | bytes) -> None:
+    dataset = read(tmp_path / name, content)
+    assert pairs(dataset) == ROWS
+    assert (dataset.rows, dataset.turns, dataset.problems, dataset.notes) == (3, 6, [], [])
+    assert (dataset.source, dataset.name) == ("file", Path(name).stem)
+    assert dataset.evidence.startswith("3 of 3 rows have the columns `prompt`")
+
+
+def test_parquet_with_nested_columns(tmp_path: Path) -> None:
+    rows = [
+        {"messages": [{"role": "user", "content": row["prompt"]}, {"role": "assistant", "content": "ok"}]}
+        for row in ROWS
+    ]
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "a.parquet")
+    dataset = read_dataset(str(tmp_path / "a.parquet"))
+    assert [each.messages for each in dataset.conversations] == [row["messages"] for row in rows]
+
+
+def test_one_object_over_several_lines_is_one_row(tmp_path: Path) -> None:
+    assert pairs(read(tmp_path / "a.json", json.dumps(ROWS[0], indent=2))) == ROWS[:1]
+
+
+def test_a_single_conversation_on_one_line_is_a_row_and_not_a_list_of_rows(tmp_path: Path) -> None:
+    turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    assert read(tmp_path / "a.jsonl", lines([{"messages": turns}])).conversations[0].messages == turns
+
+
+def test_bundled_samples_are_found_by_name_and_have_no_problems() -> None:
+    for name in ("pirate", "radio", "json"):
+        dataset = read_dataset(name)
+        assert (dataset.source, dataset.name, dataset.format) == ("bundled", name, "guanaco")
+        assert len(dataset.conversations) == dataset.rows > 0
+        assert dataset.problems == []
+    assert set(SAMPLES) == {"pirate", "radio", "json"}
+
+
+def test_the_hash_is_of_the_bytes(tmp_path: Path) -> None:
+    first, same = read(tmp_path / "a.jsonl", lines(ROWS)), read(tmp_path / "b.jsonl", lines(ROWS))
+    other = read(tmp_path / "c.jsonl", lines(ROWS[:2]))
+    assert first.sha256 == same.sha256 != other.sha256
+    assert len(first.sha256) == 64
+
+
+def test_broken_json_on_one_line_is_a_problem_of_that_row_and_the_others_convert(tmp_path: Path) -> None:
+    text = lines(ROWS).splitlines()
+    dataset = read(tmp_path / "a.jsonl", "\n".join([text[0], '{"prompt": "a", ', "[1, 2]", text[2]]))
+    assert pairs(dataset) == [ROWS[0], ROWS[2]]
+    assert [each.row for each in dataset.conversations] == [1, 4]
+    broken, not_object = dataset.problems
+    assert broken.row == 2 and broken.what.startswith("Line 2 is not valid JSON: ") and "column" in broken.what
+    assert not_object.row == 3 and "not a JSON object but a list" in not_object.what
+
+
+def test_a_broken_first_line_does_not_break_the_rest(tmp_path: Path) -> None:
+    for name in ("a.jsonl", "a.json"):
+        dataset = read(tmp_path / name, '{"prompt": \n' + lines(ROWS))
+        assert pairs(dataset) == ROWS
+        assert [problem.row for problem in dataset.problems] == [1]
+
+
+@pytest.mark.parametrize("codec", ["cp1252", "latin-1"])
+def test_a_csv_in_latin_1_is_read_and_said(tmp_path: Path, codec: str) -> None:
+    rows = [{"prompt": "Où?", "completion": "Là-bas, à l'été naïf"}, {"prompt": "Größe", "completion": "Maß"}]
+    dataset = read(tmp_path / "a.csv", table(rows).encode(codec))
+    assert pairs(dataset) == rows
+    (note,) = dataset.notes
+    assert note.row is None and "not UTF-8" in note.what and "Windows-1252" in note.what
+
+
+def test_utf_16_is_read_and_said(tmp_path: Path) -> None:
+    dataset = read(tmp_path / "a.csv", table(ROWS).encode("utf-16"))
+    assert pairs(dataset) == ROWS
+    assert "UTF-16" in dataset.notes[0].what
+
+
+def test_a_damaged_byte_in_utf_8_is_a_problem_of_that_row_only(tmp_path: Path) -> None:
+    content = lines(ROWS).encode().replace("🦙".encode(), b"\xf0\x9f\x41")
+    dataset = read(tmp_path / "a.jsonl", content)
+    assert pairs(dataset) == [ROWS[0], ROWS[2]]
+    (problem,) = dataset.problems
+    assert problem.row == 2 and "not valid UTF-8" in problem.what
+
+
+def test_half_an_escaped_emoji_is_a_problem(tmp_path: Path) -> None:
+    dataset = read(tmp_path / "a.jsonl", lines(ROWS) + '{"prompt": "a \\ud83d", "completion": "b"}')
+    assert [problem.row for problem in dataset.problems] == [4]
+
+
+def test_rows_of_a_csv_with_too_many_or_too_few_cells(tmp_path: Path) -> None:
+    dataset = read(tmp_path / "a.csv", "prompt,completion\na,b\na,b,c\na\nc,d\n")
+    assert [each.row for each in dataset.conversations] == [1, 4]
+    assert [problem.what[:12] for problem in dataset.problems] == ["It has 3 cel", "It has 1 cel"]
+
+
+def test_a_csv_with_a_quote_that_is_never_closed_says_from_where(tmp_path: Path) -> None:
+    dataset = read(tmp_path / "a.csv", 'prompt,completion\na,b\nc,"d\ne,f\n')
+    assert len(dataset.conversations) == 1
+    (problem,) = dataset.problems
+    assert problem.row == 2 and "cannot be read from line" in problem.what
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.jsonl", b"", "is empty"),
+        ("a.csv", b"", "is empty"),
+        ("a.parquet", b"", "is empty"),
+        ("a.jsonl", b"\n \n", "only blank lines"),
+        ("a.json", b"[]", "holds no rows"),
+        ("a.json", b'{"data": []}', "columns are: data"),
+        ("a.json", b'[{"prompt": "a"', "not valid JSON"),
+        ("a.json", b"[" * 100_000, "nested too deeply|not valid JSON"),
+        ("a.jsonl", b"{broken\n{also", "No row can be read. The first: Line 1"),
+        ("a.csv", b"prompt,completion\n", "There are no rows"),
+        ("a.csv", b"prompt,prompt\na,b\n", "several columns called 'prompt'"),
+        ("a.csv", b"question;antwort\na;b\n", "columns are: question, antwort"),
+        ("a.parquet", b"PAR1 not really", "cannot be read as Parquet"),
+        ("a.pkl", b"x", "not a kind of file"),
+    ],
+)
+def test_a_file_that_cannot_be_read_at_all(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    with pytest.raises(UserError, match=message) as caught:
+        read(tmp_path / name, content)
+    assert caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("missing.jsonl", "There is no file missing.jsonl"),
+        ("./nothing", "There is no file nothing"),
+        ("parrot", r"no dataset called 'parrot'.*pirate"),
+        ("a/b/c", "no dataset called"),
+    ],
+)
+def test_a_name_that_means_nothing(name: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        read_dataset(name)
+
+
+def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
+    (tmp_path / "folder.jsonl").mkdir()
+    with pytest.raises(UserError, match="There is no file"):
+        read_dataset(str(tmp_path / "folder.jsonl"))
