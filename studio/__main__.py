@@ -6,9 +6,9 @@ import argparse
 import sys
 
 from core.errors import UserError
-from studio.cli import check_data, doctor, hub, serve, train
+from studio.cli import check_data, deploy, doctor, hub, serve, train
 
-COMMANDS = (serve, train, check_data, hub, doctor)
+COMMANDS = (serve, train, check_data, hub, deploy, doctor)
 
 
 def main(arguments: list[str] | None = None) -> int:

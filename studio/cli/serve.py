@@ -26,7 +26,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=7860, help="port to listen on (default: %(default)s)")
-    parser.add_argument("--base", default="builtin", help="builtin, a Hub id, or a folder (default: %(default)s)")
+    parser.add_argument(
+        "--base",
+        default=os.environ.get("STUDIO_BASE", "builtin"),
+        help="builtin, a Hub id, or a folder (default: STUDIO_BASE, else builtin)",
+    )
     parser.add_argument("--home", default=None, help="folder for runs, adapters and datasets (default: STUDIO_HOME)")
     parser.add_argument("--engine-url", default=None, help="use this OpenAI-compatible server (such as vLLM) instead")
     parser.add_argument(

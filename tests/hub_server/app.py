@@ -20,6 +20,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Route
 
 from tests.hub_server.repos import Blob, Commit, Repos, Settings, is_lfs
+from tests.hub_server.spaces import Spaces
 
 REPO_ID = re.compile(r"[\w-][\w.-]{0,95}/[\w.-]{1,96}", re.ASCII)
 _PREFIXES = {"model": "", "dataset": "datasets/", "space": "spaces/"}
@@ -57,6 +58,7 @@ class Hub:
         self.repos = repos
         self.accounts = accounts
         self._secret = secrets.token_bytes(16)
+        self.spaces = Spaces(lambda request: self.repo(request, write=True), self.signed_in)
 
     # Who asks, and what they may see
 
@@ -67,6 +69,12 @@ class Hub:
         account = self.accounts.get(header.removeprefix("Bearer "))
         if account is None:
             raise refuse(401, "Invalid credentials in Authorization header")
+        return account
+
+    def signed_in(self, request: Request) -> Account:
+        account = self.account(request)
+        if account is None:
+            raise refuse(401, "Invalid username or password.")
         return account
 
     def repo(self, request: Request, *, write: bool = False, content: bool = False) -> tuple[Settings, Account | None]:
@@ -129,6 +137,8 @@ class Hub:
         if self.repos.find(kind, repo_id):
             return JSONResponse({"error": f"You already created this {kind} repo", "url": url}, 409)
         self.repos.create(kind, repo_id, account.name, private=asked.get("visibility") == "private")
+        if kind == "space":
+            self.spaces.create(repo_id, asked)
         return JSONResponse({"url": url, "id": repo_id, "name": repo_id})
 
     async def validate_yaml(self, request: Request) -> Response:
@@ -415,6 +425,7 @@ def build_app(hub: Hub) -> Starlette:
         Route(f"{api}/revision/{{revision:path}}", hub.info),
         Route(f"{api}/commits/{{revision:path}}", hub.commits),
         Route(f"{api}/refs", hub.refs),
+        *hub.spaces.routes(),
         Route(api, hub.info),
         Route("/lfs/verify", hub.lfs_verify, methods=["POST"]),
         Route("/lfs/{oid}", hub.lfs_put, methods=["PUT"]),
