@@ -22,6 +22,7 @@ def theme() -> gr.themes.Base:
         font_mono=["ui-monospace", "SFMono-Regular", "Menlo", "monospace"],
     ).set(
         # White on emerald 700 has a contrast of 5.5:1; Gradio's default (500) has 2.5:1.
+        color_accent="*primary_700",
         button_primary_background_fill="*primary_700",
         button_primary_background_fill_hover="*primary_800",
         button_primary_background_fill_dark="*primary_700",

@@ -16,6 +16,8 @@ import pytest
 
 from core.home import Home
 
+pytest_plugins = ["tests.hub_server.fixtures"]
+
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:

@@ -64,9 +64,9 @@ def build(studio: Studio) -> AdaptersPage:
         gr.Info(f"{name} is unloaded; a chat that asks for it loads it again.")
         return refreshed(name)
 
-    def rename(name: str | None, wanted: str) -> list[Any]:
+    def rename(name: str | None, wanted: str | None) -> list[Any]:
         name = required(name)
-        record = studio.store.rename(name, wanted.strip())
+        record = studio.store.rename(name, text(wanted))
         forget(studio, name)
         return [*refreshed(record.name), ""]
 
@@ -77,25 +77,27 @@ def build(studio: Studio) -> AdaptersPage:
         gr.Info(f"{name} is deleted.")
         return refreshed()
 
-    def push(name: str | None, repo: str, is_public: bool, given: str, progress: gr.Progress = PROGRESS) -> list[Any]:
+    def push(
+        name: str | None, repo: str | None, is_public: bool, given: str | None, progress: gr.Progress = PROGRESS
+    ) -> list[Any]:
         name = required(name)
         result = hub.push(
             studio.store,
             name,
-            repo.strip(),
+            text(repo),
             private=not is_public,
-            token=given.strip() or None,
+            token=text(given) or None,
             progress=lambda share, what: progress(share, desc=what),
         )
         files = "\n".join(f"- {file}" for file in result.files)
-        return [f"Pushed [{repo.strip()}]({result.url}) as commit `{result.revision[:10]}`:\n{files}", ""]
+        return [f"Pushed [{text(repo)}]({result.url}) as commit `{result.revision[:10]}`:\n{files}", ""]
 
-    def pull(repo: str, wanted: str, given: str, progress: gr.Progress = PROGRESS) -> list[Any]:
+    def pull(repo: str | None, wanted: str | None, given: str | None, progress: gr.Progress = PROGRESS) -> list[Any]:
         record = hub.pull(
             studio.store,
-            repo.strip(),
-            name=wanted.strip() or None,
-            token=given.strip() or None,
+            text(repo),
+            name=text(wanted) or None,
+            token=text(given) or None,
             progress=lambda share, what: progress(share, desc=what),
         )
         return [f"**{record.name}** is here: chat with it.", *refreshed(record.name)]
@@ -123,6 +125,11 @@ def names(studio: Studio) -> list[str]:
 def overview(studio: Studio) -> str:
     resident = {each["name"]: each.get("where", "slot") for each in studio.engine.status.adapters}
     return adapters_table(studio.store.list(), studio.store.broken(), resident)
+
+
+def text(given: str | None) -> str:
+    """What is in a text box: Gradio says None for one that was never touched."""
+    return (given or "").strip()
 
 
 def required(name: str | None) -> str:

@@ -95,9 +95,9 @@ def build(studio: Studio) -> ChatPage:
 
     settings = [system, temperature, top_p, max_tokens, seed]
 
-    async def send(text: str, shown: int, *rest: Any) -> AsyncIterator[list[Any]]:
+    async def send(text: str | None, shown: int, *rest: Any) -> AsyncIterator[list[Any]]:
         settings_now, names, histories = rest[:5], rest[5 : 5 + COLUMNS], rest[5 + COLUMNS :]
-        if not text.strip():
+        if not text or not text.strip():
             gr.Info("Write a message first.")
             return
         asked = [add_user(history, text) if i < shown else history or [] for i, history in enumerate(histories)]
@@ -165,9 +165,9 @@ def with_answer(history: list[dict[str, Any]], text: str) -> list[dict[str, Any]
     return [*history, {"role": "assistant", "content": text}]
 
 
-def conversation(history: list[dict[str, Any]], system: str) -> list[Message]:
+def conversation(history: list[dict[str, Any]], system: str | None) -> list[Message]:
     """The chatbot's history as OpenAI messages. A turn that never got an answer (stopped, failed) is left out."""
-    messages: list[Message] = [{"role": "system", "content": system.strip()}] if system.strip() else []
+    messages: list[Message] = [{"role": "system", "content": system.strip()}] if system and system.strip() else []
     for message in history:
         content = text_of(message["content"])
         if message["role"] == "user":

@@ -1,0 +1,78 @@
+"""A browser, a Hub and a studio for the end-to-end tests; a trace and a screenshot are left when one fails."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests import browser as chromium
+from tests.app_process import ROOT, StudioProcess
+from tests.hub_server.server import HubServer
+
+ARTEFACTS = ROOT / "artefacts"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):  # type: ignore[no-untyped-def]
+    report = yield
+    if report.when == "call":
+        item.stash[FAILED] = report.failed
+    return report
+
+
+FAILED = pytest.StashKey[bool]()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    path = chromium.find()
+    if path is None:
+        pytest.skip("NO CHROMIUM: the browser tests are left out; `make test` says how to get one")
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=path, args=list(chromium.ARGUMENTS))
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def plain_hub(tmp_path: Path) -> Iterator[HubServer]:
+    """The Hub server alone, for processes that are told of it by their environment."""
+    server = HubServer(tmp_path / "hub-server")
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def studio(tmp_path: Path, plain_hub: HubServer) -> Iterator[StudioProcess]:
+    environment = plain_hub.env(token="hf_ada") | {"HF_HUB_OFFLINE": "0"}
+    process = StudioProcess(tmp_path / "home", env=environment)
+    process.wait_for_address()
+    yield process
+    process.stop()
+
+
+@pytest.fixture
+def page(browser: Browser, studio: StudioProcess, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """The studio's page, just opened. Every request it makes must go to the studio."""
+    ARTEFACTS.mkdir(exist_ok=True)
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    context.tracing.start(screenshots=True, snapshots=True)
+    page = context.new_page()
+    foreign: list[str] = []
+    page.on("request", lambda sent: foreign.append(sent.url) if is_foreign(sent.url, studio.url) else None)
+    page.goto(studio.url)
+    yield page
+    name = request.node.name
+    failed = request.node.stash.get(FAILED, True)
+    if failed:
+        page.screenshot(path=str(ARTEFACTS / f"{name}-failed.png"))
+    context.tracing.stop(path=str(ARTEFACTS / f"{name}-trace.zip") if failed else None)
+    context.close()
+    assert not foreign, f"the page asked other hosts: {foreign}"
+
+
+def is_foreign(url: str, own: str) -> bool:
+    return not url.startswith((own, own.replace("http", "ws", 1), "data:", "blob:", "about:"))
