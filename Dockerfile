@@ -51,7 +51,7 @@ RUN apt-get update \
 COPY --from=build /opt/studio /opt/studio
 WORKDIR /app
 # Owned by root: the process can read its code, and write only beneath its home folder.
-COPY pyproject.toml README.md LICENSE ./
+COPY LICENSE ./
 COPY adapters/ adapters/
 COPY core/ core/
 COPY studio/ studio/
