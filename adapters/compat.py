@@ -184,6 +184,10 @@ def _check_numbers(config: dict[str, Any], where: str) -> None:
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise UserError(f"{where}: {key} must be a number, not {value!r}.", "Save the adapter anew.")
     for pattern in (*ranks, *alphas):
+        if "(" in pattern or sum(map(pattern.count, "*+?{")) > 2:
+            raise UserError(  # a stranger's pattern must not be able to keep the engine busy for hours
+                f"{where}: the pattern {pattern!r} is more than a module's name.", "Name the modules one by one."
+            )
         try:
             re.compile(pattern)
         except re.error as error:
@@ -237,10 +241,16 @@ def _checked_end(tensor: TensorFacts, offsets: list[int]) -> int:
     return end
 
 
+def shared_base(base_id: str) -> str:
+    """A base's id as it may be shared and compared: of a path on somebody's disk only the last part."""
+    path_like = base_id.startswith(("/", ".", "~")) or "\\" in base_id or base_id.count("/") > 1
+    return re.split(r"[/\\]+", base_id.rstrip("/\\"))[-1] if path_like else base_id
+
+
 def why_not_base(config: Mapping[str, Any], base_id: str) -> str | None:
     """Why an adapter with this configuration was not made for the base `base_id`; None when it was."""
     made_for = config["base_model_name_or_path"]
-    if _comparable(made_for) == _comparable(base_id):
+    if shared_base(made_for) == shared_base(base_id):
         return None
     return f"It was trained on {made_for}; the base here is {base_id}."
 
@@ -265,12 +275,8 @@ def why_not(facts: AdapterFacts, base: BaseFacts) -> str | None:
     return None
 
 
-def why_not_slots(facts: AdapterFacts, max_rank: int) -> str | None:
-    """Why the engine cannot serve the adapter beside others in its slots, which calculate plain LoRA up to `max_rank`.
-
-    None when it can.
-    """
-    config = facts.config
+def why_not_config(config: Mapping[str, Any]) -> str | None:
+    """What in an adapter's configuration the engine cannot serve; None when it is plain LoRA."""
     if config["peft_type"] != "LORA":
         return f"It is a {config['peft_type']} adapter; only LoRA is served."
     if config.get("use_dora"):
@@ -286,22 +292,29 @@ def why_not_slots(facts: AdapterFacts, max_rank: int) -> str | None:
     )
     if others:
         return f"It uses {', '.join(others)}, which changes the calculation."
+    return None
+
+
+def why_not_slots(facts: AdapterFacts, max_rank: int) -> str | None:
+    """Why the engine cannot serve the adapter beside others in its slots, which calculate plain LoRA up to `max_rank`.
+
+    None when it can.
+    """
+    config = facts.config
+    if reason := why_not_config(config):
+        return reason
     if facts.odd_tensors:
         return f"It has weights that are not LoRA pairs on linear layers, such as {facts.odd_tensors[0]}."
     if facts.max_rank > max_rank:
         return f"Its rank is {facts.max_rank}; the engine's slots hold up to {max_rank}."
     wrong = [
-        m for m, pair in facts.pairs.items() if pair.rank != _by_pattern(config.get("rank_pattern"), m, config["r"])
+        m
+        for m, pair in facts.pairs.items()
+        if pair.rank != _by_pattern(config.get("rank_pattern"), m, config.get("r", 8))
     ]
     if wrong:
         return f"The rank of its weights for {wrong[0]} is not the one that {CONFIG_FILE} gives."
     return None
-
-
-def _comparable(base_id: str) -> str:
-    """A base's id in the form in which two are compared: of a path on somebody's disk only the last part counts."""
-    path_like = base_id.startswith(("/", ".", "~")) or "\\" in base_id or base_id.count("/") > 1
-    return re.split(r"[/\\]+", base_id.rstrip("/\\"))[-1] if path_like else base_id
 
 
 def _by_pattern(patterns: Mapping[str, Any] | None, module: str, default: Any) -> Any:

@@ -9,12 +9,14 @@ import json
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 from adapters.errors import UserError
 
 RECORD_FILE = "studio.json"
 RECORD_VERSION = 1
+BUILTIN_ID = "guanaco-builtin"  # the base of adapters that were trained on the studio's own tiny base
 
 
 def now() -> str:
@@ -105,8 +107,8 @@ class AdapterRecord:
             record = cls(**values)
         except TypeError as error:
             raise UserError(f"{RECORD_FILE} is not a record: {error}.", "Import the adapter's folder anew.") from error
-        if not isinstance(record.name, str) or not isinstance(record.base_model, str):
-            raise UserError(f"{RECORD_FILE} names no adapter or no base.", "Import the adapter's folder anew.")
+        for part in (record, record.dataset, record.hub, *record.samples):
+            _check_kinds(part)
         return record
 
     def to_json(self) -> str:
@@ -128,3 +130,20 @@ class AdapterRecord:
         if not isinstance(values, dict):
             raise UserError(f"{folder.name}/{RECORD_FILE} is not a JSON object.", "Import it anew.")
         return cls.from_dict(values)
+
+
+def _check_kinds(part: Any) -> None:
+    """Refuse values of another kind than the fields', since records also come from strangers' cards."""
+    if part is None:
+        return
+    hints = get_type_hints(type(part))
+    for each in fields(part):
+        hint = hints[each.name]
+        kinds = get_args(hint) if isinstance(hint, UnionType) else (hint,)
+        kinds = tuple(get_origin(kind) or kind for kind in kinds)
+        value = getattr(part, each.name)
+        fits = isinstance(value, (*kinds, int) if float in kinds else kinds) and not isinstance(value, bool)
+        if each.name in ("target_modules", "tags"):
+            fits = fits and all(isinstance(item, str) for item in value)
+        if not fits:
+            raise UserError(f"{RECORD_FILE}: {each.name} cannot be {value!r}.", "Import the adapter's folder anew.")

@@ -22,10 +22,10 @@ from adapters.compat import AdapterFacts, inspect
 from adapters.errors import UserError
 from adapters.files import remove_tree, sync_folder, write_atomic
 from adapters.layout import known_files
-from adapters.record import RECORD_FILE, AdapterRecord
+from adapters.record import BUILTIN_ID, RECORD_FILE, AdapterRecord
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_RESERVED = frozenset({"base", "builtin", "guanaco-builtin"})  # names by which the API calls the base itself
+_RESERVED = frozenset({"base", "builtin", BUILTIN_ID})  # names by which the API calls the base itself
 _STAGING = ".staging-"
 _DELETED = ".deleted-"
 _STALE_SECONDS = 24 * 3600  # a staging folder that nobody has written to for this long belongs to a process that died

@@ -1,0 +1,383 @@
+"""Adapters to the Hub and back. What is sent and fetched is an explicit list of files (adapters.layout), nothing else.
+
+The token comes from HF_TOKEN or the Hub's stored login unless one is given; HF_ENDPOINT and HF_HUB_OFFLINE are
+honoured. Every failure is a UserError that says what to do, and leaves the store as it was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from adapters.card import HUB_ID, read_card, render_card
+from adapters.compat import missing_weights, parse_config, shared_base, why_not_base, why_not_config
+from adapters.errors import UserError
+from adapters.hub_errors import LOG_IN, HubError, explained, offline, patiently
+from adapters.layout import CARD_FILE, CONFIG_FILE, PICKLE_FILE, WEIGHTS_FILE, known_files
+from adapters.record import AdapterRecord, HubRef
+from adapters.store import AdapterStore, check_name
+
+if TYPE_CHECKING:
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
+    from huggingface_hub.hf_api import ModelInfo
+
+Progress = Callable[[float, str], None]  # share done (0 to 1), what is being done
+
+
+@dataclass(frozen=True)
+class PushResult:
+    url: str  # of the repository, or of the pull request
+    revision: str  # the commit
+    files: list[str]
+    private: bool
+    changed: bool  # False when the repository already had exactly this
+
+
+def push(
+    store: AdapterStore,
+    name: str,
+    repo_id: str,
+    *,
+    private: bool = True,
+    token: str | None = None,
+    message: str | None = None,
+    pull_request: bool = False,
+    progress: Progress | None = None,
+) -> PushResult:
+    """Upload one adapter in one commit; the repository is created when there is none, private unless asked otherwise.
+
+    Into an existing repository only when it holds an adapter (or nothing) and, unless `private` is False, is private.
+    With `pull_request` the repository may be somebody else's, and the commit is only proposed to them.
+    """
+    tell = progress or _silent
+    check_repo_id(repo_id)
+    record = store.get(name)
+    files = files_to_push(store, name, repo_id)
+    api = _writer(token)
+    with explained(repo_id, api.endpoint):
+        tell(0.05, "Asking the Hub who you are")
+        if not pull_request:
+            _check_owner(patiently(lambda: api.whoami()), repo_id)
+        before = _existing(api, repo_id)
+        if before is None:
+            if pull_request:
+                raise UserError(f"There is no repository {repo_id} to propose a change to.", "Check its name.")
+            tell(0.15, f"Creating {repo_id}")
+            patiently(lambda: api.create_repo(repo_id, private=private, exist_ok=True))
+        elif not pull_request:
+            _check_target(before, private)
+        size = sum(len(content) if isinstance(content, bytes) else content.stat().st_size for content in files.values())
+        tell(0.25, f"Uploading {len(files)} files, {size / 2**20:.1f} MiB")
+
+        def commit() -> Any:
+            return api.create_commit(
+                repo_id,
+                _operations(files, before),
+                commit_message=message or f"{'Update' if _holds_adapter(before) else 'Add'} the adapter {record.name}",
+                commit_description=_description(record),
+                create_pr=pull_request,
+            )
+
+        done = commit() if pull_request else patiently(commit)
+    tell(1.0, "Done")
+    if pull_request:
+        return PushResult(done.pr_url, done.oid, list(files), bool(before and before.private), True)
+    store.update(replace(store.get(name), hub=HubRef(repo_id, done.oid)))
+    changed = before is None or done.oid != before.sha
+    return PushResult(
+        f"{api.endpoint}/{repo_id}", done.oid, list(files), bool(before.private) if before else private, changed
+    )
+
+
+def files_to_push(store: AdapterStore, name: str, repo_id: str) -> dict[str, Path | bytes]:
+    """Path in the repository -> file or content: everything that a push of this adapter would upload."""
+    folder, record = store.path(name), store.get(name)
+    names = known_files(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    files: dict[str, Path | bytes] = {each: folder / each for each in names}
+    config = store.facts(name).config | {
+        "base_model_name_or_path": shared_base(record.base_model),
+        "auto_mapping": None,
+    }
+    files[CONFIG_FILE] = (json.dumps(config, indent=2, sort_keys=True) + "\n").encode()
+    files[CARD_FILE] = render_card(record, repo_id).encode()
+    return dict(sorted(files.items()))
+
+
+def pull(
+    store: AdapterStore,
+    repo_id: str,
+    *,
+    revision: str | None = None,
+    name: str | None = None,
+    token: str | None = None,
+    base_id: str | None = None,
+    progress: Progress | None = None,
+) -> AdapterRecord:
+    """Fetch the LoRA adapter in `repo_id` into the store, under the repository's name unless `name` is given.
+
+    Its configuration is read first: what is no LoRA that the studio can serve, or (with `base_id`) was made for another
+    base, is refused before any weights are downloaded. In offline mode what the Hub's cache holds is taken.
+    """
+    tell = progress or _silent
+    check_repo_id(repo_id)
+    name = check_name(repo_id.split("/")[1] if name is None else name)
+    if (store.root / name).exists():
+        free = store.free_name(name)
+        raise UserError(
+            f"There is already an adapter named {name!r}.", f"Pull it under another name; {free!r} is free."
+        )
+    api = _api(token)
+    with explained(repo_id, api.endpoint):
+        tell(0.0, f"Asking the Hub about {repo_id}")
+        source = _cached(api, repo_id, revision) if _is_offline() else _listed(api, repo_id, revision)
+        _check_listing(repo_id, list(source.files))
+        config = parse_config(source.fetch(CONFIG_FILE, _silent).read_bytes(), where=f"{repo_id}/{CONFIG_FILE}")
+        if reason := why_not_config(config) or (why_not_base(config, base_id) if base_id else None):
+            raise UserError(f"{repo_id} cannot be used here. {reason}", "Nothing was downloaded but its configuration.")
+        with store.staging() as stage:
+            folder = stage / "pulled"
+            _fetch_files(source, folder, store.root, tell)
+            tell(1.0, "Done")
+            record = _record_of(folder, name, config["base_model_name_or_path"])
+            return store.add(name, folder, replace(record, hub=HubRef(repo_id, source.revision)))
+
+
+def newer_revision(record: AdapterRecord, *, token: str | None = None) -> str | None:
+    """The commit that the adapter's repository is at now, when that is another than was pulled or pushed; else None."""
+    if record.hub is None:
+        return None
+    repo_id = record.hub.repo_id
+    if _is_offline():
+        raise offline(f"{repo_id} cannot be asked for a newer version")
+    api = _api(token)
+    with explained(repo_id, api.endpoint):
+        sha = patiently(lambda: api.model_info(repo_id)).sha
+    return sha if sha != record.hub.revision else None
+
+
+def check_repo_id(repo_id: str) -> str:
+    """`repo_id` itself when it has the form owner/name. Raises UserError otherwise."""
+    if not HUB_ID.fullmatch(repo_id) or ".." in repo_id or "--" in repo_id or repo_id.endswith((".git", ".", "-")):
+        raise UserError(
+            f"{repo_id!r} is not a repository on the Hub.",
+            "Write owner/name, such as ada/pirate: letters, digits, dots, underscores and hyphens.",
+        )
+    return repo_id
+
+
+# Pushing
+
+
+def _writer(token: str | None) -> HfApi:
+    """An API with a token that may write, as far as one can tell without asking."""
+    from huggingface_hub import get_token
+
+    if _is_offline():
+        raise offline("Nothing can be pushed")
+    token = token or get_token()
+    if not token:
+        raise HubError(
+            "There is no token to push with.",
+            f"{LOG_IN} with write access, from https://huggingface.co/settings/tokens.",
+        )
+    return _api(token)
+
+
+def _check_owner(who: dict[str, Any], repo_id: str) -> None:
+    """Refuse what the Hub would refuse later on, when a repository has perhaps been made."""
+    if (who.get("auth") or {}).get("accessToken", {}).get("role") == "read":
+        raise HubError("The token may only read.", f"{LOG_IN} with write access.")
+    owners = [who["name"], *(org["name"] for org in who.get("orgs") or [])]
+    if repo_id.split("/")[0] not in owners:
+        raise UserError(
+            f"{repo_id} would belong to {repo_id.split('/')[0]}, and you are {who['name']}.",
+            f"Push to {' or '.join(f'{owner}/…' for owner in owners)}, or open a pull request.",
+        )
+
+
+def _existing(api: HfApi, repo_id: str) -> ModelInfo | None:
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+
+    try:
+        return patiently(lambda: api.model_info(repo_id))
+    except GatedRepoError:
+        raise
+    except RepositoryNotFoundError:
+        return None
+
+
+def _check_target(before: ModelInfo, private: bool) -> None:
+    names = {sibling.rfilename for sibling in before.siblings or []}
+    if names - {".gitattributes", CARD_FILE, "LICENSE"} and not _holds_adapter(before):
+        raise UserError(f"{before.id} exists and holds something else than an adapter.", "Choose another name.")
+    if private and not before.private:
+        raise UserError(
+            f"{before.id} exists and is public.",
+            "Push it as public (--public) if that is meant, or choose another name.",
+        )
+
+
+def _holds_adapter(before: ModelInfo | None) -> bool:
+    return before is not None and CONFIG_FILE in {sibling.rfilename for sibling in before.siblings or []}
+
+
+def _operations(
+    files: dict[str, Path | bytes], before: ModelInfo | None
+) -> list[CommitOperationAdd | CommitOperationDelete]:
+    """The files to add, and those of an earlier version to remove; files that are not an adapter's are left alone."""
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+
+    earlier = known_files(sibling.rfilename for sibling in before.siblings or []) if before else []
+    return [
+        *(CommitOperationAdd(path, content) for path, content in files.items()),
+        *(CommitOperationDelete(path) for path in earlier if path not in files),
+    ]
+
+
+def _description(record: AdapterRecord) -> str:
+    facts = {
+        "base": shared_base(record.base_model),
+        "dataset": record.dataset.name if record.dataset else None,
+        "steps": record.steps,
+        "training loss": record.train_loss,
+        "evaluation loss": record.eval_loss,
+    }
+    return "\n".join(f"{key}: {value}" for key, value in facts.items() if value is not None)
+
+
+# Pulling
+
+
+@dataclass(frozen=True)
+class _Source:
+    """One revision of a repository: its files with sizes and, where the Hub gives them, SHA-256 sums."""
+
+    revision: str
+    files: dict[str, tuple[int, str | None]]
+    fetch: Callable[[str, Callable[[float, str], None]], Path]
+
+
+def _listed(api: HfApi, repo_id: str, revision: str | None) -> _Source:
+    info = patiently(lambda: api.model_info(repo_id, revision=revision, files_metadata=True))
+    assert info.sha is not None
+    sha = info.sha
+    files = {
+        sibling.rfilename: (sibling.size or 0, sibling.lfs.sha256 if sibling.lfs else None)
+        for sibling in info.siblings or []
+    }
+
+    def fetch(path: str, tell: Progress) -> Path:
+        size = files[path][0]
+
+        class Meter:
+            """Stands in for a tqdm bar, as far as huggingface_hub uses one."""
+
+            def __init__(self, **options: Any) -> None:
+                self.done = options.get("initial", 0)
+
+            def update(self, count: float | None = 1) -> None:
+                self.done += count or 0
+                tell(min(self.done / size, 1.0) if size else 1.0, path)
+
+            def __enter__(self) -> Meter:
+                return self
+
+            def __exit__(self, *_: object) -> None:
+                pass
+
+            def close(self) -> None:
+                pass
+
+        return Path(patiently(lambda: api.hf_hub_download(repo_id, path, revision=sha, tqdm_class=Meter)))
+
+    return _Source(sha, files, fetch)
+
+
+def _cached(api: HfApi, repo_id: str, revision: str | None) -> _Source:
+    """What an earlier pull has left in the Hub's cache."""
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        config = Path(api.hf_hub_download(repo_id, CONFIG_FILE, revision=revision, local_files_only=True))
+    except LocalEntryNotFoundError as error:
+        raise offline(f"{repo_id} is not in the Hub's cache on this machine and cannot be fetched") from error
+    folder = config.parent
+    paths = [path for path in folder.rglob("*") if path.is_file()]
+    files = {path.relative_to(folder).as_posix(): (path.stat().st_size, None) for path in paths}
+    return _Source(folder.name, dict(files), lambda path, _: folder / path)
+
+
+def _check_listing(repo_id: str, paths: list[str]) -> None:
+    for path in paths:
+        if path.startswith("/") or "\\" in path or ":" in path or {"", ".", ".."} & set(path.split("/")):
+            raise UserError(f"{repo_id} lists a file outside of its own folder ({path!r}).", "Do not use it.")
+    if CONFIG_FILE not in paths:
+        raise UserError(f"{repo_id} has no {CONFIG_FILE}, so it is not a PEFT adapter.", "Check its name.")
+    if WEIGHTS_FILE not in paths:
+        raise UserError(*missing_weights(repo_id, PICKLE_FILE in paths))
+
+
+def _fetch_files(source: _Source, folder: Path, root: Path, tell: Progress) -> None:
+    """Download what belongs to an adapter, and copy it into `folder` as plain files."""
+    names = known_files(source.files)
+    total = sum(source.files[each][0] for each in names) or 1
+    if shutil.disk_usage(root).free < 2 * total:
+        raise HubError(f"There is too little disk space for {total / 2**20:.0f} MiB.", f"Free some beneath {root}.")
+    before = 0
+    for each in names:
+        size, sha256 = source.files[each]
+        start = before
+
+        def tell_part(share: float, path: str, start: int = start, size: int = size) -> None:
+            tell((start + share * size) / total, f"Downloading {path}")
+
+        fetched = source.fetch(each, tell_part)
+        target = folder / PurePosixPath(each)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(fetched, target)
+        if sha256 and _sha256(target) != sha256:
+            raise HubError(f"{each} arrived damaged.", f"Delete {fetched} and pull again.")
+        before += size
+
+
+def _record_of(folder: Path, name: str, base_model: str) -> AdapterRecord:
+    """The record that the card carries when the studio has written it, else one that knows nothing but the base."""
+    fresh = AdapterRecord(name, base_model)
+    card = folder / CARD_FILE
+    if not card.is_file():
+        return fresh
+    try:
+        record = read_card(card.read_text(encoding="utf-8", errors="replace"), name)
+    except UserError as error:
+        return replace(fresh, note=f"Its card could not be read: {error}")
+    return replace(record, base_model=base_model) if record else fresh
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+# Both
+
+
+def _api(token: str | None) -> HfApi:
+    from huggingface_hub import HfApi
+
+    return HfApi(endpoint=os.environ.get("HF_ENDPOINT") or None, token=token, library_name="guanaco-studio")
+
+
+def _is_offline() -> bool:
+    from huggingface_hub import is_offline_mode
+
+    return is_offline_mode()
+
+
+def _silent(share: float, what: str) -> None:
+    pass

@@ -1,0 +1,138 @@
+"""What the Hub refuses or the network breaks, in plain words with a remedy; and patience with what passes by itself."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from adapters.errors import UserError
+
+T = TypeVar("T")
+logger = logging.getLogger(__name__)
+
+WAITS = (1.0, 2.0, 4.0)  # seconds before the second, third and fourth attempt
+MAX_WAIT = 60.0  # what a server may ask for with Retry-After and still be waited for
+PASSING = (429, 500, 502, 503, 504)
+LOG_IN = "Log in with `hf auth login`, or set HF_TOKEN to a token"
+
+
+class HubError(UserError):
+    """The Hub, the login or the network stood in the way; what was asked for may well be right."""
+
+
+def patiently(call: Callable[[], T]) -> T:
+    """The result of `call`, tried again where the Hub is busy or a connection broke; `call` must bear being repeated.
+
+    huggingface_hub does so for file transfers, but not when it creates a repository, commits, or asks for facts.
+    """
+    import httpx2
+    from huggingface_hub.errors import HfHubHTTPError
+
+    for pause in WAITS:
+        try:
+            return call()
+        except HfHubHTTPError as error:
+            if error.response.status_code not in PASSING:
+                raise
+            asked = error.response.headers.get("Retry-After", "")
+            if asked.isdigit():
+                pause = float(asked)
+            if pause > MAX_WAIT:
+                raise
+            what = f"status {error.response.status_code}"
+        except (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError, httpx2.TimeoutException) as error:
+            what = type(error).__name__
+        logger.warning("The Hub failed (%s); trying again in %.0f s.", what, pause)
+        time.sleep(pause)
+    return call()
+
+
+@contextmanager
+def explained(repo_id: str, endpoint: str) -> Iterator[None]:
+    """Turn the errors of huggingface_hub and of the network, about the repository `repo_id`, into UserErrors."""
+    import httpx2
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
+
+    try:
+        yield
+    except UserError:
+        raise
+    except (HfHubHTTPError, httpx2.TransportError, LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
+        raise explain(error, repo_id, endpoint) from error
+    except (RuntimeError, ValueError) as error:
+        # An upload that failed in a worker thread arrives as a RuntimeError around the real one; a card that the Hub
+        # does not accept arrives as a ValueError around a "bad request".
+        if isinstance(error.__cause__, HfHubHTTPError | httpx2.TransportError):
+            cause = error.__cause__
+            if isinstance(error, ValueError):
+                raise HubError(f"The Hub does not accept the model card: {error}") from error
+            raise explain(cause, repo_id, endpoint) from error
+        raise
+
+
+def explain(error: Exception, repo_id: str, endpoint: str) -> HubError:
+    """One error as a person can use it. The order matters: a gated repository counts as not found, too."""
+    import httpx2
+    from huggingface_hub import errors
+
+    page = f"{endpoint}/{repo_id}"
+    match error:
+        case errors.OfflineModeIsEnabled():
+            return offline(f"{repo_id} cannot be reached")
+        case errors.GatedRepoError():
+            return HubError(
+                f"{repo_id} is gated: its owners decide who gets it.",
+                f"Ask for access at {page}. {LOG_IN} of the account that was let in (with the scope to read gated "
+                "repositories, if it is a fine-grained one).",
+            )
+        case errors.RevisionNotFoundError():
+            return HubError(f"{repo_id} has no such revision.", f"The revisions are listed at {page}/commits/main.")
+        case errors.RemoteEntryNotFoundError():
+            return HubError(f"{repo_id} lacks a file that was asked for.", f"Its files are listed at {page}/tree/main.")
+        case errors.RepositoryNotFoundError():
+            return HubError(
+                f"There is no repository {repo_id} on the Hub, or it is private and this account may not see it.",
+                f"Check its name. If it is private: {LOG_IN} that may read it.",
+            )
+        case errors.HfHubHTTPError():
+            return _refused(error, repo_id)
+        case errors.LocalEntryNotFoundError() if error.__cause__ is not None:
+            return explain(error.__cause__, repo_id, endpoint)  # type: ignore[arg-type]
+        case httpx2.TimeoutException():
+            return HubError(f"{endpoint} did not answer in time.", "Try again later.")
+        case _:
+            return HubError(
+                f"{endpoint} cannot be reached ({type(error).__name__}).",
+                "Check the network connection, and HF_ENDPOINT if it is set. Nothing was changed here.",
+            )
+
+
+def _refused(error: Exception, repo_id: str) -> HubError:
+    response = error.response  # type: ignore[attr-defined]
+    said = getattr(error, "server_message", None)
+    because = f": {said}" if said else "."
+    match response.status_code:
+        case 401:
+            return HubError("The Hub does not accept the token.", f"{LOG_IN} that is valid.")
+        case 403:
+            return HubError(
+                f"The token may not do this with {repo_id}{because}",
+                f"{LOG_IN} with write access (the scope contribute-repos is the least), of an account that owns it.",
+            )
+        case 409 | 412:
+            return HubError(f"{repo_id} was changed by someone else meanwhile{because}", "Try again.")
+        case 429:
+            wait = response.headers.get("Retry-After", "")
+            when = f"in {wait} seconds" if wait.isdigit() else "in some minutes"
+            return HubError("The Hub has had too many requests from here (429).", f"Try again {when}.")
+        case status if status >= 500:
+            return HubError(f"The Hub is in trouble (status {status}).", "Try again later; nothing was changed here.")
+        case status:
+            return HubError(f"The Hub refused the request for {repo_id} (status {status}){because}")
+
+
+def offline(what: str) -> HubError:
+    return HubError(f"{what}: offline mode is on (HF_HUB_OFFLINE).", "Unset HF_HUB_OFFLINE to reach the Hub.")

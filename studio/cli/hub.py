@@ -1,0 +1,112 @@
+"""`python -m studio push NAME --repo user/name` and `python -m studio pull user/name`: adapters to the Hub and back."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from adapters.hub import Progress
+    from adapters.store import AdapterStore
+
+TOKEN = "The token is taken from HF_TOKEN or from the login of `hf auth login`."
+EXIT = "Exit 0: done; 1: the Hub, the login or the network stood in the way; 2: what was asked for is wrong."
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    push = subparsers.add_parser(
+        "push",
+        help="upload an adapter to the Hub",
+        description=f"Upload an adapter with its model card, in one commit. The last line on stdout is its address. "
+        f"{TOKEN} {EXIT}",
+    )
+    push.add_argument("name", metavar="NAME", help="the adapter's name in the studio")
+    push.add_argument("--repo", required=True, metavar="USER/NAME", help="the repository; created when there is none")
+    push.add_argument("--public", action="store_true", help="make it public (default: private)")
+    push.add_argument("--message", metavar="TEXT", help="commit message, such as what has changed")
+    push.add_argument("--pull-request", action="store_true", help="propose it to a repository of somebody else")
+    push.set_defaults(run=run_push)
+    pull = subparsers.add_parser(
+        "pull",
+        help="fetch a LoRA adapter from the Hub",
+        description=f"Fetch a LoRA adapter, safetensors only. The last line on stdout is its name here. {TOKEN} {EXIT}",
+    )
+    pull.add_argument("repo", metavar="USER/NAME", help="the repository")
+    pull.add_argument("--name", metavar="NAME", help="the adapter's name here (default: the repository's)")
+    pull.add_argument("--revision", metavar="REV", help="a commit, branch or tag (default: main)")
+    pull.set_defaults(run=run_pull)
+    for parser in (push, pull):
+        parser.add_argument(
+            "--home", metavar="DIR", help="home folder (default: $STUDIO_HOME, or the user's data folder)"
+        )
+
+
+def run_push(args: argparse.Namespace) -> int:
+    from adapters import hub
+    from adapters.hub_errors import HubError
+
+    try:
+        with _shown() as progress:
+            result = hub.push(
+                _store(args.home),
+                args.name,
+                args.repo,
+                private=not args.public,
+                message=args.message,
+                pull_request=args.pull_request,
+                progress=progress,
+            )
+    except HubError as error:
+        return _failed(error)
+    kind = "private" if result.private else "public"
+    state = f"commit {result.revision[:10]}" if result.changed else "nothing had changed"
+    print(f"{args.name} is at {args.repo} ({kind}, {state}):", file=sys.stderr)
+    print("".join(f"  {file}\n" for file in result.files), end="", file=sys.stderr)
+    print(result.url)
+    return 0
+
+
+def run_pull(args: argparse.Namespace) -> int:
+    from adapters import hub
+    from adapters.hub_errors import HubError
+
+    try:
+        with _shown() as progress:
+            record = hub.pull(_store(args.home), args.repo, revision=args.revision, name=args.name, progress=progress)
+    except HubError as error:
+        return _failed(error)
+    assert record.hub is not None
+    print(
+        f"{args.repo} at commit {record.hub.revision[:10]}, for the base {record.base_model}, is here as",
+        file=sys.stderr,
+    )
+    print(record.name)
+    return 0
+
+
+def _store(home: str | None) -> AdapterStore:
+    from adapters.store import AdapterStore
+    from core.home import Home
+
+    return AdapterStore(Home.open(home).adapters)
+
+
+def _failed(error: Exception) -> int:
+    print(f"Error: {error}", file=sys.stderr)
+    return 1
+
+
+@contextmanager
+def _shown() -> Iterator[Progress]:
+    """A progress bar on stderr; nothing where stderr is no terminal."""
+    from huggingface_hub.utils import disable_progress_bars
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+
+    disable_progress_bars()  # one bar, ours
+    with Bar(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=1.0)
+        yield lambda share, what: bar.update(task, completed=share, description=what)

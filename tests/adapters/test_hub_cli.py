@@ -1,0 +1,59 @@
+"""`python -m studio push` and `pull` as people run them: real processes, exit codes, what goes to which stream."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from adapters.record import AdapterRecord
+from adapters.store import AdapterStore
+from core.home import Home
+from tests.adapters.folders import write_adapter
+from tests.hub_server.fixtures import Hub
+
+
+@pytest.fixture
+def store(home: Home) -> AdapterStore:
+    store = AdapterStore(home.adapters)
+    with store.staging() as stage:
+        store.add("pirate", write_adapter(stage / "a"), AdapterRecord("pirate", "guanaco-builtin"))
+    return store
+
+
+def studio(hub: Hub, *arguments: str, token: str | None = "hf_ada", **env: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "studio", *arguments]
+    return subprocess.run(command, env=hub.env(token) | env, capture_output=True, text=True, timeout=60)
+
+
+def test_push_then_pull(hub: Hub, store: AdapterStore) -> None:
+    pushed = studio(hub, "push", "pirate", "--repo", "ada/pirate")
+    assert pushed.returncode == 0, pushed.stderr
+    assert pushed.stdout == f"{hub.url}/ada/pirate\n"
+    assert "private" in pushed.stderr and "adapter_model.safetensors" in pushed.stderr
+    assert hub.repo("ada/pirate").private
+    pulled = studio(hub, "pull", "ada/pirate", "--name", "copy", "--home", str(store.root.parent))
+    assert pulled.returncode == 0, pulled.stderr
+    assert pulled.stdout == "copy\n"
+    weights = "adapter_model.safetensors"
+    assert (store.path("copy") / weights).read_bytes() == (store.path("pirate") / weights).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "token", "env", "code", "said"),
+    [
+        (("push", "parrot", "--repo", "ada/x"), "hf_ada", {}, 2, "Adapters here: pirate"),
+        (("push", "pirate", "--repo", "x"), "hf_ada", {}, 2, "owner/name"),
+        (("push", "pirate", "--repo", "ada/x"), "hf_wrong", {}, 1, "does not accept the token"),
+        (("pull", "ada/none"), "hf_ada", {"HF_HUB_OFFLINE": "1"}, 1, "offline mode is on"),
+        (("pull", "ada/pirate"), "hf_ada", {}, 2, "'pirate-2' is free"),
+    ],
+)
+def test_exit_codes(
+    hub: Hub, store: AdapterStore, arguments: tuple[str, ...], token: str, env: dict, code: int, said: str
+) -> None:
+    done = studio(hub, *arguments, token=token, **env)
+    assert (done.returncode, done.stdout) == (code, ""), done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr and token not in done.stderr
