@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import signal
 import socket
 import threading
 import time
@@ -66,6 +67,8 @@ def run(args: argparse.Namespace) -> int:
         engine.start()
         threading.Thread(target=keep_queue_moving, args=(home, queue_stop), daemon=True).start()
         print(f"Guanaco Studio: {url}   (home: {home.root})", flush=True)
+        # uvicorn raises the signal anew when it has shut down; the default action would end this process right there.
+        signal.signal(signal.SIGTERM, lambda *_: None)
         config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=3)
         uvicorn.Server(config).run(sockets=[listener])
     finally:

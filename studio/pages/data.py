@@ -52,7 +52,7 @@ def build(studio: Studio) -> DataPage:
         with gr.Column(scale=2, min_width=320):
             summary = gr.HTML(NOTHING, elem_id="dataset-summary")
             preview = gr.Chatbot(
-                label="Preview", height="46vh", visible=False, feedback_options=None, elem_id="preview"
+                label="Preview", height="46vh", visible=False, feedback_options=None, buttons=[], elem_id="preview"
             )
             position = gr.Slider(1, 2, 1, step=1, label="Conversation", visible=False, elem_id="preview-position")
     checked: gr.State = gr.State()
