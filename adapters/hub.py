@@ -267,6 +267,7 @@ def _listed(api: HfApi, repo_id: str, revision: str | None) -> _Source:
     info = patiently(lambda: api.model_info(repo_id, revision=revision, files_metadata=True))
     assert info.sha is not None
     sha = info.sha
+    api.resolve_revision(repo_id, revision=revision)  # remembered in the cache, by which `_cached` finds the commit
     files = {
         sibling.rfilename: (sibling.size or 0, sibling.lfs.sha256 if sibling.lfs else None)
         for sibling in info.siblings or []
