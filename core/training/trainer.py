@@ -75,6 +75,12 @@ class StudioTrainer(SFTTrainer):
             raise Diverged(f"The loss became {loss.item()} in step {self.state.global_step + 1}.")
         return loss
 
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        # Beginning to iterate over a DataLoader draws from the random state. Whether, and how often, the run is
+        # evaluated must not change what is learnt, nor whether a resumed run repeats the losses.
+        with torch.random.fork_rng(devices=[]):
+            return super().evaluate(*args, **kwargs)
+
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         """No card: adapters.card writes the one that is pushed."""
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,39 +21,54 @@ from core.training.state import RunState
 WAIT_SECONDS = 120.0
 
 SHORT: dict[str, Any] = {
-    "dataset_name": "pirate",
     "model_name_or_path": "builtin",
     "run_name": "pirate",
     "max_steps": 6,
     "save_steps": 2,
     "eval_steps": 3,
     "per_device_train_batch_size": 4,
+    "per_device_eval_batch_size": 4,
     "lora_r": 4,
     "lora_dropout": 0.1,  # so that the random state matters
 }
 
 
-@pytest.fixture
-def recipe() -> Recipe:
-    return Recipe.from_dict(SHORT)
+def short_recipe(folder: Path) -> Recipe:
+    """Six steps on two dozen small sums, which are written into `folder`."""
+    data = folder / "sums.jsonl"
+    with data.open("w") as file:
+        for n in range(24):
+            text = f"### Human: {n} plus {n % 7}? ### Assistant: Arr, {n + n % 7}, matey!"
+            file.write(json.dumps({"text": text}) + "\n")
+    return Recipe.from_dict(SHORT | {"dataset_name": str(data)})
 
 
-@pytest.fixture
-def work() -> Iterator[Callable[[Run], int]]:
-    """Do a queued run's work in this very process, as its worker would."""
+@contextmanager
+def as_worker(run: Run) -> Iterator[Callable[[], int]]:
+    """The work of a queued run, to be done in this very process."""
     from core.training import worker
 
     signals = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
     before = [signal.getsignal(each) for each in signals]
-
-    def do(run: Run) -> int:
-        own = Identity.own()
-        run.move(RunState.PREPARING, pid=own.pid, started=own.started)
-        return worker.main([str(run.folder)])
-
-    yield do
+    own = Identity.own()
+    run.move(RunState.PREPARING, pid=own.pid, started=own.started)
+    yield lambda: worker.main([str(run.folder)])
     for each, handler in zip(signals, before, strict=True):
         signal.signal(each, handler)
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Recipe:
+    return short_recipe(tmp_path)
+
+
+@pytest.fixture
+def work() -> Callable[[Run], int]:
+    def do(run: Run) -> int:
+        with as_worker(run) as work:
+            return work()
+
+    return do
 
 
 def wait_for(run: Run, seen: Callable[[list[Event]], bool]) -> list[Event]:

@@ -62,6 +62,7 @@ def test_paths_in_a_recipe_no_longer_depend_on_the_folder_one_stands_in(
     monkeypatch.chdir(tmp_path)
     Path("mine.jsonl").write_text("{}")
     Path("pirate").write_text("a file that is called like a bundled sample")
+    recipe = replace(recipe, dataset_name="pirate")
     assert create_run(home, replace(recipe, dataset_name="mine.jsonl")).recipe.dataset_name == f"{tmp_path}/mine.jsonl"
     assert create_run(home, recipe).recipe.dataset_name == "pirate"
     assert create_run(home, replace(recipe, dataset_name="a/b")).recipe.dataset_name == "a/b"

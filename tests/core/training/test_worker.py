@@ -1,0 +1,419 @@
+"""The worker's job, done in this process: real NF4, PEFT and TRL on the built-in base."""
+
+import errno
+import json
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from adapters.store import AdapterStore
+from core.base import BUILTIN_ID, load_model, load_tokenizer, resolve
+from core.data import encode, read_dataset
+from core.device import Choice
+from core.home import Home
+from core.recipe import Recipe
+from core.training import trainer as trainer_module
+from core.training import worker
+from core.training.dataset import IGNORED, PackedRows, prepare
+from core.training.events import Checkpoint, Done, Evaluation, Note, Progress
+from core.training.run import Run, create_run
+from core.training.state import RunState
+from core.training.trainer import StudioTrainer, build_trainer
+from tests.core.training.conftest import as_worker, short_recipe
+
+CPU = Choice("float32", "")
+Work = Callable[[Run], int]
+
+
+def losses(run: Run) -> dict[int, float]:
+    return {event.step: event.loss for event in run.events()[0] if isinstance(event, Progress)}
+
+
+def at_step(monkeypatch: pytest.MonkeyPatch, step: int, then: Callable[[], Any]) -> None:
+    """Have something happen once, as step number `step` begins."""
+    real = StudioTrainer.training_step
+    happened = []
+
+    def training_step(self: StudioTrainer, *args: Any, **kwargs: Any) -> torch.Tensor:
+        if self.state.global_step + 1 == step and not happened:
+            happened.append(step)
+            then()
+        return real(self, *args, **kwargs)
+
+    monkeypatch.setattr(StudioTrainer, "training_step", training_step)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """An uninterrupted run, for tests that look at one or compare with one; they change nothing in it."""
+    home = Home.open(tmp_path_factory.mktemp("whole"))
+    run = create_run(home, short_recipe(home.root))
+    with as_worker(run) as work:
+        assert work() == 0
+    return run
+
+
+def test_a_run_leaves_an_adapter_that_loads_and_answers_differently(whole: Run) -> None:
+    from peft import PeftModel
+
+    run, home = whole, whole.home
+    status = run.status()
+    assert [each.state for each in status.timeline] == ["queued", "preparing", "training", "saving", "done"]
+    events = run.events()[0]
+    assert sorted(losses(run)) == [1, 2, 3, 4, 5, 6]
+    assert [event.step for event in events if isinstance(event, Evaluation)] == [3, 6]
+    assert isinstance(events[-2], Done) and events[-2].adapter == status.adapter == "pirate"
+    assert any(isinstance(event, Note) and "float32" in event.text for event in events)
+    last = [event for event in events if isinstance(event, Progress)][-1]
+    assert last.max_steps == 6 and last.tokens > 100 and last.eta_seconds == 0 and last.tokens_per_second > 0
+
+    folder = AdapterStore(home.adapters).path("pirate")
+    record = AdapterStore(home.adapters).get("pirate")
+    assert (record.base_model, record.run_id, record.steps, record.lora_r) == (BUILTIN_ID, run.id, 6, 4)
+    assert record.dataset and record.dataset.name == "sums" and record.dataset.sha256
+    assert record.train_loss and record.eval_loss and record.tokens == last.tokens
+    assert json.loads((folder / "adapter_config.json").read_text())["base_model_name_or_path"] == BUILTIN_ID
+    names = {path.name for path in folder.iterdir()}
+    assert names >= {"adapter_model.safetensors", "tokenizer.json", "chat_template.jinja", "tensorboard", "studio.json"}
+    assert not {name for name in names if name.endswith((".bin", ".pt", ".pth"))}  # nothing pickled, no stray card
+    assert "README.md" not in names
+    # The record is the last thing that was written.
+    assert max(path.stat().st_mtime_ns for path in folder.rglob("*")) == (folder / "studio.json").stat().st_mtime_ns
+    assert not list(home.adapters.glob(".*")) and not run.reserve.exists()
+
+    source = resolve("builtin")
+    tokenizer, base = load_tokenizer(source), load_model(source)
+    prompt = tokenizer.apply_chat_template(
+        [{"role": "user", "content": "Hello!"}], add_generation_prompt=True, return_tensors="pt", return_dict=True
+    )
+    with torch.no_grad():
+        without = base(**prompt).logits
+        learnt = PeftModel.from_pretrained(base, str(folder)).eval()
+        assert not torch.allclose(learnt(**prompt).logits, without, atol=1e-3)
+        with learnt.disable_adapter():
+            assert torch.equal(learnt(**prompt).logits, without)
+
+
+def test_event_files_are_complete_and_name_no_machine(whole: Run) -> None:
+    import socket
+
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    copied = AdapterStore(whole.home.adapters).path("pirate") / "tensorboard"
+    for folder in (whole.tensorboard, copied):
+        curves = EventAccumulator(str(folder)).Reload()
+        assert [point.step for point in curves.Scalars("train/loss")] == [1, 2, 3, 4, 5, 6]
+        assert [point.step for point in curves.Scalars("eval/loss")] == [3, 6]
+    (file,) = copied.iterdir()
+    assert socket.gethostname() not in file.name
+    assert str(whole.home.root).encode() not in file.read_bytes()
+
+
+def test_only_the_assistants_words_are_trained(recipe: Recipe) -> None:
+    tokenizer = load_tokenizer(resolve("builtin"))
+    data = prepare(recipe, tokenizer)
+    conversation = data.checked.conversations[0]
+    example = encode(tokenizer, conversation.messages, None)
+    trained = tokenizer.decode([label for label in example["labels"] if label != IGNORED])
+    for message in conversation.messages:
+        assert (message["content"] in trained) == (message["role"] == "assistant")
+    assert len(data.train) + len(data.held_out or []) == len(data.checked.conversations)
+
+
+@pytest.fixture
+def trainer(home: Home, recipe: Recipe, tmp_path: Path) -> StudioTrainer:
+    source = resolve("builtin")
+    tokenizer = load_tokenizer(source)
+    data = prepare(recipe, tokenizer)
+    return build_trainer(
+        recipe,
+        model=load_model(source),
+        tokenizer=tokenizer,
+        source=source,
+        train=data.train,
+        held_out=data.held_out,
+        folder=tmp_path / "checkpoints",
+        dtype=CPU,
+    )
+
+
+def test_the_base_is_frozen_in_nf4_and_the_adapter_is_fp32(trainer: StudioTrainer) -> None:
+    import bitsandbytes as bnb
+
+    linears = [module for module in trainer.model.modules() if isinstance(module, bnb.nn.Linear4bit)]
+    assert linears and all(each.weight.quant_type == "nf4" and each.weight.quant_state.nested for each in linears)
+    trainable = {name: each for name, each in trainer.model.named_parameters() if each.requires_grad}
+    assert trainable and all("lora_" in name for name in trainable)
+    assert {each.dtype for each in trainable.values()} == {torch.float32}
+    adapted = {name.split(".lora_")[0] for name in trainable}
+    assert len(adapted) == len(linears)  # all linear layers
+    before = {name: each.detach().clone() for name, each in trainer.model.named_parameters()}
+    trainer.train()
+    moved = {name for name, each in trainer.model.named_parameters() if not torch.equal(each, before[name])}
+    assert moved == set(trainable)
+    assert {each.dtype for each in trainable.values()} == {torch.float32}
+
+
+def test_gradient_checkpointing_reaches_the_adapter(home: Home, recipe: Recipe, work: Work) -> None:
+    plain = create_run(home, replace(recipe, max_steps=2, lora_dropout=0.0))
+    saving = create_run(home, replace(recipe, max_steps=2, lora_dropout=0.0, gradient_checkpointing=True))
+    assert work(plain) == work(saving) == 0
+    assert losses(saving) == pytest.approx(losses(plain), rel=1e-4)
+
+
+def test_stopping_keeps_what_was_learnt_and_can_be_taken_up_again(
+    whole: Run, home: Home, recipe: Recipe, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = create_run(home, replace(recipe, run_name="stopped"))
+    at_step(monkeypatch, 3, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    assert work(run) == 0
+    status = run.status()
+    assert status.state is RunState.STOPPED and status.reason == "Stopped at step 3 of 6."
+    assert [each.state for each in status.timeline][-3:] == ["stopping", "saving", "stopped"]
+    store = AdapterStore(home.adapters)
+    assert store.get("stopped").steps == 3
+    kept = load_file(store.path("stopped") / "adapter_model.safetensors")
+    assert any(tensor.abs().max() > 0 for name, tensor in kept.items() if "lora_B" in name)
+    run.move(RunState.QUEUED)
+    assert work(run) == 0
+    assert losses(run) == losses(whole)  # bit for bit: optimiser, schedule, data order and dropout went on
+    first = load_file(AdapterStore(whole.home.adapters).path("pirate") / "adapter_model.safetensors")
+    second = load_file(store.path("stopped-2") / "adapter_model.safetensors")
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    steps = [event.step for event in run.events()[0] if isinstance(event, Progress)]
+    assert steps == [1, 2, 3, 4, 5, 6]
+    totals = [[event.tokens for event in each.events()[0] if isinstance(event, Progress)] for each in (whole, run)]
+    assert totals[0] == totals[1]
+
+
+def test_a_second_signal_ends_it_at_once(
+    home: Home, recipe: Recipe, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def twice() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    at_step(monkeypatch, 4, twice)
+    run = create_run(home, recipe)
+    assert work(run) == 1
+    assert run.state() is RunState.INTERRUPTED
+    assert [each.step for each in run.checkpoints()] == [2, 3]
+    assert not list(home.adapters.iterdir())
+
+
+def test_nothing_is_left_when_the_stop_comes_before_the_first_step(
+    home: Home, recipe: Recipe, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = trainer_module.build_trainer
+
+    def build(*args: Any, **kwargs: Any) -> StudioTrainer:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(trainer_module, "build_trainer", build)
+    run = create_run(home, recipe)
+    assert work(run) == 1
+    assert run.state() is RunState.STOPPED and "nothing was learnt" in run.status().reason
+    assert not list(home.adapters.iterdir())
+
+
+def test_leaving_writes_a_checkpoint_and_no_adapter(
+    home: Home, recipe: Recipe, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_step(monkeypatch, 3, lambda: os.kill(os.getpid(), signal.SIGUSR1))
+    run = create_run(home, recipe)
+    assert work(run) == 1
+    assert run.state() is RunState.INTERRUPTED
+    assert run.checkpoints()[-1].step == 3
+    assert not list(home.adapters.iterdir())
+
+
+def full_disk(*args: Any, **kwargs: Any) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_full_disk_while_the_adapter_is_saved(
+    home: Home, recipe: Recipe, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.training.save.copy_tensorboard", full_disk)
+    run = create_run(home, recipe)
+    assert work(run) == 1
+    status = run.status()
+    assert status.state is RunState.FAILED and "disk is full" in status.reason and "step 6 is kept" in status.reason
+    assert not list(home.adapters.iterdir())
+    monkeypatch.undo()
+    run.move(RunState.QUEUED)
+    assert work(run) == 0  # space was made: the adapter is saved without training any step twice
+    assert AdapterStore(home.adapters).get("pirate").steps == 6
+    assert [event.step for event in run.events()[0] if isinstance(event, Progress)] == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_full_disk_during_a_checkpoint_keeps_the_one_before(
+    home: Home, recipe: Recipe, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = StudioTrainer._save_rng_state
+
+    def save(self: StudioTrainer, folder: str) -> None:
+        if self.state.global_step >= 4:
+            full_disk()
+        real(self, folder)
+
+    monkeypatch.setattr(StudioTrainer, "_save_rng_state", save)
+    run = create_run(home, recipe)
+    assert work(run) == 1
+    assert "disk is full" in run.status().reason
+    assert run.checkpoints()[-1].step == 3
+    assert {path.name for path in run.checkpoints_folder.iterdir()} == {"checkpoint-2", "checkpoint-3"}
+
+
+def test_a_torn_checkpoint_is_passed_over(whole: Run) -> None:
+    newest = whole.checkpoints()[-1].path
+    for name in ("adapter_model.safetensors", "optimizer.pt", "trainer_state.json"):
+        content = (newest / name).read_bytes()
+        (newest / name).write_bytes(content[: len(content) // 2])
+        assert newest not in [each.path for each in whole.checkpoints()]
+        (newest / name).write_bytes(content)
+    assert whole.checkpoints()[-1].path == newest
+
+
+def test_a_loss_that_is_no_number_stops_the_run(
+    home: Home, recipe: Recipe, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = StudioTrainer.compute_loss
+
+    def compute(self: StudioTrainer, *args: Any, **kwargs: Any) -> Any:
+        loss = real(self, *args, **kwargs)
+        return loss * float("nan") if self.state.global_step == 4 else loss
+
+    monkeypatch.setattr(StudioTrainer, "compute_loss", compute)
+    run = create_run(home, recipe)
+    assert work(run) == 1
+    reason = run.status().reason
+    assert "became nan in step 5" in reason and "learning rate" in reason and "step 4 is kept" in reason
+    assert run.checkpoints()[-1].step == 4
+
+
+def test_a_loss_that_explodes_stops_the_run(
+    home: Home, recipe: Recipe, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = StudioTrainer.compute_loss
+
+    def compute(self: StudioTrainer, *args: Any, **kwargs: Any) -> Any:
+        return real(self, *args, **kwargs) * (50 if self.state.global_step >= 5 else 1)
+
+    monkeypatch.setattr(StudioTrainer, "compute_loss", compute)
+    run = create_run(home, replace(recipe, max_steps=20, save_steps=20, eval_fraction=0))
+    assert work(run) == 1
+    assert run.state() is RunState.FAILED and "learning rate is too high" in run.status().reason
+    assert sorted(losses(run))[-1] == 10  # not before there is enough to judge by
+
+
+def test_running_out_of_memory_starts_anew_with_a_smaller_batch(
+    home: Home, recipe: Recipe, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = create_run(home, replace(recipe, lora_dropout=0.0))
+    assert work(plain) == 0
+
+    def exhaust() -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
+
+    at_step(monkeypatch, 4, exhaust)
+
+    class Replaced(BaseException):
+        """The process has become another one."""
+
+    def become(program: str, arguments: list[str]) -> None:
+        raise Replaced(*arguments[-2:])
+
+    monkeypatch.setattr(os, "execv", become)
+    run = create_run(home, replace(recipe, lora_dropout=0.0))
+    with pytest.raises(Replaced, match="worker") as replaced:
+        work(run)
+    assert replaced.value.args[1] == str(run.folder)
+    assert run.state() is RunState.PREPARING and "micro-batch is now 2 instead of 4" in run.status().reason
+    assert (run.recipe.per_device_train_batch_size, run.recipe.gradient_accumulation_steps) == (2, 2)
+    assert run.checkpoints()[-1].step == 3
+    assert worker.main([str(run.folder)]) == 0
+    assert losses(run) == pytest.approx(losses(plain), rel=1e-4)
+
+
+def test_the_smallest_batch_shortens_conversations_and_then_gives_up(recipe: Recipe) -> None:
+    smallest = replace(recipe, per_device_train_batch_size=1, max_length=300)
+    shorter, change = worker.smaller_batch(smallest) or (None, "")
+    assert shorter and shorter.max_length == 150 and "cut at 150 tokens" in change
+    assert worker.smaller_batch(replace(smallest, max_length=100)) is None
+
+
+def test_any_other_error_is_said_plainly_and_its_traceback_is_logged(
+    home: Home, recipe: Recipe, work: Work, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    at_step(monkeypatch, 2, lambda: 1 / 0)
+    run = create_run(home, recipe)
+    assert work(run) == 1
+    status = run.status()
+    assert status.state is RunState.FAILED
+    assert "ZeroDivisionError: division by zero" in status.reason and "Traceback" not in status.reason
+    assert "Traceback" in caplog.text
+
+
+def test_bad_rows_are_refused_with_the_list_or_left_out_on_request(
+    home: Home, recipe: Recipe, work: Work, tmp_path: Path
+) -> None:
+    rows = [{"text": f"### Human: What is {n}? ### Assistant: It be {n}."} for n in range(10)]
+    rows[3] = {"text": "### Human: One. ### Human: Two. ### Assistant: Three."}
+    rows[6] = {"text": "no turns at all"}
+    data = tmp_path / "rows.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    refused = create_run(home, replace(recipe, dataset_name=str(data)))
+    assert work(refused) == 1
+    reason = refused.status().reason
+    assert "2 of 10 rows" in reason and "row 4:" in reason and "row 7:" in reason and "skip_bad_rows" in reason
+    accepted = create_run(home, replace(recipe, dataset_name=str(data), skip_bad_rows=True, max_steps=1))
+    assert work(accepted) == 0
+    notes = [event.text for event in accepted.events()[0] if isinstance(event, Note)]
+    assert any("2 of 10 rows" in text for text in notes)
+
+
+def test_what_is_cut_is_said(home: Home, recipe: Recipe, work: Work) -> None:
+    run = create_run(home, replace(recipe, max_length=16, max_steps=1))
+    work(run)
+    notes = " ".join(event.text for event in run.events()[0] if isinstance(event, Note))
+    assert "longer than max_length = 16" in notes
+
+
+def test_packed_rows_give_the_same_loss_as_conversations_on_their_own(trainer: StudioTrainer, recipe: Recipe) -> None:
+    tokenizer = trainer.processing_class
+    conversations = read_dataset(recipe.dataset_name).conversations[:6]
+    examples = [encode(tokenizer, each.messages, None) for each in conversations]
+    rows = [
+        {
+            "input_ids": [token for each in half for token in each["input_ids"]],
+            "labels": [label for each in half for label in each["labels"]],
+            "seq_lengths": [len(each["input_ids"]) for each in half],
+        }
+        for half in (examples[:4], examples[4:])
+    ]
+    trainer.model.eval()
+    with torch.no_grad():
+        packed = trainer.compute_loss(trainer.model, PackedRows(tokenizer.pad_token_id)(rows))
+        padded = trainer.compute_loss(trainer.model, trainer.data_collator(examples))
+    assert packed.item() == pytest.approx(padded.item(), rel=1e-5)
+
+
+def test_checkpoints_are_plain_adapters_one_can_chat_with(whole: Run) -> None:
+    from adapters.compat import inspect
+
+    announced = [event for event in whole.events()[0] if isinstance(event, Checkpoint)]
+    assert [event.step for event in announced] == [2, 3, 4, 6]
+    newest = whole.checkpoints()[-1]
+    assert whole.folder / announced[-1].path == newest.path
+    facts = inspect(newest.path)
+    assert facts.config["base_model_name_or_path"] == BUILTIN_ID and facts.config["r"] == 4
+    assert (newest.path / "chat_template.jinja").exists() and not list(newest.path.glob("*.bin"))
