@@ -8,7 +8,7 @@ import gradio as gr
 
 from core.training.run import Run, list_runs
 from core.training.state import ACTIVE, RunState
-from studio import imports
+from studio import imports, learning
 from studio.context import Studio
 from studio.pages import adapters, board, chat, data, train
 from studio.present import runs_table, strip
@@ -78,9 +78,11 @@ def refresh(studio: Studio, before: dict[str, Any], run_id: str | None, columns:
     shown = next((run for run in runs if run.id == run_id), None)
     line = strip(studio.engine.status, active.summary() if active else None, queued)
     names = adapters.names(studio)
+    choices = [chat.BASE, *names, *learning.choices(studio.home)]
     now = {
         "line": line,
         "names": names,
+        "choices": choices,
         "table": adapters.overview(studio),
         "run": signature(shown),
         "runs": [signature(run) for run in runs],
@@ -89,11 +91,10 @@ def refresh(studio: Studio, before: dict[str, Any], run_id: str | None, columns:
     def changed(key: str) -> bool:
         return before.get(key) != now[key]
 
-    choices = [chat.BASE, *names]
     return [
         now,
         line if changed("line") else gr.skip(),
-        *[gr.Dropdown(choices=choices) if changed("names") else gr.skip() for _ in range(columns)],
+        *[gr.Dropdown(choices=choices) if changed("choices") else gr.skip() for _ in range(columns)],
         now["table"] if changed("table") else gr.skip(),
         gr.Dropdown(choices=names) if changed("names") else gr.skip(),
         *(train.view(shown) if changed("run") else [gr.skip(), gr.skip()]),

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
 from core.base import BUILTIN
+from core.errors import UserError
+from studio import learning
 from studio.context import Studio
 from studio.engine_client import Delta, Message
 from studio.pages.telling import told
+from studio.people import Person, person_of
 from studio.present import badge
 from studio.side_by_side import Answer, stream_columns
 
 COLUMNS = 4
+PUBLISHED = "published"  # the tag of adapters that everyone may chat with
 BASE = "base"  # the engine knows its base under this name whatever its real id is
 EXAMPLES = ("What is the capital of Cuba?", "What is 7 + 5?", "Who are you?", "Tell me a short story.")
 EMPTY = "### Ask something\nEnter sends, Shift+Enter breaks the line, Esc stops."
@@ -95,11 +100,13 @@ def build(studio: Studio) -> ChatPage:
 
     settings = [system, temperature, top_p, max_tokens, seed]
 
-    async def send(text: str | None, shown: int, *rest: Any) -> AsyncIterator[list[Any]]:
+    async def send(request: gr.Request, text: str | None, shown: int, *rest: Any) -> AsyncIterator[list[Any]]:
         settings_now, names, histories = rest[:5], rest[5 : 5 + COLUMNS], rest[5 + COLUMNS :]
         if not text or not text.strip():
             gr.Info("Write a message first.")
             return
+        for name in names[:shown]:
+            check_may_chat(studio, person_of(request), name or BASE)
         asked = [add_user(history, text) if i < shown else history or [] for i, history in enumerate(histories)]
         yield ["", *asked, *[badge(Answer(), names[i]) if i < shown else "" for i in range(COLUMNS)]]
         streams = [
@@ -131,16 +138,35 @@ def build(studio: Studio) -> ChatPage:
     clear_button.click(clear, None, [*bots, *badges], cancels=[sending], queue=False, **quiet)
     count.change(show, count, columns, queue=False, **quiet)
     for button in examples:
-        button.click(lambda text=button.value: text, None, composer, queue=False, **quiet)
+        button.click(filling_in(button.value), None, composer, queue=False, **quiet)
     return ChatPage(adapters)
 
 
+def filling_in(example: str) -> Callable[[], str]:
+    def fill_in() -> str:
+        return example
+
+    return fill_in
+
+
+def check_may_chat(studio: Studio, person: Person, model: str) -> None:
+    """Visitors of a Space chat with the base and with what its owner published. Raises UserError for other models."""
+    if person.only_published and model not in open_models(studio):
+        raise UserError(f"{model} is not published.", "Choose another one; the owner of this studio can publish it.")
+
+
+def open_models(studio: Studio) -> set[str]:
+    published = {record.name for record in studio.store.list() if PUBLISHED in record.tags}
+    return {BASE, studio.base, studio.engine.status.base} - {""} | published
+
+
 async def answer(
-    studio: Studio, model: str, messages: list[Message], settings: tuple[Any, ...]
+    studio: Studio, chosen: str, messages: list[Message], settings: tuple[Any, ...]
 ) -> AsyncIterator[Delta]:
     """One column's answer. While the engine is still loading, says so in the column and goes on once it is there."""
     temperature, top_p, max_tokens, seed = settings
     await studio.engine.wait_until_ready()
+    model = await asyncio.to_thread(learning.resident, studio.client, studio.home, chosen)
     body = {"temperature": temperature, "top_p": top_p, "max_tokens": int(max_tokens)}
     if seed is not None:
         body["seed"] = int(seed)

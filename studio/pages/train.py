@@ -11,13 +11,24 @@ from core.base import HUB_ID
 from core.errors import UserError
 from core.recipe import SETTINGS, Recipe, defaults_for
 from core.training import queue
-from core.training.run import Run, create_run, find_run, list_runs, request_stop
+from core.training.run import (
+    Run,
+    create_run,
+    delete_run,
+    find_run,
+    list_runs,
+    request_leave,
+    request_stop,
+    resume,
+)
 from studio import imports
 from studio.context import Studio
 from studio.pages.telling import told
 from studio.present import curves, progress, runs_table
 
 LOG_BYTES = 20_000
+# A refused confirmation empties the choice, and without one nothing is deleted.
+CONFIRM = "(run) => run && confirm('Delete this run, its checkpoints and its curves?') ? run : null"
 
 
 @dataclass(frozen=True)
@@ -68,12 +79,15 @@ def build(studio: Studio) -> TrainPage:
                 gr.Markdown("A recipe that is pasted here is used instead of the fields above.")
                 pasted = gr.Code(language="yaml", label="recipe.yaml", lines=8, elem_id="recipe-yaml")
                 export = gr.Button("Fill in from the fields above", size="sm")
-            with gr.Row():
-                start = gr.Button("Start fine-tune", variant="primary", elem_id="start-run")
-                stop = gr.Button("Stop and keep", elem_id="stop-run")
+            start = gr.Button("Start fine-tune", variant="primary", elem_id="start-run")
         with gr.Column(scale=2, min_width=360):
             shown_run = gr.Dropdown(run_choices(studio), value=newest(studio), label="Run", elem_id="shown-run")
             card = gr.HTML(progress(None, None), elem_id="run-card")
+            with gr.Row():
+                stop = gr.Button("Stop and keep", size="sm", elem_id="stop-run")
+                pause = gr.Button("Pause", size="sm", elem_id="pause-run")
+                take_up = gr.Button("Resume", size="sm", elem_id="resume-run")
+                delete = gr.Button("Delete run", size="sm", variant="stop", elem_id="delete-run")
             plot = gr.LinePlot(
                 x="step",
                 y="loss",
@@ -106,10 +120,21 @@ def build(studio: Studio) -> TrainPage:
         return [gr.Dropdown(choices=run_choices(studio), value=run.id), ""]
 
     def end(run_id: str | None) -> None:
-        if not run_id:
-            raise UserError("There is no run to stop.")
-        request_stop(find_run(studio.home, run_id))
+        request_stop(chosen(studio, run_id))
         gr.Info("The run stops after its current step and keeps what it has learnt.")
+
+    def rest(run_id: str | None) -> None:
+        request_leave(chosen(studio, run_id), "Paused.", resumes_itself=False)
+        gr.Info("The run writes a checkpoint and rests until it is resumed.")
+
+    def go_on(run_id: str | None) -> None:
+        resume(chosen(studio, run_id))
+        queue.advance(studio.home)
+
+    def remove(run_id: str | None) -> gr.Dropdown:
+        delete_run(chosen(studio, run_id))
+        gr.Info("The run is deleted; its adapter, if it has one, stays.")
+        return gr.Dropdown(choices=run_choices(studio), value=newest(studio))
 
     def to_yaml(*values: Any) -> str:
         return recipe_of(values).to_yaml()
@@ -120,6 +145,9 @@ def build(studio: Studio) -> TrainPage:
     private: dict[str, Any] = {"api_visibility": "private"}
     start.click(told(begin), [pasted, *fields], [shown_run, pasted], **private)
     stop.click(told(end), shown_run, None, **private)
+    pause.click(told(rest), shown_run, None, **private)
+    take_up.click(told(go_on), shown_run, None, **private)
+    delete.click(told(remove), shown_run, shown_run, js=CONFIRM, **private)
     export.click(told(to_yaml), fields, pasted, **private)
     show_log.click(told(log_of), shown_run, log, **private)
     return TrainPage(dataset, shown_run, card, plot, runs)
@@ -156,6 +184,12 @@ def check(studio: Studio, recipe: Recipe) -> None:
             f"{len(dataset.problems)} of {dataset.rows} rows cannot be converted.",
             "See them on the Data page and correct them, or tick skip_bad_rows to leave them out.",
         )
+
+
+def chosen(studio: Studio, run_id: str | None) -> Run:
+    if not run_id:
+        raise UserError("No run is chosen.", "Start one, or choose one in the list above.")
+    return find_run(studio.home, run_id)
 
 
 def run_choices(studio: Studio) -> list[tuple[str, str]]:
