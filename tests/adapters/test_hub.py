@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import socket
 from dataclasses import replace
 from pathlib import Path
 
@@ -206,9 +207,15 @@ def test_files_that_are_not_an_adapters_stay_in_the_repo(hub: Hub, store: Adapte
 
 
 @pytest.mark.parametrize(
-    "where", ["GET /api/whoami-v2", "GET /api/models/", "POST /api/repos/create", "POST /api/models/.*/commit/"]
+    ("where", "status", "headers"),
+    [
+        ("GET /api/whoami-v2", 429, {"Retry-After": "0"}),
+        ("GET /api/models/", 500, {}),
+        ("POST /api/repos/create", 503, {}),
+        ("POST /api/models/.*/commit/", 429, {"Retry-After": "0"}),
+        ("POST /api/models/.*/commit/", 502, {}),
+    ],
 )
-@pytest.mark.parametrize(("status", "headers"), [(429, {"Retry-After": "0"}), (503, {}), (500, {})])
 def test_what_passes_is_waited_for(hub: Hub, store: AdapterStore, where: str, status: int, headers: dict) -> None:
     hub.login("hf_ada")
     hub.fail(where, status, headers=headers, times=2)
@@ -251,10 +258,11 @@ def test_a_connection_cut_while_committing_does_not_commit_twice(hub: Hub, store
     assert first is not None and first.title == "initial commit"
 
 
-def test_a_server_that_is_not_there(hub: Hub, store: AdapterStore) -> None:
+def test_a_server_that_is_not_there(hub: Hub, store: AdapterStore, monkeypatch: pytest.MonkeyPatch) -> None:
     hub.login("hf_ada")
     before = snapshot(store)
-    hub.close()
+    with socket.create_server(("127.0.0.1", 0)) as closed_soon:
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{closed_soon.getsockname()[1]}")
     for attempt in (lambda: push(store, "pirate", "ada/pirate"), lambda: pull(store, "ada/x")):
         with pytest.raises(HubError, match=r"cannot be reached.*Check the network"):
             attempt()

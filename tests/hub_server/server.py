@@ -9,7 +9,7 @@ from pathlib import Path
 
 import uvicorn
 
-from tests.hub_server.app import Account, Hub, build_app
+from tests.hub_server.app import ACCOUNTS, Account, Hub, build_app
 from tests.hub_server.faults import Fault, Faults
 from tests.hub_server.repos import Commit, Repos, Settings, is_lfs
 
@@ -18,9 +18,8 @@ class HubServer:
     """`url` is where it listens, from the moment the object exists; close() ends it."""
 
     def __init__(self, root: Path, port: int = 0) -> None:
-        self.repos = Repos(root)
-        self.hub = Hub(self.repos)
-        self._faults = Faults(build_app(self.hub))
+        self._hub = Hub(Repos(root))
+        self._faults = Faults(build_app(self._hub))
         self._socket = socket.create_server(("127.0.0.1", port))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         # A connection that is cut on purpose is an error to uvicorn, hence no log below "critical".
@@ -28,6 +27,17 @@ class HubServer:
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],), daemon=True)
         self._thread.start()
+
+    @property
+    def repos(self) -> Repos:
+        return self._hub.repos
+
+    def reset(self, root: Path) -> None:
+        """Serve another folder, with the accounts there were at first, nothing failing, and an empty log."""
+        self._hub.repos = Repos(root)
+        self._hub.accounts = ACCOUNTS
+        self._faults.faults.clear()
+        self._faults.requests.clear()
 
     def close(self) -> None:
         self._server.should_exit = True
@@ -88,7 +98,7 @@ class HubServer:
         return self.repos.blob_path(self.head(repo_id, kind).files[path].sha256).read_bytes()
 
     def account(self, token: str, account: Account) -> None:
-        self.hub.accounts = {**self.hub.accounts, token: account}
+        self._hub.accounts = {**self._hub.accounts, token: account}
 
     def env(self, token: str | None = None) -> dict[str, str]:
         """The environment in which a subprocess uses this Hub, and no other."""
