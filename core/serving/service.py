@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from adapters.compat import BaseFacts
-from core.base import BaseSource, fingerprint, load_model, load_tokenizer
+from core.base import BaseSource, fingerprint, load_tokenizer
 from core.device import Choice
 from core.errors import UserError
 from core.home import Home
@@ -22,6 +22,7 @@ from core.serving.protocol import ApiError, Ask
 from core.serving.rows import Piece, Row
 from core.serving.scheduler import QueueFull
 from core.serving.slots import HostAdapter, linears
+from core.sharing import open_base
 
 BASE_NAME = "base"
 # Sampling settings that a base's generation_config.json may recommend.
@@ -53,10 +54,12 @@ class Service:
         self.base_id = source.id
         self.default_max_tokens = default_max_tokens
         tokenizer = load_tokenizer(source)
-        model = load_model(source, progress=say)
+        base = open_base(source, home, progress=say)
+        model = base.model
         facts = BaseFacts(source.id, fingerprint(source), linears(model))
         built = build_engine(model, tokenizer, settings, say=say, deliver=deliver)
         self.engine, self.choices = built.engine, built.choices
+        self.choices["base"] = base.how
         self.choices["threads"] = Choice(str(torch.get_num_threads()), "as set at the start")
         self.prompts = Prompts(tokenizer, model.get_input_embeddings().num_embeddings)
         self.defaults = _recommended(model.generation_config)
