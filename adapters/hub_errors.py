@@ -62,15 +62,29 @@ def explained(repo_id: str, endpoint: str) -> Iterator[None]:
         raise
     except (HfHubHTTPError, httpx2.TransportError, LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
         raise explain(error, repo_id, endpoint) from error
-    except (RuntimeError, ValueError) as error:
-        # An upload that failed in a worker thread arrives as a RuntimeError around the real one; a card that the Hub
-        # does not accept arrives as a ValueError around a "bad request".
-        if isinstance(error.__cause__, HfHubHTTPError | httpx2.TransportError):
-            cause = error.__cause__
-            if isinstance(error, ValueError):
-                raise HubError(f"The Hub does not accept the model card: {error}") from error
-            raise explain(cause, repo_id, endpoint) from error
-        raise
+    except (RuntimeError, ValueError, OSError) as error:
+        other = _other(error, repo_id, endpoint)
+        if other is None:
+            raise
+        raise other from error
+
+
+def _other(error: Exception, repo_id: str, endpoint: str) -> HubError | None:
+    """Errors that huggingface_hub wraps or that the transfer libraries and the disk raise; None for what is a bug."""
+    import httpx2
+    from huggingface_hub.errors import HfHubHTTPError
+
+    cause = error.__cause__
+    if isinstance(cause, HfHubHTTPError | httpx2.TransportError):
+        if isinstance(error, ValueError):  # a "bad request" about the card
+            return HubError(f"The Hub does not accept the model card: {error}")
+        return explain(cause, repo_id, endpoint)
+    if isinstance(error, OSError) and error.errno is not None:
+        where = f" ({error.filename})" if error.filename else ""
+        return HubError(f"The disk failed: {error.strerror}{where}.", "Free some space, or check the permissions.")
+    if isinstance(error, ValueError) and "LFS batch API" not in str(error):
+        return None
+    return HubError(f"The transfer failed: {error}.", "Try again; what has arrived already is not sent twice.")
 
 
 def explain(error: Exception, repo_id: str, endpoint: str) -> HubError:

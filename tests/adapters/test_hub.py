@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import re
@@ -256,6 +257,32 @@ def test_a_connection_cut_while_committing_does_not_commit_twice(hub: Hub, store
     assert head.sha == result.revision
     first = hub.repos.resolve(hub.repo("ada/pirate"), head.parent or "")
     assert first is not None and first.title == "initial commit"
+
+
+def test_weights_that_have_arrived_are_not_sent_twice(hub: Hub, store: AdapterStore) -> None:
+    hub.login("hf_ada")
+    hub.fail("POST /api/models/.*/commit/", 403)
+    with pytest.raises(HubError):
+        push(store, "pirate", "ada/pirate")
+    sent = [request for request in hub.requests if request.startswith("PUT /lfs/")]
+    assert len(sent) == 2, "the weights and the events"
+    hub.requests.clear()
+    push(store, "pirate", "ada/pirate")
+    assert not any(request.startswith("PUT /lfs/") for request in hub.requests)
+
+
+def test_a_full_disk_is_explained_and_leaves_nothing(
+    hub: Hub, store: AdapterStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(source: object, target: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(target))
+
+    hub.make_repo("eve/style", adapter_files(tmp_path))
+    before = snapshot(store)
+    monkeypatch.setattr("adapters.hub.shutil.copyfile", full)
+    with pytest.raises(HubError, match=r"No space left on device.*Free some space"):
+        pull(store, "eve/style")
+    assert snapshot(store) == before
 
 
 def test_a_server_that_is_not_there(hub: Hub, store: AdapterStore, monkeypatch: pytest.MonkeyPatch) -> None:
