@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from core.errors import UserError
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 BUILTIN = "builtin"
 BUILTIN_ID = "guanaco-builtin"  # what adapters trained on the built-in base carry as base_model_name_or_path
@@ -103,6 +103,14 @@ def load_tokenizer(source: BaseSource) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
+def read_config(source: BaseSource) -> PretrainedConfig:
+    """The base's configuration. Raises UserError when it can't be had."""
+    from transformers import AutoConfig
+
+    with _translated(source):
+        return AutoConfig.from_pretrained(source.location, trust_remote_code=False)
+
+
 def load_model(
     source: BaseSource,
     *,
@@ -113,18 +121,18 @@ def load_model(
 ) -> PreTrainedModel:
     """Load the base frozen and in eval mode, its linear layers as NF4 (double-quantised unless told otherwise).
 
-    `progress` is told each phase in words. Raises UserError when the weights can't be had, are not safetensors, or
-    the family can't run on this device.
+    Always a copy of this process's own; core.sharing.open_base maps one that all processes share. `progress` is told
+    each phase in words. Raises UserError when the weights can't be had, are not safetensors, or the family can't run
+    on this device.
     """
-    from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig
+    from transformers import AutoModelForCausalLM
 
     from core.device import choose_device, choose_dtype
 
     say = progress or (lambda phase: None)
     device = device or choose_device().value
     say("reading the configuration")
-    with _translated(source):
-        config = AutoConfig.from_pretrained(source.location, trust_remote_code=False)
+    config = read_config(source)
     dtype = choose_dtype(device, config.model_type).value
     arguments: dict[str, Any] = {
         "config": config,
@@ -132,44 +140,53 @@ def load_model(
         "device_map": {"": device},
         "use_safetensors": True,
         "trust_remote_code": False,
-        "attn_implementation": "sdpa",
     }
     if load_in_4bit:
-        arguments["quantization_config"] = _quantization(config, dtype, use_bnb_nested_quant, BitsAndBytesConfig)
+        arguments |= _quantization(config, dtype, use_bnb_nested_quant)
+    if not source.local and config._commit_hash:
+        arguments["revision"] = config._commit_hash  # weights and configuration of one revision, even if main moves on
     say("loading and quantising the weights" if load_in_4bit else "loading the weights")
     with _translated(source):
         model = AutoModelForCausalLM.from_pretrained(source.location, **arguments)
-    _keep_one_layout(model)
+    return frozen(model)
+
+
+def frozen(model: PreTrainedModel) -> PreTrainedModel:
+    """`model` as everything here expects a base: in eval mode, not trained itself, its 4-bit weights in one layout."""
+    import bitsandbytes as bnb
+
+    for module in model.modules():
+        if isinstance(module, bnb.nn.Linear4bit):
+            # else bitsandbytes repacks (so copies) the weights in eval mode on CPUs with AVX512-BF16
+            module.support_avx512bf16_for_cpu = False
     return model.eval().requires_grad_(False)
 
 
-def _quantization(config: Any, dtype: str, nested: bool, factory: Any) -> Any:
-    """NF4 settings; a checkpoint that is already bitsandbytes-4-bit keeps its own, but for the compute dtype."""
+def _quantization(config: PretrainedConfig, dtype: str, nested: bool) -> dict[str, Any]:
+    """What `from_pretrained` is to be told, so that the base comes as NF4.
+
+    A checkpoint that is already bitsandbytes-4-bit is taken as it is, but for the compute dtype. transformers prefers
+    such a checkpoint's own settings to given ones, so they are corrected in `config` itself.
+    """
+    from transformers import BitsAndBytesConfig
+
     own = getattr(config, "quantization_config", None)
     if own is None:
-        return factory(
+        settings = BitsAndBytesConfig(
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
             bnb_4bit_use_double_quant=nested,
             bnb_4bit_compute_dtype=dtype,
         )
-    settings = dict(own) if isinstance(own, dict) else own.to_dict()
-    if not settings.get("load_in_4bit"):
+        return {"quantization_config": settings}
+    if not own.get("load_in_4bit"):
         raise UserError(
-            f"This checkpoint is already quantised ({settings.get('quant_method', 'unknown method')}), "
+            f"This checkpoint is already quantised ({own.get('quant_method', 'unknown method')}), "
             "and not as bitsandbytes 4-bit.",
             "Choose the unquantised checkpoint of the same model; it is quantised while loading.",
         )
-    return factory.from_dict(settings | {"bnb_4bit_compute_dtype": dtype})
-
-
-def _keep_one_layout(model: PreTrainedModel) -> None:
-    """Stop bitsandbytes from repacking (so copying) the 4-bit weights in eval mode on CPUs with AVX512-BF16."""
-    import bitsandbytes as bnb
-
-    for module in model.modules():
-        if isinstance(module, bnb.nn.Linear4bit):
-            module.support_avx512bf16_for_cpu = False
+    config.quantization_config = own | {"bnb_4bit_compute_dtype": dtype}
+    return {}
 
 
 class _translated:

@@ -78,8 +78,9 @@ def train(run: Run, signals: Signals) -> int:
     if threads := os.environ.get(THREADS):
         torch.set_num_threads(int(threads))
 
-    from core.base import load_model, load_tokenizer
+    from core.base import load_tokenizer
     from core.device import choose_device, choose_dtype
+    from core.sharing import open_base
     from core.training.callbacks import Reporter
     from core.training.dataset import PackedRows, prepare
     from core.training.save import save_adapter
@@ -91,13 +92,16 @@ def train(run: Run, signals: Signals) -> int:
     for text in data.notes:
         note(run, text)
     device = choose_device()
-    model = load_model(
+    base = open_base(
         source,
+        run.home,
         load_in_4bit=recipe.load_in_4bit,
         use_bnb_nested_quant=recipe.use_bnb_nested_quant,
         device=device.value,
         progress=lambda phase: run.beat(),
     )
+    model = base.model
+    note(run, f"The base in memory: {base.how.value}, {base.how.reason}.")
     dtype = choose_dtype(device.value, model.config.model_type)
     note(run, f"Training on {device.value} ({device.reason}) in {dtype.value}: {dtype.reason}.")
     reporter = Reporter(
