@@ -1,23 +1,112 @@
-"""Who may come in: on 127.0.0.1 everyone at this machine; anywhere else only who has the access token."""
+"""The one table of who may do what, and the gate in front of everything that enforces it.
+
+Every request passes `Access`: the page, each of Gradio's events, /v1, /metrics, /tensorboard. What is not in the table
+is refused, for the owner too.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import ipaddress
+import json
+import re
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from core.errors import UserError
+from studio.limits import Limits
+from studio.people import LOCAL_OWNER, NOBODY, SCOPE_KEY, AccessSettings, Person, Role, cookie_of
+from studio.signin import COOKIE as SESSION_COOKIE
+from studio.signin import Sessions
 
+if TYPE_CHECKING:
+    import gradio as gr
+
+    from studio.keys import Keys
+
+SEES_RUNS = "sees runs"  # the owner decides who: Person.sees_runs
+Needed = Role | str
+
+# (methods, path, who). A path is a regular expression for the whole of it.
+ROUTES: tuple[tuple[str, str, Needed], ...] = (
+    ("GET HEAD", r"/healthz", Role.STRANGER),
+    ("POST", r"/access", Role.STRANGER),
+    ("GET", r"/login/(huggingface|callback)", Role.STRANGER),
+    ("POST", r"/logout", Role.VISITOR),
+    # The page and its own files.
+    ("GET HEAD", r"/", Role.VISITOR),
+    ("GET", r"/(config/?|theme\.css|favicon\.ico|robots\.txt|manifest\.json|pwa_icon(/\w+)?)", Role.VISITOR),
+    ("GET", r"/(assets|static|svelte)/.+", Role.VISITOR),
+    # Gradio. What an event does is decided by EVENTS, below.
+    ("POST", r"/gradio_api/(queue/join|run/predict)", Role.VISITOR),
+    ("GET", r"/gradio_api/(queue/(data|status)|heartbeat/\w+|startup-events|app_id|theme\.css|info/?)", Role.VISITOR),
+    ("POST", r"/gradio_api/(cancel|reset/?)", Role.VISITOR),
+    ("GET HEAD", r"/gradio_api/file=.+", Role.VISITOR),
+    ("POST", r"/gradio_api/upload", Role.OWNER),
+    ("GET", r"/gradio_api/upload_progress", Role.OWNER),
+    # For programs.
+    ("GET", r"/v1/models", Role.VISITOR),
+    ("POST", r"/v1/(chat/)?completions", Role.VISITOR),
+    ("POST", r"/v1/(un)?load_lora_adapter", Role.OWNER),
+    ("GET", r"/metrics", Role.USER),
+    ("GET HEAD POST", r"/tensorboard(/.*)?", SEES_RUNS),
+    ("GET", r"/font-roboto/[\w.-]+", SEES_RUNS),
+)
+
+# Gradio's events, as module.function of their handlers. Anonymous handlers have no name, and so are refused.
+EVENTS: dict[str, Role] = {
+    "": Role.VISITOR,  # without a handler: it runs in the browser, or cancels events of the same session
+    "chat.send": Role.VISITOR,
+    "chat.clear": Role.VISITOR,
+    "chat.show": Role.VISITOR,
+    "chat.fill_in": Role.VISITOR,
+    "page.tick": Role.VISITOR,
+    "page.first_tick": Role.VISITOR,
+    "page.first_choices": Role.VISITOR,
+    "access.greet": Role.VISITOR,
+    "page.use": Role.OWNER,
+    "data.check": Role.OWNER,
+    "data.check_upload": Role.OWNER,
+    "data.turn_to": Role.OWNER,
+    "train.begin": Role.OWNER,
+    "train.end": Role.OWNER,
+    "train.rest": Role.OWNER,
+    "train.go_on": Role.OWNER,
+    "train.remove": Role.OWNER,
+    "train.to_yaml": Role.OWNER,
+    "train.log_of": Role.OWNER,
+    "adapters.load": Role.OWNER,
+    "adapters.unload": Role.OWNER,
+    "adapters.rename": Role.OWNER,
+    "adapters.delete": Role.OWNER,
+    "adapters.push": Role.USER,
+    "adapters.pull": Role.USER,
+    "access.publish": Role.OWNER,
+    "access.unpublish": Role.OWNER,
+    "access.create_key": Role.OWNER,
+    "access.revoke_key": Role.OWNER,
+}
+MESSAGES = ("chat.send",)  # what counts against the limits, with:
+MESSAGE_PATHS = re.compile(r"/v1/(chat/)?completions")
+EVENT_PATHS = ("/gradio_api/queue/join", "/gradio_api/run/predict")
+KEY_PATHS = re.compile(r"/v1/.*|/metrics")  # where an API key counts
+
+ROLE_WORDS = {Role.STRANGER: "a stranger", Role.VISITOR: "a visitor", Role.USER: "a user", Role.OWNER: "the owner"}
 COOKIE = "guanaco_studio_access"
-LOCAL_HOSTS = ("127.0.0.1", "localhost", "[::1]", "::1")
+LOCAL_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
-OPEN_PATHS = ("/healthz",)
+UPLOAD_BYTES = 110 << 20  # a little over what the page takes, so that its own refusal, which is friendlier, comes first
+BODY_BYTES = 8 << 20
+# 'unsafe-inline' and 'unsafe-eval': Gradio's page has inline scripts and compiles templates. No other host is named.
+POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' data: blob:; "
+    "worker-src 'self' blob:; frame-src 'self'; object-src 'none'; base-uri 'self'; form-action 'self'; "
+    "frame-ancestors 'self'"
+)
 SIGN_IN_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Guanaco Studio</title>
 <body style="font-family:system-ui;max-width:26rem;margin:20vh auto;padding:0 1rem">
 <h1>Guanaco Studio</h1><p>{message}</p>
@@ -26,83 +115,220 @@ SIGN_IN_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Gu
 <button style="padding:.5rem 1rem">Open</button></form></body></html>"""
 
 
-def is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+def needed_for(method: str, path: str) -> Needed | None:
+    """Who may send such a request, or None when nobody may."""
+    for methods, pattern, needed in ROUTES:
+        if method in methods.split() and re.fullmatch(pattern, path):
+            return needed
+    return None
 
 
-def check_binding(host: str, access_token: str | None) -> None:
-    """Refuse to serve strangers. Raises UserError for an address beyond this machine without an access token."""
-    if not is_loopback(host) and not access_token:
-        raise UserError(
-            f"Binding to {host} would let anyone who reaches this machine train, push and delete.",
-            "Set an access token (--access-token or STUDIO_ACCESS_TOKEN), or keep the default --host 127.0.0.1.",
-        )
+def event_name(handler: Any) -> str:
+    """module.function of an event's handler: chat.send, train.begin; "" when it only runs in the browser."""
+    return f"{handler.__module__.rsplit('.', 1)[-1]}.{handler.__name__}" if handler is not None else ""
+
+
+class Refusal(HTTPException):
+    """An HTTPException, so that it is understood too where it is raised inside an app that reads its body."""
 
 
 class Access:
-    """ASGI middleware in front of everything: the page, /v1, /tensorboard, and every Gradio event.
+    """ASGI middleware. It finds out who asks, compares with the table, and puts the Person into the scope.
 
-    Without a token only this machine is served: the Host header must name it, which stops DNS rebinding. With a token,
-    a request needs it as a bearer token, or as the cookie that the sign-in form (or a link with ?token=, once) sets.
-    State-changing calls from a page of another origin are refused in both cases.
+    Without any access control only this machine is served: the Host header must name it, which stops DNS rebinding.
+    State-changing calls from a page of another origin are refused always.
     """
 
-    def __init__(self, app: ASGIApp, access_token: str | None = None) -> None:
+    def __init__(
+        self, app: ASGIApp, settings: AccessSettings, page: gr.Blocks, keys: Keys, sessions: Sessions | None = None
+    ) -> None:
         self.app = app
-        self.access_token = access_token
-        self.cookie = hashlib.sha256(f"guanaco-studio:{access_token}".encode()).hexdigest() if access_token else ""
+        self.settings = settings
+        self.page = page
+        self.keys = keys
+        self.sessions = sessions or Sessions()
+        self.limits = Limits(*settings.messages_per_minute)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in ("http", "websocket") or scope["path"] in OPEN_PATHS:
+        if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
-        refusal = self._foreign(scope) or (await self._sign_in(scope, receive) if self.access_token else None)
-        await (refusal or self.app)(scope, receive, send)
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1008})  # nothing here speaks WebSocket
+            return
+        send = self._with_headers(send)
+        try:
+            answer, receive = await self._checked(scope, receive)
+        except Refusal as refusal:
+            answer = refused(refusal)
+        if answer is not None:
+            await answer(scope, receive, send)
+            return
+        await self.app(scope, receive, send)
 
-    def _foreign(self, scope: Scope) -> Response | None:
-        headers = Headers(scope=scope)
-        host = headers.get("host", "")
-        if not self.access_token and host.rsplit(":", 1)[0] not in LOCAL_HOSTS:
-            return refused(400, f"This studio serves 127.0.0.1 and localhost only, not {host!r}.")
-        origin = headers.get("origin")
-        if scope.get("method", "GET") not in SAFE_METHODS and origin and urlsplit(origin).netloc != host:
-            return refused(403, f"A page of another origin ({origin}) may not change anything here.")
+    async def _checked(self, scope: Scope, receive: Receive) -> tuple[Response | None, Receive]:
+        """What to answer instead of the app (or None), and from where the app reads the body. Raises Refusal."""
+        request = Request(scope, receive)
+        method, path = request.method, scope["path"]
+        self._check_origin(request)
+        if method == "OPTIONS" and "access-control-request-method" in request.headers:
+            return None, receive  # CORSMiddleware behind this one answers it, and never passes it on
+        if (answer := await self._token_shown(request)) is not None:
+            return answer, receive
+        person = self._person(request)
+        scope[SCOPE_KEY] = person
+        needed = needed_for(method, path)
+        if needed is None:
+            raise Refusal(404, f"There is no {method} {path} here.")
+        if not (person.role >= needed if isinstance(needed, Role) else person.sees_runs):
+            if person.role is Role.STRANGER and "text/html" in request.headers.get("accept", ""):
+                return HTMLResponse(SIGN_IN_PAGE.format(message="This studio asks for its access token."), 401), receive
+            raise not_allowed(person, needed)
+        receive = bounded(request, UPLOAD_BYTES if path == "/gradio_api/upload" else BODY_BYTES)
+        if path in EVENT_PATHS:
+            name, receive = await self._event(request, receive)
+            if person.role < EVENTS[name]:
+                raise not_allowed(person, EVENTS[name])
+            if name in MESSAGES:
+                self._count(person)
+        elif MESSAGE_PATHS.fullmatch(path):
+            self._count(person)
+        return None, receive
+
+    def _check_origin(self, request: Request) -> None:
+        host = request.headers.get("host", "").lower()
+        if self.settings.local and host.rsplit(":", 1)[0] not in LOCAL_HOSTS and host not in LOCAL_HOSTS:
+            raise Refusal(400, f"This studio serves 127.0.0.1 and localhost only, not {host!r}.")
+        origin = request.headers.get("origin")
+        if request.method in SAFE_METHODS or origin is None:
+            return
+        if origin in self.settings.cors_origins and KEY_PATHS.fullmatch(request.url.path):
+            return
+        if urlsplit(origin).netloc.lower() not in {host, *self.settings.hosts}:
+            raise Refusal(403, f"A page of another origin ({origin}) may not change anything here.")
+
+    def _person(self, request: Request) -> Person:
+        """Who sent this. Raises Refusal for a key or token that is not one."""
+        settings = self.settings
+        if settings.local:
+            return LOCAL_OWNER
+        if (given := bearer(request.headers)) is not None:
+            person = settings.by_token(given)
+            if person is None and KEY_PATHS.fullmatch(request.url.path):
+                person = self.keys.person(given)
+            if person is not None:
+                return person
+            # A private Space's own proxy wants the caller's Hub token here: it is none of our business.
+            if not (settings.provider and given.startswith("hf_")):
+                raise Refusal(401, "This token or API key is not known here (any more).")
+        if settings.provider is not None:
+            signed_in = self.sessions.person(request.cookies.get(SESSION_COOKIE))
+            return signed_in or settings.visitor(sender(request))
+        return settings.by_cookie(request.cookies.get(COOKIE)) or NOBODY
+
+    async def _token_shown(self, request: Request) -> Response | None:
+        """A token in the sign-in form, or once in a link, becomes a cookie; the link is left at once."""
+        if not (self.settings.access_token or self.settings.user_token):
+            return None
+        if request.url.path == "/access" and request.method == "POST":
+            receive = bounded(request, 4096)
+            form = dict(parse_qsl((await Request(request.scope, receive).body()).decode(errors="replace")))
+            if self.settings.by_token(form.get("token")) is None:
+                return HTMLResponse(SIGN_IN_PAGE.format(message="That is not the token."), 401)
+            return self._welcome(request, form["token"], "/")
+        given = request.query_params.get("token")
+        if request.method == "GET" and given and self.settings.by_token(given) is not None:
+            rest = urlencode([(key, value) for key, value in request.query_params.multi_items() if key != "token"])
+            return self._welcome(request, given, request.url.path + (f"?{rest}" if rest else ""))
         return None
 
-    async def _sign_in(self, scope: Scope, receive: Receive) -> Response | None:
-        """None when the request is signed in, else what to answer instead."""
-        request = Request(scope, receive)
-        if self._is_cookie(request.cookies.get(COOKIE)) or self._is_token(bearer(request.headers)):
-            return None
-        if scope["path"] == "/access" and scope["method"] == "POST":
-            form = dict(parse_qsl((await request.body())[:4096].decode(errors="replace")))
-            if self._is_token(form.get("token")):
-                return self._welcome("/")
-            return HTMLResponse(SIGN_IN_PAGE.format(message="That is not the token."), 401)
-        given = request.query_params.get("token")
-        if self._is_token(given):
-            rest = urlencode([(key, value) for key, value in request.query_params.multi_items() if key != "token"])
-            return self._welcome(scope["path"] + (f"?{rest}" if rest else ""))
-        if "text/html" in request.headers.get("accept", ""):
-            return HTMLResponse(SIGN_IN_PAGE.format(message="This studio asks for its access token."), 401)
-        return refused(401, "This studio needs its access token as 'Authorization: Bearer …'.")
-
-    def _welcome(self, location: str) -> Response:
+    def _welcome(self, request: Request, token: str, location: str) -> Response:
         # A path that begins with two slashes would be another host.
-        answer = RedirectResponse("/" + location.lstrip("/"), 303)
-        answer.set_cookie(COOKIE, self.cookie, httponly=True, samesite="lax", max_age=30 * 24 * 3600)
+        answer = RedirectResponse("/" + location.lstrip("/\\"), 303, {"Referrer-Policy": "no-referrer"})
+        secure = "https" in (request.url.scheme, request.headers.get("x-forwarded-proto", ""))
+        answer.set_cookie(
+            COOKIE, cookie_of(token), httponly=True, samesite="lax", secure=secure, max_age=30 * 24 * 3600
+        )
         return answer
 
-    def _is_token(self, given: str | None) -> bool:
-        return bool(given) and hmac.compare_digest(str(given).encode(), str(self.access_token).encode())
+    async def _event(self, request: Request, receive: Receive) -> tuple[str, Receive]:
+        """The name in EVENTS of the event that a body asks for, and a body that can mean nothing else to Gradio."""
+        from gradio.data_classes import PredictBody
+        from pydantic import ValidationError
 
-    def _is_cookie(self, given: str | None) -> bool:
-        return bool(given) and hmac.compare_digest(str(given), self.cookie)
+        try:
+            asked = json.loads(await Request(request.scope, receive).body())
+            index = PredictBody.model_validate(asked).fn_index
+        except (ValueError, ValidationError):
+            raise Refusal(422, "This is not an event of the page.") from None
+        function = self.page.fns.get(index) if index is not None else None
+        name = event_name(function.fn) if function else ""
+        if function is None or name not in EVENTS:
+            raise Refusal(403, "There is no such event of the page.")
+        return name, replayed(json.dumps(asked | {"fn_index": index}).encode(), request)
+
+    def _count(self, person: Person) -> None:
+        if person.role < Role.OWNER and (seconds := self.limits.wait(person.key)):
+            hint = "" if person.role > Role.VISITOR else " Who signs in is counted alone."
+            raise Refusal(
+                429, f"Many people are asking at once: try again in {seconds} s.{hint}", {"Retry-After": str(seconds)}
+            )
+
+    def _with_headers(self, send: Send) -> Send:
+        ancestors = " https://huggingface.co" if self.settings.provider else ""
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers.setdefault("Content-Security-Policy", POLICY + ancestors)  # TensorBoard has one of its own
+                headers.setdefault("X-Content-Type-Options", "nosniff")
+                headers.setdefault("Referrer-Policy", "same-origin")
+                headers.setdefault("Permissions-Policy", "camera=(), microphone=(), geolocation=()")
+                if not self.settings.provider:
+                    headers.setdefault("X-Frame-Options", "SAMEORIGIN")
+            await send(message)
+
+        return sending
+
+
+def bounded(request: Request, most: int) -> Receive:
+    """The request's body, refused as soon as it is known to be larger than `most` bytes."""
+    length = request.headers.get("content-length", "0")
+    if not length.isdigit() or int(length) > most:
+        raise Refusal(413, f"This is more than the {most >> 20 or 1} MiB that are taken here.")
+    read = 0
+
+    async def receive() -> Message:
+        nonlocal read
+        message = await request.receive()
+        read += len(message.get("body", b""))
+        if read > most:
+            raise Refusal(413, f"This is more than the {most >> 20 or 1} MiB that are taken here.")
+        return message
+
+    return receive
+
+
+def replayed(body: bytes, request: Request) -> Receive:
+    """A body to be read once more; after it, what the client does next, so that a disconnect is still seen."""
+    headers = [(name, value) for name, value in request.scope["headers"] if name.lower() != b"content-length"]
+    request.scope["headers"] = [*headers, (b"content-length", str(len(body)).encode())]
+    done = False
+
+    async def receive() -> Message:
+        nonlocal done
+        if done:
+            return await request.receive()
+        done = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receive
+
+
+def sender(request: Request) -> str:
+    """The address that a Space's proxy says a request came from. It can be made up: the limit for all holds then."""
+    forwarded = request.headers.get("x-forwarded-for", "").split(",")[0].strip()
+    return forwarded or (request.client.host if request.client else "")
 
 
 def bearer(headers: Headers) -> str | None:
@@ -110,6 +336,14 @@ def bearer(headers: Headers) -> str | None:
     return value.strip() if scheme.lower() == "bearer" else None
 
 
-def refused(status: int, message: str) -> JSONResponse:
-    """A refusal in OpenAI's error shape, which API clients show as it is."""
-    return JSONResponse({"error": {"message": message, "type": "access", "param": None, "code": None}}, status)
+def not_allowed(person: Person, needed: Needed) -> Refusal:
+    if person.role is Role.STRANGER:
+        return Refusal(401, "This studio needs its access token as 'Authorization: Bearer …'.")
+    who = "Who is signed in" if needed is Role.USER else "Only the owner of this studio"
+    return Refusal(403, f"{who} may do this; you are here as {ROLE_WORDS[person.role]}.")
+
+
+def refused(refusal: Refusal) -> JSONResponse:
+    """OpenAI's error shape, which API clients show as it is; and `detail`, which the page shows."""
+    error = {"message": refusal.detail, "type": "access", "param": None, "code": None}
+    return JSONResponse({"error": error, "detail": refusal.detail}, refusal.status_code, refusal.headers)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 
 import httpx
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
+from core.errors import UserError
+from studio.context import Studio
 from studio.engine_client import LONG
-from studio.processes import Engine
+from studio.people import person_of
+from studio.published import check_may_use
 
 PASSED_ON = {"content-type", "accept", "x-request-id"}  # nothing else of a client's headers reaches the engine
 RETURNED = {"content-type", "retry-after", "x-request-id", "cache-control"}
@@ -23,13 +27,16 @@ ROUTES = (
 )
 
 
-def router(engine: Engine) -> APIRouter:
+def router(studio: Studio) -> APIRouter:
     routes = APIRouter()
+    engine = studio.engine
     http = httpx.AsyncClient(timeout=LONG, trust_env=False)
 
     async def pass_on(request: Request) -> Response:
         if engine.url is None:
             return not_ready(engine.status.detail)
+        if request.url.path.endswith("completions") and (refusal := await not_published(studio, request)):
+            return refusal
         outgoing = http.build_request(
             request.method,
             engine.url + request.url.path,
@@ -55,6 +62,20 @@ def router(engine: Engine) -> APIRouter:
     for method, path in ROUTES:
         routes.add_api_route(path, pass_on, methods=[method], name=path)
     return routes
+
+
+async def not_published(studio: Studio, request: Request) -> JSONResponse | None:
+    """A refusal when who asks may not use the model that is asked for."""
+    person = person_of(request)
+    if not person.only_published:
+        return None
+    try:
+        asked = json.loads(await request.body())
+        check_may_use(studio, person, asked.get("model") if isinstance(asked, dict) else None)
+    except (ValueError, UserError) as error:
+        message = str(error) if isinstance(error, UserError) else "The body is not JSON."
+        return JSONResponse({"error": {"message": message, "type": "access", "param": "model", "code": None}}, 403)
+    return None
 
 
 def not_ready(detail: str) -> JSONResponse:

@@ -10,17 +10,23 @@ import gradio as gr
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from studio import api, tensorboard
+from studio import api, signin, tensorboard
 from studio.access import Access
 from studio.context import Studio
+from studio.keys import Keys
 from studio.page import build_page
+from studio.people import AccessSettings
 from studio.theme import CSS, HEAD, theme
 
 MAX_UPLOAD = "100mb"
 
 
-def build_app(studio: Studio, access_token: str | None = None) -> FastAPI:
-    """The ASGI app. It needs no engine: what is not there yet is shown as such."""
+def build_app(studio: Studio, settings: AccessSettings | None = None) -> FastAPI:
+    """The ASGI app. It needs no engine: what is not there yet is shown as such.
+
+    Without `settings` it serves this machine only, and lets it do everything.
+    """
+    settings = settings or AccessSettings()
     app = FastAPI(title="Guanaco Studio", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.studio = studio
 
@@ -28,12 +34,17 @@ def build_app(studio: Studio, access_token: str | None = None) -> FastAPI:
     def healthz() -> dict[str, str]:
         return {"status": "ok", "engine": studio.engine.status.state}
 
-    app.include_router(api.router(studio.engine))
+    app.include_router(api.router(studio))
     tensorboard.mount(app, studio.home.runs)
     # Gradio adds CORS headers of its own, which reflect any origin, unless the parent app has the middleware.
-    app.add_middleware(CORSMiddleware, allow_origins=[])
-    app.add_middleware(Access, access_token=access_token)
-    page = build_page(studio)
+    app.add_middleware(
+        CORSMiddleware, allow_origins=list(settings.cors_origins), allow_methods=["GET", "POST"], allow_headers=["*"]
+    )
+    sessions = signin.Sessions()
+    if settings.provider is not None:
+        app.include_router(signin.router(settings, settings.provider, sessions))
+    page = build_page(studio, sign_in=settings.provider is not None)
+    app.add_middleware(Access, settings=settings, page=page, keys=Keys(studio.home), sessions=sessions)
     app = gr.mount_gradio_app(
         app,
         page,

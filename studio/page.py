@@ -1,4 +1,4 @@
-"""The page: a status line over five tabs, and one quiet tick that keeps them current."""
+"""The page: a status line over six tabs, and one quiet tick that keeps them current."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from core.training.run import Run, list_runs
 from core.training.state import ACTIVE, RunState
 from studio import imports, learning
 from studio.context import Studio
-from studio.pages import adapters, board, chat, data, train
+from studio.pages import access, adapters, board, chat, data, train
+from studio.people import LOCAL_OWNER, Person, Role, person_of
 from studio.present import runs_table, strip
+from studio.published import names_for
 
 TICK_SECONDS = 1.0
 
 
-def build_page(studio: Studio) -> gr.Blocks:
+def build_page(studio: Studio, sign_in: bool = False) -> gr.Blocks:
+    """`sign_in`: people sign in here with Hugging Face."""
     with gr.Blocks(title="Guanaco Studio", analytics_enabled=False, fill_width=True) as page:
         status = gr.HTML(strip(studio.engine.status, None, 0), elem_id="strip")
         with gr.Tabs(elem_id="tabs") as tabs:
@@ -30,6 +33,8 @@ def build_page(studio: Studio) -> gr.Blocks:
                 board.build()
             with gr.Tab("Adapters", id="adapters"):
                 keeping = adapters.build(studio)
+            with gr.Tab("Access", id="access"):
+                access.build(studio, sign_in)
 
         private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
 
@@ -50,40 +55,47 @@ def build_page(studio: Studio) -> gr.Blocks:
             training.runs,
         ]
 
-        def tick(before: dict[str, Any], run_id: str | None) -> list[Any]:
-            return refresh(studio, before, run_id, len(chatting.adapters))
+        def tick(request: gr.Request, before: dict[str, Any], run_id: str | None) -> list[Any]:
+            return refresh(studio, before, run_id, len(chatting.adapters), person_of(request))
+
+        def first_tick(request: gr.Request, run_id: str | None) -> list[Any]:
+            return tick(request, {}, run_id)
+
+        def first_choices(request: gr.Request) -> list[Any]:
+            person = person_of(request)
+            runs, newest = (train.run_choices(studio), train.newest(studio)) if person.sees_runs else ([], None)
+            datasets = imports.choices(studio.home) if person.role is Role.OWNER else []
+            return [gr.Dropdown(runs, value=newest), gr.Dropdown(datasets), gr.Dropdown(datasets)]
 
         shown = [seen, training.shown_run]
         gr.Timer(TICK_SECONDS).tick(tick, shown, outputs, **private)
-        page.load(lambda run_id: tick({}, run_id), training.shown_run, outputs, **private)
-        page.load(
-            lambda: gr.Dropdown(choices=train.run_choices(studio), value=train.newest(studio)),
-            None,
-            training.shown_run,
-            **private,
-        )
+        page.load(first_tick, training.shown_run, outputs, **private)
+        page.load(first_choices, None, [training.shown_run, training.dataset, choosing.known], **private)
         training.shown_run.change(tick, shown, outputs, **private)
     return page
 
 
-def refresh(studio: Studio, before: dict[str, Any], run_id: str | None, columns: int) -> list[Any]:
+def refresh(
+    studio: Studio, before: dict[str, Any], run_id: str | None, columns: int, person: Person = LOCAL_OWNER
+) -> list[Any]:
     """What changed since `before` (signatures of what the page shows), and gr.skip() for all that did not.
 
-    The order is that of `outputs` in build_page. A page on which nothing happens gets nothing to draw.
+    The order is that of `outputs` in build_page. A page on which nothing happens gets nothing to draw. Nobody gets
+    what `person` may not see: unpublished adapters, or runs.
     """
-    runs = list_runs(studio.home)
+    runs = list_runs(studio.home) if person.sees_runs else []
     statuses = {run.id: run.status() for run in runs}
     active = next((run for run in runs if statuses[run.id].state in ACTIVE), None)
     queued = sum(status.state is RunState.QUEUED for status in statuses.values())
     shown = next((run for run in runs if run.id == run_id), None)
     line = strip(studio.engine.status, active.summary() if active else None, queued)
-    names = adapters.names(studio)
-    choices = [chat.BASE, *names, *learning.choices(studio.home)]
+    names = names_for(studio, person)
+    choices = [chat.BASE, *names, *(learning.choices(studio.home) if not person.only_published else [])]
     now = {
         "line": line,
         "names": names,
         "choices": choices,
-        "table": adapters.overview(studio),
+        "table": adapters.overview(studio, person),
         "run": signature(shown),
         "runs": [signature(run) for run in runs],
     }

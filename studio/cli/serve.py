@@ -13,7 +13,6 @@ import time
 from core.errors import UserError
 from core.home import Home
 
-TOKEN_VARIABLE = "STUDIO_ACCESS_TOKEN"
 QUEUE_SECONDS = 1.0
 LEAVE_SECONDS = 12.0  # for a checkpoint; a Space going down gives 30 seconds for everything
 
@@ -35,7 +34,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--home", default=None, help="folder for runs, adapters and datasets (default: STUDIO_HOME)")
     parser.add_argument("--engine-url", default=None, help="use this OpenAI-compatible server (such as vLLM) instead")
     parser.add_argument(
-        "--access-token", default=None, help=f"ask everyone for this token (better: set {TOKEN_VARIABLE})"
+        "--access-token", default=None, help="ask everyone for this token, the owner's (better: STUDIO_ACCESS_TOKEN)"
+    )
+    parser.add_argument(
+        "--user-token", default=None, help="one more, with which people chat but do not train (or STUDIO_USER_TOKEN)"
     )
 
 
@@ -43,16 +45,18 @@ def run(args: argparse.Namespace) -> int:
     import uvicorn
 
     from core.base import resolve
-    from studio.access import check_binding, is_loopback
     from studio.app import build_app
     from studio.context import Studio
+    from studio.masking import mask_logs
+    from studio.people import AccessSettings, is_loopback
     from studio.processes import Engine, WebLock
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
     for chatty in ("httpx", "tensorboard"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    access_token = args.access_token or os.environ.get(TOKEN_VARIABLE)
-    check_binding(args.host, access_token)
+    settings = AccessSettings.from_environment(args.access_token, args.user_token)
+    settings.check_binding(args.host)
+    mask_logs(settings.access_token, settings.user_token)
     resolve(args.base)  # a wrong name should fail here, not in the engine's log
     home = Home.open(args.home)
     listener = bind(args.host, args.port)
@@ -63,13 +67,13 @@ def run(args: argparse.Namespace) -> int:
     engine = Engine(home, args.base, args.engine_url)
     queue_stop = threading.Event()
     try:
-        app = build_app(Studio.over(home, args.base, engine), access_token)
+        app = build_app(Studio.over(home, args.base, engine), settings)
         engine.start()
         threading.Thread(target=keep_queue_moving, args=(home, queue_stop), daemon=True).start()
         print(f"Guanaco Studio: {url}   (home: {home.root})", flush=True)
         # uvicorn raises the signal anew when it has shut down; the default action would end this process right there.
         signal.signal(signal.SIGTERM, lambda *_: None)
-        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=3)
+        config = uvicorn.Config(app, log_config=None, log_level="warning", timeout_graceful_shutdown=3)
         uvicorn.Server(config).run(sockets=[listener])
     finally:
         queue_stop.set()

@@ -11,7 +11,9 @@ from adapters import hub
 from core.errors import UserError
 from studio.context import Studio
 from studio.pages.telling import told
+from studio.people import LOCAL_OWNER, NOBODY, Person, Role, person_of
 from studio.present import adapters_table
+from studio.published import Published, check_may_use, names_for
 
 
 @dataclass(frozen=True)
@@ -21,9 +23,10 @@ class AdaptersPage:
 
 
 def build(studio: Studio) -> AdaptersPage:
-    table = gr.HTML(overview(studio), elem_id="adapters-table")
+    # Nothing but what is published goes into the page that everyone gets; the first tick fills in the rest.
+    table = gr.HTML(overview(studio, NOBODY), elem_id="adapters-table")
     with gr.Row(equal_height=True):
-        chosen = gr.Dropdown(names(studio), value=None, label="Adapter", elem_id="chosen-adapter", scale=2)
+        chosen = gr.Dropdown(names_for(studio, NOBODY), value=None, label="Adapter", elem_id="chosen-adapter", scale=2)
         load_button = gr.Button("Load", elem_id="load-adapter", min_width=90)
         unload_button = gr.Button("Unload", elem_id="unload-adapter", min_width=90)
         new_name = gr.Textbox(label="New name", elem_id="new-name", scale=2)
@@ -50,8 +53,8 @@ def build(studio: Studio) -> AdaptersPage:
             pull_button = gr.Button("Pull", elem_id="pull")
             pulled = gr.Markdown(elem_id="pulled")
 
-    def refreshed(select: str | None = None) -> list[Any]:
-        return [overview(studio), gr.Dropdown(choices=names(studio), value=select)]
+    def refreshed(select: str | None = None, person: Person = LOCAL_OWNER) -> list[Any]:
+        return [overview(studio, person), gr.Dropdown(choices=names_for(studio, person), value=select)]
 
     def load(name: str | None) -> list[Any]:
         name = required(name)
@@ -78,29 +81,44 @@ def build(studio: Studio) -> AdaptersPage:
         return refreshed()
 
     def push(
-        name: str | None, repo: str | None, is_public: bool, given: str | None, progress: gr.Progress = PROGRESS
+        request: gr.Request,
+        name: str | None,
+        repo: str | None,
+        is_public: bool,
+        given: str | None,
+        progress: gr.Progress = PROGRESS,
     ) -> list[Any]:
-        name = required(name)
+        name, person = required(name), person_of(request)
+        check_may_use(studio, person, name)
         result = hub.push(
             studio.store,
             name,
             text(repo),
             private=not is_public,
-            token=text(given) or None,
+            token=own_token(person, text(given)),
             progress=lambda share, what: progress(share, desc=what),
         )
         files = "\n".join(f"- {file}" for file in result.files)
         return [f"Pushed [{text(repo)}]({result.url}) as commit `{result.revision[:10]}`:\n{files}", ""]
 
-    def pull(repo: str | None, wanted: str | None, given: str | None, progress: gr.Progress = PROGRESS) -> list[Any]:
+    def pull(
+        request: gr.Request,
+        repo: str | None,
+        wanted: str | None,
+        given: str | None,
+        progress: gr.Progress = PROGRESS,
+    ) -> list[Any]:
+        person = person_of(request)
         record = hub.pull(
             studio.store,
             text(repo),
             name=text(wanted) or None,
-            token=text(given) or None,
+            token=own_token(person, text(given)),
             progress=lambda share, what: progress(share, desc=what),
         )
-        return [f"**{record.name}** is here: chat with it.", *refreshed(record.name)]
+        if person.only_published:
+            Published(studio.home).set(record, True)  # otherwise who pulled it could not use it
+        return [f"**{record.name}** is here: chat with it.", *refreshed(record.name, person)]
 
     private: dict[str, Any] = {"api_visibility": "private"}
     both = [table, chosen]
@@ -118,13 +136,23 @@ PROGRESS = gr.Progress()
 CONFIRM = "(name) => name && confirm(`Delete the adapter ${name}? This cannot be undone.`) ? name : null"
 
 
-def names(studio: Studio) -> list[str]:
-    return [record.name for record in studio.store.list()]
-
-
-def overview(studio: Studio) -> str:
+def overview(studio: Studio, person: Person = LOCAL_OWNER) -> str:
+    """The table of adapters, with those that `person` may use."""
     resident = {each["name"]: each.get("where", "slot") for each in studio.engine.status.adapters}
-    return adapters_table(studio.store.list(), studio.store.broken(), resident)
+    may_use = set(names_for(studio, person))
+    records = [record for record in studio.store.list() if record.name in may_use]
+    return adapters_table(records, studio.store.broken() if person.role is Role.OWNER else [], resident)
+
+
+def own_token(person: Person, given: str) -> str | None:
+    """The token that was typed, else the one from signing in; None, so this studio's own, only for the owner.
+
+    Raises UserError for anybody else who has none.
+    """
+    token = given or person.hub_token
+    if token is None and person.role < Role.OWNER:
+        raise UserError("This studio's own token is its owner's.", "Sign in, or type a token of yours.")
+    return None if person.role is Role.OWNER and not given else token
 
 
 def text(given: str | None) -> str:

@@ -10,17 +10,16 @@ from typing import Any
 import gradio as gr
 
 from core.base import BUILTIN
-from core.errors import UserError
 from studio import learning
 from studio.context import Studio
 from studio.engine_client import Delta, Message
 from studio.pages.telling import told
-from studio.people import Person, person_of
+from studio.people import person_of
 from studio.present import badge
+from studio.published import check_may_use
 from studio.side_by_side import Answer, stream_columns
 
 COLUMNS = 4
-PUBLISHED = "published"  # the tag of adapters that everyone may chat with
 BASE = "base"  # the engine knows its base under this name whatever its real id is
 EXAMPLES = ("What is the capital of Cuba?", "What is 7 + 5?", "Who are you?", "Tell me a short story.")
 EMPTY = "### Ask something\nEnter sends, Shift+Enter breaks the line, Esc stops."
@@ -106,7 +105,7 @@ def build(studio: Studio) -> ChatPage:
             gr.Info("Write a message first.")
             return
         for name in names[:shown]:
-            check_may_chat(studio, person_of(request), name or BASE)
+            check_may_use(studio, person_of(request), name or BASE)
         asked = [add_user(history, text) if i < shown else history or [] for i, history in enumerate(histories)]
         yield ["", *asked, *[badge(Answer(), names[i]) if i < shown else "" for i in range(COLUMNS)]]
         streams = [
@@ -147,17 +146,6 @@ def filling_in(example: str) -> Callable[[], str]:
         return example
 
     return fill_in
-
-
-def check_may_chat(studio: Studio, person: Person, model: str) -> None:
-    """Visitors of a Space chat with the base and with what its owner published. Raises UserError for other models."""
-    if person.only_published and model not in open_models(studio):
-        raise UserError(f"{model} is not published.", "Choose another one; the owner of this studio can publish it.")
-
-
-def open_models(studio: Studio) -> set[str]:
-    published = {record.name for record in studio.store.list() if PUBLISHED in record.tags}
-    return {BASE, studio.base, studio.engine.status.base} - {""} | published
 
 
 async def answer(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from core.base import HUB_ID
 from core.errors import UserError
 from studio import imports
 from studio.context import Studio
@@ -31,7 +32,7 @@ def build(studio: Studio) -> DataPage:
     with gr.Row():
         with gr.Column(scale=1, min_width=280):
             known = gr.Dropdown(
-                imports.choices(studio.home),
+                [],  # filled in when the page loads, for those who may use it
                 value=None,
                 label="Bundled samples and your files",
                 info="The bundled samples are small and train in about a minute on the built-in base.",
@@ -62,6 +63,9 @@ def build(studio: Studio) -> DataPage:
     def check(name: str | None) -> list[Any]:
         if not name:
             return [NOTHING, *[gr.skip()] * 5]
+        # Only what the studio offers, and ids on the Hub: a path would show any file of this machine.
+        if name not in {value for _, value in imports.choices(studio.home)} and not HUB_ID.match(name):
+            raise UserError(f"{name!r} is neither a dataset of this studio nor a Hub id.", "Upload the file above.")
         from core.data import read_dataset
 
         try:

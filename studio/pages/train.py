@@ -45,7 +45,7 @@ def build(studio: Studio) -> TrainPage:
     with gr.Row():
         with gr.Column(scale=1, min_width=300):
             dataset = gr.Dropdown(
-                imports.choices(studio.home),
+                [],  # filled in when the page loads, like the runs below, for those who may see it
                 value=None,
                 label="Dataset",
                 allow_custom_value=True,
@@ -81,7 +81,7 @@ def build(studio: Studio) -> TrainPage:
                 export = gr.Button("Fill in from the fields above", size="sm")
             start = gr.Button("Start fine-tune", variant="primary", elem_id="start-run")
         with gr.Column(scale=2, min_width=360):
-            shown_run = gr.Dropdown(run_choices(studio), value=newest(studio), label="Run", elem_id="shown-run")
+            shown_run = gr.Dropdown([], value=None, label="Run", elem_id="shown-run")
             card = gr.HTML(progress(None, None), elem_id="run-card")
             with gr.Row():
                 stop = gr.Button("Stop and keep", size="sm", elem_id="stop-run")

@@ -12,6 +12,7 @@ import uvicorn
 from tests.hub_server.app import ACCOUNTS, Account, Hub, build_app
 from tests.hub_server.faults import Fault, Faults
 from tests.hub_server.repos import Commit, Repos, Settings, is_lfs
+from tests.hub_server.spaces import Spaces
 
 
 class HubServer:
@@ -32,10 +33,17 @@ class HubServer:
     def repos(self) -> Repos:
         return self._hub.repos
 
+    @property
+    def spaces(self) -> Spaces:
+        """The settings of Spaces, and the buckets."""
+        return self._hub.spaces
+
     def reset(self, root: Path) -> None:
         """Serve another folder, with the accounts there were at first, nothing failing, and an empty log."""
         self._hub.repos = Repos(root)
         self._hub.accounts = ACCOUNTS
+        self._hub.spaces.of.clear()
+        self._hub.spaces.buckets.clear()
         self._faults.faults.clear()
         self._faults.requests.clear()
 

@@ -63,12 +63,12 @@ def test_a_new_space_gets_files_settings_and_secrets(hub: Hub, checkout: Path) -
         root=checkout,
     )
     assert space.send(plan, HfApi()) == f"{hub.url}/spaces/ada/studio"
-    made = hub.hub.spaces.of["ada/studio"]
+    made = hub.spaces.of["ada/studio"]
     assert (made.sdk, made.hardware, made.sleep_time) == ("docker", "t4-small", 3600)
     assert made.variables == {"STUDIO_BASE": "meta-llama/Llama-2-7b-chat-hf", "STUDIO_OWNERS": "bob"}
     assert made.secrets == {"HF_TOKEN": SECRET}
     assert made.volumes == [{"type": "bucket", "source": "ada/studio-data", "mountPath": "/data"}]
-    assert hub.hub.spaces.buckets == {"ada/studio-data": "private"}
+    assert hub.spaces.buckets == {"ada/studio-data": "private"}
     assert hub.repo("ada/studio", "space").private
     assert set(hub.head("ada/studio", "space").files) - {".gitattributes"} == set(plan.files)
     assert space.front_matter(hub.read("ada/studio", "README.md", "space").decode())["models"] == [plan.base]
@@ -88,7 +88,7 @@ def test_an_update_is_one_commit_that_also_removes_what_is_gone(hub: Hub, checko
     (checkout / "studio/old.py").unlink()
     before = hub.head("ada/studio", "space")
     space.send(space.plan("ada/studio", root=checkout, base="builtin", secrets={"HF_TOKEN": SECRET}), api)
-    after, made = hub.head("ada/studio", "space"), hub.hub.spaces.of["ada/studio"]
+    after, made = hub.head("ada/studio", "space"), hub.spaces.of["ada/studio"]
     assert after.parent == before.sha
     assert set(before.files) - set(after.files) == {"studio/old.py"}
     assert "notes.txt" in after.files
@@ -163,7 +163,7 @@ def test_secrets_are_read_from_standard_input_and_never_printed(
     monkeypatch.setattr(sys, "stdin", io.StringIO(f"{SECRET}\n"))
     caplog.set_level("DEBUG")
     assert main(["deploy", "ada/studio", "--secret", "HF_TOKEN", "--hardware", "cpu-basic"]) == 0
-    assert hub.hub.spaces.of["ada/studio"].secrets == {"HF_TOKEN": SECRET}
+    assert hub.spaces.of["ada/studio"].secrets == {"HF_TOKEN": SECRET}
     printed = capfd.readouterr()
     assert SECRET not in printed.out + printed.err + caplog.text
     assert SECRET not in repr(space.plan("ada/studio", secrets={"HF_TOKEN": SECRET}))

@@ -1,0 +1,47 @@
+"""Which adapters everyone may chat with on a Space. Nothing is, until the owner publishes it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from adapters.files import write_atomic
+from adapters.record import AdapterRecord
+from core.errors import UserError
+from core.home import Home
+from studio.context import Studio
+from studio.people import Person
+
+
+class Published:
+    """Kept as name and creation time, so that another adapter that later has the name is not published with it."""
+
+    def __init__(self, home: Home) -> None:
+        self.path: Path = home.root / "published.json"
+
+    def has(self, record: AdapterRecord) -> bool:
+        return [record.name, record.created] in self._read()
+
+    def set(self, record: AdapterRecord, published: bool) -> None:
+        entry = [record.name, record.created]
+        others = [each for each in self._read() if each != entry]
+        write_atomic(self.path, json.dumps([*others, entry] if published else others, indent=1))
+
+    def _read(self) -> list[list[str]]:
+        try:
+            return list(json.loads(self.path.read_text()))
+        except FileNotFoundError:
+            return []
+
+
+def names_for(studio: Studio, person: Person) -> list[str]:
+    """The adapters that this person may use, newest first."""
+    published = Published(studio.home)
+    return [each.name for each in studio.store.list() if not person.only_published or published.has(each)]
+
+
+def check_may_use(studio: Studio, person: Person, model: object) -> None:
+    """Raises UserError unless `model` is the base or an adapter that this person may use."""
+    bases = {"base", studio.base, studio.engine.status.base} - {""}
+    if person.only_published and model not in bases and model not in names_for(studio, person):
+        raise UserError(f"{model} is not published.", "Choose another one; the owner of this studio can publish it.")
