@@ -19,7 +19,8 @@ from adapters.card import HUB_ID, read_card, render_card
 from adapters.compat import missing_weights, parse_config, shared_base, why_not_base, why_not_config
 from adapters.errors import UserError
 from adapters.hub_errors import LOG_IN, HubError, explained, offline, patiently
-from adapters.layout import CARD_FILE, CONFIG_FILE, PICKLE_FILE, WEIGHTS_FILE, known_files
+from adapters.layout import CARD_FILE, CONFIG_FILE, PICKLE_FILE, PLOT_FILE, WEIGHTS_FILE, known_files
+from adapters.plot import loss_plot
 from adapters.record import AdapterRecord, HubRef
 from adapters.store import AdapterStore, check_name
 
@@ -105,7 +106,10 @@ def files_to_push(store: AdapterStore, name: str, repo_id: str) -> dict[str, Pat
         "auto_mapping": None,
     }
     files[CONFIG_FILE] = (json.dumps(config, indent=2, sort_keys=True) + "\n").encode()
-    files[CARD_FILE] = render_card(record, repo_id).encode()
+    plot = loss_plot(folder)
+    if plot is not None:
+        files[PLOT_FILE] = plot
+    files[CARD_FILE] = render_card(record, repo_id, loss_plot=PLOT_FILE if plot is not None else None).encode()
     return dict(sorted(files.items()))
 
 
@@ -233,7 +237,8 @@ def _operations(
     """The files to add, and those of an earlier version to remove; files that are not an adapter's are left alone."""
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
-    earlier = known_files(sibling.rfilename for sibling in before.siblings or []) if before else []
+    there = [sibling.rfilename for sibling in before.siblings or []] if before else []
+    earlier = [path for path in there if path == PLOT_FILE or path in known_files(there)]
     return [
         *(CommitOperationAdd(path, content) for path, content in files.items()),
         *(CommitOperationDelete(path) for path in earlier if path not in files),

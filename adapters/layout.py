@@ -9,6 +9,7 @@ CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
 PICKLE_FILE = "adapter_model.bin"
 CARD_FILE = "README.md"
+PLOT_FILE = "losses.png"  # drawn for the card at each push, and left on the Hub by a pull
 TOKENIZER_FILES = frozenset(
     {
         "tokenizer.json",

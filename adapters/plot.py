@@ -1,0 +1,116 @@
+"""The loss curves of a run as a picture for its model card, drawn from the TensorBoard events kept with the adapter."""
+
+from __future__ import annotations
+
+import io
+import logging
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+Curve = list[tuple[int, float]]  # (step, loss)
+
+_SIZE = (760, 400)
+_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 20, 40, 48  # margins around the axes, in pixels
+_SCALE = 2  # drawn larger and then reduced, which smooths the lines
+_INK, _GRID = "#374151", "#e5e7eb"
+_COLOURS = {"training loss": "#9db8e8", "training loss, smoothed": "#1d4ed8", "evaluation loss": "#d97706"}
+
+
+def read_curves(events: Iterable[Path]) -> dict[str, Curve]:
+    """Training and evaluation loss by step, from TensorBoard event files as transformers writes them.
+
+    A file that holds something else is left out, with a warning in the log; one that was cut off counts as far as it
+    goes, which is how TensorBoard reads it.
+    """
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
+    from tensorboard.compat.proto.event_pb2 import Event
+
+    names = {"train/loss": "training loss", "eval/loss": "evaluation loss"}
+    curves: dict[str, dict[int, float]] = {name: {} for name in names.values()}
+    for path in sorted(events):
+        try:
+            records = [Event.FromString(record) for record in RawEventFileLoader(str(path)).Load()]
+        except DecodeError as error:
+            logger.warning("%s holds no events and is not drawn: %s", path, error)
+            continue
+        for event in records:
+            for value in event.summary.value:
+                if value.tag in names and value.HasField("simple_value") and math.isfinite(value.simple_value):
+                    curves[names[value.tag]][event.step] = value.simple_value
+    return {name: sorted(points.items()) for name, points in curves.items() if points}
+
+
+def smoothed(curve: Curve, weight: float = 0.8) -> Curve:
+    """The exponential moving average that TensorBoard shows, with the bias of its start taken out."""
+    average, result = 0.0, []
+    for count, (step, loss) in enumerate(curve, start=1):
+        average = weight * average + (1 - weight) * loss
+        result.append((step, average / (1 - weight**count)))
+    return result
+
+
+def draw(curves: dict[str, Curve]) -> bytes:
+    """A PNG of the curves; at least one must have two points."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    curves = dict(curves)
+    if len(curves.get("training loss", [])) >= 20:
+        curves["training loss, smoothed"] = smoothed(curves["training loss"])
+    points = [point for curve in curves.values() for point in curve]
+    last = max(x for x, _ in points)
+    x_ticks = ticks(min(x for x, _ in points), last)
+    y_ticks = ticks(min(y for _, y in points), max(y for _, y in points))
+    width, height = (side * _SCALE for side in _SIZE)
+    left, right = _LEFT * _SCALE, width - _RIGHT * _SCALE
+    top, bottom = _TOP * _SCALE, height - _BOTTOM * _SCALE
+
+    def x_at(step: float) -> float:
+        return left + (step - x_ticks[0]) / (last - x_ticks[0]) * (right - left)
+
+    def y_at(loss: float) -> float:
+        return bottom - (loss - y_ticks[0]) / (y_ticks[-1] - y_ticks[0]) * (bottom - top)
+
+    image = Image.new("RGB", (width, height), "white")
+    pen, font = ImageDraw.Draw(image), ImageFont.load_default(13 * _SCALE)
+    for loss in y_ticks:
+        pen.line([(left, y_at(loss)), (right, y_at(loss))], fill=_GRID, width=_SCALE)
+        pen.text((left - 8 * _SCALE, y_at(loss)), f"{loss:g}", _INK, font, anchor="rm")
+    for step in (each for each in x_ticks if each <= last):
+        pen.text((x_at(step), bottom + 8 * _SCALE), f"{step:g}", _INK, font, anchor="mt")
+    pen.text(((left + right) / 2, height - 6 * _SCALE), "step", _INK, font, anchor="mb")
+    x_legend = float(left)
+    for name, curve in curves.items():
+        places = [(x_at(step), y_at(loss)) for step, loss in curve]
+        pen.line(places, fill=_COLOURS[name], width=2 * _SCALE, joint="curve")
+        if name == "evaluation loss":
+            for x, y in places:
+                pen.circle((x, y), 3 * _SCALE, fill=_COLOURS[name])
+        middle = _TOP * _SCALE / 2
+        pen.line([(x_legend, middle), (x_legend + 20 * _SCALE, middle)], fill=_COLOURS[name], width=3 * _SCALE)
+        pen.text((x_legend + 26 * _SCALE, middle), name, _INK, font, anchor="lm")
+        x_legend += 26 * _SCALE + pen.textlength(name, font) + 24 * _SCALE
+    content = io.BytesIO()
+    image.resize(_SIZE, Image.Resampling.LANCZOS).save(content, "PNG", optimize=True)
+    return content.getvalue()
+
+
+def ticks(low: float, high: float, wanted: int = 5) -> Sequence[float]:
+    """About `wanted` round numbers, evenly spaced, the first at or below `low` and the last at or above `high`."""
+    span = (high - low) or abs(high) or 1.0
+    raw = span / wanted
+    unit = 10.0 ** math.floor(math.log10(raw))
+    step = next(factor * unit for factor in (1, 2, 5, 10) if factor * unit >= raw)
+    first, last = math.floor(low / step), math.ceil(high / step)
+    last = max(last, first + 1)
+    return [round(number * step, 10) for number in range(first, last + 1)]
+
+
+def loss_plot(folder: Path) -> bytes | None:
+    """The picture for the adapter in `folder`; None when its events hold no curve."""
+    events = list((folder / "tensorboard").glob("events.out.tfevents.*"))
+    curves = read_curves(events) if events else {}
+    return draw(curves) if any(len(curve) > 1 for curve in curves.values()) else None

@@ -1,0 +1,96 @@
+"""Loss curves from real TensorBoard files, and the picture of them."""
+
+from __future__ import annotations
+
+import io
+import math
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
+from tensorboard.summary.writer.record_writer import RecordWriter
+
+from adapters.plot import draw, loss_plot, read_curves, smoothed, ticks
+
+
+def write_events(folder: Path, points: list[tuple[str, int, float]]) -> Path:
+    writer = EventFileWriter(str(folder / "tensorboard"))
+    for tag, step, value in points:
+        summary = Summary(value=[Summary.Value(tag=tag, simple_value=value)])
+        writer.add_event(Event(step=step, summary=summary))
+    writer.close()
+    return next((folder / "tensorboard").iterdir())
+
+
+def losses(steps: int) -> list[tuple[str, int, float]]:
+    return [("train/loss", step, 3 * math.exp(-step / 20) + 0.5) for step in range(1, steps + 1)]
+
+
+def test_curves_are_read_by_step(tmp_path: Path) -> None:
+    path = write_events(
+        tmp_path, [*losses(3), ("eval/loss", 3, 1.5), ("train/grad_norm", 3, 9.0), ("eval/loss", 4, math.nan)]
+    )
+    curves = read_curves([path])
+    assert [step for step, _ in curves["training loss"]] == [1, 2, 3]
+    assert curves["evaluation loss"] == [(3, 1.5)]
+    assert set(curves) == {"training loss", "evaluation loss"}
+
+
+def test_the_picture_shows_the_curve(tmp_path: Path) -> None:
+    write_events(tmp_path, [*losses(40), ("eval/loss", 20, 2.0), ("eval/loss", 40, 1.0)])
+    content = loss_plot(tmp_path)
+    assert content is not None
+    image = Image.open(io.BytesIO(content)).convert("RGB")
+    pixels = {(x, y): image.getpixel((x, y)) for x in range(64, 740) for y in range(40, 352)}
+    blue = [place for place, (red, _, blue) in pixels.items() if red < 80 and blue > 180]  # the smoothed curve
+    left = [y for x, y in blue if x < 120]
+    right = [y for x, y in blue if x > 680]
+    assert left and right and max(left) < min(right), "the loss falls from left to right"
+
+
+@pytest.mark.parametrize("points", [[], [("train/loss", 1, 2.0)], [("train/grad_norm", 1, 2.0)]])
+def test_without_a_curve_there_is_no_picture(tmp_path: Path, points: list) -> None:
+    write_events(tmp_path, points)
+    assert loss_plot(tmp_path) is None
+
+
+def test_no_events_no_picture(tmp_path: Path) -> None:
+    assert loss_plot(tmp_path) is None
+
+
+def test_a_file_of_something_else_is_left_out_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = write_events(tmp_path, losses(10))
+    with path.with_name("events.out.tfevents.9.bad").open("wb") as file:
+        RecordWriter(file).write(b"not an event")
+    assert len(read_curves((tmp_path / "tensorboard").iterdir())["training loss"]) == 10
+    assert "events.out.tfevents.9.bad holds no events" in caplog.text
+
+
+def test_a_file_that_was_cut_off_counts_as_far_as_it_goes(tmp_path: Path) -> None:
+    path = write_events(tmp_path, losses(10))
+    path.write_bytes(path.read_bytes()[:-5])
+    assert [step for step, _ in read_curves([path])["training loss"]] == list(range(1, 10))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (0, 10, [0, 2, 4, 6, 8, 10]),
+        (1, 120, [0, 50, 100, 150]),
+        (0.31, 0.52, [0.3, 0.35, 0.4, 0.45, 0.5, 0.55]),
+        (2, 2, [2, 2.5]),
+    ],
+)
+def test_ticks(low: float, high: float, expected: list[float]) -> None:
+    assert list(ticks(low, high)) == expected
+
+
+def test_a_flat_curve_can_be_drawn() -> None:
+    assert draw({"training loss": [(1, 0.0), (2, 0.0)]}).startswith(b"\x89PNG")
+
+
+def test_smoothing_starts_at_the_first_value() -> None:
+    assert smoothed([(1, 4.0), (2, 4.0)]) == [(1, pytest.approx(4.0)), (2, pytest.approx(4.0))]
