@@ -18,7 +18,7 @@ from core.training.events import Event
 from core.training.run import Run
 from core.training.state import RunState
 
-WAIT_SECONDS = 120.0
+WAIT_SECONDS = 240.0
 
 SHORT: dict[str, Any] = {
     "model_name_or_path": "builtin",
