@@ -30,6 +30,7 @@ def replies(model: Any, tokenizer: Any, questions: Sequence[Question]) -> list[s
 
     order = sorted(range(len(questions)), key=lambda index: (questions[index].category == "stories", index))
     said = [""] * len(questions)
+    tokenizer.padding_side = "left"  # replies are appended on the right
     for start in range(0, len(order), BATCH):
         chosen = order[start : start + BATCH]
         encoded = tokenizer.apply_chat_template(
@@ -38,7 +39,6 @@ def replies(model: Any, tokenizer: Any, questions: Sequence[Question]) -> list[s
             return_dict=True,
             return_tensors="pt",
             padding=True,
-            padding_side="left",
         )
         with torch.inference_mode():
             output = model.generate(**encoded.to(model.device), max_new_tokens=LONGEST_REPLY, do_sample=False)
