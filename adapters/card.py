@@ -141,7 +141,7 @@ def _data(record: AdapterRecord) -> str:
         ("Revision", f"`{data.revision}`" if data.revision else None),
         ("Conversations", data.conversations),
         ("SHA-256", f"`{data.sha256}`" if data.sha256 else None),
-        ("Licence", data.license or "not known"),
+        ("Licence", data.license or ("apache-2.0, as the studio" if data.source == "bundled" else "not known")),
     ]
     return "### Data\n\n" + _table(("", ""), [row for row in rows if row[1] is not None], escape=False)
 
@@ -149,10 +149,11 @@ def _data(record: AdapterRecord) -> str:
 def _recipe(record: AdapterRecord) -> str:
     if not record.recipe:
         return ""
-    rows = [(f"`{key}`", value) for key, value in record.recipe.items() if value is not None]
+    given = {key: value for key, value in record.recipe.items() if value is not None}
+    rows = [(f"`{key}`", value) for key, value in given.items()]
     table = _table(("Setting", "Value"), rows)
     names = "the argument names of TRL and PEFT"
-    return f"### Recipe\n\n{table}\n\nAs YAML, in {names}:\n\n```yaml\n{_yaml(record.recipe)}```"
+    return f"### Recipe\n\n{table}\n\nAs YAML, in {names}:\n\n```yaml\n{_yaml(given)}```"
 
 
 def _dataset_link(record: AdapterRecord) -> str:

@@ -219,12 +219,12 @@ def read_header(path: Path) -> dict[str, TensorFacts]:
         header = json.loads(content)
         entries = {name: entry for name, entry in header.items() if name != "__metadata__"}
         tensors = {name: TensorFacts(tuple(entry["shape"]), entry["dtype"]) for name, entry in entries.items()}
-        ends = [_checked_end(tensors[name], entry["data_offsets"]) for name, entry in entries.items()]
+        end = _end_of_data([(tensors[name], *entry["data_offsets"]) for name, entry in entries.items()])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(
             f"{where} is not a safetensors file: its header is malformed ({error}).", "Fetch or save the adapter anew."
         ) from error
-    expected = 8 + length + max(ends, default=0)
+    expected = 8 + length + end
     if expected != size:
         what = "truncated" if size < expected else "longer than its header says"
         raise UserError(
@@ -233,12 +233,16 @@ def read_header(path: Path) -> dict[str, TensorFacts]:
     return tensors
 
 
-def _checked_end(tensor: TensorFacts, offsets: list[int]) -> int:
-    begin, end = offsets
-    whole = all(isinstance(number, int) and number >= 0 for number in (*tensor.shape, begin, end))
-    if not whole or (end - begin) * 8 != math.prod(tensor.shape) * _BITS[tensor.dtype]:
-        raise ValueError("a tensor's offsets do not match its shape")
-    return end
+def _end_of_data(places: list[tuple[TensorFacts, int, int]]) -> int:
+    """Where the last tensor ends; (tensor, begin, end) must lie one after the other, each as long as its shape says."""
+    at = 0
+    for tensor, begin, end in sorted(places, key=lambda place: place[1:]):
+        if not all(type(number) is int and number >= 0 for number in (*tensor.shape, begin, end)):
+            raise ValueError("a size that is no whole number")
+        if begin != at or (end - begin) * 8 != math.prod(tensor.shape) * _BITS[tensor.dtype]:
+            raise ValueError("a tensor's place does not match its shape")
+        at = end
+    return at
 
 
 def shared_base(base_id: str) -> str:

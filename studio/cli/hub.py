@@ -79,10 +79,8 @@ def run_pull(args: argparse.Namespace) -> int:
     except HubError as error:
         return _failed(error)
     assert record.hub is not None
-    print(
-        f"{args.repo} at commit {record.hub.revision[:10]}, for the base {record.base_model}, is here as",
-        file=sys.stderr,
-    )
+    commit = record.hub.revision[:10]
+    print(f"Pulled {args.repo} at commit {commit}, an adapter for the base {record.base_model}, as:", file=sys.stderr)
     print(record.name)
     return 0
 

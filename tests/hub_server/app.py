@@ -54,9 +54,8 @@ async def on_refusal(request: Request, error: Exception) -> Response:
 class Hub:
     """Handlers over one folder of repositories."""
 
-    def __init__(self, repos: Repos, accounts: dict[str, Account] = ACCOUNTS) -> None:
+    def __init__(self, repos: Repos) -> None:
         self.repos = repos
-        self.accounts = accounts
         self._secret = secrets.token_bytes(16)
         self.spaces = Spaces(lambda request: self.repo(request, write=True), self.signed_in)
 
@@ -66,7 +65,7 @@ class Hub:
         header = request.headers.get("authorization", "")
         if not header:
             return None
-        account = self.accounts.get(header.removeprefix("Bearer "))
+        account = ACCOUNTS.get(header.removeprefix("Bearer "))
         if account is None:
             raise refuse(401, "Invalid credentials in Authorization header")
         return account

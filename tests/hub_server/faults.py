@@ -18,7 +18,6 @@ class Fault:
     cut_after: int | None = None  # bytes of the answer's body that still get through
     times: int = 1
     headers: dict[str, str] = field(default_factory=dict)
-    skip: int = 0  # requests that match and are let through first
 
 
 class CutConnection(Exception):
@@ -51,9 +50,6 @@ class Faults:
     def _fault_for(self, request: str) -> Fault | None:
         for fault in self.faults:
             if fault.times > 0 and re.search(fault.match, request):
-                if fault.skip > 0:
-                    fault.skip -= 1
-                    return None
                 fault.times -= 1
                 return fault
         return None

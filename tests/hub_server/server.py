@@ -9,7 +9,7 @@ from pathlib import Path
 
 import uvicorn
 
-from tests.hub_server.app import ACCOUNTS, Account, Hub, build_app
+from tests.hub_server.app import Hub, build_app
 from tests.hub_server.faults import Fault, Faults
 from tests.hub_server.repos import Commit, Repos, Settings, is_lfs
 from tests.hub_server.spaces import Spaces
@@ -39,9 +39,8 @@ class HubServer:
         return self._hub.spaces
 
     def reset(self, root: Path) -> None:
-        """Serve another folder, with the accounts there were at first, nothing failing, and an empty log."""
+        """Serve another folder, with nothing failing and an empty log."""
         self._hub.repos = Repos(root)
-        self._hub.accounts = ACCOUNTS
         self._hub.spaces.of.clear()
         self._hub.spaces.buckets.clear()
         self._faults.faults.clear()
@@ -65,10 +64,9 @@ class HubServer:
         cut_after: int | None = None,
         times: int = 1,
         headers: dict[str, str] | None = None,
-        skip: int = 0,
     ) -> None:
-        """Answer the next `times` requests that match (after `skip` of them) with `status`, or cut the answer short."""
-        self._faults.faults.append(Fault(match, status, cut_after, times, headers or {}, skip))
+        """Answer the next `times` requests that match with `status`, or cut the answer after some bytes."""
+        self._faults.faults.append(Fault(match, status, cut_after, times, headers or {}))
 
     def heal(self) -> None:
         self._faults.faults.clear()
@@ -104,9 +102,6 @@ class HubServer:
 
     def read(self, repo_id: str, path: str, kind: str = "model") -> bytes:
         return self.repos.blob_path(self.head(repo_id, kind).files[path].sha256).read_bytes()
-
-    def account(self, token: str, account: Account) -> None:
-        self._hub.accounts = {**self._hub.accounts, token: account}
 
     def env(self, token: str | None = None) -> dict[str, str]:
         """The environment in which a subprocess uses this Hub, and no other."""
