@@ -148,6 +148,7 @@ def load_model(
     say("loading and quantising the weights" if load_in_4bit else "loading the weights")
     with _translated(source):
         model = AutoModelForCausalLM.from_pretrained(source.location, **arguments)
+    _settle_dtype(model, dtype)
     return frozen(model)
 
 
@@ -187,6 +188,22 @@ def _quantization(config: PretrainedConfig, dtype: str, nested: bool) -> dict[st
         )
     config.quantization_config = own | {"bnb_4bit_compute_dtype": dtype}
     return {}
+
+
+def _settle_dtype(model: PreTrainedModel, dtype: str) -> None:
+    """Bring what a checkpoint in 4 bit holds in another dtype, and unpacks into it, to the one of this device.
+
+    transformers casts only what it quantises itself. What is kept in a higher precision on purpose stays so.
+    """
+    import torch
+    from bitsandbytes.nn import Params4bit
+
+    wanted, found = getattr(torch, dtype), model.dtype
+    for parameter in model.parameters():
+        if isinstance(parameter, Params4bit):
+            parameter.quant_state.dtype = wanted
+        elif parameter.dtype == found:
+            parameter.data = parameter.data.to(wanted)
 
 
 class _translated:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import json
 import logging
@@ -89,7 +88,7 @@ def _prepare(
     place: _Place, config: PretrainedConfig, load: Callable[[], PreTrainedModel], say: Callable[[str], None]
 ) -> SharedBase:
     """Load the base and leave it in the cache, unless another process has just done so."""
-    from core.arena.model import DoesNotFit
+    from core.arena.model import DoesNotFit, release
 
     model: PreTrainedModel | None = None
     try:
@@ -104,8 +103,7 @@ def _prepare(
         reason = f"{what} does not allow sharing it: {error}"
         log.warning("the base is not shared: %s", reason)
         return SharedBase(load() if model is None else model, Choice(OWN, reason))
-    model = None
-    gc.collect()  # modules and their 4-bit weights point at each other, so nothing else would free them soon
+    release(model)
     return SharedBase(mapped, Choice(MAPPED, f"made now and kept in the cache, {place.described()}"))
 
 

@@ -83,6 +83,15 @@ def same_logits(one: PreTrainedModel, other: PreTrainedModel) -> bool:
         return torch.equal(one(input_ids=tokens).logits, other(input_ids=tokens).logits)
 
 
+def release(model: PreTrainedModel) -> None:
+    """Free the memory of a model that nobody will use again. 4-bit weights and their modules point at each other, so
+    without this it would stay until the garbage collector comes by."""
+    for module in model.modules():
+        module._parameters.clear()
+        module._buffers.clear()
+        vars(module).pop("quant_state", None)
+
+
 class _Placing:
     """Puts tensors into the arena, each memory once."""
 
