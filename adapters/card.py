@@ -19,7 +19,7 @@ _RESTORED = (
     "base_fingerprint", "created", "dataset", "recipe", "steps", "train_loss", "eval_loss", "tokens", "seconds",
     "peak_memory_bytes", "samples", "note", "tags",
 )  # fmt: skip
-_MAX_CARD = 1_000_000
+MAX_CARD = 1_000_000  # bytes; a larger one is not read
 
 
 def is_on_hub(base_model: str) -> bool:
@@ -205,7 +205,7 @@ def read_card(text: str, name: str) -> AdapterRecord | None:
     Raises UserError when there is one that cannot be read. Cards come from strangers: nothing in it is trusted.
     """
     match = re.match(r"---\n(.*?\n)---\n", text.replace("\r\n", "\n"), re.DOTALL)
-    if match is None or len(text) > _MAX_CARD:
+    if match is None:
         return None
     try:
         values = yaml.load(match[1], Loader=_PlainLoader)

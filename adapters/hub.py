@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from adapters.card import HUB_ID, read_card, render_card
+from adapters.card import HUB_ID, MAX_CARD, read_card, render_card
 from adapters.compat import missing_weights, parse_config, shared_base, why_not_base, why_not_config
 from adapters.errors import UserError
 from adapters.hub_errors import LOG_IN, HubError, explained, offline, patiently
@@ -80,7 +80,7 @@ def push(
             return api.create_commit(
                 repo_id,
                 _operations(files, before),
-                commit_message=message or f"{'Update' if _holds_adapter(before) else 'Add'} the adapter {record.name}",
+                commit_message=message or _title(record, before),
                 commit_description=_description(record),
                 create_pr=pull_request,
             )
@@ -245,6 +245,17 @@ def _operations(
     ]
 
 
+def _title(record: AdapterRecord, before: ModelInfo | None) -> str:
+    facts = [
+        f"{record.steps} steps" if record.steps is not None else None,
+        f"on {record.dataset.name}" if record.dataset else None,
+        f"evaluation loss {record.eval_loss:.3g}" if record.eval_loss is not None else None,
+    ]
+    known = ", ".join(fact for fact in facts if fact)
+    verb = "Update" if _holds_adapter(before) else "Add"
+    return f"{verb} the adapter {record.name}" + (f": {known}" if known else "")
+
+
 def _description(record: AdapterRecord) -> str:
     facts = {
         "base": shared_base(record.base_model),
@@ -356,7 +367,7 @@ def _record_of(folder: Path, name: str, base_model: str) -> AdapterRecord:
     """The record that the card carries when the studio has written it, else one that knows nothing but the base."""
     fresh = AdapterRecord(name, base_model)
     card = folder / CARD_FILE
-    if not card.is_file():
+    if not card.is_file() or card.stat().st_size > MAX_CARD:
         return fresh
     try:
         record = read_card(card.read_text(encoding="utf-8", errors="replace"), name)

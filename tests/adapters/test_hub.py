@@ -93,7 +93,7 @@ def test_exactly_the_listed_files_in_one_commit_through_lfs(hub: Hub, store: Ada
     push(store, "pirate", "ada/pirate")
     head = hub.head("ada/pirate")
     assert sorted(head.files) == sorted([".gitattributes", *FILES])
-    assert head.title == "Add the adapter pirate"
+    assert head.title == "Add the adapter pirate: 80 steps, on pirate"
     assert "base: guanaco-builtin" in head.description and "steps: 80" in head.description
     first = hub.repos.resolve(hub.repo("ada/pirate"), head.parent or "")
     assert first is not None and first.title == "initial commit"
