@@ -84,7 +84,10 @@ def _other(error: Exception, repo_id: str, endpoint: str) -> HubError | None:
         return HubError(f"The disk failed: {error.strerror}{where}.", "Free some space, or check the permissions.")
     if isinstance(error, ValueError) and "LFS batch API" not in str(error):
         return None
-    return HubError(f"The transfer failed: {error}.", "Try again; what has arrived already is not sent twice.")
+    remedy = "Try again; what has arrived already is not sent twice."
+    if "xet" in str(error).lower():
+        remedy += " Where the Hub at HF_ENDPOINT has no Xet storage, set HF_HUB_DISABLE_XET=1."
+    return HubError(f"The transfer failed: {error}.", remedy)
 
 
 def explain(error: Exception, repo_id: str, endpoint: str) -> HubError:

@@ -158,6 +158,7 @@ class AdapterStore:
             if folder.is_symlink():
                 folder.unlink()
             else:
+                self._sweep()  # what is left of an earlier one of this name would be in the way
                 remove_tree(folder)
         except FileNotFoundError as error:
             raise UserError(f"{name!r} has just been deleted by someone else.") from error

@@ -40,6 +40,12 @@ def test_push_then_pull(hub: Hub, store: AdapterStore) -> None:
     assert (store.path("copy") / weights).read_bytes() == (store.path("pirate") / weights).read_bytes()
 
 
+def test_a_hub_without_xet_storage_says_what_to_set(hub: Hub, store: AdapterStore) -> None:
+    done = studio(hub, "push", "pirate", "--repo", "ada/x", HF_HUB_DISABLE_XET="0")
+    assert done.returncode == 1
+    assert "HF_HUB_DISABLE_XET=1" in done.stderr and "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "token", "env", "code", "said"),
     [

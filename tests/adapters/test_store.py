@@ -228,6 +228,14 @@ def test_delete_removes_whole_and_broken_ones(store: AdapterStore) -> None:
         store.delete("pirate")
 
 
+def test_what_an_earlier_delete_left_is_not_in_the_way(store: AdapterStore) -> None:
+    write_adapter(store.root / f".deleted-pirate-{os.getpid()}")
+    add(store)
+    write_adapter(store.root / f".deleted-pirate-{os.getpid()}")
+    store.delete("pirate")
+    assert list(store.root.iterdir()) == []
+
+
 @pytest.mark.parametrize("name", ["..", ".", "", "../adapters", "/etc", "a/b", ".staging-x"])
 def test_delete_stays_inside_the_store(store: AdapterStore, name: str) -> None:
     add(store)
@@ -332,7 +340,7 @@ def test_readers_never_see_a_half_adapter_while_others_write(store: AdapterStore
     reader = threading.Thread(target=read)
     reader.start()
     try:
-        for number in range(20):
+        for number in range(8):
             add(store, f"a{number}")
             store.rename(f"a{number}", f"b{number}")
             store.delete(f"b{number}")
