@@ -259,7 +259,7 @@ class Access:
         try:
             asked = json.loads(await Request(request.scope, receive).body())
             index = PredictBody.model_validate(asked).fn_index
-        except (ValueError, ValidationError):
+        except (ValueError, ValidationError, RecursionError):
             raise Refusal(422, "This is not an event of the page.") from None
         function = self.page.fns.get(index) if index is not None else None
         name = event_name(function.fn) if function else ""

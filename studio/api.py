@@ -72,7 +72,7 @@ async def not_published(studio: Studio, request: Request) -> JSONResponse | None
     try:
         asked = json.loads(await request.body())
         check_may_use(studio, person, asked.get("model") if isinstance(asked, dict) else None)
-    except (ValueError, UserError) as error:
+    except (ValueError, RecursionError, UserError) as error:
         message = str(error) if isinstance(error, UserError) else "The body is not JSON."
         return JSONResponse({"error": {"message": message, "type": "access", "param": "model", "code": None}}, 403)
     return None

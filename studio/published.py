@@ -43,5 +43,5 @@ def names_for(studio: Studio, person: Person) -> list[str]:
 def check_may_use(studio: Studio, person: Person, model: object) -> None:
     """Raises UserError unless `model` is the base or an adapter that this person may use."""
     bases = {"base", studio.base, studio.engine.status.base} - {""}
-    if person.only_published and model not in bases and model not in names_for(studio, person):
+    if person.only_published and not (isinstance(model, str) and model in {*bases, *names_for(studio, person)}):
         raise UserError(f"{model} is not published.", "Choose another one; the owner of this studio can publish it.")

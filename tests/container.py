@@ -18,8 +18,9 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -128,13 +129,13 @@ def start(stage: list[tuple[str, str]], root: Path) -> None:
             command, cwd=root / "app", env=values, user=UID, group=UID, extra_groups=[], stdout=log, stderr=log
         )
     try:
-        wait_until_healthy(process, root)
+        wait_until(lambda: status("/healthz") == 200, process, root)
         print(f"answers /healthz after {time.monotonic() - began:.1f} s", flush=True)
-        wait_for_engine(process, root)
+        wait_until(engine_is_ready, process, root)
         print(f"the engine is ready after {time.monotonic() - began:.1f} s", flush=True)
         print(f"a visitor without the token gets {status('/')}, with it {status('/', TOKEN)}", flush=True)
         process.send_signal(signal.SIGTERM)
-        print(f"SIGTERM: exit code {process.wait(timeout=30)}", flush=True)
+        print(f"SIGTERM: exit code {process.wait(timeout=60)}", flush=True)
     finally:
         if process.poll() is None:
             process.kill()
@@ -142,25 +143,22 @@ def start(stage: list[tuple[str, str]], root: Path) -> None:
     assert not new, f"written outside the home: {sorted(new)[:5]}"
 
 
-def wait_until_healthy(process: subprocess.Popen[bytes], root: Path) -> None:
-    for _ in range(240):
+def wait_until(condition: Callable[[], bool], process: subprocess.Popen[bytes], root: Path, seconds: int = 300) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
         assert process.poll() is None, (root / "log.txt").read_text()
         try:
-            if status("/healthz") == 200:
+            if condition():
                 return
         except OSError:
-            time.sleep(0.5)
-    raise AssertionError((root / "log.txt").read_text())
-
-
-def wait_for_engine(process: subprocess.Popen[bytes], root: Path) -> None:
-    for _ in range(360):
-        assert process.poll() is None, (root / "log.txt").read_text()
-        with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/healthz", timeout=5) as answer:
-            if json.load(answer)["engine"] == "ready":
-                return
+            pass  # it does not listen yet, or is too busy to answer
         time.sleep(0.5)
     raise AssertionError((root / "log.txt").read_text())
+
+
+def engine_is_ready() -> bool:
+    with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/healthz", timeout=20) as answer:
+        return bool(json.load(answer)["engine"] == "ready")
 
 
 def status(path: str, token: str = "") -> int:
@@ -168,7 +166,7 @@ def status(path: str, token: str = "") -> int:
     if token:
         request.add_header("Authorization", f"Bearer {token}")
     try:
-        with urllib.request.urlopen(request, timeout=5) as answer:
+        with urllib.request.urlopen(request, timeout=20) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code

@@ -1,0 +1,55 @@
+"""One page for all tests of access, and the people who may stand before it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import pytest
+from starlette.requests import Request
+
+from core.home import Home
+from studio.context import Studio
+from studio.people import SCOPE_KEY, AccessSettings, Person, Provider
+from studio.processes import Engine
+from tests.studio.openid import CLIENT_ID, CLIENT_SECRET, OpenIDProvider
+
+SPACE_HOST = "ada-studio.hf.space"
+
+
+@pytest.fixture(scope="module")
+def quiet_studio(tmp_path_factory: pytest.TempPathFactory) -> Studio:
+    """A studio whose engine was never started."""
+    home = Home.open(tmp_path_factory.mktemp("studio") / "home")
+    return Studio.over(home, "builtin", Engine(home, "builtin"))
+
+
+@pytest.fixture(scope="session")
+def provider() -> Iterator[OpenIDProvider]:
+    server = OpenIDProvider()
+    yield server
+    server.close()
+
+
+def space_settings(url: str, **others: Any) -> AccessSettings:
+    """The settings of a Space of ada's."""
+    return AccessSettings(
+        provider=Provider(url, CLIENT_ID, CLIENT_SECRET), author="ada", hosts=frozenset({SPACE_HOST}), **others
+    )
+
+
+def request_of(person: Person) -> gr.Request:
+    """What a handler gets when `person` triggers its event."""
+    return gr.Request(request=Request({"type": "http", "headers": [], SCOPE_KEY: person}))  # type: ignore[arg-type]
+
+
+def handler(page: gr.Blocks, name: str) -> Any:
+    from studio.access import event_name
+
+    return next(each.fn for each in page.fns.values() if event_name(each.fn) == name)
+
+
+def files_beneath(folder: Path) -> set[str]:
+    return {str(each.relative_to(folder)) for each in folder.rglob("*")}

@@ -1,0 +1,479 @@
+"""Attacks. Each test is one that fails when the attack succeeds; docs/security.md says what is promised."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import pytest
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+from starlette.websockets import WebSocketDisconnect
+
+from studio.access import BODY_BYTES, EVENT_PATHS, UPLOAD_BYTES, event_name
+from studio.app import build_app
+from studio.context import Studio
+from studio.masking import MASK, MaskingFormatter, masked
+from studio.page import build_page
+from studio.pages.access import greeting_for
+from studio.people import LOCAL_OWNER, AccessSettings, Person, Role
+from studio.published import Published
+from tests.adapters.folders import write_adapter
+from tests.studio.conftest import SPACE_HOST, files_beneath, handler, request_of, space_settings
+from tests.studio.openid import OpenIDProvider
+
+HERE = "http://127.0.0.1:7860"
+SECRET_LINE = "root:x:0:0"
+OUTSIDE = ("/etc/passwd", "../../../../../../etc/passwd", "..", "", ".", "a/../../b", "a\0b", "~/x", "..%2f..%2fetc")
+VISITOR = Person(Role.VISITOR, "visitor", "from:1.1.1.1", sees_runs=False, only_published=True)
+USER = Person(Role.USER, "bob", "hub:bob", "hf_oauth_bobs", sees_runs=False, only_published=True)
+
+
+@pytest.fixture(scope="module")
+def page(quiet_studio: Studio) -> gr.Blocks:
+    return build_page(quiet_studio, sign_in=True)
+
+
+@pytest.fixture(scope="module")
+def local(quiet_studio: Studio) -> Iterator[TestClient]:
+    """The whole app as it is started on one's own machine: the person before it may do everything."""
+    with TestClient(build_app(quiet_studio), HERE, follow_redirects=False, raise_server_exceptions=False) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def space_app(quiet_studio: Studio, provider: OpenIDProvider) -> FastAPI:
+    return build_app(quiet_studio, space_settings(provider.url))
+
+
+@pytest.fixture
+def visitor(space_app: FastAPI) -> TestClient:
+    url = f"https://{SPACE_HOST}"
+    return TestClient(space_app, url, follow_redirects=False, raise_server_exceptions=False)
+
+
+def index_of(page: gr.Blocks, name: str) -> int:
+    return next(index for index, each in page.fns.items() if event_name(each.fn) == name)
+
+
+def play(client: TestClient, index: int, data: list[Any]) -> str:
+    """Everything that Gradio says of one event that went through its queue."""
+    joined = client.post(EVENT_PATHS[0], json={"data": data, "fn_index": index, "session_hash": "mallory"})
+    assert joined.status_code == 200, joined.text
+    said = ""
+    with client.stream("GET", "/gradio_api/queue/data", params={"session_hash": "mallory"}) as events:
+        for line in events.iter_lines():
+            said += line
+            if "process_completed" in line or "close_stream" in line:
+                break
+    return said
+
+
+# Reading files
+
+
+@pytest.mark.parametrize("given", ["/etc/passwd", "/etc/hostname", "/proc/self/environ"])
+def test_a_file_input_does_not_take_a_path_of_the_servers(local: TestClient, page: gr.Blocks, given: str) -> None:
+    # The suffix check alone would refuse these too; the path check must come first, so its words are asked for.
+    upload = {"path": given, "meta": {"_type": "gradio.FileData"}, "orig_name": "x.jsonl"}
+    said = play(local, index_of(page, "data.check_upload"), [upload])
+    assert '"success":false' in said.replace(" ", "")
+    assert SECRET_LINE not in said
+
+
+def test_a_file_input_does_not_take_a_dataset_that_lies_elsewhere(
+    local: TestClient, page: gr.Blocks, tmp_path: Path, quiet_studio: Studio
+) -> None:
+    private = tmp_path / "private.jsonl"
+    private.write_text('{"text": "### Human: my password ### Assistant: tr0ub4dor"}\n')
+    before = files_beneath(quiet_studio.home.datasets)
+    upload = {"path": str(private), "meta": {"_type": "gradio.FileData"}}
+    said = play(local, index_of(page, "data.check_upload"), [upload])
+    assert '"success":false' in said.replace(" ", "")
+    assert "tr0ub4dor" not in said
+    assert files_beneath(quiet_studio.home.datasets) == before
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/gradio_api/file=/etc/passwd",
+        "/gradio_api/file=../../../../../../etc/passwd",
+        "/gradio_api/file=..%2f..%2f..%2f..%2fetc%2fpasswd",
+        "/gradio_api/file=file:///etc/passwd",
+        "/gradio_api/file=pyproject.toml",
+        "/gradio_api/file={home}/keys.json",
+        "/gradio_api/file={home}/processes/web.json",
+        "/gradio_api/file//etc/passwd",
+        "/gradio_api/proxy=http://127.0.0.1:1/",
+        "/static/..%2f..%2f..%2f..%2f..%2f..%2fetc%2fpasswd",
+        "/assets/../../../../../../etc/passwd",
+        "/svelte/..%2f..%2f..%2f..%2f..%2f..%2fetc%2fpasswd",
+        "/tensorboard/..%2f..%2fetc%2fpasswd",
+        "/gradio_api/custom_component/1/client/component/..%2f..%2f..%2fetc%2fpasswd",
+    ],
+)
+def test_no_address_gives_a_file_of_the_server(local: TestClient, quiet_studio: Studio, path: str) -> None:
+    home = quiet_studio.home.root
+    (home / "keys.json").write_text('[{"name": "k", "sha256": "secret-hash", "created": ""}]')
+    (home / "processes/web.json").write_text('{"pid": 1, "url": "secret-hash"}')
+    answer = local.get(path.format(home=home))
+    assert answer.status_code in (400, 403, 404, 405, 422), answer.text[:200]
+    assert SECRET_LINE not in answer.text
+    assert "secret-hash" not in answer.text
+    assert "requires-python" not in answer.text
+    (home / "keys.json").unlink()
+
+
+@pytest.mark.parametrize("given", ["/etc/passwd", "../../etc/passwd", "./pyproject.toml", "~/.bashrc"])
+@pytest.mark.parametrize("person", [LOCAL_OWNER])
+def test_checking_or_training_on_a_dataset_reads_no_other_file(page: gr.Blocks, given: str, person: Person) -> None:
+    with pytest.raises(gr.Error, match="neither a dataset"):
+        handler(page, "data.check")(given)
+    begin = handler(page, "train.begin")
+    with pytest.raises(gr.Error, match="neither a dataset"):
+        begin(f"dataset_name: {given}\nmodel_name_or_path: builtin\n", *[None] * 20)
+
+
+def test_a_recipe_cannot_name_another_base_or_an_object(page: gr.Blocks) -> None:
+    begin = handler(page, "train.begin")
+    for recipe in ("dataset_name: pirate\nmodel_name_or_path: /etc\n", "!!python/object/apply:os.system ['id']"):
+        with pytest.raises(gr.Error):
+            begin(recipe, *[None] * 20)
+
+
+# Names that lead elsewhere
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_adapter_names_lead_nowhere_else(page: gr.Blocks, quiet_studio: Studio, name: str) -> None:
+    root = quiet_studio.home.root
+    (root / "precious.txt").write_text("x")
+    before = files_beneath(root)
+    for event in ("adapters.load", "adapters.unload", "adapters.delete", "access.publish"):
+        with pytest.raises(gr.Error):
+            handler(page, event)(name)
+    with pytest.raises(gr.Error):
+        handler(page, "adapters.rename")(name, "fine")
+    with pytest.raises(gr.Error):
+        handler(page, "adapters.push")(request_of(LOCAL_OWNER), name, "ada/x", False, "")
+    assert files_beneath(root) == before
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_an_adapter_cannot_be_renamed_out_of_the_store(
+    page: gr.Blocks, quiet_studio: Studio, tmp_path: Path, name: str
+) -> None:
+    quiet_studio.store.import_folder(write_adapter(tmp_path / "lora"), "mine")
+    before = files_beneath(quiet_studio.home.root)
+    with pytest.raises(gr.Error):
+        handler(page, "adapters.rename")("mine", name)
+    assert files_beneath(quiet_studio.home.root) == before
+    quiet_studio.store.delete("mine")
+
+
+@pytest.mark.parametrize("run_id", [each for each in OUTSIDE if each])
+@pytest.mark.parametrize("event", ["train.end", "train.rest", "train.go_on", "train.remove", "train.log_of"])
+def test_run_ids_lead_nowhere_else(page: gr.Blocks, quiet_studio: Studio, run_id: str, event: str) -> None:
+    before = files_beneath(quiet_studio.home.root)
+    with pytest.raises(gr.Error):
+        handler(page, event)(run_id)
+    assert files_beneath(quiet_studio.home.root) == before
+
+
+@pytest.mark.parametrize("repo_id", ["../../etc", "/etc/passwd", "a/b/c", "https://evil.example/a/b", "", "a b/c"])
+def test_repository_ids_lead_nowhere_else(page: gr.Blocks, quiet_studio: Studio, repo_id: str) -> None:
+    before = files_beneath(quiet_studio.home.adapters)
+    with pytest.raises(gr.Error):
+        handler(page, "adapters.pull")(request_of(LOCAL_OWNER), repo_id, "", "hf_token")
+    assert files_beneath(quiet_studio.home.adapters) == before
+
+
+def test_an_uploads_name_stays_a_name(local: TestClient) -> None:
+    evil = "../../../../tmp/evil.jsonl"
+    answer = local.post("/gradio_api/upload", files={"files": (evil, b"{}", "application/jsonl")})
+    (stored,) = answer.json()
+    assert ".." not in stored
+    assert Path(stored).name == "evil.jsonl"
+    assert not Path("/tmp/evil.jsonl").exists()
+
+
+# Uploads and bodies
+
+
+@pytest.mark.parametrize("name", ["adapter.bin", "model.pkl", "page.html", "run.sh", "data.zip"])
+def test_uploads_are_typed(local: TestClient, page: gr.Blocks, quiet_studio: Studio, name: str) -> None:
+    before = files_beneath(quiet_studio.home.datasets)
+    (stored,) = local.post("/gradio_api/upload", files={"files": (name, b"x")}).json()
+    upload = {"path": stored, "orig_name": name, "meta": {"_type": "gradio.FileData"}}
+    said = play(local, index_of(page, "data.check_upload"), [upload])
+    assert '"success":false' in said.replace(" ", "")
+    assert files_beneath(quiet_studio.home.datasets) == before
+
+
+@pytest.mark.parametrize(
+    ("path", "most"),
+    [("/gradio_api/upload", UPLOAD_BYTES), (EVENT_PATHS[0], BODY_BYTES), ("/v1/completions", BODY_BYTES)],
+)
+def test_bodies_are_bounded_by_what_they_say(local: TestClient, path: str, most: int) -> None:
+    answer = local.post(path, content=b"{}", headers={"content-length": str(most + 1)})
+    assert answer.status_code == 413
+
+
+@pytest.mark.parametrize("path", [EVENT_PATHS[0], EVENT_PATHS[1], "/v1/completions"])
+def test_bodies_are_bounded_by_what_they_are(local: TestClient, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local.app.state.studio.engine, "_url", "http://127.0.0.1:1")  # type: ignore[attr-defined]
+    pieces = (b'{"data": ["' + b"x" * (1 << 20) for _ in range((BODY_BYTES >> 20) + 1))
+    assert local.post(path, content=pieces, headers={"content-type": "application/json"}).status_code == 413
+
+
+def test_visitors_cannot_fill_the_disk(visitor: TestClient) -> None:
+    assert visitor.post("/gradio_api/upload", files={"files": ("a.jsonl", b"{}")}).status_code == 403
+
+
+# Getting round the table of events
+
+
+@pytest.mark.parametrize(
+    "asked",
+    ['"fn_index": "{forbidden}"', '"fn_index": {forbidden}.0', '"fn_index": {allowed}, "fn_index": {forbidden}',
+     '"fn_index": {allowed}, "\\u0066n_index": {forbidden}'],
+)  # fmt: skip
+def test_an_event_cannot_be_passed_off_as_another(visitor: TestClient, page: gr.Blocks, asked: str) -> None:
+    numbers = {"forbidden": index_of(page, "train.begin"), "allowed": index_of(page, "chat.show")}
+    body = '{"data": [], "session_hash": "m", ' + asked.format(**numbers) + "}"
+    for path in EVENT_PATHS:
+        answer = visitor.post(path, content=body, headers={"content-type": "application/json"})
+        assert answer.status_code == 403, answer.text
+
+
+def test_what_passes_the_table_is_what_gradio_does(visitor: TestClient, page: gr.Blocks) -> None:
+    forbidden, allowed = index_of(page, "train.begin"), index_of(page, "chat.show")
+    body = f'{{"data": [2], "session_hash": "m", "fn_index": {forbidden}, "fn_index": {allowed}}}'
+    answer = visitor.post(EVENT_PATHS[1], content=body, headers={"content-type": "application/json"})
+    assert len(answer.json()["data"]) == 4, "four columns, so it was chat.show that ran"
+
+
+@pytest.mark.parametrize("index", [None, -1, 9999, [14], {"a": 1}, "begin"])
+def test_an_event_that_is_none_is_refused(local: TestClient, index: object) -> None:
+    for path in (*EVENT_PATHS, "/gradio_api/run/predict"):
+        answer = local.post(path, json={"data": [], "session_hash": "m", "fn_index": index})
+        assert answer.status_code in (403, 422)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/gradio_api/run/begin", "/gradio_api/api/begin", "/gradio_api/call/begin", "/gradio_api/call/v2/begin",
+     "/gradio_api/component_server", "/gradio_api/run/predict/", "/gradio_api//queue/join", "//gradio_api/queue/join",
+     "/gradio_api/queue/join/", "/gradio_api/vibe-code", "/gradio_api/process_recording", "/GRADIO_API/queue/join"],
+)  # fmt: skip
+def test_there_is_no_other_way_to_an_event(visitor: TestClient, page: gr.Blocks, path: str) -> None:
+    body = {"data": [], "session_hash": "m", "fn_index": index_of(page, "train.begin")}
+    assert visitor.post(f"https://{SPACE_HOST}{path}", json=body).status_code in (403, 404)
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'{"data": 1}', b"\xff\xfe", b"[" * 20_000])
+def test_a_body_that_is_no_event_is_refused(local: TestClient, body: bytes) -> None:
+    for path in EVENT_PATHS:
+        assert local.post(path, content=body, headers={"content-type": "application/json"}).status_code == 422
+
+
+def test_websockets_are_closed(local: TestClient) -> None:
+    with pytest.raises(WebSocketDisconnect), local.websocket_connect("/gradio_api/queue/join"):
+        pass
+
+
+# What is not published
+
+
+def test_visitors_get_nothing_of_unpublished_adapters_and_runs(
+    page: gr.Blocks, quiet_studio: Studio, tmp_path: Path
+) -> None:
+    record = quiet_studio.store.import_folder(write_adapter(tmp_path / "lora"), "not-for-all")
+    tick = handler(page, "page.first_tick")
+    assert "not-for-all" in str(tick(request_of(LOCAL_OWNER), None))
+    assert "not-for-all" not in str(tick(request_of(VISITOR), None))
+    assert "not-for-all" not in json.dumps(page.get_config_file(), default=str)
+    with pytest.raises(gr.Error, match="not published"):
+        handler(page, "adapters.push")(request_of(USER), "not-for-all", "bob/stolen", False, "")
+    Published(quiet_studio.home).set(record, True)
+    assert "not-for-all" in str(tick(request_of(VISITOR), None))
+    quiet_studio.store.delete("not-for-all")
+
+
+@pytest.mark.parametrize("model", ["not-for-all", "run:20260101-000000-x", None, ["base"], {"a": 1}, "../../etc"])
+def test_visitors_cannot_have_unpublished_models_answer(
+    visitor: TestClient, space_app: FastAPI, model: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(space_app.state.studio.engine, "_url", "http://127.0.0.1:1")
+    body = {"model": model, "messages": [{"role": "user", "content": "hi"}]}
+    for path in ("/v1/chat/completions", "/v1/completions"):
+        assert visitor.post(path, json=body).status_code in (403, 429)
+
+
+def test_visitors_cannot_chat_with_unpublished_models(page: gr.Blocks) -> None:
+    settings, histories = ("", 0, 1, 16, None), [[]] * 4
+    names = ["base", "not-for-all", "base", "base"]
+    answers = handler(page, "chat.send")(request_of(VISITOR), "hi", 2, *settings, *names, *histories)
+    with pytest.raises(gr.Error, match="not published"):
+        asyncio.run(anext(answers))
+
+
+def test_a_users_push_and_pull_never_use_the_studios_own_token(
+    page: gr.Blocks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from adapters import hub
+
+    monkeypatch.setenv("HF_TOKEN", "hf_the-owners")
+    used: list[str | None] = []
+    monkeypatch.setattr(hub, "pull", lambda *args, token, **others: used.append(token) or stop())
+    pull = handler(page, "adapters.pull")
+    nobody = Person(Role.USER, "user", "user")
+    for person, given in ((nobody, ""), (USER, ""), (USER, "hf_typed"), (LOCAL_OWNER, ""), (LOCAL_OWNER, "hf_typed")):
+        with pytest.raises(gr.Error):
+            pull(request_of(person), "a/b", "", given)
+    assert used == ["hf_oauth_bobs", "hf_typed", None, "hf_typed"], "None, the studio's own, for the owner alone"
+
+
+def stop() -> None:
+    raise RuntimeError("far enough")
+
+
+# Other sites, other names
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1:9999", f"{HERE}.evil.example"])
+@pytest.mark.parametrize("path", [EVENT_PATHS[0], "/gradio_api/upload", "/v1/chat/completions", "/gradio_api/cancel"])
+def test_pages_of_other_origins_change_nothing(local: TestClient, origin: str, path: str) -> None:
+    assert local.post(path, json={}, headers={"origin": origin}).status_code == 403
+
+
+def test_the_pages_own_origin_may(local: TestClient, visitor: TestClient) -> None:
+    assert local.post(EVENT_PATHS[0], json={}, headers={"origin": HERE}).status_code == 422
+    assert visitor.post(EVENT_PATHS[0], json={}, headers={"origin": f"https://{SPACE_HOST}"}).status_code == 422
+    assert visitor.post("/logout", headers={"origin": "https://evil.example"}).status_code == 403
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:7860", "127.0.0.1.evil.example", "", "localhost.evil"])
+@pytest.mark.parametrize("path", ["/", "/config", "/v1/models", "/tensorboard/"])
+def test_a_name_that_was_bent_to_this_machine_gets_nothing(local: TestClient, host: str, path: str) -> None:
+    answer = local.get(path, headers={"host": host})
+    assert answer.status_code == 400
+    assert "gradio" not in answer.text
+
+
+@pytest.mark.parametrize("path", ["/", "/config", "/v1/models", "/gradio_api/info"])
+def test_cors_is_closed(local: TestClient, visitor: TestClient, path: str) -> None:
+    for client in (local, visitor):
+        asked = {"origin": "https://evil.example", "access-control-request-method": "POST"}
+        for answer in (client.get(path, headers=asked), client.options(path, headers=asked)):
+            assert "access-control-allow-origin" not in answer.headers
+            assert "access-control-allow-credentials" not in answer.headers
+
+
+def test_cors_opens_for_programs_only_and_only_where_it_was_asked_for(quiet_studio: Studio) -> None:
+    settings = AccessSettings("owner-token", cors_origins=("https://app.example",))
+    client = TestClient(
+        build_app(quiet_studio, settings), "http://studio.lan", headers={"origin": "https://app.example"}
+    )
+    client.headers["authorization"] = "Bearer owner-token"
+    answer = client.get("/v1/models")
+    assert answer.headers["access-control-allow-origin"] == "https://app.example"
+    assert "access-control-allow-credentials" not in answer.headers
+    assert client.post(EVENT_PATHS[0], json={}).status_code == 403
+
+
+@pytest.mark.parametrize("path", ["/", "/config", "/v1/models", "/nothing", "/gradio_api/file=/etc/passwd"])
+def test_every_answer_carries_the_headers(local: TestClient, visitor: TestClient, path: str) -> None:
+    for client in (local, visitor):
+        headers = client.get(path).headers
+        policy = headers["content-security-policy"]
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["referrer-policy"] == "same-origin"
+        assert "object-src 'none'" in policy
+        assert policy.replace("https://huggingface.co", "").count("http") == 0, "no other host is named"
+    assert "x-frame-options" not in visitor.get(path).headers
+    assert (
+        visitor.get(path).headers["content-security-policy"].endswith("frame-ancestors 'self' https://huggingface.co")
+    )
+    assert local.get(path).headers["x-frame-options"] == "SAMEORIGIN"
+
+
+def test_a_link_with_a_token_leads_to_no_other_host(quiet_studio: Studio) -> None:
+    client = TestClient(build_app(quiet_studio, AccessSettings("owner-token")), HERE, follow_redirects=False)
+    for path in ("//evil.example/", "/\\evil.example/", "///evil.example"):
+        where = client.get(f"{HERE}{path}?token=owner-token").headers["location"]
+        assert where.startswith("/")
+        assert where[1:2] not in ("/", "\\")
+
+
+def test_signing_in_cannot_be_finished_in_another_browser(
+    space_app: FastAPI, visitor: TestClient, provider: OpenIDProvider
+) -> None:
+    import httpx
+
+    provider.profile = {"preferred_username": "mallory"}
+    asked = visitor.get("/login/huggingface").headers["location"]
+    back = httpx.get(asked).headers["location"]
+    victim = TestClient(space_app, f"https://{SPACE_HOST}", follow_redirects=False)
+    assert victim.get(back).status_code == 400, "the victim would be signed in as the attacker"
+    assert visitor.get(back).status_code == 400, "and a state is used only once"
+
+
+@pytest.mark.parametrize(
+    "query", ["", "?state=x", "?code=x", "?code=x&state=y", "?error=<script>alert(1)</script>&state=a"]
+)
+def test_a_made_up_callback_is_refused(visitor: TestClient, query: str) -> None:
+    answer = visitor.get(f"/login/callback{query}")
+    assert answer.status_code == 400
+    assert "<script>" not in answer.text
+
+
+def test_names_are_shown_as_text() -> None:
+    shown = greeting_for(Person(Role.USER, "<img src=x onerror=alert(1)>", "k"), sign_in=True)
+    assert "<img" not in shown
+
+
+# Secrets
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "GET /?token=abcdef123456&x=1",
+        "Authorization: Bearer abcdef123456",
+        "the token hf_abcdef123456 was refused",
+        "key gs_abcdef123456-_x",
+        "own secret my-own-abcdef123456 here",
+    ],
+)
+def test_secrets_are_masked(text: str) -> None:
+    shown = masked(text, "my-own-abcdef123456")
+    assert "abcdef123456" not in shown
+    assert MASK in shown
+
+
+def test_logs_are_masked_tracebacks_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "a-token-of-another-shape")
+    formatter = MaskingFormatter(logging.Formatter("%(message)s"), "owner-token")
+    try:
+        raise ValueError("refused: a-token-of-another-shape")
+    except ValueError as error:
+        record = logging.LogRecord(
+            "x", 40, "", 0, "with %s", ("owner-token",), (type(error), error, error.__traceback__)
+        )
+    text = formatter.format(record)
+    assert "Traceback" in text
+    assert "another-shape" not in text
+    assert "owner-token" not in text
+
+
+def test_settings_and_people_do_not_print_their_secrets() -> None:
+    assert "owner-token" not in repr(AccessSettings("owner-token", "user-token"))
+    assert "user-token" not in repr(AccessSettings("owner-token", "user-token"))
+    assert "hf_oauth_bobs" not in repr(USER)
