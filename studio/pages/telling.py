@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import gradio as gr
 
 from core.errors import UserError
+from studio.masking import masked
 
 log = logging.getLogger(__name__)
 Handler = TypeVar("Handler", bound=Callable[..., Any])
@@ -45,7 +46,7 @@ def shown(error: Exception) -> gr.Error:
     if isinstance(error, gr.Error):
         return error
     if isinstance(error, UserError):
-        return gr.Error(str(error), duration=15, title="That did not work", print_exception=False)
+        return gr.Error(masked(str(error)), duration=15, title="That did not work", print_exception=False)
     log.error("an event handler failed", exc_info=error)
     return gr.Error(
         "Something unexpected went wrong; the studio's log has the details. Nothing was changed.",

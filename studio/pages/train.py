@@ -23,6 +23,7 @@ from core.training.run import (
 )
 from studio import imports
 from studio.context import Studio
+from studio.masking import masked
 from studio.pages.telling import told
 from studio.present import curves, progress, runs_table
 
@@ -214,4 +215,4 @@ def tail(run: Run) -> str:
         return "The log is empty so far."
     with run.log_path.open("rb") as file:
         file.seek(max(0, run.log_path.stat().st_size - LOG_BYTES))
-        return file.read().decode(errors="replace")
+        return masked(file.read().decode(errors="replace"))

@@ -46,6 +46,9 @@ def test_the_projects_own_readme_is_a_valid_space_readme(hub: Hub) -> None:
     assert {settings["colorFrom"], settings["colorTo"]} <= COLOURS
     assert len(settings["short_description"]) <= 60
     assert settings["hf_oauth"] is True
+    assert settings["hf_oauth_scopes"] == ["contribute-repos"], (
+        "openid and profile always come with it; no more than these"
+    )
     assert settings["startup_duration_timeout"].endswith(("m", "h"))
     assert settings["models"] == [catalogue.DEFAULT]
     assert len(settings["emoji"]) == 1
