@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from core.base import resolve
 from core.errors import UserError
+from core.priority import Busy, Turns
 from core.process import Identity
 from core.recipe import Recipe
 from core.training.checkpoints import SavedStep, newest
@@ -118,6 +119,7 @@ def train(run: Run, signals: Signals) -> int:
         dtype=dtype,
         collator=PackedRows(tokenizer.pad_token_id) if recipe.packing else None,
         callbacks=[reporter],
+        before_step=Turns(Busy(run.home), give_up=lambda: signals.any),
     )
     if signals.any and (signals.leave or saved is None):
         return leave_early(run, signals)
