@@ -6,20 +6,18 @@ honoured. Every failure is a UserError that says what to do, and leaves the stor
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import shutil
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adapters.card import HUB_ID, MAX_CARD, read_card, render_card
-from adapters.compat import missing_weights, parse_config, shared_base, why_not_base, why_not_config
+from adapters.compat import parse_config, shared_base, why_not_base, why_not_config
 from adapters.errors import UserError
 from adapters.hub_errors import LOG_IN, HubError, explained, offline, patiently
-from adapters.layout import CARD_FILE, CONFIG_FILE, PICKLE_FILE, PLOT_FILE, WEIGHTS_FILE, known_files
+from adapters.hub_source import Progress, cached, check_listing, fetch_files, listed
+from adapters.layout import CARD_FILE, CONFIG_FILE, PLOT_FILE, known_files
 from adapters.plot import loss_plot
 from adapters.record import AdapterRecord, HubRef
 from adapters.store import AdapterStore, check_name
@@ -27,8 +25,6 @@ from adapters.store import AdapterStore, check_name
 if TYPE_CHECKING:
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
     from huggingface_hub.hf_api import ModelInfo
-
-Progress = Callable[[float, str], None]  # share done (0 to 1), what is being done
 
 
 @dataclass(frozen=True)
@@ -139,14 +135,14 @@ def pull(
     api = _api(token)
     with explained(repo_id, api.endpoint):
         tell(0.0, f"Asking the Hub about {repo_id}")
-        source = _cached(api, repo_id, revision) if _is_offline() else _listed(api, repo_id, revision)
-        _check_listing(repo_id, list(source.files))
+        source = cached(api, repo_id, revision) if _is_offline() else listed(api, repo_id, revision)
+        check_listing(repo_id, list(source.files))
         config = parse_config(source.fetch(CONFIG_FILE, _silent).read_bytes(), where=f"{repo_id}/{CONFIG_FILE}")
         if reason := why_not_config(config) or (why_not_base(config, base_id) if base_id else None):
             raise UserError(f"{repo_id} cannot be used here. {reason}", "Nothing was downloaded but its configuration.")
         with store.staging() as stage:
             folder = stage / "pulled"
-            _fetch_files(source, folder, store.root, tell)
+            fetch_files(source, folder, store.root, tell)
             tell(1.0, "Done")
             record = _record_of(folder, name, config["base_model_name_or_path"])
             return store.add(name, folder, replace(record, hub=HubRef(repo_id, source.revision)))
@@ -270,99 +266,6 @@ def _description(record: AdapterRecord) -> str:
 # Pulling
 
 
-@dataclass(frozen=True)
-class _Source:
-    """One revision of a repository: its files with sizes and, where the Hub gives them, SHA-256 sums."""
-
-    revision: str
-    files: dict[str, tuple[int, str | None]]
-    fetch: Callable[[str, Callable[[float, str], None]], Path]
-
-
-def _listed(api: HfApi, repo_id: str, revision: str | None) -> _Source:
-    info = patiently(lambda: api.model_info(repo_id, revision=revision, files_metadata=True))
-    assert info.sha is not None
-    sha = info.sha
-    api.resolve_revision(repo_id, revision=revision)  # remembered in the cache, by which `_cached` finds the commit
-    files = {
-        sibling.rfilename: (sibling.size or 0, sibling.lfs.sha256 if sibling.lfs else None)
-        for sibling in info.siblings or []
-    }
-
-    def fetch(path: str, tell: Progress) -> Path:
-        size = files[path][0]
-
-        class Meter:
-            """Stands in for a tqdm bar, as far as huggingface_hub uses one."""
-
-            def __init__(self, **options: Any) -> None:
-                self.done = options.get("initial", 0)
-
-            def update(self, count: float | None = 1) -> None:
-                self.done += count or 0
-                tell(min(self.done / size, 1.0) if size else 1.0, path)
-
-            def __enter__(self) -> Meter:
-                return self
-
-            def __exit__(self, *_: object) -> None:
-                pass
-
-            def close(self) -> None:
-                pass
-
-        return Path(patiently(lambda: api.hf_hub_download(repo_id, path, revision=sha, tqdm_class=Meter)))
-
-    return _Source(sha, files, fetch)
-
-
-def _cached(api: HfApi, repo_id: str, revision: str | None) -> _Source:
-    """What an earlier pull has left in the Hub's cache."""
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
-    try:
-        config = Path(api.hf_hub_download(repo_id, CONFIG_FILE, revision=revision, local_files_only=True))
-    except LocalEntryNotFoundError as error:
-        raise offline(f"{repo_id} is not in the Hub's cache on this machine and cannot be fetched") from error
-    folder = config.parent
-    paths = [path for path in folder.rglob("*") if path.is_file()]
-    files = {path.relative_to(folder).as_posix(): (path.stat().st_size, None) for path in paths}
-    return _Source(folder.name, dict(files), lambda path, _: folder / path)
-
-
-def _check_listing(repo_id: str, paths: list[str]) -> None:
-    for path in paths:
-        if path.startswith("/") or "\\" in path or ":" in path or {"", ".", ".."} & set(path.split("/")):
-            raise UserError(f"{repo_id} lists a file outside of its own folder ({path!r}).", "Do not use it.")
-    if CONFIG_FILE not in paths:
-        raise UserError(f"{repo_id} has no {CONFIG_FILE}, so it is not a PEFT adapter.", "Check its name.")
-    if WEIGHTS_FILE not in paths:
-        raise UserError(*missing_weights(repo_id, PICKLE_FILE in paths))
-
-
-def _fetch_files(source: _Source, folder: Path, root: Path, tell: Progress) -> None:
-    """Download what belongs to an adapter, and copy it into `folder` as plain files."""
-    names = known_files(source.files)
-    total = sum(source.files[each][0] for each in names) or 1
-    if shutil.disk_usage(root).free < 2 * total:
-        raise HubError(f"There is too little disk space for {total / 2**20:.0f} MiB.", f"Free some beneath {root}.")
-    before = 0
-    for each in names:
-        size, sha256 = source.files[each]
-        start = before
-
-        def tell_part(share: float, path: str, start: int = start, size: int = size) -> None:
-            tell((start + share * size) / total, f"Downloading {path}")
-
-        fetched = source.fetch(each, tell_part)
-        target = folder / PurePosixPath(each)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(fetched, target)
-        if sha256 and _sha256(target) != sha256:
-            raise HubError(f"{each} arrived damaged.", f"Delete {fetched} and pull again.")
-        before += size
-
-
 def _record_of(folder: Path, name: str, base_model: str) -> AdapterRecord:
     """The record that the card carries when the studio has written it, else one that knows nothing but the base."""
     fresh = AdapterRecord(name, base_model)
@@ -374,11 +277,6 @@ def _record_of(folder: Path, name: str, base_model: str) -> AdapterRecord:
     except UserError as error:
         return replace(fresh, note=f"Its card could not be read: {error}")
     return replace(record, base_model=base_model) if record else fresh
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 # Both

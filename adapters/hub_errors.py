@@ -54,13 +54,19 @@ def patiently(call: Callable[[], T]) -> T:
 def explained(repo_id: str, endpoint: str) -> Iterator[None]:
     """Turn the errors of huggingface_hub and of the network, about the repository `repo_id`, into UserErrors."""
     import httpx2
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
+    from huggingface_hub import errors
 
     try:
         yield
     except UserError:
         raise
-    except (HfHubHTTPError, httpx2.TransportError, LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
+    except (
+        errors.HfHubHTTPError,
+        errors.LocalEntryNotFoundError,
+        errors.OfflineModeIsEnabled,
+        errors.RevisionResolutionError,
+        httpx2.TransportError,
+    ) as error:
         raise explain(error, repo_id, endpoint) from error
     except (RuntimeError, ValueError, OSError) as error:
         other = _other(error, repo_id, endpoint)
@@ -116,7 +122,7 @@ def explain(error: Exception, repo_id: str, endpoint: str) -> HubError:
             )
         case errors.HfHubHTTPError():
             return _refused(error, repo_id)
-        case errors.LocalEntryNotFoundError() if error.__cause__ is not None:
+        case errors.LocalEntryNotFoundError() | errors.RevisionResolutionError() if error.__cause__ is not None:
             return explain(error.__cause__, repo_id, endpoint)  # type: ignore[arg-type]
         case httpx2.TimeoutException():
             return HubError(f"{endpoint} did not answer in time.", "Try again later.")

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from safetensors import SafetensorError, safe_open
 
 from adapters.card import read_card
-from adapters.compat import inspect, parse_config, read_header, why_not_config
+from adapters.compat import inspect, parse_config, why_not_config
 from adapters.errors import UserError
+from adapters.safetensors_header import read_header
 from tests.adapters.folders import config, write_adapter
 
 SETTINGS = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -279,7 +279,7 @@ def test_a_full_disk_is_explained_and_leaves_nothing(
 
     hub.make_repo("eve/style", adapter_files(tmp_path))
     before = snapshot(store)
-    monkeypatch.setattr("adapters.hub.shutil.copyfile", full)
+    monkeypatch.setattr("adapters.hub_source.shutil.copyfile", full)
     with pytest.raises(HubError, match=r"No space left on device.*Free some space"):
         pull(store, "eve/style")
     assert snapshot(store) == before
@@ -340,6 +340,16 @@ def test_pull_of_an_adapter_made_elsewhere(hub: Hub, store: AdapterStore, tmp_pa
         path.relative_to(store.path("style")).as_posix() for path in store.path("style").rglob("*") if path.is_file()
     }
     assert there == {*FILES, "studio.json"}
+
+
+@pytest.mark.parametrize("status", [500, 429])
+def test_a_hub_that_keeps_failing_is_explained(hub: Hub, store: AdapterStore, tmp_path: Path, status: int) -> None:
+    hub.make_repo("eve/style", adapter_files(tmp_path))
+    before = snapshot(store)
+    hub.fail("GET /api/models/eve/style", status, times=99)
+    with pytest.raises(HubError, match=r"trouble|too many"):
+        pull(store, "eve/style")
+    assert snapshot(store) == before
 
 
 def test_pull_by_revision(hub: Hub, store: AdapterStore, tmp_path: Path) -> None:
