@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 
 from core.data.formats import Format, detect, detect_row, format_named
 from core.data.formats.base import check_turns
-from core.data.records import Conversation, Problem, Row, RowError
+from core.data.formats.columns import PLAIN_TEXT
+from core.data.records import Conversation, LeftOut, Problem, Row, RowError
 from core.errors import UserError
 
 SAMPLE = 1000
@@ -27,9 +28,16 @@ class Scan:
         sample = list(itertools.islice(rows, SAMPLE))
         self.given = format_named(dataset_format) if dataset_format else None
         self.format: Format = self.given or detect_or_explain(sample)
+        if self.format.asks and not self.given:
+            raise UserError(
+                self.format.asks,
+                f"To train on the good answers alone, ask for the format {self.format.name!r} (--format).",
+            )
         self.rows = 0
         self.problems: list[Problem] = []
         self.notes: list[Problem] = []
+        if self.format is PLAIN_TEXT and not self.given:
+            self.notes.append(Problem(None, "No turns were found: each text is trained as a whole, not as a chat.", ""))
         self._by_format: Counter[str] = Counter()
         self._source = itertools.chain(sample, rows)
 
@@ -41,6 +49,9 @@ class Scan:
                     raise row.value
                 dataset_format = self._format_of(row)
                 messages, remarks = check_turns(dataset_format.convert(row.value))
+            except LeftOut as reason:
+                self.notes.append(Problem(row.number, str(reason), ""))
+                continue
             except RowError as error:
                 self.problems.append(Problem(row.number, error.what, error.remedy))
                 continue
@@ -53,6 +64,10 @@ class Scan:
             found: Format | None = self.format
         else:
             found = None if self.given else detect_row(row.value)
+            if found and found.own_files_only:
+                found = None
+            elif found and found.asks:
+                raise RowError(found.asks, f"Put such rows into a file of their own; --format {found.name} reads it.")
         if found:
             self._by_format[found.name] += 1
         return found or self.format
@@ -79,7 +94,7 @@ def detect_or_explain(sample: list[Row]) -> Format:
         columns = ", ".join(dict.fromkeys(str(column) for value in values for column in value))
         raise UserError(
             f"The rows have no format that is known here; their columns are: {columns}.",
-            'Known are texts with "### Human:" or "[INST]" turns, and the columns messages, conversations, '
-            "instruction/output and prompt/completion. Rename the columns to one of these.",
+            'Known are texts with "### Human:", "USER:", "[INST]" or "<|im_start|>" turns, and the columns '
+            "messages, conversations, instruction/output, prompt/completion, question/answer. Rename the columns.",
         )
     return found

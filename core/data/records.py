@@ -8,7 +8,10 @@ from typing import Any, Literal, TypedDict
 
 
 class Message(TypedDict):
-    """One turn in the conversational format that TRL takes; role is "system", "user" or "assistant"."""
+    """One turn in the conversational format that TRL takes; role is "system", "user" or "assistant".
+
+    A message with the role "text" stands alone: plain text, trained from its first token to its last.
+    """
 
     role: str
     content: str
@@ -39,6 +42,10 @@ class RowError(Exception):
         super().__init__(what, remedy)
         self.what = what
         self.remedy = remedy
+
+
+class LeftOut(Exception):
+    """One row is fine, but not for training on; collected as a note."""
 
 
 @dataclass(frozen=True)

@@ -47,12 +47,16 @@ def encode(tokenizer: PreTrainedTokenizerBase, messages: list[Message], max_leng
     directly behind them. A conversation cut before its first answer has no trained label at all. A system message that
     the template has no place for is put before the first question, as its makers advise (Gemma, early Mistral).
     Raises UserError where the template refuses the conversation or rewrites its answers.
+
+    Plain text (role "text") is trained whole, with the end-of-text token after it.
     """
     if not tokenizer.is_fast:
         raise UserError(
             f"The tokenizer {type(tokenizer).__name__} cannot say which characters a token covers.",
             "Choose a base with a fast tokenizer (tokenizer.json).",
         )
+    if messages[0]["role"] == "text":
+        return encode_plain(tokenizer, messages[0]["content"], max_length)
     text, messages = render_whole(tokenizer, messages)
     spans = answer_spans(tokenizer, messages, text)
     encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
@@ -65,6 +69,13 @@ def encode(tokenizer: PreTrainedTokenizerBase, messages: list[Message], max_leng
         if position < len(spans) and end > spans[position][0]:
             labels[index] = input_ids[index]
     return Example(input_ids=input_ids[:max_length], labels=labels[:max_length])
+
+
+def encode_plain(tokenizer: PreTrainedTokenizerBase, text: str, max_length: int | None) -> Example:
+    input_ids = [*tokenizer(text, verbose=False)["input_ids"]]
+    if tokenizer.eos_token_id is not None and input_ids[-1:] != [tokenizer.eos_token_id]:
+        input_ids.append(tokenizer.eos_token_id)
+    return Example(input_ids=input_ids[:max_length], labels=input_ids[:max_length])
 
 
 def render(tokenizer: PreTrainedTokenizerBase, messages: list[Message], *, prompt: bool = False) -> str:

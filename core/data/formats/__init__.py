@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from core.data.formats.base import Format
 from core.data.formats.chat import MESSAGES, SHAREGPT
-from core.data.formats.columns import ALPACA, PROMPT_COMPLETION
-from core.data.formats.text import GUANACO, LLAMA2
+from core.data.formats.columns import ALPACA, PLAIN_TEXT, PROMPT_COMPLETION, QUESTION_ANSWER
+from core.data.formats.marked import GUANACO, VICUNA
+from core.data.formats.preference import KTO, PREFERENCE
+from core.data.formats.tagged import CHATML, LLAMA2
 from core.errors import UserError
 
-# The order decides where a row fits several: a list of turns says more than columns beside it.
+# The order decides where a row fits several: what compares answers would pass for plain pairs, and a list of turns says
+# more than columns beside it.
 FORMATS: dict[str, Format] = {
-    each.name: each for each in (MESSAGES, SHAREGPT, LLAMA2, GUANACO, ALPACA, PROMPT_COMPLETION)
+    each.name: each
+    for each in (
+        PREFERENCE,
+        KTO,
+        MESSAGES,
+        SHAREGPT,
+        CHATML,
+        LLAMA2,
+        GUANACO,
+        VICUNA,
+        ALPACA,
+        PROMPT_COMPLETION,
+        QUESTION_ANSWER,
+        PLAIN_TEXT,
+    )
 }
 
 
@@ -29,13 +47,15 @@ def detect_row(row: Mapping[str, Any]) -> Format | None:
 
 
 def detect(rows: Iterable[Mapping[str, Any]]) -> Format | None:
-    """The format that most of `rows` have; None where no row has any."""
-    votes: dict[str, int] = {}
-    for row in rows:
-        found = detect_row(row)
-        if found:
-            votes[found.name] = votes.get(found.name, 0) + 1
-    return FORMATS[max(votes, key=lambda name: votes[name])] if votes else None
+    """The format that most of `rows` have; None where no row has any.
+
+    Plain text, which a damaged conversation looks like too, only if not one row in ten looks like anything better.
+    """
+    votes = Counter(found.name for row in rows if (found := detect_row(row)))
+    better = Counter({name: count for name, count in votes.items() if not FORMATS[name].own_files_only})
+    if better.total() * 10 >= votes.total():
+        votes = better
+    return FORMATS[votes.most_common(1)[0][0]] if votes else None
 
 
 __all__ = ["FORMATS", "Format", "detect", "detect_row", "format_named"]

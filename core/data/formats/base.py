@@ -14,13 +14,16 @@ from core.data.records import Message, RowError
 class Format:
     """`matches` must be cheap and only say yes to what `convert` was made for; `convert` raises RowError.
 
-    `signs` completes "419 of 419 rows have …".
+    `signs` completes "419 of 419 rows have …". `asks` is why rows of this format are used only if the format was given.
+    `own_files_only`: matches so much that it is only believed of whole files, not of single rows among others.
     """
 
     name: str
     signs: str
     matches: Callable[[Mapping[str, Any]], bool]
     convert: Callable[[Mapping[str, Any]], list[Message]]
+    asks: str = ""
+    own_files_only: bool = False
 
 
 PEOPLE = {"system": "system", "user": "human", "assistant": "assistant"}
@@ -32,6 +35,8 @@ def check_turns(messages: list[Message]) -> tuple[list[Message], list[str]]:
     A question at the end that nobody answers gives nothing to train: it is left out, with a remark. Raises RowError for
     everything that would teach something wrong: turns that do not alternate, empty turns, no question, no answer.
     """
+    if [message["role"] for message in messages] == ["text"]:
+        return messages, []
     messages = [message for message in messages if message["content"].strip() or message["role"] != "system"]
     turns = messages[1:] if messages and messages[0]["role"] == "system" else messages
     roles = [message["role"] for message in turns]

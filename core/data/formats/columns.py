@@ -1,22 +1,45 @@
-"""Rows that hold question and answer in columns of their own: Alpaca, prompt/completion."""
+"""Rows that hold question and answer in columns of their own: Alpaca, prompt/completion, question/answer; and plain
+text without either."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from core.data.formats.base import Format, text_of
+from core.data.formats.base import Format, kind_of, text_of
 from core.data.formats.chat import read_turn
+from core.data.formats.column import on_text
 from core.data.records import Message, RowError
 
+CONTEXTS = ("input", "context")
+OUTPUTS = ("output", "response")
+COMPLETIONS = ("completion", "response")
+QUESTIONS = ("question", "query", "input")
+ANSWERS = ("answer", "response", "output")
 
-def need(row: Mapping[str, Any], *columns: str) -> None:
-    missing = [column for column in columns if column not in row]
+
+def first_of(row: Mapping[str, Any], names: tuple[str, ...]) -> str | None:
+    return next((name for name in names if name in row), None)
+
+
+def find_columns(row: Mapping[str, Any], *choices: tuple[str, ...]) -> list[str]:
+    """The name that the row has for each; raises RowError if it has none."""
+    found = [first_of(row, names) for names in choices]
+    missing = [" or ".join(names) for names, name in zip(choices, found, strict=True) if name is None]
     if missing:
         raise RowError(
             f"The column {' and '.join(missing)} is missing (columns: {', '.join(map(str, row))}).",
-            f"Give the columns {', '.join(columns)}.",
+            f"Give the columns {', '.join(names[0] for names in choices)}, or say which columns stand for them.",
         )
+    return [name for name in found if name]
+
+
+def cell(row: Mapping[str, Any], column: str | None) -> str:
+    return text_of(row.get(column), f"`{column}`") if column else ""
+
+
+def has_columns(*choices: tuple[str, ...]) -> Any:
+    return lambda row: all(first_of(row, names) for names in choices)
 
 
 def question_and_answer(system: str, question: str, answer: str) -> list[Message]:
@@ -25,35 +48,68 @@ def question_and_answer(system: str, question: str, answer: str) -> list[Message
 
 
 def alpaca(row: Mapping[str, Any]) -> list[Message]:
-    """Instruction and input become one question, a blank line between them."""
-    need(row, "instruction", "output")
-    parts = [text_of(row.get(column), f"`{column}`") for column in ("instruction", "input")]
+    """Instruction and input become one question, a blank line between them; `history` holds earlier exchanges."""
+    instruction, output = find_columns(row, ("instruction",), OUTPUTS)
+    parts = [cell(row, instruction), cell(row, first_of(row, CONTEXTS))]
     question = "\n\n".join(part for part in parts if part.strip())
-    return question_and_answer(text_of(row.get("system"), "`system`"), question, text_of(row["output"], "`output`"))
+    earlier = [
+        Message(role=role, content=text_of(text, f"history[{index}]"))
+        for index, exchange in enumerate(history(row))
+        for role, text in zip(("user", "assistant"), exchange, strict=True)
+    ]
+    system, *rest = question_and_answer(cell(row, "system"), question, cell(row, output))
+    return [system, *earlier, *rest] if system["role"] == "system" else [*earlier, system, *rest]
+
+
+def history(row: Mapping[str, Any]) -> list[list[Any]]:
+    value = row.get("history") or []
+    if not isinstance(value, list) or any(not isinstance(pair, list) or len(pair) != 2 for pair in value):
+        raise RowError(f"`history` is {kind_of(value)}, not pairs.", "Write it as [[question, answer], …].")
+    return value
 
 
 def prompt_completion(row: Mapping[str, Any]) -> list[Message]:
     """Both are text, or both are lists of turns (TRL's conversational form)."""
-    answer_column = "completion" if "completion" in row else "response"
-    need(row, "prompt", answer_column)
-    prompt, completion = row["prompt"], row[answer_column]
-    if isinstance(prompt, list) and isinstance(completion, list):
-        turns = [read_turn(turn, f"prompt[{index}]") for index, turn in enumerate(prompt)]
-        return turns + [read_turn(turn, f"{answer_column}[{index}]") for index, turn in enumerate(completion)]
-    return question_and_answer(
-        text_of(row.get("system"), "`system`"), text_of(prompt, "`prompt`"), text_of(completion, f"`{answer_column}`")
-    )
+    prompt, completion = find_columns(row, ("prompt",), COMPLETIONS)
+    if isinstance(row[prompt], list) and isinstance(row[completion], list):
+        return [
+            read_turn(turn, f"{column}[{index}]")
+            for column in (prompt, completion)
+            for index, turn in enumerate(row[column])
+        ]
+    return question_and_answer(cell(row, "system"), cell(row, prompt), cell(row, completion))
+
+
+def question_answer(row: Mapping[str, Any]) -> list[Message]:
+    """A `context` beside them goes before the question, a blank line between them."""
+    question, answer = find_columns(row, QUESTIONS, ANSWERS)
+    parts = (cell(row, "context"), cell(row, question))
+    asked = "\n\n".join(part for part in parts if part.strip())
+    return question_and_answer(cell(row, "system"), asked, cell(row, answer))
 
 
 ALPACA = Format(
     "alpaca",
-    "the columns `instruction` and `output`",
-    lambda row: "instruction" in row and "output" in row,
+    "the columns `instruction` and `output` (or `response`)",
+    has_columns(("instruction",), OUTPUTS),
     alpaca,
 )
 PROMPT_COMPLETION = Format(
     "prompt-completion",
     "the columns `prompt` and `completion` (or `response`)",
-    lambda row: "prompt" in row and ("completion" in row or "response" in row),
+    has_columns(("prompt",), COMPLETIONS),
     prompt_completion,
+)
+QUESTION_ANSWER = Format(
+    "question-answer",
+    "a question and an answer column",
+    has_columns(QUESTIONS, ANSWERS),
+    question_answer,
+)
+PLAIN_TEXT = Format(
+    "text",
+    "a text without turns, which is trained as a whole (continued pretraining)",
+    lambda row: isinstance(row.get("text"), str),
+    on_text(lambda text: [Message(role="text", content=text)]),
+    own_files_only=True,
 )

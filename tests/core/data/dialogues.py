@@ -75,5 +75,15 @@ def llama2_text(messages: list[Message]) -> str:
     )
 
 
+def chatml_text(messages: list[Message]) -> str:
+    return "".join(f"<|im_start|>{message['role']}\n{message['content']}<|im_end|>\n" for message in messages)
+
+
+def vicuna_text(messages: list[Message], separator: str) -> str:
+    """The system prompt is a preface; every answer ends with </s>."""
+    parts = {"system": "{}" + separator, "user": "USER: {}" + separator, "assistant": "ASSISTANT: {}</s>"}
+    return "".join(parts[message["role"]].format(message["content"]) for message in messages)
+
+
 def sharegpt_turns(messages: list[Message]) -> list[dict[str, str]]:
     return [{"from": SHAREGPT_NAMES[message["role"]], "value": message["content"]} for message in messages]

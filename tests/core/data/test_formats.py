@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from core.data import Message
@@ -15,7 +15,15 @@ from core.data.formats import FORMATS, detect_row
 from core.data.formats.base import check_turns
 from core.data.records import Row, RowError
 from core.errors import UserError
-from tests.core.data.dialogues import dialogues, guanaco_text, llama2_text, sharegpt_turns, words
+from tests.core.data.dialogues import (
+    chatml_text,
+    dialogues,
+    guanaco_text,
+    llama2_text,
+    sharegpt_turns,
+    vicuna_text,
+    words,
+)
 
 few = settings(max_examples=50, deadline=None)
 
@@ -74,6 +82,89 @@ def test_alpaca_and_prompt_completion_give_back_question_and_answer(question: st
     assert convert(turns) == (name, talk(question, answer))
 
 
+@few
+@given(dialogues(), st.booleans())
+def test_chatml_text_gives_back_the_conversation(messages: list[Message], last_line: bool) -> None:
+    text = chatml_text(messages)
+    assert convert({"text": text if last_line else text.rstrip() + "<|endoftext|>"}) == ("chatml", messages)
+
+
+@few
+@given(dialogues(), st.sampled_from([" ", "\n"]))
+def test_vicuna_text_gives_back_the_conversation(messages: list[Message], separator: str) -> None:
+    assume("###" not in messages[0]["content"])  # a preface that begins with another dialect's sign is taken for that
+    assert convert({"text": vicuna_text(messages, separator)}) == ("vicuna", messages)
+
+
+@few
+@given(words(), words(), words(), st.sampled_from([("question", "answer"), ("query", "response"), ("input", "output")]))
+def test_question_answer_gives_back_both(question: str, answer: str, context: str, columns: tuple[str, str]) -> None:
+    row = dict(zip(columns, (question, answer), strict=True))
+    assert convert(row) == ("question-answer", talk(question, answer))
+    assert convert({**row, "context": context}) == ("question-answer", talk(f"{context}\n\n{question}", answer))
+
+
+@few
+@given(dialogues(system=False))
+def test_alpaca_history_gives_back_the_earlier_exchanges(messages: list[Message]) -> None:
+    texts = [message["content"] for message in messages]
+    pairs = [texts[index : index + 2] for index in range(0, len(texts) - 2, 2)]
+    row = {"instruction": texts[-2], "input": "", "output": texts[-1], "history": pairs, "system": "Be kind."}
+    assert convert(row) == ("alpaca", [Message(role="system", content="Be kind."), *messages])
+
+
+def test_dolly_columns_are_alpaca() -> None:
+    row = {"instruction": "Who?", "context": "Ann wrote it.", "response": "Ann", "category": "qa"}
+    assert convert(row) == ("alpaca", talk("Who?\n\nAnn wrote it.", "Ann"))
+
+
+def scan_of(*rows: dict[str, Any], dataset_format: str | None = None) -> Scan:
+    return Scan([Row(number, row) for number, row in enumerate(rows, start=1)], dataset_format)
+
+
+PREFERENCES = [
+    {"prompt": "Who?", "chosen": "Ann", "rejected": "Bob"},
+    {"chosen": talk("Who?", "Ann"), "rejected": talk("Who?", "Bob")},
+    {"prompt": talk("Who?"), "chosen": [*talk("x", "Ann")[1:]], "rejected": [*talk("x", "Bob")[1:]]},
+    {"question": "Who?", "chosen": {"role": "assistant", "content": "Ann"}, "rejected": "Bob"},
+    {"chosen": "\n\nHuman: Who?\n\nAssistant: Ann", "rejected": "\n\nHuman: Who?\n\nAssistant: Bob"},
+]
+
+
+@pytest.mark.parametrize("row", PREFERENCES)
+def test_preference_data_is_recognised_and_trained_only_if_asked_for(row: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match=r"preference data.*ask for the format 'preference'"):
+        scan_of(row)
+    (conversation,) = scan_of(row, dataset_format="preference")
+    assert conversation.messages == talk("Who?", "Ann")
+
+
+def test_labelled_answers_are_recognised_and_only_the_good_ones_trained_if_asked_for() -> None:
+    rows = [{"prompt": "Who?", "completion": name, "label": name == "Ann"} for name in ("Ann", "Bob")]
+    with pytest.raises(UserError, match="labelled good or bad"):
+        scan_of(*rows)
+    scan = scan_of(*rows, dataset_format="kto")
+    assert [each.messages for each in scan] == [talk("Who?", "Ann")]
+    assert [note.row for note in scan.notes] == [2] and scan.problems == []
+
+
+def test_a_preference_row_among_examples_is_a_problem() -> None:
+    scan = scan_of({"prompt": "a", "completion": "b"}, {"prompt": "c", "completion": "b"}, PREFERENCES[0])
+    assert len(list(scan)) == 2
+    assert [problem.row for problem in scan.problems] == [3]
+
+
+def test_plain_text_is_trained_whole_and_said() -> None:
+    scan = scan_of({"text": "Once upon a time"}, {"text": "there was a llama."})
+    assert next(iter(scan)).messages == [{"role": "text", "content": "Once upon a time"}]
+    assert scan.format.name == "text" and "as a whole" in scan.notes[0].what
+
+
+def test_a_few_damaged_conversations_do_not_make_a_file_plain_text() -> None:
+    scan = scan_of({"text": "### Human: a ### Assistant: b"}, *[{"text": "broken"}] * 9)
+    assert len(list(scan)) == 1 and len(scan.problems) == 9
+
+
 @pytest.mark.parametrize(
     "answer",
     [
@@ -105,6 +196,11 @@ def test_a_closing_quotation_mark_does_not_quote_the_marker_behind_it() -> None:
 def test_a_code_fence_that_is_never_closed_does_not_swallow_turns() -> None:
     text = "### Human: a ### Assistant: ```py\nx\n ### Human: b ### Assistant: \n```py\ny\n```"
     assert [message["content"] for message in convert({"text": text})[1]] == ["a", "```py\nx", "b", "```py\ny\n```"]
+
+
+def test_signs_of_another_dialect_inside_an_answer_do_not_change_the_format() -> None:
+    answer = "Llama 2 wants [INST] x [/INST], ChatML <|im_start|>user, Vicuna USER: x ASSISTANT: y."
+    assert convert({"text": guanaco_text(talk("How?", answer), "\n")}) == ("guanaco", talk("How?", answer))
 
 
 def test_headings_that_are_not_markers_stay_text() -> None:
@@ -172,6 +268,10 @@ def test_a_trailing_human_turn_is_left_out_with_a_note() -> None:
         ({"text": "Sure: [INST] a [/INST] b"}, 'does not begin with "[INST]"'),
         ({"text": "[INST] a [/INST]"}, "only human turns"),
         ({"instruction": "", "input": "", "output": "b"}, "Message 1 (human) is empty"),
+        ({"text": "<|im_start|>user\na<|im_end|>\nrest"}, 'text outside of the turns: "rest"'),
+        ({"text": "<|im_start|>alien\na<|im_end|>"}, "a turn by 'alien'"),
+        ({"text": "Hi. ASSISTANT: b"}, "only assistant turns"),
+        ({"instruction": "a", "output": "b", "history": ["x"]}, "`history` is a list, not pairs"),
         ({"instruction": ["a"], "output": "b"}, "`instruction` is a list, not text"),
         ({"prompt": "a", "completion": None}, "Message 2 (assistant) is empty"),
     ],
@@ -186,7 +286,7 @@ def test_a_given_format_that_the_row_does_not_have_is_a_problem_of_that_row(name
 
 
 def test_an_unknown_format_name_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(UserError, match="Known formats: messages"):
+    with pytest.raises(UserError, match=r"Known formats: .*guanaco.*alpaca"):
         Scan([], "guanako")
 
 

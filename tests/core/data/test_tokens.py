@@ -114,6 +114,13 @@ def test_a_conversation_that_the_template_refuses_is_a_problem_of_its_row() -> N
     assert len(counter.lengths) == 1
 
 
+def test_plain_text_is_trained_from_its_first_token_to_its_end() -> None:
+    tokenizer = tokenizer_for("chatml")
+    example = encode(tokenizer, [Message(role="text", content="Once 🦙")], None)
+    assert example["labels"] == example["input_ids"]
+    assert tokenizer.decode(example["input_ids"]) == "Once 🦙<|im_end|>"
+
+
 def test_cutting_keeps_ids_and_labels_aligned() -> None:
     whole, cut = encode(tokenizer_for("chatml"), TALK, None), encode(tokenizer_for("chatml"), TALK, 40)
     assert cut == {"input_ids": whole["input_ids"][:40], "labels": whole["labels"][:40]}

@@ -1,0 +1,61 @@
+"""The one text column of formats that hold a whole conversation in one text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from core.data.formats.base import text_of
+from core.data.records import Message, RowError
+
+
+def conversation_text(row: Mapping[str, Any]) -> str | None:
+    """The column `text`, or else the only column if that is text."""
+    value = row["text"] if "text" in row else next(iter(row.values()), None) if len(row) == 1 else None
+    return value if isinstance(value, str) else None
+
+
+def on_text(parse: Callable[[str], list[Message]]) -> Callable[[Mapping[str, Any]], list[Message]]:
+    def convert(row: Mapping[str, Any]) -> list[Message]:
+        text = conversation_text(row)
+        if text is None:
+            if "text" in row:
+                text = text_of(row["text"], "`text`")
+            else:
+                raise RowError(
+                    f"It has no column `text` (columns: {', '.join(map(str, row))}).",
+                    "Put the conversation into a column `text`.",
+                )
+        if not text.strip():
+            raise RowError("Its text is empty.", "Write a conversation, or remove the row.")
+        return parse(text)
+
+    return convert
+
+
+# What only one dialect has. Vicuna's words may stand in any text, so it takes both of them.
+SIGNS = {
+    "chatml": re.compile(r"<\|im_start\|>"),
+    "llama2": re.compile(r"\[INST\]"),
+    "guanaco": re.compile(r"###[ \t]*(?:Human|Assistant|System):"),
+    "vicuna": re.compile(r"(?:\A|\s|</s>)(?:USER:(?=[\s\S]*\sASSISTANT:)|ASSISTANT:)"),
+}
+
+
+def written_as(dialect: str) -> Callable[[Mapping[str, Any]], bool]:
+    """Whether a row's text is of this dialect: its sign comes first. Others may stand further on, as quotations."""
+
+    def matches(row: Mapping[str, Any]) -> bool:
+        text = conversation_text(row)
+        if text is None:
+            return False
+        first = {name: found.start() for name, sign in SIGNS.items() if (found := sign.search(text))}
+        return dialect in first and first[dialect] == min(first.values())
+
+    return matches
+
+
+def shorten(text: str, length: int = 60) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= length else text[: length - 1] + "…"

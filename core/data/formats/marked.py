@@ -1,0 +1,124 @@
+"""Conversations in one text whose turns begin with a mark: Guanaco (### Human:) and Vicuna (USER:)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from core.data.formats.base import Format
+from core.data.formats.column import on_text, shorten, written_as
+from core.data.records import Message, RowError
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """`marker` has the speaker's name as its first group; `roles` maps names to roles, question before answer.
+
+    `preface`: whether text before the first marker is the system prompt; otherwise such a row is refused.
+    """
+
+    marker: re.Pattern[str]
+    roles: dict[str, str]
+    preface: bool = False
+
+    @property
+    def signs(self) -> str:
+        return f'"{self.mark("user")}" / "{self.mark("assistant")}" turns in a text'
+
+    def mark(self, role: str) -> str:
+        name = next(name for name, its_role in self.roles.items() if its_role == role)
+        return f"### {name}:" if self.marker.pattern.startswith("###") else f"{name}:"
+
+    def alternates(self, markers: list[re.Match[str]]) -> bool:
+        roles = [self.roles[marker[1]] for marker in markers]
+        if roles[:1] == ["system"]:
+            roles = roles[1:]
+        return len(roles) > 1 and all(role == ("user", "assistant")[index % 2] for index, role in enumerate(roles))
+
+
+# Inline (with or without a space before ###) or on lines of their own.
+GUANACO_DIALECT = Dialect(
+    re.compile(r"###[ \t]*(Human|Assistant|System):[ \t]*"),
+    {"Human": "user", "Assistant": "assistant", "System": "system"},
+)
+# As FastChat writes it: a preface, USER: and ASSISTANT: after white space, </s> after each answer.
+VICUNA_DIALECT = Dialect(
+    re.compile(r"(?:(?<=\s)|(?<=</s>)|\A)(USER|ASSISTANT|SYSTEM):[ \t]*"),
+    {"USER": "user", "ASSISTANT": "assistant", "SYSTEM": "system"},
+    preface=True,
+)
+
+
+def parser(dialect: Dialect) -> Callable[[str], list[Message]]:
+    return lambda text: parse(text, dialect)
+
+
+def parse(text: str, dialect: Dialect) -> list[Message]:
+    """Every marker begins a turn, unless it is plainly a quotation.
+
+    A marker is a quotation directly after an opening quotation mark or backtick, and inside a closed code block. Where
+    the remaining markers do not alternate, the ones in mid-line are taken for quotations too if that makes the rest
+    alternate; and failing that, the code blocks are taken for an accident. What is left cannot be told apart from real
+    turns: an unquoted "### Human:" inside an answer begins a turn, and check_turns reports the row when that breaks the
+    alternation.
+    """
+    fences = code_fences(text, dialect.marker)
+    unquoted = [marker for marker in dialect.marker.finditer(text) if not is_quoted(text, marker.start())]
+    outside = [marker for marker in unquoted if not inside(fences, marker)]
+    at_line_start = [marker for marker in outside if not text[: marker.start()].rpartition("\n")[2].strip()]
+    readings = (outside, at_line_start, unquoted)
+    markers = next((reading for reading in readings if dialect.alternates(reading)), outside)
+    if not markers:
+        marks = f'"{dialect.mark("user")}" and "{dialect.mark("assistant")}"'
+        raise RowError(f"It has no {marks} turns.", "Mark each turn so, or remove the row.")
+    ends = [marker.start() for marker in markers[1:]] + [len(text)]
+    messages = [
+        Message(role=dialect.roles[marker[1]], content=turn(text[marker.end() : end]))
+        for marker, end in zip(markers, ends, strict=True)
+    ]
+    before = turn(text[: markers[0].start()])
+    if before and not dialect.preface:
+        raise RowError(
+            f'There is text before the first marker: "{shorten(before)}".',
+            f'Put "{dialect.mark("system")}" before it if it is a system prompt, or remove it.',
+        )
+    return [Message(role="system", content=before), *messages] if before else messages
+
+
+def turn(text: str) -> str:
+    """What was said, without the end-of-text mark that some files carry after each answer."""
+    return text.strip().removeprefix("<s>").removesuffix("</s>").strip()
+
+
+def is_quoted(text: str, position: int) -> bool:
+    """Whether an opening quotation mark stands directly before; a closing one ("word"### Human:) does not count."""
+    mark = text[position - 1 : position]
+    if mark in ("“", "«", "‘", "„"):
+        return True
+    return mark in ('"', "'", "`") and (position < 2 or text[position - 2].isspace() or text[position - 2] in "([{")
+
+
+def code_fences(text: str, marker: re.Pattern[str]) -> list[tuple[int, int]]:
+    """Spans of code blocks. A fence that names a language or begins a turn opens; where the one before was never
+    closed, that one is ignored, so that a forgotten fence does not swallow the turns after it."""
+    spans, opened = [], None
+    for fence in re.finditer(rf"(?:^[ \t]*|{marker.pattern})(?:```|~~~)[ \t]*(\w\S*)?", text, re.M):
+        if opened is None or any(fence.groups()):
+            opened = fence.start()
+        else:
+            spans.append((opened, fence.end()))
+            opened = None
+    return spans
+
+
+def inside(spans: list[tuple[int, int]], marker: re.Match[str]) -> bool:
+    return any(start < marker.start() < end for start, end in spans)
+
+
+def marked(name: str, dialect: Dialect) -> Format:
+    return Format(name, dialect.signs, written_as(name), on_text(parser(dialect)))
+
+
+GUANACO = marked("guanaco", GUANACO_DIALECT)
+VICUNA = marked("vicuna", VICUNA_DIALECT)
