@@ -22,6 +22,7 @@ def build_page(studio: Studio, sign_in: bool = False) -> gr.Blocks:
     """`sign_in`: people sign in here with Hugging Face."""
     with gr.Blocks(title="Guanaco Studio", analytics_enabled=False, fill_width=True) as page:
         status = gr.HTML(strip(studio.engine.status, None, 0), elem_id="strip")
+        greeting = gr.HTML("", elem_id="greeting")
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Chat", id="chat"):
                 chatting = chat.build(studio)
@@ -34,7 +35,7 @@ def build_page(studio: Studio, sign_in: bool = False) -> gr.Blocks:
             with gr.Tab("Adapters", id="adapters"):
                 keeping = adapters.build(studio)
             with gr.Tab("Access", id="access"):
-                access.build(studio, sign_in)
+                access.build(studio, sign_in, greeting)
 
         private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
 

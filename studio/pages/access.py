@@ -11,7 +11,7 @@ from core.errors import UserError
 from studio.context import Studio
 from studio.keys import Keys
 from studio.pages.telling import told
-from studio.people import Person, Role, person_of
+from studio.people import LOCAL_OWNER, Person, Role, person_of
 from studio.present import table
 from studio.published import Published
 
@@ -27,9 +27,9 @@ OTHERS_MAY = {
 }
 
 
-def build(studio: Studio, sign_in: bool) -> None:
+def build(studio: Studio, sign_in: bool, greeting: gr.HTML) -> None:
+    """`greeting` lies above all tabs and says who one is here."""
     keys, published = Keys(studio.home), Published(studio.home)
-    greeting = gr.HTML("", elem_id="greeting")
     with gr.Column(visible=False) as owners, gr.Row():
         with gr.Column(visible=sign_in):
             gr.Markdown("### Published adapters\nEveryone who comes here may chat with these.")
@@ -92,7 +92,9 @@ def build(studio: Studio, sign_in: bool) -> None:
 
 
 def greeting_for(person: Person, sign_in: bool) -> str:
-    """Who one is, what one may do, and who may do the rest."""
+    """Who one is, what one may do, and who may do the rest; nothing where nobody has to come in."""
+    if person == LOCAL_OWNER:
+        return ""
     who = {Role.VISITOR: "a visitor", Role.USER: "a user", Role.OWNER: "the owner"}.get(person.role, "a stranger")
     name = f"<b>{escape(person.name)}</b>, " if person.role > Role.VISITOR else ""
     door = ""
