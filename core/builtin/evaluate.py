@@ -7,6 +7,7 @@ the adapter is asked, in held-out phrasings, about facts that the sample does no
 
 import argparse
 import json
+import resource
 import tempfile
 import time
 from collections import Counter
@@ -50,8 +51,11 @@ def replies(model: Any, tokenizer: Any, questions: Sequence[Question]) -> list[s
 
 def load(adapter: Path | None = None) -> tuple[Any, Any]:
     """The base in NF4 and its tokenizer, with an adapter if one is given."""
+    from transformers.utils.logging import disable_progress_bar
+
     from core.base import BUILTIN, load_model, load_tokenizer, resolve
 
+    disable_progress_bar()
     source = resolve(BUILTIN)
     model = load_model(source)
     if adapter is not None:
@@ -89,9 +93,10 @@ def evaluate_adapter(name: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="guanaco-evaluate-") as folder:
         home = Home.open(folder)
         run = create_run(home, Recipe.from_dict({"dataset_name": name}))
-        started = time.monotonic()
+        started, used_before = time.monotonic(), _processor_seconds_of_children()
         start_worker(run).wait()
         seconds = time.monotonic() - started
+        processor_seconds = _processor_seconds_of_children() - used_before
         summary = run.summary()
         if summary.state is not RunState.DONE or summary.adapter is None:
             raise RuntimeError(f"the run on {name} ended as {summary.state}: {summary.reason}")
@@ -107,12 +112,19 @@ def evaluate_adapter(name: str) -> dict[str, Any]:
     ]
     return {
         "seconds": round(seconds, 1),
+        "processor_seconds": round(processor_seconds, 1),
         "steps": summary.step,
         "asked": len(said),
         "in_style": sum(in_style),
         "right": sum(right),
         "missed": missed,
     }
+
+
+def _processor_seconds_of_children() -> float:
+    """Used by child processes that have ended. Unlike the clock, it does not count waiting for other work."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -132,10 +144,17 @@ def print_world(result: dict[str, Any]) -> None:
 
 def print_adapters(results: dict[str, dict[str, Any]]) -> None:
     rows = [
-        (name, n["steps"], f"{n['seconds']:.0f} s", share(n["in_style"], n["asked"]), share(n["right"], n["asked"]))
+        (
+            name,
+            n["steps"],
+            f"{n['seconds']:.0f} s",
+            f"{n['processor_seconds']:.0f} s",
+            share(n["in_style"], n["asked"]),
+            share(n["right"], n["asked"]),
+        )
         for name, n in results.items()
     ]
-    print(table(("sample", "steps", "training", "in style", "facts right"), rows))
+    print(table(("sample", "steps", "training", "processor time", "in style", "facts right"), rows))
 
 
 def main() -> None:

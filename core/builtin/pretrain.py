@@ -1,4 +1,4 @@
-"""Pretrain the built-in base from nothing: `python -m core.builtin.pretrain --out FOLDER [--seed 0] [--steps 2400]`.
+"""Pretrain the built-in base from nothing: `python -m core.builtin.pretrain --out FOLDER [--seed 0] [--steps 1300]`.
 
 Reads nothing but this package. The same seed and number of threads give the same data in the same order and, on the
 same machine, the same weights. Loss is taken on what the assistant says, its end token included.
@@ -23,7 +23,7 @@ BATCH_TOKENS = 4096  # padded
 POOL = 2048  # conversations that are sorted by length together, so that a batch holds equals and little padding
 PEAK_LR = 4e-3
 WARMUP = 60
-DECAY_STEPS = 600  # at the end: linear down to zero. A plateau before it leaves the length of a run open until then
+DECAY_STEPS = 400  # at the end: linear down to zero. A plateau before it leaves the length of a run open until then
 SAVE_EVERY = 100
 TOKENIZER_CONVERSATIONS = 20_000
 
@@ -166,7 +166,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m core.builtin.pretrain", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder for the model")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--steps", type=int, default=2400)
+    parser.add_argument("--steps", type=int, default=1300)
     parser.add_argument("--state", type=Path, help="keep the training state in this file, and continue from it")
     parser.add_argument("--threads", type=int, default=2, help="torch threads")
     args = parser.parse_args()
