@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -157,6 +158,14 @@ def test_dry_run_shows_everything_and_sends_nothing(hub: Hub, capsys: pytest.Cap
     for path in ("Dockerfile", "studio/app.py", "core/base.py", "adapters/store.py"):
         assert f"  {path}\n" in out
     assert "tests/" not in out
+
+
+def test_the_docs_show_what_a_dry_run_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    text = (space.ROOT / "docs/spaces.md").read_text()
+    found = re.search(r"<!-- python -m studio (.*?) -->\n```text\n(.*?)```", text, re.DOTALL)
+    assert found is not None
+    assert main(found[1].split()) == 0
+    assert capsys.readouterr().out.startswith(found[2])
 
 
 def test_secrets_are_read_from_standard_input_and_never_printed(
