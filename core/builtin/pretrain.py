@@ -23,7 +23,7 @@ BATCH_TOKENS = 4096  # padded
 POOL = 2048  # conversations that are sorted by length together, so that a batch holds equals and little padding
 PEAK_LR = 4e-3
 WARMUP = 60
-DECAY_STEPS = 400  # at the end: linear down to zero. A plateau before it leaves the length of a run open until then
+DECAY_STEPS = 500  # at the end: linear down to zero. A plateau before it leaves the length of a run open until then
 SAVE_EVERY = 100
 TOKENIZER_CONVERSATIONS = 20_000
 
