@@ -1,0 +1,195 @@
+"""From a recipe and a card to the list of what takes memory at the peak, each part explained in a sentence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from core.plan import memory
+from core.plan.cards import Card
+from core.plan.memory import EFFICIENT, Step
+from core.plan.shapes import EAGER, Shape
+from core.recipe import Recipe
+
+MIB = 1 << 20
+CUDA_CONTEXT = 450 * MIB  # per process: driver, loaded kernels, cuBLAS workspace; see docs/planner.md
+CPU_PROCESS = 480 * MIB  # a trainer's resident memory before it loads a base
+FRAGMENTATION = 0.04  # of what comes and goes: the allocator's rounding and gaps; see docs/planner.md
+RANK_STEP = 8  # slots grow in steps of this (core.serving.slots)
+TRAINING, CHAT = "training", "chat"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One thing that takes memory. `owner` is TRAINING or CHAT: what would be left without chat is all of the first."""
+
+    name: str
+    bytes: int
+    explanation: str
+    owner: str = TRAINING
+
+
+@dataclass(frozen=True)
+class Chat:
+    """The engine beside the training. Defaults as in core.serving.__main__, and a cache for a few open chats.
+
+    shared: engine and trainer hold one copy of the base; None: as core.sharing decides for this device.
+    """
+
+    kv_tokens: int = 4096
+    slots: int = 8
+    prefill_tokens: int = 1024
+    """Prompt tokens in one prefill step: four side-by-side columns with a chunk of 256 each."""
+    shared: bool | None = None
+
+
+def step_of(recipe: Recipe, shape: Shape, card: Card, *, evaluation: bool = False) -> Step:
+    """The largest micro-batch that the recipe can come to: every row as long as max_length."""
+    rows = recipe.per_device_eval_batch_size if evaluation else recipe.per_device_train_batch_size
+    windowed = shape.window is not None and recipe.max_length > shape.window
+    return Step(
+        shape=shape,
+        width=card.width,
+        rows=rows,
+        length=recipe.max_length,
+        adapter=recipe.lora_r,
+        targets=tuple(shape.targets(recipe.lora_target_modules)),
+        dropout=recipe.lora_dropout > 0,
+        checkpointing=recipe.gradient_checkpointing,
+        masked=recipe.packing or rows > 1 or windowed,
+        flash=card.flash,
+        quantised=recipe.load_in_4bit,
+        on_cpu=card.on_cpu,
+    )
+
+
+def training_parts(recipe: Recipe, shape: Shape, card: Card) -> list[Part]:
+    step = step_of(recipe, shape, card)
+    evaluation = step_of(recipe, shape, card, evaluation=True) if recipe.eval_fraction > 0 else None
+    adapter = memory.adapter_parameters(step)
+    states = memory.state_bytes(memory.adapter_matrices(step), recipe.optim, memory.adapter_sides(step))
+    peak = memory.peak(step, evaluation)
+    parts = [
+        *base_parts(shape, card, load_in_4bit=recipe.load_in_4bit, nested=recipe.use_bnb_nested_quant),
+        Part("Adapter", 4 * adapter, f"{adapter / 1e6:.1f} million LoRA weights in fp32; only these are trained."),
+        Part("Gradients", 4 * adapter, "One fp32 number per trained weight; the frozen base has none."),
+        Part("Optimiser states", states, _about_states(recipe.optim)),
+        Part("Activations kept", peak.stored, _about_stored(step)),
+        Part("Layer at work", peak.working, _about_working(step)),
+        Part(
+            "Unpacked matrix",
+            peak.unpacking,
+            "4-bit weights are unpacked to calculate with them, one matrix at a time; this is the largest."
+            if recipe.load_in_4bit
+            else "Nothing is unpacked: the base is not in 4 bit.",
+        ),
+        Part(
+            "Logits",
+            peak.logits,
+            "Scores over the vocabulary, calculated in tiles. They come at another moment than the layer at work, so "
+            "only what exceeds that counts.",
+        ),
+    ]
+    return [*parts, *_process_parts(peak.total, card)]
+
+
+def base_parts(shape: Shape, card: Card, *, load_in_4bit: bool, nested: bool) -> list[Part]:
+    linear = memory.linear_bytes(shape, card.width, load_in_4bit=load_in_4bit, nested=nested)
+    how = "4-bit NF4 with its quantisation constants" if load_in_4bit else f"{8 * card.width} bit each"
+    head = "which are also the head" if shape.tied else "and the head"
+    return [
+        Part("Base weights", linear, f"{shape.linear_parameters / 1e9:.2f} billion weights of linear layers, {how}."),
+        Part(
+            "Embeddings and head",
+            memory.plain_bytes(shape, card.width),
+            f"The embeddings of {shape.vocab:,} tokens {head}, and the norms, are not quantised: "
+            f"{8 * card.width} bit each.",
+        ),
+    ]
+
+
+def chat_parts(recipe: Recipe, shape: Shape, card: Card, chat: Chat) -> list[Part]:
+    """What the engine takes while the training runs."""
+    width = card.width
+    shared = is_shared(recipe, card) if chat.shared is None else chat.shared
+    per_token = 2 * shape.layers * shape.keys * width
+    rank = -(-recipe.lora_r // RANK_STEP) * RANK_STEP
+    sides = sum(sum(size) for size in shape.targets(recipe.lora_target_modules).values())
+    prefill = chat.prefill_tokens * width * (3 * shape.intermediate + 4 * shape.hidden)
+    unpacking = 0 if card.on_cpu else memory.unpacking_bytes(step_of(recipe, shape, card))
+    return [
+        *_second_copy(recipe, shape, card, shared),
+        Part(
+            "Chat: keys and values",
+            chat.kv_tokens * per_token,
+            f"What the chat remembers: {chat.kv_tokens:,} tokens of all open chats together, "
+            f"{per_token / 1024:.0f} KiB each.",
+            CHAT,
+        ),
+        Part(
+            "Chat: adapter slots",
+            chat.slots * rank * sides * shape.layers * width,
+            f"Up to {chat.slots} adapters of rank {rank} side by side.",
+            CHAT,
+        ),
+        Part("Chat: working memory", prefill + unpacking, "One layer of a prompt being read.", CHAT),
+        _process_part("Chat: process", card, CHAT),
+    ]
+
+
+def is_shared(recipe: Recipe, card: Card) -> bool:
+    """Whether engine and trainer map one copy of the base; core.sharing does so on CPU, for the usual 4 bit only."""
+    return card.on_cpu and recipe.load_in_4bit and recipe.use_bnb_nested_quant
+
+
+def _second_copy(recipe: Recipe, shape: Shape, card: Card, shared: bool) -> list[Part]:
+    packed = memory.linear_bytes(shape, card.width, load_in_4bit=True)
+    plain = memory.plain_bytes(shape, card.width)
+    if card.on_cpu:  # core.serving.weights: unpacked once, since the 4-bit product is slow on CPUs
+        written = card.width * shape.linear_parameters
+        text = "On a CPU the chat keeps the 4-bit weights unpacked, which is faster."
+        return [Part("Chat: unpacked weights", written + (0 if shared else plain), text, CHAT)]
+    if shared:
+        return []
+    text = "Chat and training are two processes, and each holds the base: it is not shared between them here."
+    return [Part("Chat: second copy of the base", packed + plain, text, CHAT)]
+
+
+def _process_parts(transient: int, card: Card) -> list[Part]:
+    process = _process_part("Process", card, TRAINING)
+    if card.on_cpu:
+        return [process]
+    text = "Memory is handed out in rounded blocks, with gaps between them."
+    return [Part("Fragmentation", round(FRAGMENTATION * transient), text), process]
+
+
+def _process_part(name: str, card: Card, owner: str) -> Part:
+    if card.on_cpu:
+        return Part(name, CPU_PROCESS, "Python and its libraries, before any weights are loaded.", owner)
+    return Part(name, CUDA_CONTEXT, "A CUDA context with its kernels: every process that uses the card has one.", owner)
+
+
+def _about_states(optim: str) -> str:
+    return {
+        "adamw_8bit": "AdamW's two moments per trained weight, in 8 bit each.",
+        "adafactor": "Adafactor keeps means of rows and columns only.",
+        "sgd": "Plain SGD keeps none.",
+    }.get(optim, "AdamW's two moments per trained weight, in fp32.")
+
+
+def _about_stored(step: Step) -> str:
+    layers, tokens = step.shape.layers, f"{step.rows} x {step.length:,} tokens"
+    if step.checkpointing:
+        return f"gradient_checkpointing keeps only the input of each of {layers} layers for {tokens}."
+    return f"All that {layers} layers need to go backward, for {tokens}; gradient_checkpointing would recompute it."
+
+
+def _about_working(step: Step) -> str:
+    text = "One layer's activations and the gradients on their way through it."
+    if step.attention == EAGER:
+        return f"{text} {step.shape.model_type}'s attention keeps all scores: four times as much for twice the length."
+    if step.attention != EFFICIENT:
+        return (
+            f"{text} This card has no flash attention, and for grouped heads torch then keeps all attention scores: "
+            "four times as much for twice the length."
+        )
+    return text

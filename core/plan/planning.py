@@ -1,0 +1,118 @@
+"""The plan of one run: does it fit beside the chat, what would, and how long will it take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from core.device import OVERFLOWS_FP16
+from core.home import Home
+from core.plan.advice import changed, nearest_that_fits
+from core.plan.cards import FLASH_CAPABILITY, Card
+from core.plan.parts import CHAT, Chat, Part, chat_parts, training_parts
+from core.plan.shapes import Shape, read_shape
+from core.plan.time import Estimate, Schedule, estimate, schedule
+from core.recipe import Recipe
+
+GIB = 1 << 30
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Bytes and seconds. `parts` add up to `total`, the most that is in use at one moment.
+
+    nearest: the smallest change of the recipe that fits, None when the recipe itself fits or nothing does.
+    without_chat: it would fit if the chat were stopped meanwhile.
+    eta_seconds ± eta_uncertainty: None without the dataset's lengths or without a measured speed; `time` says why.
+    """
+
+    recipe: Recipe
+    card: Card
+    shape: Shape
+    parts: list[Part]
+    fits: bool
+    reason: str
+    nearest: Recipe | None = None
+    without_chat: bool = False
+    schedule: Schedule | None = None
+    time: Estimate | None = None
+
+    @property
+    def total(self) -> int:
+        return sum(part.bytes for part in self.parts)
+
+    @property
+    def eta_seconds(self) -> float | None:
+        return self.time.seconds if self.time else None
+
+    @property
+    def eta_uncertainty(self) -> float | None:
+        return self.time.uncertainty if self.time else None
+
+
+def plan(
+    recipe: Recipe,
+    card: Card,
+    *,
+    dataset_lengths: list[int] | None = None,
+    home: Home | None = None,
+    chat: Chat | None = Chat(),  # noqa: B008  (frozen)
+    shape: Shape | None = None,
+) -> Plan:
+    """Plan a run on `card`, with `chat` beside it (None: none).
+
+    dataset_lengths: tokens of each conversation, before anything is cut or held out. home: where earlier runs are
+    looked up for their speed. shape: the base's, where it has been read before. Raises UserError when the base's
+    config can't be had or is of an architecture that is not known.
+    """
+    shape = shape or read_shape(recipe.model_name_or_path)
+
+    def parts_of(candidate: Recipe) -> list[Part]:
+        beside = chat_parts(candidate, shape, card, chat) if chat else []
+        return training_parts(candidate, shape, card) + beside
+
+    parts = parts_of(recipe)
+    total = sum(part.bytes for part in parts)
+    steps = schedule(recipe, dataset_lengths) if dataset_lengths else None
+    time = estimate(recipe, card, steps, home) if steps else None
+    if problem := _impossible(shape, card):
+        return Plan(recipe, card, shape, parts, False, problem, schedule=steps, time=time)
+    if total <= card.usable:
+        left = card.usable - total
+        reason = f"It fits: {_gib(total)} of {_gib(card.usable)} at the peak, {_gib(left)} left."
+        return Plan(recipe, card, shape, parts, True, reason, schedule=steps, time=time)
+    nearest = nearest_that_fits(
+        recipe, lambda each: sum(part.bytes for part in parts_of(each)), card.usable, dataset_lengths
+    )
+    alone = sum(part.bytes for part in parts if part.owner != CHAT)
+    without_chat = chat is not None and alone <= card.usable
+    reason = _why_not(recipe, card, parts, nearest, without_chat)
+    return Plan(recipe, card, shape, parts, False, reason, nearest, without_chat, steps, time)
+
+
+def _impossible(shape: Shape, card: Card) -> str | None:
+    if card.capability and card.capability < FLASH_CAPABILITY and shape.model_type in OVERFLOWS_FP16:
+        return (
+            f"It cannot be trained on a {card.name}: {shape.model_type} overflows in fp16, and this card has no bf16. "
+            "Choose a base of another family, or a card of compute capability 8.0 or more."
+        )
+    return None
+
+
+def _why_not(recipe: Recipe, card: Card, parts: list[Part], nearest: Recipe | None, without_chat: bool) -> str:
+    total = sum(part.bytes for part in parts)
+    largest = max(parts, key=lambda part: part.bytes)
+    sentences = [
+        f"It does not fit: {_gib(total)} are needed at the peak, and {card.name} has {_gib(card.usable)}. "
+        f"The largest part is {largest.name.lower()} with {_gib(largest.bytes)}."
+    ]
+    if nearest:
+        sentences.append(f"Nearest that fits: {', '.join(changed(recipe, nearest))}.")
+    if without_chat:
+        sentences.append("As it is it would fit if the chat were stopped meanwhile.")
+    if not nearest and not without_chat:
+        sentences.append("No setting makes it fit: choose a smaller base or a larger card.")
+    return " ".join(sentences)
+
+
+def _gib(count: int) -> str:
+    return f"{count / GIB:.2f} GiB" if count >= GIB // 10 else f"{count / (1 << 20):.1f} MiB"

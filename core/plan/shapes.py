@@ -1,0 +1,249 @@
+"""What a base is made of, read from its config.json alone: sizes of its layers, and what is peculiar to its family."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from core.base import BUILTIN, BUILTIN_ID, load_error, resolve
+from core.errors import UserError
+
+SDPA, EAGER = "sdpa", "eager"
+
+
+@dataclass(frozen=True)
+class Family:
+    """What config.json does not say about an architecture; transformers' modeling files are the source.
+
+    norms: RMS norms per layer that run over the hidden size. qk_norm: two more over each head of q and k.
+    fused: q, k, v are one linear layer, gate and up another. scaled_norm: a norm multiplies by (1 + weight) in fp32.
+    biases: linear layers that have a bias whatever the config says. defaults: values that config.json may leave out.
+    """
+
+    norms: int = 2
+    qk_norm: bool = False
+    fused: bool = False
+    scaled_norm: bool = False
+    attention: str = SDPA
+    biases: tuple[str, ...] = ()
+    defaults: tuple[tuple[str, Any], ...] = (("tie_word_embeddings", False),)
+
+
+GEMMA_DEFAULTS = (("tie_word_embeddings", True), ("head_dim", 256))
+FAMILIES: dict[str, Family] = {
+    "llama": Family(),
+    "mistral": Family(),
+    "qwen2": Family(biases=("q_proj", "k_proj", "v_proj")),
+    "qwen3": Family(qk_norm=True, defaults=(("tie_word_embeddings", False), ("head_dim", 128))),
+    "gemma": Family(scaled_norm=True, defaults=GEMMA_DEFAULTS),
+    # Soft-capped attention runs in the eager implementation only, which keeps the whole score matrix.
+    "gemma2": Family(norms=4, scaled_norm=True, attention=EAGER, defaults=GEMMA_DEFAULTS),
+    "gemma3_text": Family(norms=4, qk_norm=True, scaled_norm=True, defaults=GEMMA_DEFAULTS),
+    "phi3": Family(fused=True),
+    "granite": Family(),
+    "smollm3": Family(defaults=(("tie_word_embeddings", True),)),
+}
+EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_intermediate_size")
+# All of these stand in every family's config.json, since they have no default that two families share.
+NEEDED = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Sizes in elements. `window`: tokens that a sliding-window layer sees, None where every layer sees all."""
+
+    name: str
+    model_type: str
+    hidden: int
+    intermediate: int
+    layers: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    vocab: int
+    tied: bool
+    window: int | None = None
+    biases: tuple[str, ...] = ()
+    quantised: bool = False
+    """The checkpoint is already bitsandbytes-4-bit."""
+
+    @property
+    def family(self) -> Family:
+        return FAMILIES[self.model_type]
+
+    @property
+    def queries(self) -> int:
+        """Width of all query heads together; Qwen3 and Gemma choose it apart from the hidden size."""
+        return self.heads * self.head_dim
+
+    @property
+    def keys(self) -> int:
+        """Width of all key heads together, and of all value heads: less than `queries` in grouped attention."""
+        return self.kv_heads * self.head_dim
+
+    @property
+    def linears(self) -> dict[str, tuple[int, int]]:
+        """One layer's linear layers: path within the layer -> (out_features, in_features)."""
+        hidden, queries, keys, wide = self.hidden, self.queries, self.keys, self.intermediate
+        if self.family.fused:
+            return {
+                "self_attn.qkv_proj": (queries + 2 * keys, hidden),
+                "self_attn.o_proj": (hidden, queries),
+                "mlp.gate_up_proj": (2 * wide, hidden),
+                "mlp.down_proj": (hidden, wide),
+            }
+        return {
+            "self_attn.q_proj": (queries, hidden),
+            "self_attn.k_proj": (keys, hidden),
+            "self_attn.v_proj": (keys, hidden),
+            "self_attn.o_proj": (hidden, queries),
+            "mlp.gate_proj": (wide, hidden),
+            "mlp.up_proj": (wide, hidden),
+            "mlp.down_proj": (hidden, wide),
+        }
+
+    @property
+    def linear_parameters(self) -> int:
+        """Weights of all layers' linear layers: what is quantised. The head is not among them."""
+        return self.layers * sum(out * into for out, into in self.linears.values())
+
+    @property
+    def embedding_parameters(self) -> int:
+        """The token embeddings, and the head unless it is the same matrix: what stays in 16 bit under QLoRA."""
+        return (1 if self.tied else 2) * self.vocab * self.hidden
+
+    @property
+    def other_parameters(self) -> int:
+        """Norms and biases."""
+        norms = self.layers * (self.family.norms * self.hidden + (2 * self.head_dim if self.family.qk_norm else 0))
+        sizes = {path.rpartition(".")[2]: out for path, (out, _) in self.linears.items()}
+        return norms + self.hidden + self.layers * sum(sizes[name] for name in self.biases)
+
+    @property
+    def parameters(self) -> int:
+        return self.linear_parameters + self.embedding_parameters + self.other_parameters
+
+    def targets(self, lora_target_modules: str | list[str]) -> dict[str, tuple[int, int]]:
+        """The linear layers of one layer that get an adapter, matched as PEFT matches them.
+
+        "all-linear" is every one but the head; another string is a regular expression for the whole module path; a
+        list holds names or ends of paths. Raises UserError when nothing matches.
+        """
+        if lora_target_modules == "all-linear":
+            return self.linears
+        found = {path: size for path, size in self.linears.items() if self._is_target(path, lora_target_modules)}
+        if not found:
+            raise UserError(
+                f"lora_target_modules is {lora_target_modules!r}, which no linear layer of {self.name} matches.",
+                f"Write all-linear, or choose among {', '.join(sorted(self._names()))}.",
+            )
+        return found
+
+    def _is_target(self, path: str, wanted: str | list[str]) -> bool:
+        full = f"model.layers.0.{path}"
+        if isinstance(wanted, str):
+            return re.fullmatch(wanted, full) is not None
+        return any(full == each or full.endswith(f".{each}") for each in wanted)
+
+    def _names(self) -> Iterator[str]:
+        return (path.rpartition(".")[2] for path in self.linears)
+
+
+def read_shape(base: str) -> Shape:
+    """The shape of `builtin`, a Hub id, a folder, or a config.json file. Only config.json is read, or fetched.
+
+    Raises UserError when it can't be had, or its architecture is none that this planner counts right.
+    """
+    path = Path(base).expanduser()
+    if base in (BUILTIN, BUILTIN_ID):
+        source = resolve(base)
+        return shape_of(_parsed(Path(source.location) / "config.json"), BUILTIN_ID)
+    if path.suffix == ".json":
+        return shape_of(_parsed(path), path.parent.name or base)
+    if base.startswith(("/", "./", "../", "~")):
+        return shape_of(_parsed(path / "config.json"), path.resolve().name)
+    return shape_of(_parsed(_fetched(base)), base)
+
+
+def shape_of(config: dict[str, Any], name: str) -> Shape:
+    """Raises UserError for mixtures of experts and for families that this planner does not know."""
+    model_type = str(config.get("model_type", "unknown"))
+    if any(config.get(key) for key in EXPERTS):
+        raise UserError(
+            f"{name} is a mixture of experts ({model_type}).",
+            "Its experts are not linear layers in transformers, so that neither 4-bit loading nor LoRA on all-linear "
+            "reaches them, and it would not fit as planned. Choose a dense base.",
+        )
+    if model_type not in FAMILIES:
+        raise UserError(
+            f"The planner does not know the architecture {model_type!r} of {name}.",
+            f"It has been measured for {', '.join(FAMILIES)}.",
+        )
+    if missing := [key for key in NEEDED if not isinstance(config.get(key), int)]:
+        raise UserError(
+            f"The config of {name} lacks {', '.join(missing)}.", "Give the config.json of a language model."
+        )
+    family = FAMILIES[model_type]
+    values = dict(family.defaults) | {key: value for key, value in config.items() if value is not None}
+    heads = int(values["num_attention_heads"])
+    return Shape(
+        name=name,
+        model_type=model_type,
+        hidden=int(values["hidden_size"]),
+        intermediate=int(values["intermediate_size"]),
+        layers=int(values["num_hidden_layers"]),
+        heads=heads,
+        kv_heads=int(values.get("num_key_value_heads", heads)),
+        head_dim=int(values.get("head_dim", int(values["hidden_size"]) // heads)),
+        vocab=int(values["vocab_size"]),
+        tied=bool(values["tie_word_embeddings"]),
+        window=_window(values),
+        biases=_biases(family, values),
+        quantised=bool((values.get("quantization_config") or {}).get("load_in_4bit")),
+    )
+
+
+def _window(values: dict[str, Any]) -> int | None:
+    # Qwen's configs name a window that is switched off.
+    if values.get("use_sliding_window") is False:
+        return None
+    window = values.get("sliding_window")
+    return int(window) if window else None
+
+
+def _biases(family: Family, values: dict[str, Any]) -> tuple[str, ...]:
+    names = list(family.biases)
+    if values.get("attention_bias"):
+        names += [name for name in ("q_proj", "k_proj", "v_proj", "o_proj") if name not in names]
+    if values.get("mlp_bias"):
+        names += ["gate_proj", "up_proj", "down_proj"]
+    return tuple(names)
+
+
+def _parsed(path: Path) -> dict[str, Any]:
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be read: {error.strerror}.",
+            "Give 'builtin', a Hub id, a model folder (a path that begins with / or ./), or a config.json.",
+        ) from error
+    except ValueError as error:
+        raise UserError(f"{path} is not JSON: {error}.", "Give the config.json of a model.") from error
+    if not isinstance(config, dict):
+        raise UserError(f"{path} holds no configuration.", "Give the config.json of a model.")
+    return config
+
+
+def _fetched(hub_id: str) -> Path:
+    from huggingface_hub import hf_hub_download
+
+    source = resolve(hub_id)
+    try:
+        return Path(hf_hub_download(source.location, "config.json"))
+    except (OSError, ValueError) as error:
+        raise load_error(source, error) from error
