@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -109,11 +110,11 @@ def _prepare(
 
 def _keep(place: _Place, config: PretrainedConfig, model: PreTrainedModel) -> PreTrainedModel:
     """Write the arena of `model` into the cache and return its twin, mapped and seen to calculate the same."""
-    from core.arena.model import DoesNotFit, rebuild, same_logits, write_model
+    from core.arena.model import DoesNotFit, same_logits, write_model
 
     with place.writing(model.get_memory_footprint()) as unfinished:
         write_model(model, unfinished, place.identity)
-        mapped = rebuild(config, open_arena(unfinished))
+        mapped = _opened(unfinished, config)
         if not same_logits(model, mapped):
             raise DoesNotFit("out of the arena it calculates something else")
     return mapped
@@ -121,15 +122,22 @@ def _keep(place: _Place, config: PretrainedConfig, model: PreTrainedModel) -> Pr
 
 def _mapped(place: _Place, config: PretrainedConfig) -> PreTrainedModel | None:
     """The model from the cache, or None when there is none that can be used."""
-    from core.arena.model import DoesNotFit, rebuild
+    from core.arena.model import DoesNotFit
 
     try:
-        return rebuild(config, open_arena(place.path))
+        return _opened(place.path, config)
     except FileNotFoundError:
         return None
     except (ArenaBroken, DoesNotFit, OSError) as error:
         log.warning("%s can't be used and is made anew: %s", place.path, error)
         return None
+
+
+def _opened(path: Path, config: PretrainedConfig) -> PreTrainedModel:
+    from core.arena.model import mapped_view, rebuild
+
+    arena = open_arena(path)
+    return rebuild(config, arena.contents, partial(mapped_view, arena))
 
 
 def _why_own(device: str, load_in_4bit: bool) -> str | None:

@@ -19,6 +19,7 @@ from core.arena.file import Arena, ArenaWriter
 from core.base import frozen
 
 Place = dict[str, Any]  # offset in the arena, dtype as torch names it, shape
+View = Callable[[Place], Tensor]
 
 
 class DoesNotFit(Exception):
@@ -50,13 +51,13 @@ def write_model(model: PreTrainedModel, path: Path, identity: dict[str, Any]) ->
         )
 
 
-def rebuild(config: PretrainedConfig, arena: Arena) -> PreTrainedModel:
-    """The model whose tensors lie in `arena`, as `from_pretrained` would have returned it: frozen, in eval mode.
+def rebuild(config: PretrainedConfig, contents: dict[str, Any], tensor: View) -> PreTrainedModel:
+    """The model whose tensors an arena's `contents` list and `tensor` gives: frozen, in eval mode.
 
-    `config` is the base's own, as AutoConfig reads it. Nothing is copied, and nothing but the architecture is built.
+    It is what `from_pretrained` would have returned. `config` is the base's own, as AutoConfig reads it. Nothing is
+    copied, and nothing but the architecture is built.
     Raises DoesNotFit when the architecture has other tensors than the arena, or some that an arena can't hold.
     """
-    contents = arena.contents
     quantization = BitsAndBytesConfig.from_dict(dict(contents["quantization"]))
     quantizer = AutoHfQuantizer.from_config(quantization, pre_quantized=contents["pre_quantized"])
     config = copy.deepcopy(config)
@@ -68,7 +69,7 @@ def rebuild(config: PretrainedConfig, arena: Arena) -> PreTrainedModel:
         quantizer.preprocess_model(model=model, device_map={"": "cpu"})
     except (AttributeError, NotImplementedError, RuntimeError, TypeError, ValueError) as error:
         raise DoesNotFit(f"its architecture can't be built without its weights ({error})") from error
-    _attach(model, arena)
+    _attach(model, contents, tensor)
     if contents["generation"] is not None:
         model.generation_config = GenerationConfig.from_dict(contents["generation"])
     model.hf_quantizer = quantizer
@@ -102,7 +103,7 @@ class _Placing:
     def __call__(self, tensor: Tensor) -> Place:
         key = (tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride())
         if key not in self._placed or not tensor.numel():
-            flat = tensor.detach().contiguous().reshape(-1).view(torch.uint8)
+            flat = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
             offset = self._writer.add(flat.numpy().data)
             self._placed[key] = {"offset": offset, "dtype": _name(tensor.dtype), "shape": list(tensor.shape)}
         return self._placed[key]
@@ -129,9 +130,8 @@ def _written_state(state: QuantState, place: Callable[[Tensor], Place]) -> dict[
     return written
 
 
-def _attach(model: PreTrainedModel, arena: Arena) -> None:
-    """Replace every tensor of `model`, which has none yet, by a view of the arena."""
-    contents = arena.contents
+def _attach(model: PreTrainedModel, contents: dict[str, Any], tensor: View) -> None:
+    """Give `model`, which has none yet, its tensors."""
     made: dict[int, nn.Parameter] = {}  # by offset: tied parameters must be one object, not two views
     wanted = {name for name, _ in model.named_parameters(remove_duplicate=False)}
     wanted |= {name for name, _ in model.named_buffers(remove_duplicate=False)}
@@ -141,15 +141,15 @@ def _attach(model: PreTrainedModel, arena: Arena) -> None:
         module, leaf = _owner(model, name)
         offset = entry["data"]["offset"]
         if offset not in made:
-            data = _view(arena, entry["data"])
+            data = tensor(entry["data"])
             if "state" in entry:
-                made[offset] = _packed(data, _read_state(arena, entry["state"]), module)
+                made[offset] = _packed(data, _read_state(entry["state"], tensor), module)
             else:
                 made[offset] = nn.Parameter(data, requires_grad=False)
         module._parameters[leaf] = made[offset]
     for name, place in contents["buffers"].items():
         module, leaf = _owner(model, name)
-        module._buffers[leaf] = _view(arena, place)
+        module._buffers[leaf] = tensor(place)
     for path, module in model.named_modules():
         for name, value in vars(module).items():
             if isinstance(value, Tensor) and value.is_meta:
@@ -173,29 +173,29 @@ def _packed(data: Tensor, state: QuantState, module: nn.Module) -> Params4bit:
     )
 
 
-def _read_state(arena: Arena, written: dict[str, Any]) -> QuantState:
+def _read_state(written: dict[str, Any], tensor: View) -> QuantState:
     nested = written.get("nested")
     inner = None
     if nested is not None:
         inner = QuantState(
-            absmax=_view(arena, nested["absmax"]),
-            code=_view(arena, nested["code"]),
+            absmax=tensor(nested["absmax"]),
+            code=tensor(nested["code"]),
             blocksize=nested["blocksize"],
             dtype=getattr(torch, nested["dtype"]),
         )
     return QuantState(
-        absmax=_view(arena, written["absmax"]),
-        code=_view(arena, written["code"]),
+        absmax=tensor(written["absmax"]),
+        code=tensor(written["code"]),
         blocksize=written["blocksize"],
         quant_type=written["quant_type"],
         dtype=getattr(torch, written["dtype"]),
         shape=torch.Size(written["shape"]),
-        offset=_view(arena, nested["offset"]) if nested is not None else None,
+        offset=tensor(nested["offset"]) if nested is not None else None,
         state2=inner,
     )
 
 
-def _view(arena: Arena, place: Place) -> Tensor:
+def mapped_view(arena: Arena, place: Place) -> Tensor:
     """A tensor with a storage of its own over its part of the mapping (torch keeps the mapping alive)."""
     dtype, shape = getattr(torch, place["dtype"]), place["shape"]
     if not (count := math.prod(shape)):

@@ -7,6 +7,7 @@ import hashlib
 import logging
 import resource
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from bitsandbytes.nn import Linear4bit, Params4bit
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig, PreTrainedModel
 
 from core.arena.file import ALIGNMENT, SEAL, Arena, open_arena
-from core.arena.model import DoesNotFit, rebuild, write_model
+from core.arena.model import DoesNotFit, mapped_view, rebuild, write_model
 from core.base import load_model, read_config
 from core.home import Home
 from core.sharing import MAPPED, OWN, SharedBase, open_base
@@ -48,7 +49,7 @@ def test_every_family_comes_out_as_it_went_in(family: str, tmp_path: Path) -> No
     path = tmp_path / "arena"
     write_model(loaded, path, {})
     arena = open_arena(path)
-    mapped = rebuild(read_config(source), arena)
+    mapped = rebuild(read_config(source), arena.contents, partial(mapped_view, arena))
 
     assert torch.equal(logits(mapped), logits(loaded))
     assert mapped.config.to_dict() == loaded.config.to_dict()
@@ -76,10 +77,11 @@ def all_views(model: PreTrainedModel, arena: Arena) -> bool:
 
 def test_an_architecture_with_other_tensors_is_told(folder: Path, tmp_path: Path) -> None:
     write_model(load_model(tiny.source(folder)), tmp_path / "arena", {})
+    arena = open_arena(tmp_path / "arena")
     config = read_config(tiny.source(folder))
     config.num_hidden_layers += 1
     with pytest.raises(DoesNotFit, match="other tensors"):
-        rebuild(config, open_arena(tmp_path / "arena"))
+        rebuild(config, arena.contents, partial(mapped_view, arena))
 
 
 def test_a_checkpoint_in_4_bit_is_taken_as_it_is_but_for_the_compute_dtype(

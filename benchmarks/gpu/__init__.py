@@ -1,0 +1,1 @@
+"""Benchmarks that need a CUDA card; each is run by hand."""
