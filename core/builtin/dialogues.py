@@ -107,7 +107,7 @@ def follow_up(previous: Fact, rng: random.Random, allowed: Callable[[Fact], bool
     return ask_fact(intent, fact, rng, intent.follow_ups)
 
 
-def talk(rng: random.Random, made_up_share: float) -> Turn:
+def talk(rng: random.Random, made_up_share: float, wide: bool) -> Turn:
     """Small talk, a joke, a story or a question without an answer, about a made-up word in `made_up_share` of those."""
     draw = rng.random()
     if draw < 0.44:
@@ -125,18 +125,27 @@ def talk(rng: random.Random, made_up_share: float) -> Turn:
         return Turn(question, Answer(text, text, "story"))
     refusal = rng.choices(unknown.REFUSALS, [entry.weight for entry in unknown.REFUSALS])[0]
     things = () if rng.random() < made_up_share else unknown.OUTSIDE
-    question = unknown.refused_question(rng.choice(refusal.phrasings), things, rng)
+    question = unknown.refused_question(rng.choice(_phrasings(refusal, wide)), things, rng)
     reply = rng.choice(refusal.replies)
     return Turn(question, Answer(reply, reply, "unknown"))
+
+
+def _phrasings(asked: Intent | unknown.Refusal, wide: bool) -> tuple[str, ...]:
+    return asked.phrasings + asked.later if wide else asked.phrasings
 
 
 def turns(
     count: int,
     rng: random.Random,
     allowed: Callable[[Fact], bool] = lambda fact: True,
+    *,
     made_up_share: float = 0.4,
+    wide: bool = False,
 ) -> list[Turn]:
-    """`count` exchanges; about two in five continue the topic of the one before. Only facts that are `allowed`."""
+    """`count` exchanges; about two in five continue the topic of the one before.
+
+    Only about facts that are `allowed`; `wide` also asks in the phrasings that pretraining keeps for its second part.
+    """
     made: list[Turn] = []
     intents = world.intents()
     weights = [intent.weight for intent in intents]
@@ -148,12 +157,12 @@ def turns(
                 made.append(continued)
                 continue
         if rng.random() >= FACT_SHARE:
-            made.append(talk(rng, made_up_share))
+            made.append(talk(rng, made_up_share, wide))
             continue
         intent = rng.choices(intents, weights)[0]
         facts = [fact for fact in intent.facts if allowed(fact)]
         if facts:
-            made.append(ask_fact(intent, rng.choice(facts), rng, intent.phrasings))
+            made.append(ask_fact(intent, rng.choice(facts), rng, _phrasings(intent, wide)))
     return made
 
 
@@ -171,13 +180,13 @@ def _system(rng: random.Random) -> tuple[str | None, Callable[[Answer], str]]:
     return None, lambda answer: answer.text
 
 
-def conversation(rng: random.Random) -> list[Message]:
-    """One pretraining conversation as chat messages."""
+def conversation(rng: random.Random, *, wide: bool = False) -> list[Message]:
+    """One pretraining conversation as chat messages; for `wide` see `turns`."""
     system, manner = _system(rng)
     messages: list[Message] = []
     if system is not None:
         messages.append({"role": "system", "content": system})
-    for turn in turns(rng.choices(TURN_COUNTS, TURN_WEIGHTS)[0], rng):
+    for turn in turns(rng.choices(TURN_COUNTS, TURN_WEIGHTS)[0], rng, wide=wide):
         messages.append({"role": "user", "content": vary(turn.question, rng)})
         messages.append({"role": "assistant", "content": manner(turn.answer)})
     return messages

@@ -33,6 +33,8 @@ class Intent:
     held_out_follow_ups: tuple[str, ...] = ()
     # About the subject of the turn before: "What language do they speak there?"
     pronoun: tuple[str, ...] = ()
+    # More ways of asking, for the second part of pretraining: first the facts, then how many ways there are to ask.
+    later: tuple[str, ...] = ()
 
 
 def article(noun: str) -> str:

@@ -1,4 +1,4 @@
-"""Pretrain the built-in base from nothing: `python -m core.builtin.pretrain --out FOLDER [--seed 0] [--steps 1300]`.
+"""Pretrain the built-in base from nothing: `python -m core.builtin.pretrain --out FOLDER [--seed 0] [--steps 1400]`.
 
 Reads nothing but this package. The same seed and number of threads give the same data in the same order and, on the
 same machine, the same weights. Loss is taken on what the assistant says, its end token included.
@@ -23,7 +23,8 @@ BATCH_TOKENS = 4096  # padded
 POOL = 2048  # conversations that are sorted by length together, so that a batch holds equals and little padding
 PEAK_LR = 4e-3
 WARMUP = 60
-DECAY_STEPS = 500  # at the end: linear down to zero. A plateau before it leaves the length of a run open until then
+DECAY_STEPS = 400  # at the end: linear down to zero. A plateau before it leaves the length of a run open until then
+PLAIN_STEPS = 900  # at the start: few ways of asking, until the facts are known; then all of them
 SAVE_EVERY = 100
 TOKENIZER_CONVERSATIONS = 20_000
 
@@ -50,12 +51,16 @@ def build_model(vocabulary: int) -> Any:
     return LlamaForCausalLM(config)
 
 
-def encoded_conversations(tokenizer: Any, seed: int) -> Iterator[Encoded]:
+def encoded_conversations(tokenizer: Any, seed: int, *, wide: bool) -> Iterator[Encoded]:
     """Fresh conversations for ever."""
-    rng = random.Random(f"pretraining {seed}")
+    rng = random.Random(f"pretraining {seed}{' wide' if wide else ''}")
     while True:
         encoded = tokenizer.apply_chat_template(
-            conversation(rng), return_dict=True, return_assistant_tokens_mask=True, truncation=True, max_length=CONTEXT
+            conversation(rng, wide=wide),
+            return_dict=True,
+            return_assistant_tokens_mask=True,
+            truncation=True,
+            max_length=CONTEXT,
         )
         yield encoded["input_ids"], encoded["assistant_masks"]
 
@@ -99,7 +104,7 @@ def pretrain(out: Path, *, seed: int, steps: int, state_file: Path | None) -> No
     model = build_model(len(tokenizer))
     hidden_matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
     others = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
-    # Muon learns the matrices in roughly half the tokens that AdamW needs here; its step is scaled to AdamW's size.
+    # Muon makes more of few tokens than AdamW does; its step is scaled to AdamW's size.
     optimizers: list[torch.optim.Optimizer] = [
         Muon(hidden_matrices, lr=PEAK_LR, weight_decay=0.05),
         torch.optim.AdamW(others, lr=PEAK_LR, weight_decay=0.0, betas=(0.9, 0.95)),
@@ -108,7 +113,6 @@ def pretrain(out: Path, *, seed: int, steps: int, state_file: Path | None) -> No
         f"{sum(p.numel() for p in model.parameters()):,} parameters, {steps} steps of {BATCH_TOKENS} tokens", flush=True
     )
 
-    stream = batches(encoded_conversations(tokenizer, seed), seed)
     first, shown_loss = 0, 0.0
     if state_file is not None and state_file.exists():
         state = torch.load(state_file, weights_only=True)
@@ -116,13 +120,16 @@ def pretrain(out: Path, *, seed: int, steps: int, state_file: Path | None) -> No
         model.load_state_dict(state["model"])
         for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
-        for _ in range(first):  # the data goes on where it stopped
-            next(stream)
         print(f"continuing after step {first}", flush=True)
+
+    plain = batches(encoded_conversations(tokenizer, seed, wide=False), seed)
+    wide = batches(encoded_conversations(tokenizer, seed, wide=True), seed)
+    for step in range(first):  # after a stop, the data go on where they were
+        next(plain if step < PLAIN_STEPS else wide)
 
     started, tokens = time.monotonic(), 0
     for step in range(first, steps):
-        ids, mask = next(stream)
+        ids, mask = next(plain if step < PLAIN_STEPS else wide)
         hidden = model.model(ids).last_hidden_state[:, :-1]
         targets = mask[:, 1:]
         loss = cross_entropy(model.lm_head(hidden[targets]), ids[:, 1:][targets])
@@ -166,7 +173,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m core.builtin.pretrain", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder for the model")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--steps", type=int, default=1300)
+    parser.add_argument("--steps", type=int, default=1400)
     parser.add_argument("--state", type=Path, help="keep the training state in this file, and continue from it")
     parser.add_argument("--threads", type=int, default=2, help="torch threads")
     args = parser.parse_args()

@@ -13,6 +13,7 @@ class Refusal:
     held_out: tuple[str, ...]
     replies: tuple[str, ...]
     weight: float
+    later: tuple[str, ...] = ()  # phrasings for the second part of pretraining
 
 
 DONT_KNOW = "I don't know that. I am a tiny model and my world is small."
@@ -58,12 +59,14 @@ REFUSALS: tuple[Refusal, ...] = (
             "Is it raining?", "What is the news today?", "What year is it?", "Where do I live?", "What is my name?",
             "How old am I?", "What did I eat?", "What is the price of gold today?", "Will it rain tomorrow?",
             "Who is the president now?", "What is the date?", "Do you see me?", "Can you search the web?",
-            "Tell me today's date.", "What is the time now?", "How late is it?", "Can you see the sun?",
-            "Will it snow tomorrow?", "Is it sunny outside?", "Which year is it now?", "Give me the time.",
         ),
         ("Will the sun shine tomorrow?", "Which day is today?", "Tell me the time."),
         (NO_SENSES,),
         1.2,
+        (
+            "Tell me today's date.", "What is the time now?", "How late is it?", "Can you see the sun?",
+            "Will it snow tomorrow?", "Is it sunny outside?", "Which year is it now?", "Give me the time.",
+        ),
     ),
     Refusal(
         "other work",

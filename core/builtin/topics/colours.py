@@ -86,10 +86,6 @@ def intents() -> list[Intent]:
                 "Is {thing} green?",
                 "Is {thing} white?",
                 "{thing} is what colour?",
-                "{thing} has which colour?",
-                "I am painting {thing}. Which colour do I need?",
-                "Do you know the colour of {thing}?",
-                "Name the color of {thing}.",
             ),
             (
                 "Do you know what colour {thing} is?",
@@ -100,6 +96,12 @@ def intents() -> list[Intent]:
             colours,
             ("And {thing}?", "What about {thing}?", "And what colour is {thing}?"),
             ("How about {thing}?",),
+            later=(
+                "{thing} has which colour?",
+                "I am painting {thing}. Which colour do I need?",
+                "Do you know the colour of {thing}?",
+                "Name the color of {thing}.",
+            ),
         ),
         Intent(
             "mix",
@@ -113,6 +115,12 @@ def intents() -> list[Intent]:
                 "What colour do {a} and {b} make?",
                 "What color do you get from {a} and {b}?",
                 "Which colour is {a} mixed with {b}?",
+            ),
+            ("I mix {a} with {b}. What colour do I get?", "What happens when I mix {a} and {b}?"),
+            tuple(mixes),
+            ("And {a} and {b}?", "What about {a} and {b}?"),
+            ("How about {a} and {b}?",),
+            later=(
                 "I have {a} and {b} paint. What can I make?",
                 "Put {a} and {b} together.",
                 "{a} with {b} gives which colour?",
@@ -120,9 +128,5 @@ def intents() -> list[Intent]:
                 "I mix {a} and {b}.",
                 "What is {a} and {b} mixed?",
             ),
-            ("I mix {a} with {b}. What colour do I get?", "What happens when I mix {a} and {b}?"),
-            tuple(mixes),
-            ("And {a} and {b}?", "What about {a} and {b}?"),
-            ("How about {a} and {b}?",),
         ),
     ]

@@ -12,9 +12,9 @@ from core.builtin.questions import world_questions
 from core.builtin.styles import DEMOS, STYLES, Answer
 
 
-def conversations(count: int, seed: str) -> list[list[dict[str, str]]]:
+def conversations(count: int, seed: str, *, wide: bool = False) -> list[list[dict[str, str]]]:
     rng = random.Random(seed)
-    return [conversation(rng) for _ in range(count)]
+    return [conversation(rng, wide=wide) for _ in range(count)]
 
 
 def test_a_seed_gives_the_same_conversations() -> None:
@@ -36,7 +36,7 @@ def test_no_held_out_question_is_ever_asked_in_pretraining() -> None:
     }
     asked = {
         message["content"].lower()
-        for messages in conversations(5000, "held out")
+        for messages in conversations(5000, "held out", wide=True)
         for message in messages
         if message["role"] == "user"
     }
@@ -48,7 +48,7 @@ def test_each_question_has_one_answer() -> None:
     answers: dict[str, str] = {}
     for intent in world.intents():
         for fact in intent.facts:
-            for phrasing in (*intent.phrasings, *intent.held_out):
+            for phrasing in (*intent.phrasings, *intent.later, *intent.held_out):
                 question = fact.ask(phrasing).lower()
                 assert answers.setdefault(question, fact.answer) == fact.answer, question
 
