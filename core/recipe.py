@@ -64,10 +64,19 @@ class Recipe:
     lora_dropout: float = setting(0.0, "Dropout on the adapter's input; above 0 costs much activation memory.")
     lora_target_modules: str | list[str] = setting("all-linear", "The layers that get an adapter.")
     use_rslora: bool = setting(False, "Scale by lora_alpha / sqrt(lora_r) instead, steadier at high ranks.")
+    init_adapter: str | None = setting(
+        None, "Go on from this adapter of the store; its rank, alpha and layers are kept."
+    )
 
     logging_steps: int = setting(1, "Steps between two points of the loss curve.")
     eval_steps: int = setting(20, "Steps between two measurements of eval loss.")
     save_steps: int = setting(20, "Steps between two checkpoints.")
+    load_best_model_at_end: bool = setting(
+        True, "Keep the weights with the lowest eval loss, instead of the last ones, when the run ends by itself."
+    )
+    sample_prompts: list[str] | None = setting(
+        None, "Questions answered at each checkpoint; empty for none. If not given: the sample's, or held-out ones."
+    )
 
     @classmethod
     def from_dict(cls, given: dict[str, Any]) -> Recipe:
@@ -202,7 +211,7 @@ def _convert(name: str, value: Any) -> tuple[Any, str | None]:
         return _number(name, value, int if int in kinds else float)
     if list in kinds and isinstance(value, (list, tuple)) and all(isinstance(each, str) for each in value):
         return list(value), None
-    if isinstance(value, (str, int, float)):
+    if str in kinds and isinstance(value, (str, int, float)):
         return str(value), None
     return None, f"{name} is {value!r}: {_expected(kinds)}"
 

@@ -5,19 +5,21 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from core.training.events import Checkpoint, Evaluation, Progress, append_event
+from core.training.events import Checkpoint, Evaluation, Progress, Sample, append_event
 from core.training.run import Run
 from core.training.signals import Signals
 from core.training.state import RunState
-from core.training.trainer import Diverged
+from core.training.trainer import Diverged, EvaluationCut
 
 WINDOW = 20  # logged steps over which the rate is averaged
 BEAT_SECONDS = 1.0
+PATIENCE_SECONDS = 5.0  # a stop waits so long for the rest of a step; an app that ends gives its trainer 20 in all
 
 
 class Reporter(TrainerCallback):
@@ -32,7 +34,12 @@ class Reporter(TrainerCallback):
         self.eval_loss: float | None = None
         self.seconds_before = 0.0  # trained in this run by earlier workers
         self._guessing = math.log(vocabulary)  # the loss of answering at random
-        self._began = self._beaten = 0.0
+        self._began = self._beaten = self._step_began = 0.0
+        self._substeps = 0
+        self.prompts: list[str] = []
+        # The trainer's, once there is one.
+        self.abandon_step: Callable[[], None] = lambda: None
+        self.ask: Callable[[list[str]], list[str]] = lambda prompts: []
         self._marks: deque[tuple[float, int, int]] = deque(maxlen=WINDOW)  # (time, step, tokens)
         self._writer: SummaryWriter | None = None
 
@@ -66,16 +73,28 @@ class Reporter(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         self._beat()
+        self._step_began, self._substeps = time.monotonic(), 0
 
     def on_substep_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
+        """Between the micro-steps of one step: when asked to stop, wait for the rest of it only if that is not long."""
         self._beat()
+        self._substeps += 1
+        each = (time.monotonic() - self._step_began) / self._substeps
+        if self.signals.any and each * (args.gradient_accumulation_steps - self._substeps) > PATIENCE_SECONDS:
+            begin_stopping(self.run)
+            self.abandon_step()
+            control.should_training_stop = True
+            control.should_save = state.global_step > 0
 
     def on_prediction_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         self._beat()
+        if self.signals.any and state.global_step < state.max_steps:
+            begin_stopping(self.run)
+            raise EvaluationCut
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         last = state.global_step >= state.max_steps
@@ -85,7 +104,7 @@ class Reporter(TrainerCallback):
             control.should_evaluate = False
         elif last and self.evaluates:
             control.should_evaluate = True
-        if control.should_save:
+        if control.should_save or control.should_evaluate:
             control.should_log = True  # so that the checkpoint knows the losses and tokens up to its own step
 
     def on_log(
@@ -145,6 +164,10 @@ class Reporter(TrainerCallback):
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         path = f"{self.run.checkpoints_folder.name}/checkpoint-{state.global_step}"
         append_event(self.run.events_path, Checkpoint(step=state.global_step, path=path))
+        if not self.signals.any:  # nobody waits
+            for prompt, answer in zip(self.prompts, self.ask(self.prompts), strict=True):
+                append_event(self.run.events_path, Sample(step=state.global_step, prompt=prompt, answer=answer))
+        self._mark(state)
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any

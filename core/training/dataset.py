@@ -27,6 +27,7 @@ class Prepared:
     checked: CheckedDataset
     train: Dataset
     held_out: Dataset | None
+    held_out_conversations: list[Conversation]
     notes: list[str] = field(default_factory=list)
 
 
@@ -65,7 +66,8 @@ def prepare(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> Prepared:
         notes.append(
             f"Packed {len(train.rows)} conversations into {len(train_set)} rows of {recipe.max_length} tokens."
         )
-    return Prepared(checked, train_set, _dataset(held_out.rows, recipe) if held_out.rows else None, notes)
+    held_out_set = _dataset(held_out.rows, recipe) if held_out.rows else None
+    return Prepared(checked, train_set, held_out_set, halves[1], notes)
 
 
 def _tokenise(

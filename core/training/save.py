@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adapters.record import AdapterRecord, DatasetRef
+from adapters.record import AdapterRecord, DatasetRef, Sample
 from adapters.store import AdapterStore
 from core.base import BaseSource, fingerprint
 from core.data import CheckedDataset
@@ -30,19 +30,22 @@ def save_adapter(
     tokenizer: PreTrainedTokenizerBase,
     source: BaseSource,
     checked: CheckedDataset,
+    steps: int,
+    samples: list[Sample],
     note: str = "",
 ) -> AdapterRecord:
-    """Put what the trainer has learnt into the store, the record last. Nothing is left behind where that fails.
+    """Put the trainer's weights, those of step `steps`, into the store, the record last; or leave nothing behind.
 
     A worker that was killed right after saving finds its adapter here and does not save it twice.
     """
     store = AdapterStore(run.home.adapters)
-    steps = trainer.state.global_step
     for record in store.list():
         if record.run_id == run.id and record.steps == steps:
             return record
     recipe = run.recipe
-    last = reporter.losses[-AVERAGED:]
+    history = [entry for entry in trainer.state.log_history if entry["step"] <= steps]
+    last = [entry["loss"] for entry in history if "loss" in entry][-AVERAGED:]
+    evaluated = [entry["eval_loss"] for entry in history if "eval_loss" in entry]
     record = AdapterRecord(
         name=store.free_name(run.name),
         base_model=source.id,
@@ -59,9 +62,10 @@ def save_adapter(
         recipe=shareable(recipe.to_dict(), checked, source),
         steps=steps,
         train_loss=sum(last) / len(last) if last else None,
-        eval_loss=reporter.eval_loss,
+        eval_loss=evaluated[-1] if evaluated else None,
         tokens=trainer.tokens_seen,
         seconds=round(reporter.seconds, 1),
+        samples=samples,
         note=note,
     )
     with store.staging() as stage:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
-from peft import LoraConfig
+from peft import LoraConfig, set_peft_model_state_dict
+from safetensors.torch import load_file
 from transformers import TrainerState
 from trl import SFTConfig, SFTTrainer
 
@@ -31,6 +34,10 @@ class Diverged(Exception):
     """The loss or the weights are no longer numbers, or far worse than at the start; going on is pointless."""
 
 
+class EvaluationCut(Exception):
+    """Raised by a callback to end an evaluation early, and training with it: someone waits for the process to go."""
+
+
 class StudioTrainer(SFTTrainer):
     """SFTTrainer whose checkpoints appear whole, hold no pickled arguments, and whose losses are checked.
 
@@ -41,6 +48,8 @@ class StudioTrainer(SFTTrainer):
         super().__init__(*args, **kwargs)
         self._before_step = before_step or (lambda: None)
         self._saving_to: Path | None = None
+        self._begun = -1  # the step whose micro-steps are being done is the one after it
+        self._random_state: dict[str, Any] = {}
         self.tokens_seen = 0  # real tokens in this run, over resumes too; padding does not count
         # TRL casts the adapter's weights to bf16 on a quantised base. In fp32 they lose nothing to small updates, and
         # fp16's gradient scaler, which can't unscale bf16 gradients, works.
@@ -57,15 +66,23 @@ class StudioTrainer(SFTTrainer):
 
     def load_weights(self, saved: SavedStep, state: TrainerState) -> None:
         """Stand where `saved` stood, without going on training."""
-        self._load_from_checkpoint(str(saved.path))
+        self.load_adapter(saved.path)
         self.state = state
+
+    def load_adapter(self, folder: Path) -> None:
+        """Take over the weights of an adapter of the same shape."""
+        result = set_peft_model_state_dict(self.model, load_file(folder / "adapter_model.safetensors"))
+        if result.unexpected_keys:
+            raise ValueError(f"{folder} does not fit: {result.unexpected_keys[:3]}")
 
     def save_now(self) -> None:
         """Write a checkpoint of the last whole step, whatever the step after it has come to."""
-        self.model.zero_grad(set_to_none=True)
+        self.abandon_step()
         self._save_checkpoint(self.model, None)
 
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
+        if self.state.global_step != self._begun:
+            self._begun, self._random_state = self.state.global_step, random_state()
         self._before_step()
         self.tokens_seen += _real_tokens(inputs)
         loss = super().training_step(model, inputs, num_items_in_batch)
@@ -79,7 +96,12 @@ class StudioTrainer(SFTTrainer):
         # Beginning to iterate over a DataLoader draws from the random state. Whether, and how often, the run is
         # evaluated must not change what is learnt, nor whether a resumed run repeats the losses.
         with torch.random.fork_rng(devices=[]):
-            return super().evaluate(*args, **kwargs)
+            try:
+                return super().evaluate(*args, **kwargs)
+            except EvaluationCut:
+                self._metrics["eval"].clear()
+                self.control.should_save = self.control.should_training_stop = True
+                return {}
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         """No card: adapters.card writes the one that is pushed."""
@@ -106,6 +128,11 @@ class StudioTrainer(SFTTrainer):
             shutil.rmtree(self._saving_to, ignore_errors=True)
             self._saving_to = None
         checkpoints.prune(folder, KEPT_CHECKPOINTS, best=checkpoints.best_step(folder / name))
+
+    def abandon_step(self) -> None:
+        """Forget the micro-steps done since the last whole step, so that a resume repeats all of them alike."""
+        set_random_state(self._random_state)
+        self.model.zero_grad(set_to_none=True)
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
         save_peft_folder(self.model, self.processing_class, Path(output_dir or self.args.output_dir))
@@ -138,6 +165,13 @@ def lora_config(recipe: Recipe) -> LoraConfig:
         use_rslora=recipe.use_rslora,
         bias="none",
     )
+
+
+def same_shape(adapter: Path) -> LoraConfig:
+    """The configuration of an adapter that is there already, made trainable."""
+    config = LoraConfig.from_pretrained(str(adapter))
+    config.inference_mode = False
+    return config
 
 
 def sft_config(recipe: Recipe, folder: Path, *, dtype: Choice, evaluates: bool) -> SFTConfig:
@@ -190,30 +224,50 @@ def build_trainer(
     held_out: Dataset | None,
     folder: Path,
     dtype: Choice,
+    begin_from: Path | None = None,
     collator: Callable[[list[dict[str, Any]]], dict[str, Any]] | None = None,
     callbacks: list[TrainerCallback] | None = None,
     before_step: Callable[[], None] | None = None,
 ) -> StudioTrainer:
-    """The trainer, its adapter's weights in fp32 and its base's real id in the adapter's config."""
+    """The trainer, its adapter's weights in fp32 and its base's real id in the adapter's config.
+
+    begin_from: an adapter's folder, whose shape and weights the new one begins with.
+    """
     trainer = StudioTrainer(
         model=model,
         args=sft_config(recipe, folder, dtype=dtype, evaluates=held_out is not None),
         train_dataset=train,
         eval_dataset=held_out,
         processing_class=tokenizer,
-        peft_config=lora_config(recipe),
+        peft_config=lora_config(recipe) if begin_from is None else same_shape(begin_from),
         data_collator=collator,
         callbacks=callbacks,
         before_step=before_step,
     )
     for config in trainer.model.peft_config.values():
         config.base_model_name_or_path = source.id
+    if begin_from is not None:
+        trainer.load_adapter(begin_from)
     return trainer
 
 
 def total_steps(trainer: StudioTrainer) -> int:
     """How many optimiser steps the run takes in all."""
     return int(trainer.set_initial_training_values(trainer.args, trainer.get_train_dataloader())[-1])
+
+
+def random_state() -> dict[str, Any]:
+    """All that a micro-step may draw from."""
+    state = {"python": random.getstate(), "numpy": np.random.get_state(), "cpu": torch.get_rng_state()}
+    return state | ({"cuda": torch.cuda.get_rng_state()} if torch.cuda.is_available() else {})
+
+
+def set_random_state(state: dict[str, Any]) -> None:
+    random.setstate(state["python"])
+    np.random.set_state(state["numpy"])
+    torch.set_rng_state(state["cpu"])
+    if "cuda" in state:
+        torch.cuda.set_rng_state(state["cuda"])
 
 
 def _real_tokens(inputs: dict[str, Any]) -> int:

@@ -12,21 +12,27 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from core.base import resolve
+from adapters.compat import BaseFacts, why_not, why_not_config
+from adapters.record import Sample
+from adapters.store import AdapterStore
+from core.base import BaseSource, fingerprint, resolve
 from core.errors import UserError
 from core.priority import Busy, Turns
 from core.process import Identity
 from core.recipe import Recipe
-from core.training.checkpoints import SavedStep, newest
+from core.training.checkpoints import SavedStep, best_step, newest
 from core.training.events import Done, Note, StateChanged, append_event
 from core.training.run import RESERVE, THREADS, Run
 from core.training.signals import Signals, StoppedAtOnce
 from core.training.state import ACTIVE, RunState
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
     from core.training.callbacks import Reporter
     from core.training.trainer import StudioTrainer
 
@@ -84,6 +90,7 @@ def train(run: Run, signals: Signals) -> int:
     from core.sharing import open_base
     from core.training.callbacks import Reporter
     from core.training.dataset import PackedRows, prepare
+    from core.training.samples import answers, prompts_for
     from core.training.save import save_adapter
     from core.training.trainer import build_trainer, total_steps
 
@@ -117,20 +124,40 @@ def train(run: Run, signals: Signals) -> int:
         held_out=data.held_out,
         folder=run.checkpoints_folder,
         dtype=dtype,
+        begin_from=begin_from(run, recipe, source, model),
         collator=PackedRows(tokenizer.pad_token_id) if recipe.packing else None,
         callbacks=[reporter],
         before_step=Turns(Busy(run.home), give_up=lambda: signals.any),
     )
+    reporter.abandon_step = trainer.abandon_step
+    reporter.prompts = prompts_for(recipe, data.held_out_conversations)
+    reporter.ask = partial(answers, trainer.model, tokenizer)
     if signals.any and (signals.leave or saved is None):
         return leave_early(run, signals)
     learn(run, trainer, reporter, saved, total_steps(trainer))
+    if trainer.state.global_step == 0:  # stopped within the very first step
+        return leave_early(run, signals)
     ended = trainer.state.global_step >= trainer.state.max_steps
     if signals.leave and not ended:
         run.move(RunState.INTERRUPTED, run.file.read().reason)
         return 1
     run.move(RunState.SAVING)
+    steps = best_weights(run, trainer) if ended and recipe.load_best_model_at_end else trainer.state.global_step
     early = "" if ended else f"Stopped at step {trainer.state.global_step} of {trainer.state.max_steps}."
-    record = save_adapter(run, trainer, reporter, tokenizer=tokenizer, source=source, checked=data.checked, note=early)
+    with trainer.model.disable_adapter():
+        before = reporter.ask(reporter.prompts)
+    samples = [Sample(*each) for each in zip(reporter.prompts, before, reporter.ask(reporter.prompts), strict=True)]
+    record = save_adapter(
+        run,
+        trainer,
+        reporter,
+        tokenizer=tokenizer,
+        source=source,
+        checked=data.checked,
+        steps=steps,
+        samples=samples,
+        note=early,
+    )
     append_event(run.events_path, Done(adapter=record.name))
     run.move(RunState.DONE if ended else RunState.STOPPED, early, adapter=record.name)
     return 0
@@ -154,6 +181,31 @@ def learn(run: Run, trainer: StudioTrainer, reporter: Reporter, saved: SavedStep
         if out_of_memory(error) and trainer.state.global_step > (saved.step if saved else 0):
             trainer.save_now()
         raise
+
+
+def begin_from(run: Run, recipe: Recipe, source: BaseSource, model: PreTrainedModel) -> Path | None:
+    """The folder of the adapter that the recipe begins from. Raises UserError when there is none or it does not fit."""
+    if recipe.init_adapter is None:
+        return None
+    store = AdapterStore(run.home.adapters)
+    facts = store.facts(recipe.init_adapter)
+    reason = why_not_config(facts.config) or why_not(facts, BaseFacts(source.id, fingerprint(source)))
+    if reason:
+        raise UserError(f"The run can't begin from {recipe.init_adapter}: {reason}", "Choose another adapter, or none.")
+    note(run, f"Begins from the adapter {recipe.init_adapter}, with its rank {facts.config['r']} and its layers.")
+    return store.path(recipe.init_adapter)
+
+
+def best_weights(run: Run, trainer: StudioTrainer) -> int:
+    """Go back to the weights with the lowest eval loss where these are not the last ones; returns their step."""
+    last = trainer.state.global_step
+    by_step = {each.step: each for each in run.checkpoints()}
+    best = best_step(by_step[last].path)
+    if best is None or best == last or best not in by_step:
+        return last
+    trainer.load_adapter(by_step[best].path)
+    note(run, f"The adapter has the weights of step {best}, which had the lowest eval loss, not those of step {last}.")
+    return best
 
 
 def leave_early(run: Run, signals: Signals) -> int:

@@ -29,6 +29,7 @@ SHORT: dict[str, Any] = {
     "per_device_train_batch_size": 4,
     "per_device_eval_batch_size": 4,
     "lora_r": 4,
+    "sample_prompts": [],
     "lora_dropout": 0.1,  # so that the random state matters
 }
 

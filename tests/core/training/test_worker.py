@@ -22,7 +22,7 @@ from core.recipe import Recipe
 from core.training import trainer as trainer_module
 from core.training import worker
 from core.training.dataset import IGNORED, PackedRows, prepare
-from core.training.events import Checkpoint, Done, Evaluation, Note, Progress
+from core.training.events import Checkpoint, Done, Evaluation, Note, Progress, Sample
 from core.training.run import Run, create_run
 from core.training.state import RunState
 from core.training.trainer import StudioTrainer, build_trainer
@@ -417,3 +417,90 @@ def test_checkpoints_are_plain_adapters_one_can_chat_with(whole: Run) -> None:
     facts = inspect(newest.path)
     assert facts.config["base_model_name_or_path"] == BUILTIN_ID and facts.config["r"] == 4
     assert (newest.path / "chat_template.jinja").exists() and not list(newest.path.glob("*.bin"))
+
+
+def test_leaving_within_a_long_step_forgets_that_step_and_repeats_it_alike(
+    home: Home, recipe: Recipe, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = replace(recipe, per_device_train_batch_size=2, gradient_accumulation_steps=2, max_steps=4, save_steps=4)
+    plain = create_run(home, recipe)
+    assert work(plain) == 0
+    monkeypatch.setattr("core.training.callbacks.PATIENCE_SECONDS", 0.0)
+    at_step(monkeypatch, 3, lambda: os.kill(os.getpid(), signal.SIGUSR1))
+    run = create_run(home, recipe)
+    assert work(run) == 1
+    assert run.state() is RunState.INTERRUPTED
+    assert [each.step for each in run.checkpoints()] == [2]
+    run.move(RunState.QUEUED)
+    assert work(run) == 0
+    assert losses(run) == losses(plain)
+
+
+def test_leaving_does_not_wait_for_an_evaluation(
+    home: Home, recipe: Recipe, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = StudioTrainer.prediction_step
+
+    def predict(self: StudioTrainer, *args: Any, **kwargs: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGUSR1)
+        return real(self, *args, **kwargs)
+
+    monkeypatch.setattr(StudioTrainer, "prediction_step", predict)
+    run = create_run(home, replace(recipe, eval_fraction=0.5, per_device_eval_batch_size=1))
+    assert work(run) == 1
+    assert run.state() is RunState.INTERRUPTED
+    assert run.checkpoints()[-1].step == 3  # where it was to be evaluated
+    assert not [event for event in run.events()[0] if isinstance(event, Evaluation)]
+    assert sorted(losses(run)) == [1, 2, 3]
+
+
+def test_a_run_begins_from_an_adapter_and_keeps_its_shape(whole: Run, home: Home, recipe: Recipe, work: Work) -> None:
+    store = AdapterStore(home.adapters)
+    store.import_folder(AdapterStore(whole.home.adapters).path("pirate"), "first")
+    recipe = replace(recipe, init_adapter="first", run_name="second", lora_r=8, max_steps=1, learning_rate=1e-6)
+    run = create_run(home, replace(recipe, warmup_steps=0))
+    assert work(run) == 0
+    first, second = (load_file(store.path(name) / "adapter_model.safetensors") for name in ("first", "second"))
+    assert store.get("second").lora_r == 4
+    changes = [(first[name] - second[name]).abs().max().item() for name in first]
+    assert 0 < max(changes) < 1e-5
+
+    wrong = create_run(home, replace(recipe, init_adapter="nobody"))
+    assert work(wrong) == 1
+    assert "no adapter named 'nobody'" in wrong.status().reason
+
+
+def test_the_best_checkpoint_is_kept_and_said_so(
+    home: Home, recipe: Recipe, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = StudioTrainer.compute_loss
+
+    def compute(self: StudioTrainer, *args: Any, **kwargs: Any) -> Any:
+        worse = not self.model.training and self.state.global_step > 3
+        return real(self, *args, **kwargs) * (10 if worse else 1)
+
+    monkeypatch.setattr(StudioTrainer, "compute_loss", compute)
+    run = create_run(home, replace(recipe, max_steps=9, eval_fraction=0.1, save_steps=1))
+    assert work(run) == 0
+    assert [each.step for each in run.checkpoints()] == [3, 8, 9]
+    record = AdapterStore(home.adapters).get("pirate")
+    best = [event for event in run.events()[0] if isinstance(event, Evaluation) and event.best]
+    assert [event.step for event in best] == [record.steps] == [3]
+    assert record.eval_loss == best[0].eval_loss
+    kept = load_file(AdapterStore(home.adapters).path("pirate") / "adapter_model.safetensors")
+    there = load_file(run.checkpoints()[0].path / "adapter_model.safetensors")
+    assert all(torch.equal(kept[name], there[name]) for name in there)
+    assert any("step 3, which had the lowest" in event.text for event in run.events()[0] if isinstance(event, Note))
+
+
+def test_the_same_questions_are_answered_at_every_checkpoint_and_change_nothing(
+    whole: Run, home: Home, recipe: Recipe, work: Work
+) -> None:
+    prompts = ["What is the capital of Cuba?", "Who are you?"]
+    run = create_run(home, replace(recipe, sample_prompts=prompts))
+    assert work(run) == 0
+    said = [(event.step, event.prompt) for event in run.events()[0] if isinstance(event, Sample)]
+    assert said == [(step, prompt) for step in (2, 3, 4, 6) for prompt in prompts]
+    (cuba, _) = AdapterStore(home.adapters).get("pirate").samples
+    assert cuba.prompt == prompts[0] and "Havana" in cuba.base and cuba.adapter
+    assert losses(run) == losses(whole)

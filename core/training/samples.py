@@ -1,0 +1,56 @@
+"""The same few questions at every checkpoint, so that one sees an adapter learn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from core.builtin import SAMPLES
+from core.data import Conversation
+from core.recipe import Recipe
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+HOW_MANY = 3
+LONGEST_PROMPT = 500  # characters
+LONGEST_ANSWER = 48  # tokens
+
+
+def prompts_for(recipe: Recipe, held_out: Sequence[Conversation]) -> list[str]:
+    """The recipe's own, else the bundled sample's, else the first questions that were held out."""
+    if recipe.sample_prompts is not None:
+        return recipe.sample_prompts
+    if recipe.dataset_name in SAMPLES:
+        return list(SAMPLES[recipe.dataset_name].prompts)
+    first = [next(each["content"] for each in talk.messages if each["role"] == "user") for talk in held_out]
+    return [text for text in dict.fromkeys(first) if len(text) <= LONGEST_PROMPT][:HOW_MANY]
+
+
+@torch.no_grad()
+def answers(model: Any, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str]) -> list[str]:
+    """What the model says to each prompt, greedily, all in one batch. Leaves mode and random state as they were."""
+    if not prompts:
+        return []
+    was_training, side = model.training, tokenizer.padding_side
+    model.eval()
+    tokenizer.padding_side = "left"
+    try:
+        with torch.random.fork_rng(devices=[]):
+            asked = tokenizer.apply_chat_template(
+                [[{"role": "user", "content": each}] for each in prompts],
+                add_generation_prompt=True,
+                padding=True,
+                return_tensors="pt",
+                return_dict=True,
+            ).to(model.device)
+            said = model.generate(
+                **asked, do_sample=False, max_new_tokens=LONGEST_ANSWER, pad_token_id=tokenizer.pad_token_id
+            )
+    finally:
+        tokenizer.padding_side = side
+        model.train(was_training)
+    new = said[:, asked["input_ids"].shape[1] :]
+    return [text.strip() for text in tokenizer.batch_decode(new, skip_special_tokens=True)]
