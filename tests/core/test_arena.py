@@ -33,9 +33,23 @@ def the_arena(home: Home) -> Path:
     return path
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tiny.base_folder(tmp_path / "tiny")
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.base_folder(tmp_path_factory.mktemp("base") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def loaded(folder: Path) -> PreTrainedModel:
+    """The base as a normal load gives it."""
+    return load_model(tiny.source(folder))
+
+
+@pytest.fixture(scope="module")
+def made(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A whole arena of the base, as it lies in a cache."""
+    home = Home.open(tmp_path_factory.mktemp("made"))
+    opened(folder, home)
+    return the_arena(home)
 
 
 def opened(folder: Path, home: Home, **settings: bool) -> SharedBase:
@@ -75,9 +89,8 @@ def all_views(model: PreTrainedModel, arena: Arena) -> bool:
     return all(0 <= offset < arena.nbytes and offset % ALIGNMENT == 0 for offset in offsets)
 
 
-def test_an_architecture_with_other_tensors_is_told(folder: Path, tmp_path: Path) -> None:
-    write_model(load_model(tiny.source(folder)), tmp_path / "arena", {})
-    arena = open_arena(tmp_path / "arena")
+def test_an_architecture_with_other_tensors_is_told(folder: Path, made: Path) -> None:
+    arena = open_arena(made)
     config = read_config(tiny.source(folder))
     config.num_hidden_layers += 1
     with pytest.raises(DoesNotFit, match="other tensors"):
@@ -152,31 +165,32 @@ def nothing(data: bytes) -> bytes:
     ids=lambda f: f.__name__,
 )
 def test_a_damaged_arena_is_made_anew(
-    damage: Callable[[bytes], bytes], folder: Path, home: Home, caplog: pytest.LogCaptureFixture
+    damage: Callable[[bytes], bytes],
+    folder: Path,
+    loaded: PreTrainedModel,
+    made: Path,
+    home: Home,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    expected = logits(opened(folder, home).model)
-    path = the_arena(home)
-    whole = path.read_bytes()
+    whole, path = made.read_bytes(), home.cache / made.name
     path.write_bytes(damage(whole))
     with caplog.at_level(logging.WARNING, "core.sharing"):
         base = opened(folder, home)
-    assert "made now" in base.how.reason and torch.equal(logits(base.model), expected)
+    assert "made now" in base.how.reason and torch.equal(logits(base.model), logits(loaded))
     assert "made anew" in caplog.text
     assert path.read_bytes() == whole
 
 
-def test_what_a_killed_writer_left_is_overwritten(folder: Path, home: Home) -> None:
-    opened(folder, home)
-    path = the_arena(home)
-    whole = path.read_bytes()
-    path.unlink()
+def test_what_a_killed_writer_left_is_overwritten(folder: Path, made: Path, home: Home) -> None:
+    whole, path = made.read_bytes(), home.cache / made.name
     half = path.with_name(path.name.split(".")[0] + ".unfinished")
     half.write_bytes(whole[:5000])
     assert opened(folder, home).how.value == MAPPED
     assert path.read_bytes() == whole and not half.exists()
 
 
-def test_other_weights_get_another_arena_in_the_olds_place(folder: Path, home: Home) -> None:
+def test_other_weights_get_another_arena_in_the_olds_place(tmp_path: Path, home: Home) -> None:
+    folder = tiny.base_folder(tmp_path / "tiny")
     first = opened(folder, home).model
     expected, old = logits(first), the_arena(home)
     tiny.base_folder(folder, seed=1)
@@ -186,7 +200,7 @@ def test_other_weights_get_another_arena_in_the_olds_place(folder: Path, home: H
     assert torch.equal(logits(first), expected)  # its file is gone by name only
 
 
-def test_without_room_the_base_is_an_own_copy(folder: Path, home: Home) -> None:
+def test_without_room_the_base_is_an_own_copy(folder: Path, loaded: PreTrainedModel, home: Home) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
     try:
@@ -194,16 +208,16 @@ def test_without_room_the_base_is_an_own_copy(folder: Path, home: Home) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert base.how.value == OWN and "File too large" in base.how.reason
-    assert torch.equal(logits(base.model), logits(load_model(tiny.source(folder))))
+    assert torch.equal(logits(base.model), logits(loaded))
     assert [path.suffix for path in home.cache.iterdir()] == [".lock"]
 
 
-def test_without_a_cache_the_base_is_an_own_copy(folder: Path, home: Home) -> None:
+def test_without_a_cache_the_base_is_an_own_copy(folder: Path, loaded: PreTrainedModel, home: Home) -> None:
     home.cache.rmdir()
     home.cache.touch()
     base = opened(folder, home)
     assert base.how.value == OWN and str(home.cache) in base.how.reason
-    assert torch.equal(logits(base.model), logits(load_model(tiny.source(folder))))
+    assert torch.equal(logits(base.model), logits(loaded))
 
 
 @pytest.mark.parametrize(
@@ -213,7 +227,6 @@ def test_without_a_cache_the_base_is_an_own_copy(folder: Path, home: Home) -> No
 def test_other_settings_than_the_chats_make_an_own_copy(
     settings: dict[str, bool], reason: str, folder: Path, home: Home
 ) -> None:
-    opened(folder, home)
     base = opened(folder, home, **settings)
     assert base.how.value == OWN and reason in base.how.reason
     assert torch.equal(logits(base.model), logits(load_model(tiny.source(folder), **settings)))
