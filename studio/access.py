@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from studio.bodies import Refusal, bounded, replayed
 from studio.limits import Limits
 from studio.people import LOCAL_OWNER, NOBODY, SCOPE_KEY, AccessSettings, Person, Role, cookie_of
 from studio.signin import COOKIE as SESSION_COOKIE
@@ -126,10 +126,6 @@ def needed_for(method: str, path: str) -> Needed | None:
 def event_name(handler: Any) -> str:
     """module.function of an event's handler: chat.send, train.begin; "" when it only runs in the browser."""
     return f"{handler.__module__.rsplit('.', 1)[-1]}.{handler.__name__}" if handler is not None else ""
-
-
-class Refusal(HTTPException):
-    """An HTTPException, so that it is understood too where it is raised inside an app that reads its body."""
 
 
 class Access:
@@ -289,40 +285,6 @@ class Access:
             await send(message)
 
         return sending
-
-
-def bounded(request: Request, most: int) -> Receive:
-    """The request's body, refused as soon as it is known to be larger than `most` bytes."""
-    length = request.headers.get("content-length", "0")
-    if not length.isdigit() or int(length) > most:
-        raise Refusal(413, f"This is more than the {most >> 20 or 1} MiB that are taken here.")
-    read = 0
-
-    async def receive() -> Message:
-        nonlocal read
-        message = await request.receive()
-        read += len(message.get("body", b""))
-        if read > most:
-            raise Refusal(413, f"This is more than the {most >> 20 or 1} MiB that are taken here.")
-        return message
-
-    return receive
-
-
-def replayed(body: bytes, request: Request) -> Receive:
-    """A body to be read once more; after it, what the client does next, so that a disconnect is still seen."""
-    headers = [(name, value) for name, value in request.scope["headers"] if name.lower() != b"content-length"]
-    request.scope["headers"] = [*headers, (b"content-length", str(len(body)).encode())]
-    done = False
-
-    async def receive() -> Message:
-        nonlocal done
-        if done:
-            return await request.receive()
-        done = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return receive
 
 
 def sender(request: Request) -> str:
