@@ -114,6 +114,7 @@ def build(studio: Studio) -> AdaptersPage:
             text(repo),
             name=text(wanted) or None,
             token=own_token(person, text(given)),
+            base_id=studio.engine.status.base or None,
             progress=lambda share, what: progress(share, desc=what),
         )
         if person.only_published:

@@ -94,7 +94,7 @@ def build(studio: Studio) -> TrainPage:
                 y="loss",
                 color="series",
                 color_map={"training": "#0a8f5b", "eval": "#b45309"},
-                height=320,
+                height=360,
                 label="Loss",
                 x_title="step",
                 y_title="loss",
