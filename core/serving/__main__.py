@@ -14,7 +14,7 @@ import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -114,6 +114,7 @@ async def serve(arguments: argparse.Namespace, source: BaseSource, home: Home, l
             if json.loads(readiness.read_text())["instance"] == instance:
                 readiness.unlink()
     await loop.run_in_executor(None, thread.join, GRACE_SECONDS)
+    work.watchdog.cancel()
     return work.exit_code
 
 
@@ -136,6 +137,9 @@ class Work:
     loop: asyncio.AbstractEventLoop
     stop: Callable[[], None]
     exit_code: int = 0
+    watchdog: threading.Timer = field(
+        default_factory=lambda: threading.Timer(3 * GRACE_SECONDS, os._exit, [EXIT_FAULT])
+    )
 
     def __call__(self) -> None:
         try:
@@ -146,7 +150,7 @@ class Work:
             return
         except Exception as error:
             log.exception("the base could not be loaded")
-            self.state.fail(f"{type(error).__name__}: {error}")
+            self.state.fail(f"The base {self.source.id} could not be loaded. {type(error).__name__}: {error}")
             return
         self.state.ready(service)
         log.info("ready")
@@ -157,9 +161,8 @@ class Work:
             self.exit_code = EXIT_FAULT
             self.state.fail("The engine has failed; its log says why.")
             # should the loop hang as well, the process must end all the same
-            timer = threading.Timer(3 * GRACE_SECONDS, os._exit, [EXIT_FAULT])
-            timer.daemon = True
-            timer.start()
+            self.watchdog.daemon = True
+            self.watchdog.start()
             self.loop.call_soon_threadsafe(self.stop)
 
     def _load(self) -> Service:

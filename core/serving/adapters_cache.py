@@ -46,10 +46,14 @@ class AdapterCache:
         self._reading: dict[str, threading.Lock] = {}
 
     def names(self) -> dict[str, Path]:
-        """All names that can be asked for, with their folders."""
+        """All names that can be asked for, with their folders. What has gone from the disk leaves memory, too."""
         stored = {record.name: self.store.path(record.name) for record in self.store.list()}
         with self._lock:
-            return stored | self._loaded
+            known = stored | self._loaded
+            gone = [self._host.pop(name) for name in set(self._host) - set(known)]
+        for adapter in gone:
+            self._retire(adapter)
+        return known
 
     def in_memory(self) -> list[str]:
         with self._lock:
@@ -61,25 +65,7 @@ class AdapterCache:
         Raises UserError when its files are broken or it does not fit the base or the slots.
         """
         folder = self._folder(name)
-        if folder is None:
-            return None
-        with self._lock:
-            reading = self._reading.setdefault(name, threading.Lock())
-        with reading:  # several requests for a cold adapter read it once
-            signature = _signature(folder)
-            with self._lock:
-                known = self._host.get(name)
-                if known is not None and (known.folder, known.signature) == (folder, signature):
-                    self._host.move_to_end(name)
-                    return known
-            adapter = read_adapter(name, folder, self.base, self.max_rank, self.dtype)
-            with self._lock:
-                self._host[name] = adapter
-                self._host.move_to_end(name)
-                self._evict()
-            if known is not None:
-                self._retire(known)
-            return adapter
+        return None if folder is None else self._current(name, folder)
 
     def load(self, name: str, folder: Path, *, replace: bool) -> HostAdapter:
         """Make the adapter in `folder` known as `name` and read it. Raises UserError, and changes nothing then."""
@@ -90,12 +76,12 @@ class AdapterCache:
             raise UserError(
                 f"There is another adapter named {name!r}.", "Choose another name, or replace it with load_inplace."
             )
-        read_adapter(name, folder, self.base, self.max_rank, self.dtype)
-        if folder != self.home.adapters.resolve() / name:
-            with self._lock:
+        adapter = self._current(name, folder)
+        with self._lock:
+            if folder == self.home.adapters.resolve() / name:
+                self._loaded.pop(name, None)
+            else:
                 self._loaded[name] = folder
-        adapter = self.get(name)
-        assert adapter is not None
         return adapter
 
     def unload(self, name: str) -> bool:
@@ -110,6 +96,29 @@ class AdapterCache:
         if adapter is not None:
             self._retire(adapter)
         return known
+
+    def _current(self, name: str, folder: Path) -> HostAdapter:
+        """The adapter in `folder` as it is on disk now, under `name`; the version that it replaces is retired."""
+        with self._lock:
+            reading = self._reading.setdefault(name, threading.Lock())
+        with reading:  # several requests for a cold adapter read it once
+            signature = _signature(folder)
+            with self._lock:
+                known = self._host.get(name)
+                if known is not None and (known.folder, known.signature) == (folder, signature):
+                    self._host.move_to_end(name)
+                    return known
+            adapter = read_adapter(name, folder, self.base, self.max_rank, self.dtype)
+            with self._lock:
+                leaving = [known] if known is not None else []
+                self._host[name] = adapter
+                self._host.move_to_end(name)
+                # Slots hold nothing that memory does not: what is pushed out here leaves its slot, too.
+                while len(self._host) > 1 and sum(each.bytes for each in self._host.values()) > self.max_bytes:
+                    leaving.append(self._host.popitem(last=False)[1])
+            for each in leaving:
+                self._retire(each)
+            return adapter
 
     def _folder(self, name: str) -> Path | None:
         with self._lock:
@@ -130,10 +139,6 @@ class AdapterCache:
                 "Import the adapter first, or give the path of a run's checkpoint.",
             )
         return resolved
-
-    def _evict(self) -> None:
-        while len(self._host) > 1 and sum(adapter.bytes for adapter in self._host.values()) > self.max_bytes:
-            self._host.popitem(last=False)
 
 
 def read_adapter(name: str, folder: Path, base: BaseFacts, max_rank: int, dtype: torch.dtype) -> HostAdapter:

@@ -10,7 +10,6 @@ from typing import Any
 
 import psutil
 import torch
-from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from core.device import Choice
@@ -18,10 +17,14 @@ from core.errors import UserError
 from core.serving.attention import FULL, SLIDING, Masks
 from core.serving.cache import ALIGN, KvShape, RowCache, ShapeProbe, aligned
 from core.serving.engine import Engine
+from core.serving.forward import Forward
+from core.serving.params import SamplingParams
+from core.serving.rows import Row
 from core.serving.slots import Slots
 from core.serving.weights import PLAIN, choose_weights, write_out
 
 CPU_SHARE = 0.25  # of the free memory, for keys and values
+GPU_SHARE = 0.35  # of what is free beyond the reserve; a training run on the same card needs the rest
 GPU_RESERVE = 1 << 30  # bytes left for activations and adapters
 KNOWN_TO_WORK = "Llama, Mistral, Qwen2, Qwen3, Phi-3, Gemma-2"
 
@@ -77,11 +80,11 @@ def build_engine(
     masks = Masks(model.config, model.dtype, device, aligned(length))
     cache = RowCache(shapes, int(choices["kv_tokens"].value), settings.max_rows, device)
     slots = Slots(model, settings.slots, model.dtype, device)
+    forward = Forward(model, cache, masks, slots)
+    say("checking the engine against the model")
+    check_against_model(forward, length)
     engine = Engine(
-        model,
-        cache=cache,
-        masks=masks,
-        slots=slots,
+        forward,
         decode=decoder(tokenizer),
         end_tokens=end_tokens(model, tokenizer),
         max_length=length,
@@ -89,8 +92,6 @@ def build_engine(
         max_waiting=settings.max_waiting,
         **engine_arguments,
     )
-    say("checking the engine against the model")
-    check_against_model(engine)
     return Built(engine, choices)
 
 
@@ -161,7 +162,7 @@ def choose_budget(shapes: dict[int, KvShape], settings: EngineSettings, length: 
         if device.type == "cpu":
             free = int(psutil.virtual_memory().available * CPU_SHARE)
         else:
-            free = torch.cuda.mem_get_info(device)[0] - GPU_RESERVE
+            free = int((torch.cuda.mem_get_info(device)[0] - GPU_RESERVE) * GPU_SHARE)
         tokens = min(most, max(0, free // per_token) // ALIGN * ALIGN)
         reason = (
             f"{settings.max_rows} rows of {length}" if tokens == most else f"{free / 2**30:.1f} GiB may be used"
@@ -174,13 +175,16 @@ def choose_budget(shapes: dict[int, KvShape], settings: EngineSettings, length: 
     return Choice(str(tokens), reason)
 
 
-def decoder(tokenizer: PreTrainedTokenizerBase) -> Callable[[Sequence[int]], str]:
-    """Token ids to text without special tokens, on a tokenizer of its own: encoders in other threads use the other."""
+def decoder(tokenizer: PreTrainedTokenizerBase, *, special: bool = False) -> Callable[[Sequence[int]], str]:
+    """Token ids to text, with or without special tokens.
+
+    It works on a tokenizer of its own, which nobody changes, so that no lock is needed.
+    """
     own = copy.deepcopy(tokenizer)
     backend = getattr(own, "backend_tokenizer", None)
     if backend is not None:
-        return lambda ids: backend.decode(ids, skip_special_tokens=True)
-    return lambda ids: own.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        return lambda ids: backend.decode(ids, skip_special_tokens=not special)
+    return lambda ids: own.decode(ids, skip_special_tokens=not special, clean_up_tokenization_spaces=False)
 
 
 def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
@@ -192,44 +196,32 @@ def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> fr
 
 
 @torch.inference_mode()
-def check_against_model(engine: Engine) -> None:
+def check_against_model(forward: Forward, longest: int) -> None:
     """Let the engine's chunks and steps calculate what the model calculates in one forward without a cache.
 
     Raises UserError when the logits differ: the family then does something with positions, masks or the cache that
     the step loop does not know of.
     """
-    model, cache = engine.model, engine.cache
+    model, cache = forward.model, forward.cache
     window = getattr(model.config, "sliding_window", None) or 0
-    length = min(engine.max_length, 24 if window > 64 else window + 24)
-    vocabulary = model.config.vocab_size
+    length = min(longest, 24 if window > 64 else window + 24)
     generator = torch.Generator().manual_seed(0)
-    tokens = torch.randint(vocabulary, (1, length), generator=generator).to(model.device)
-    whole = model(input_ids=tokens, use_cache=False).logits[0].float()
+    tokens = torch.randint(model.config.vocab_size, (length,), generator=generator).tolist()
+    whole = model(input_ids=torch.tensor([tokens], device=model.device), use_cache=False).logits[0].float()
+    row = Row(tokens[: length - 4], SamplingParams(), lambda piece: None)
     cache.arrange(1, length, [])
-    half = max(2, length // 3)
-    parts: list[Tensor] = []
-    for start, stop in ((0, half), (half, length - 4), *((at, at + 1) for at in range(length - 4, length))):
-        if stop - start == 1:
-            positions = engine.masks.positions[start:stop]
-            read = min(cache.length, aligned(stop))
-            cache.plan_step(0, 1, positions, torch.zeros_like(positions), read)
-            mask = engine.masks.step(positions, read)
-        else:
-            cache.plan_chunk(0, 1, start, stop)
-            mask = engine.masks.chunk(start, stop)
-        parts.append(
-            model(
-                input_ids=tokens[:, start:stop],
-                position_ids=engine.masks.positions[None, start:stop],
-                attention_mask=mask,
-                past_key_values=cache,
-                use_cache=True,
-            ).logits[0]
-        )
-    difference = (torch.cat(parts).float() - whole).abs().max() / whole.std().clamp(min=1e-6)
-    tolerance = 1e-2 if model.dtype == torch.float32 else 0.2
-    if not difference <= tolerance:
-        raise _unserved(model, f"step by step its logits differ by {difference:.2g} standard deviations")
+    outcomes = {}
+    for start, stop in ((0, length // 3), (length // 3, length - 4)):
+        outcomes[stop - 1] = forward.chunk([row], 0, start, stop)
+    for row.cached in range(length - 4, length):
+        row.output.append(tokens[row.cached])
+        outcomes[row.cached] = forward.step([row], 0)
+    for at, outcome in outcomes.items():
+        if outcome.logits is None:
+            raise _unserved(model, f"a step fails ({outcome.failed[0][1]})")
+        difference = float((outcome.logits[0].float() - whole[at]).abs().max() / whole.std().clamp(min=1e-6))
+        if not difference <= (1e-2 if model.dtype == torch.float32 else 0.2):
+            raise _unserved(model, f"step by step its logits differ by {difference:.2g} standard deviations")
     cache.wipe(0)
 
 

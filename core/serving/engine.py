@@ -11,18 +11,15 @@ from concurrent.futures import Future
 from typing import TypeVar
 
 import torch
-from torch import Tensor
-from transformers import PreTrainedModel
 
 from core.errors import UserError
-from core.serving.attention import Masks
-from core.serving.cache import RowCache, aligned
+from core.serving.forward import Forward, Outcome
 from core.serving.metrics import EngineCounters
 from core.serving.params import Drawn
 from core.serving.rows import Piece, Row
 from core.serving.sampling import sample
 from core.serving.scheduler import FairQueue
-from core.serving.slots import HostAdapter, Slots
+from core.serving.slots import HostAdapter
 from core.serving.stream import TextStream
 
 log = logging.getLogger(__name__)
@@ -33,37 +30,36 @@ class Engine:
     """Rows in, pieces out. `submit`, `cancel`, `call` and `close` may be called from any thread; `run` is the loop.
 
     Rows 0..decoding-1 of the cache are decoding; the rows behind them are one group in prefill, all equally far.
-    `deliver` gets, once per step and on the engine's thread, all pieces of that step with their rows.
+    `deliver` gets, once per step and on the engine's thread, all pieces of that step with their rows; `busy` is told
+    with each step how many rows there are, 0 at last.
     """
 
     def __init__(
         self,
-        model: PreTrainedModel,
+        forward: Forward,
         *,
-        cache: RowCache,
-        masks: Masks,
-        slots: Slots,
         decode: Callable[[Sequence[int]], str],
         end_tokens: frozenset[int],
         max_length: int,
         chunk: int = 256,
         max_waiting: int = 256,
         deliver: Callable[[list[tuple[Row, Piece]]], None] | None = None,
+        busy: Callable[[int], None] | None = None,
     ) -> None:
-        self.model, self.cache, self.masks, self.slots = model, cache, masks, slots
+        self.forward, self.cache, self.slots = forward, forward.cache, forward.slots
         self.decode_text, self.end_tokens = decode, end_tokens
-        self.max_length = min(max_length, cache.budget)
+        self.max_length = min(max_length, self.cache.budget)
         self.chunk = chunk
         self.waiting: FairQueue[Row] = FairQueue(max_waiting)
         self.rows: list[Row] = []
         self.decoding = 0
         self.counters = EngineCounters()
         self.deliver = deliver or deliver_here
-        self._device = model.device
-        self._count = torch.arange(cache.max_rows, device=self._device)
+        self.busy = busy or _ignored
         self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._pieces: list[tuple[Row, Piece]] = []
         self._closing = False
+        self._stopped = ""  # why the loop has ended
 
     # Any thread
 
@@ -74,6 +70,8 @@ class Engine:
             row.text = TextStream(self.decode_text, row.params.stop)
         self.waiting.put(rows)
         self._commands.put(_nothing)
+        if self._stopped:
+            self._leave()
 
     def check(self, prompt: int, max_tokens: int) -> None:
         """Raise UserError unless a prompt of that many tokens, and as many new ones, can ever be held."""
@@ -110,6 +108,8 @@ class Engine:
                 future.set_exception(error)
 
         self._commands.put(command)
+        if self._stopped:
+            self._leave()
         return future
 
     def install(self, adapter: HostAdapter) -> Future[int | None]:
@@ -139,6 +139,7 @@ class Engine:
                 self._admit()
                 self._prefill()
                 self._decode()
+                self.busy(len(self.rows))
                 self._flush()
         except BaseException:
             self._abandon("The engine has failed; its log says why.")
@@ -158,7 +159,7 @@ class Engine:
 
     def _admit(self) -> None:
         """Let the next waiting rows in as one prefill group: the fair choice, and all with a prompt as long as its."""
-        if len(self.rows) > self.decoding:
+        if len(self.rows) > self.decoding or len(self.rows) == self.cache.max_rows:
             return
         running = Counter(row.client for row in self.rows)
         head = self.waiting.head(running)
@@ -192,92 +193,36 @@ class Engine:
             return
         start, length = group[0].cached, len(group[0].prompt)
         stop = min(length, start + max(1, self.chunk // len(group)))
-        rows, logits, failed = self._survivors(
-            self.decoding, len(self.rows), lambda first, last: self._chunk(first, last, start, stop)
-        )
-        for row in rows:
+        done = self.forward.chunk(group, self.decoding, start, stop)
+        for row in done.rows:
             row.cached = stop
-        self.counters.prompt_tokens += len(rows) * (stop - start)
-        self._fail(failed)
+        self.counters.prompt_tokens += len(done.rows) * (stop - start)
+        self._fail(done.failed)
         if stop == length:
             self.decoding = len(self.rows)
-            self._draw(rows, logits)
+            self._draw(done)
 
     def _decode(self) -> None:
         """One step: every decoding row reads its last token and draws the next."""
         if not self.decoding:
             return
         started = time.perf_counter()
-        rows, logits, failed = self._survivors(0, self.decoding, self._step)
+        done = self.forward.step(self.rows[: self.decoding], 0)
         self.counters.forward_seconds += time.perf_counter() - started
-        for row in rows:
+        for row in done.rows:
             row.cached += 1
-        self._fail(failed)
-        self._draw(rows, logits)
+        self._fail(done.failed)
+        self._draw(done)
         self.counters.steps += 1
         self.counters.step_seconds += time.perf_counter() - started
 
-    def _chunk(self, first: int, last: int, start: int, stop: int) -> Tensor:
-        """Logits [rows, vocab] after tokens start..stop-1 of the prompts of rows first..last-1."""
-        rows = self.rows[first:last]
-        slots = [row.slot for row in rows]
-        self.slots.route.set(slots, torch.tensor(slots, device=self._device), stop - start)
-        self.cache.plan_chunk(first, last, start, stop)
-        tokens = torch.tensor([row.prompt[start:stop] for row in rows], device=self._device)
-        positions = self.masks.positions[None, start:stop].expand(len(rows), -1)
-        return self._model(tokens, positions, self.masks.chunk(start, stop))
-
-    def _step(self, first: int, last: int) -> Tensor:
-        """Logits [rows, vocab] after the last token of rows first..last-1."""
-        rows = self.rows[first:last]
-        slots = [row.slot for row in rows]
-        # one transfer to the device for all that changes between steps
-        fed = torch.tensor([[row.output[-1] for row in rows], [row.cached for row in rows], slots], device=self._device)
-        tokens, positions, on_device = fed
-        self.slots.route.set(slots, on_device, 1)
-        read = min(self.cache.length, aligned(max(row.cached for row in rows) + 1))
-        self.cache.plan_step(first, last, positions, self._count[: len(rows)], read)
-        return self._model(tokens[:, None], positions[:, None], self.masks.step(positions, read))
-
-    def _model(self, tokens: Tensor, positions: Tensor, mask: Tensor | dict[str, Tensor]) -> Tensor:
-        return self.model(
-            input_ids=tokens,
-            position_ids=positions,
-            attention_mask=mask,
-            past_key_values=self.cache,
-            use_cache=True,
-            logits_to_keep=1,
-        ).logits[:, -1]
-
-    def _survivors(
-        self, first: int, last: int, forward: Callable[[int, int], Tensor]
-    ) -> tuple[list[Row], Tensor | None, list[tuple[Row, Exception]]]:
-        """Run a forward over rows; if it fails, over each alone, so that only the rows which fail alone are lost.
-
-        A forward writes the same cache positions again when repeated, so repeating it is harmless.
-        """
-        rows = self.rows[first:last]
-        try:
-            return rows, forward(first, last), []
-        except Exception as error:
-            if is_device_fault(error):
-                raise
-            if len(rows) == 1:
-                return [], None, [(rows[0], error)]
-        parts = [self._survivors(row, row + 1, forward) for row in range(first, last)]
-        logits = [part[1] for part in parts if part[1] is not None]
-        return (
-            [row for part in parts for row in part[0]],
-            torch.cat(logits) if logits else None,
-            [failure for part in parts for failure in part[2]],
-        )
-
-    def _draw(self, rows: list[Row], logits: Tensor | None) -> None:
+    def _draw(self, done: Outcome) -> None:
         """Draw each row's next token and hand it on; rows that end leave."""
-        if logits is None:
+        if done.logits is None:
             return
+        drawn_tokens = sample(done.logits, [row.sampler for row in done.rows])
         now = time.perf_counter()
-        for row, drawn in zip(rows, sample(logits, [row.sampler for row in rows]), strict=True):
+        for row, drawn in zip(done.rows, drawn_tokens, strict=True):
             if row.first_token is None:
                 row.first_token = now
                 self.counters.first_token_seconds.observe(now - row.arrived)
@@ -326,7 +271,7 @@ class Engine:
     def _finish(self, row: Row, piece: Piece) -> None:
         """Take a row out and close the gap: by the last decoding row, and its place by the last row of all."""
         index = self.rows.index(row)
-        if piece.error is not None:
+        if piece.finish_reason not in ("stop", "length"):
             self.cache.wipe(index)
         ends = [self.decoding - 1] if index < self.decoding else []
         for end in (*ends, len(self.rows) - 1):
@@ -363,25 +308,37 @@ class Engine:
             self.deliver(pieces)
 
     def _abandon(self, reason: str) -> None:
-        """End everything that runs or waits."""
-        for row in [*self.rows, *self.waiting.drain()]:
+        """End everything that runs or waits, now and from now on."""
+        self._stopped = reason
+        for row in self.rows:
             self._end(row, Piece(error=reason))
         self.rows.clear()
         self.decoding = 0
+        self.busy(0)
         self._flush()
+        self._leave()
 
-
-def is_device_fault(error: BaseException) -> bool:
-    """Whether the device itself has failed: after a CUDA error nothing on it can be trusted, out of memory aside."""
-    if isinstance(error, torch.OutOfMemoryError):
-        return False
-    return isinstance(error, torch.AcceleratorError) or "CUDA error" in str(error)
+    def _leave(self) -> None:
+        """Let nobody wait for a loop that has ended: rows get its reason, commands run where they are given."""
+        for row in self.waiting.drain():
+            row.done = True
+            self.deliver([(row, Piece(error=self._stopped))])
+        while True:
+            try:
+                command = self._commands.get_nowait()
+            except queue.Empty:
+                return
+            command()
 
 
 def deliver_here(pieces: list[tuple[Row, Piece]]) -> None:
     """Hand pieces to their readers on the engine's own thread, for readers that only take note."""
     for row, piece in pieces:
         row.sink(piece)
+
+
+def _ignored(rows: int) -> None:
+    """For engines that share their machine with nobody."""
 
 
 def _nothing() -> None:

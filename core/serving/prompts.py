@@ -8,6 +8,7 @@ from typing import Any
 from jinja2.exceptions import TemplateError
 from transformers import PreTrainedTokenizerBase
 
+from core.serving.build import decoder
 from core.serving.protocol import ApiError, Ask
 
 
@@ -16,6 +17,7 @@ class Prompts:
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, vocabulary: int) -> None:
         self.tokenizer, self.vocabulary = tokenizer, vocabulary
+        self._decode = decoder(tokenizer, special=True)
         self._lock = threading.Lock()
 
     def encode(self, ask: Ask) -> list[list[int]]:
@@ -27,8 +29,7 @@ class Prompts:
         return [self._plain(prompt) for prompt in ask.prompts or []]
 
     def token_text(self, token: int) -> str:
-        with self._lock:
-            return str(self.tokenizer.decode([token]))
+        return self._decode([token])
 
     def _chat(self, messages: list[dict[str, str]], arguments: dict[str, Any]) -> list[int]:
         with self._lock:

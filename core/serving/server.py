@@ -153,7 +153,8 @@ class Server:
         service.submit(job)
 
         def leave() -> None:
-            service.engine.cancel([row for row in job.rows if not row.done])
+            if under_way := [row for row in job.rows if not row.done]:
+                service.engine.cancel(under_way)
 
         if ask.stream:
             return EventStream(_events(job, inbox), leave)

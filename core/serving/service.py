@@ -14,6 +14,7 @@ from core.base import BaseSource, fingerprint, load_tokenizer
 from core.device import Choice
 from core.errors import UserError
 from core.home import Home
+from core.priority import Busy
 from core.serving.adapters_cache import AdapterCache
 from core.serving.answers import Answer
 from core.serving.build import EngineSettings, build_engine
@@ -57,7 +58,7 @@ class Service:
         base = open_base(source, home, progress=say)
         model = base.model
         facts = BaseFacts(source.id, fingerprint(source), linears(model))
-        built = build_engine(model, tokenizer, settings, say=say, deliver=deliver)
+        built = build_engine(model, tokenizer, settings, say=say, deliver=deliver, busy=Busy(home).mark)
         self.engine, self.choices = built.engine, built.choices
         self.choices["base"] = base.how
         self.choices["threads"] = Choice(str(torch.get_num_threads()), "as set at the start")
@@ -79,6 +80,9 @@ class Service:
         """
         adapter = self._adapter(ask.model)
         prompts = self.prompts.encode(ask)
+        most = self.engine.waiting.client_limit
+        if len(prompts) * ask.n > most:
+            raise ApiError(400, f"{len(prompts) * ask.n} completions are asked for at once; at most {most}.", param="n")
         rows = []
         for i, (prompt, choice) in enumerate((prompt, choice) for prompt in prompts for choice in range(ask.n)):
             params = replace(ask.params, max_tokens=ask.max_tokens or self._default_length(len(prompt)))

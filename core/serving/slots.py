@@ -41,7 +41,7 @@ class Route:
 
     def __init__(self, count: int, device: torch.device) -> None:
         self.single: int | None = BASE  # the one slot that all rows use, or None when they differ
-        self.used = 0  # slots 0..used-1 are calculated
+        self.span = (0, 0)  # the slots that are calculated, first and last + 1
         self._slots = torch.full((1,), BASE, device=device)
         self._blocks = torch.arange(count, device=device)
         self._others: dict[int, Tensor] = {}
@@ -51,14 +51,16 @@ class Route:
         self._others.clear()
         self.single = slots[0] if len(set(slots)) == 1 else None
         if self.single is None:
-            self.used = max(slots) + 1
+            self.span = (0, max(slots) + 1)
             self._slots = on_device if tokens == 1 else on_device.repeat_interleave(tokens)
+        else:
+            self.span = (self.single, self.single + 1)
 
     def others(self, rank: int) -> Tensor:
-        """True where a token must not see a column: [rows * tokens, used * rank]. Built once per forward and rank."""
+        """True where a token must not see a column: [rows * tokens, slots * rank]. Built once per forward and rank."""
         mask = self._others.get(rank)
         if mask is None:
-            mask = (self._slots[:, None] != self._blocks[None, : self.used]).repeat_interleave(rank, dim=1)
+            mask = (self._slots[:, None] != self._blocks[None, : self.span[1]]).repeat_interleave(rank, dim=1)
             self._others[rank] = mask
         return mask
 
@@ -73,24 +75,26 @@ class SlotLinear(nn.Module):
         self.base = base
         self.in_features, self.out_features = base.in_features, base.out_features
         self.route, self.count, self.rank = route, count, 0
+        self._span: tuple[int, int] | None = None
+        self._part = (torch.empty(0), torch.empty(0))
         device = base.weight.device
         self.register_buffer("A", torch.zeros(0, self.in_features, dtype=dtype, device=device), persistent=False)
         self.register_buffer("B", torch.zeros(0, self.out_features, dtype=dtype, device=device), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.base(x)
-        route, rank = self.route, self.rank
-        if route.single == BASE or not rank:
+        route = self.route
+        if route.single == BASE or not self.rank:
             return y
-        if route.single is None:
-            first, last = 0, route.used * rank
-        else:
-            first, last = route.single * rank, (route.single + 1) * rank
-        hidden = x.reshape(-1, self.in_features) @ self.A[first:last].t()
+        if route.span != self._span:  # the views of the part that is calculated change seldom
+            first, last = (slot * self.rank for slot in route.span)
+            self._span, self._part = route.span, (self.A[first:last].t(), self.B[first:last])
+        down, up = self._part
+        hidden = x.reshape(-1, self.in_features) @ down
         if route.single is None:
             # Not multiplied by 0: another adapter's overflow (inf) on this row would become NaN.
-            hidden.masked_fill_(route.others(rank), 0)
-        y.view(-1, self.out_features).addmm_(hidden, self.B[first:last])
+            hidden.masked_fill_(route.others(self.rank), 0)
+        y.view(-1, self.out_features).addmm_(hidden, up)
         return y
 
     def grow(self, rank: int) -> None:
@@ -105,6 +109,7 @@ class SlotLinear(nn.Module):
                 new[:, : self.rank] = old.view(self.count, self.rank, width)
             setattr(self, name, new.view(-1, width))
         self.rank = rank
+        self._span = None
 
     def put(self, slot: int, pair: tuple[Tensor, Tensor] | None) -> None:
         """Fill a slot with A and B, or with zeros when the adapter leaves this layer alone."""

@@ -13,19 +13,17 @@ from typing import Any
 
 import httpx
 
-START_SECONDS = 120.0
+START_SECONDS = 280.0
 POLL_SECONDS = 0.05
 
 
 class EngineProcess:
     """`python -m core.serving` on a home folder, until the block ends."""
 
-    def __init__(
-        self, home: Path, base: Path | str, *arguments: str, program: tuple[str, ...] = ("-m", "core.serving")
-    ) -> None:
+    def __init__(self, home: Path, base: Path | str, *arguments: str) -> None:
         self.home, self.base = home, base
         self._log = (home.parent / "engine.log").open("wb")
-        command = [sys.executable, *program, "--base", str(base), "--home", str(home), *arguments]
+        command = [sys.executable, "-m", "core.serving", "--base", str(base), "--home", str(home), *arguments]
         self.process = subprocess.Popen(
             command, stdout=self._log, stderr=self._log, env=os.environ | {"OMP_NUM_THREADS": "1"}
         )

@@ -74,7 +74,7 @@ def test_a_higher_rank_grows_the_slots_and_keeps_what_is_in_them(running: Runnin
 def test_columns_with_one_prompt_share_one_prefill(adapters: list[HostAdapter]) -> None:
     with Running(tiny.model(), max_rows=4, slots=2) as running:
         forwards: list[tuple[int, int]] = []
-        running.engine.model.register_forward_pre_hook(
+        running.engine.forward.model.register_forward_pre_hook(
             lambda module, args, kwargs: forwards.append(tuple(kwargs["input_ids"].shape)), with_kwargs=True
         )
         readers = [reader_for(PROMPT, adapter, max_tokens=3) for adapter in (None, adapters[0], adapters[1], None)]
@@ -87,7 +87,7 @@ def test_columns_with_one_prompt_share_one_prefill(adapters: list[HostAdapter]) 
 
 def test_a_long_prompt_never_holds_up_running_rows_for_more_than_a_chunk(running: Running) -> None:
     forwards: list[tuple[int, int]] = []
-    running.engine.model.register_forward_pre_hook(
+    running.engine.forward.model.register_forward_pre_hook(
         lambda module, args, kwargs: forwards.append(tuple(kwargs["input_ids"].shape)), with_kwargs=True
     )
     first = running.ask(PROMPT, max_tokens=LONG, ignore_eos=True).begun()
@@ -103,7 +103,7 @@ def test_a_long_prompt_never_holds_up_running_rows_for_more_than_a_chunk(running
 def test_memory_is_kept_to_and_what_can_never_fit_is_refused_with_the_numbers() -> None:
     with Running(tiny.model(), max_rows=8, kv_tokens=256) as running:
         most = [0]
-        running.engine.model.register_forward_pre_hook(
+        running.engine.forward.model.register_forward_pre_hook(
             lambda module, args, kwargs: most.append(
                 len(running.engine.rows) * aligned(max(row.reserved for row in running.engine.rows))
             ),
@@ -211,3 +211,6 @@ def test_closing_ends_what_runs_and_what_waits_with_a_word() -> None:
         running.engine.close()
         assert "shutting down" in str(runs.error)
         assert "shutting down" in str(waits.error)
+        running.joined()
+        assert "shutting down" in str(running.ask(PROMPT).error)  # and so does what comes too late
+        assert running.between_steps(lambda: 7) == 7

@@ -25,7 +25,7 @@ def poisoned(running: Running, raised: Exception) -> None:
         if bool((kwargs["input_ids"] == POISON).any()):
             raise raised
 
-    running.engine.model.register_forward_pre_hook(check, with_kwargs=True)
+    running.engine.forward.model.register_forward_pre_hook(check, with_kwargs=True)
 
 
 def test_an_exception_ends_its_row_alone(running: Running) -> None:

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 import re
 import shutil
+import signal
 import socket
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import openai
 import pytest
+import torch
 
 from adapters.record import AdapterRecord
 from adapters.store import AdapterStore
 from core.home import Home
+from core.priority import Busy
+from core.serving import service
 from core.serving.__main__ import EXIT_FAULT, EXIT_USAGE, main
+from core.sharing import SharedBase
 from tests.core.serving import tiny
-from tests.core.serving.process import POLL_SECONDS, EngineProcess
+from tests.core.serving.process import POLL_SECONDS, START_SECONDS, EngineProcess
 
 HELLO: list[Any] = [{"role": "user", "content": "Hello"}]
 GREEDY: dict[str, Any] = {"temperature": 0, "max_tokens": 8}
@@ -50,7 +58,7 @@ def engine(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Eng
         yield process.ready()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def client(engine: EngineProcess) -> Iterator[openai.OpenAI]:
     with openai.OpenAI(base_url=f"{engine.url}/v1", api_key="none", max_retries=0) as client:
         yield client
@@ -176,6 +184,7 @@ def test_a_system_prompt_changes_the_answer(client: openai.OpenAI) -> None:
         ({"temperature": -1}, "temperature", "between 0 and 2"),
         ({"temperature": "hot"}, "temperature", "must be a number"),
         ({"n": 1000}, "n", "between 1 and 16"),
+        ({"n": 7}, "n", "at most 6"),
         ({"stop": [""]}, "stop", "none of them empty"),
         ({"extra_body": {"temprature": 1}}, "temprature", "Unrecognized"),
         ({"extra_body": {"stop_token_ids": [99999]}}, None, "no token 99999"),
@@ -212,15 +221,18 @@ def test_only_this_machines_names_and_json_are_answered(engine: EngineProcess) -
 def test_a_client_that_goes_away_frees_its_row(engine: EngineProcess, stream: bool) -> None:
     cancelled = _metric(engine, 'guanaco_completions_total{end="cancelled"}')
     body = {"model": "pirate", "messages": HELLO, "stream": stream, "max_tokens": 490, "ignore_eos": True}
+    busy = Busy(Home(engine.home))
     with socket.create_connection(("127.0.0.1", httpx.URL(engine.url).port or 0)) as connection:
         content = httpx.Request("POST", "http://127.0.0.1/", json=body).content
         head = "POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
         connection.sendall(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content)
         if stream:
             connection.recv(1)
-        while not engine.health()["rows"]:
+        while busy.rows() != 1:  # what makes a training run yield
             time.sleep(POLL_SECONDS)
     idle(engine)
+    while busy.rows():
+        time.sleep(POLL_SECONDS)
     assert _metric(engine, 'guanaco_completions_total{end="cancelled"}') == cancelled + 1
 
 
@@ -340,52 +352,80 @@ def test_the_process_says_where_it_is_before_the_base_is_loaded_and_ends_cleanly
         early = httpx.post(f"{process.url}/v1/chat/completions", json={"model": "base", "messages": HELLO})
         assert (early.status_code, int(early.headers["Retry-After"]) > 0) == (503, True)
         assert early.json()["error"]["code"] == "loading"
-        taken = EngineProcess(home.root, base, "--port", str(httpx.URL(process.url).port))
-        assert taken.process.wait(60) == EXIT_USAGE
-        assert "cannot listen" in taken.log
+        port = str(httpx.URL(process.url).port)
+        with EngineProcess(Home.open(tmp_path / "other" / "h").root, base, "--port", port) as second:
+            assert second.process.wait(START_SECONDS) == EXIT_USAGE
+            assert "cannot listen" in second.log
         process.ready()
         assert process.stop() == 0
     assert not (home.processes / "engine.json").exists()
 
 
-def test_a_device_fault_ends_the_process_with_its_own_code(tmp_path: Path, base: Path) -> None:
-    home = Home.open(tmp_path / "h")
-    # A real process in which the model's forward fails as a broken card makes it fail.
-    program = """
-import sys, torch
-from core.serving import service
-from core.serving.__main__ import main
-load = service.load_model
-def broken_later(*args, **kwargs):
-    model = load(*args, **kwargs)
-    def fault(module, args, kwargs):
-        if bool((kwargs["input_ids"] == 55).any()):
-            raise torch.AcceleratorError("CUDA error: device-side assert triggered", 710)
-    model.register_forward_pre_hook(fault, with_kwargs=True)
-    return model
-service.load_model = broken_later
-sys.exit(main())
-"""
-    # the check at load reads random tokens; 55 is left out of them by the seed, or the test would fail at once
-    with EngineProcess(home.root, base, program=("-c", program)) as process:
-        url = process.ready().url
-        answer = httpx.post(f"{url}/v1/completions", json={"model": "base", "prompt": [55]}, timeout=60)
-        assert (answer.status_code, "engine has failed" in answer.json()["error"]["message"]) == (500, True)
-        assert process.process.wait(60) == EXIT_FAULT
+def served_here(arguments: list[str], home: Home, client: Callable[[str], None]) -> int:
+    """Run the program in this process (its imports are done) while `client` talks to it; the exit code."""
+    failures: list[BaseException] = []
+
+    def talk() -> None:
+        try:
+            while not (home.processes / "engine.json").exists():
+                time.sleep(POLL_SECONDS)
+            url = json.loads((home.processes / "engine.json").read_text())["url"]
+            while httpx.get(f"{url}/health", timeout=60).json()["status"] == "loading":
+                time.sleep(POLL_SECONDS)
+            client(url)
+        except BaseException as error:
+            failures.append(error)
+        if (home.processes / "engine.json").exists():
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    talker = threading.Thread(target=talk)
+    talker.start()
+    code = main([*arguments, "--home", str(home.root)])
+    talker.join()
+    assert not failures, failures
+    return code
 
 
-def test_a_base_that_cannot_be_loaded_is_told_in_health_and_a_wrong_one_at_once(
-    tmp_path: Path, base: Path, capsys: pytest.CaptureFixture[str]
+def test_a_device_fault_ends_the_process_with_its_own_code(
+    home: Home, base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert main(["--base", str(tmp_path), "--home", str(tmp_path / "home")]) == EXIT_USAGE
-    assert "not a model folder" in capsys.readouterr().err
+    """A forward that fails as a broken card makes it fail."""
+    opened = service.open_base
+
+    def broken_later(*args: Any, **kwargs: Any) -> SharedBase:
+        shared = opened(*args, **kwargs)
+
+        def fault(module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            if kwargs["input_ids"].tolist() == [[55, 56]]:
+                raise torch.AcceleratorError("CUDA error: device-side assert triggered", 710)
+
+        shared.model.register_forward_pre_hook(fault, with_kwargs=True)
+        return shared
+
+    monkeypatch.setattr(service, "open_base", broken_later)
+
+    def client(url: str) -> None:
+        answer = httpx.post(f"{url}/v1/completions", json={"model": "base", "prompt": [55, 56]}, timeout=60)
+        assert (answer.status_code, "engine has failed" in answer.json()["error"]["message"]) == (500, True)
+
+    assert served_here(["--base", str(base)], home, client) == EXIT_FAULT
+    assert not (home.processes / "engine.json").exists()
+
+
+def test_a_base_that_cannot_be_loaded_is_told_in_health(home: Home, base: Path, tmp_path: Path) -> None:
     broken = shutil.copytree(base, tmp_path / "broken")
     (broken / "model.safetensors").write_bytes(b"no weights")
-    with EngineProcess(tmp_path / "home", broken) as process:
-        while (health := process.health())["status"] == "loading":
-            time.sleep(POLL_SECONDS)
+
+    def client(url: str) -> None:
+        health = httpx.get(f"{url}/health").json()
         assert health["status"] == "failed"
         assert "could not be loaded" in health["detail"]
-        answer = httpx.get(f"{process.url}/v1/models")
+        answer = httpx.get(f"{url}/v1/models")
         assert (answer.status_code, "could not be loaded" in answer.json()["error"]["message"]) == (503, True)
-        assert process.stop() == 0
+
+    assert served_here(["--base", str(broken)], home, client) == 0
+
+
+def test_a_wrong_base_is_told_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--base", str(tmp_path), "--home", str(tmp_path / "home")]) == EXIT_USAGE
+    assert "not a model folder" in capsys.readouterr().err

@@ -1,0 +1,290 @@
+"""Many adapters on one base: the engine against PEFT, side by side in one run.
+
+    python -m benchmarks.engine [--bases builtin,llama-30m] [--rounds 5] [--tokens 64] [--threads 1] [--clock cpu]
+
+Tokens per second over N = 1, 2, 4, 8 columns, each with its own adapter (rank 16, all linear layers) and one prompt:
+  (a) PEFT, set_adapter + generate, one column after the other
+  (b) PEFT, one mixed batch: generate(adapter_names=[...])
+  (c) the engine, all columns at once
+  (d) the engine, the base alone in N columns
+Every round measures all four by turns; the table has the medians. Everything is measured twice: with the base's NF4
+weights as bitsandbytes keeps them, and with the same values written out, for PEFT as for the engine.
+
+--clock cpu counts the process's CPU seconds instead of the wall's: on a machine that others use too, that is what can
+be compared. All work here is calculation in one process, so on an idle machine with --threads 1 both say the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from torch.utils._python_dispatch import TorchDispatchMode
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
+
+from adapters.compat import BaseFacts
+from core.base import BaseSource, load_model, load_tokenizer, resolve
+from core.serving.adapters_cache import read_adapter
+from core.serving.build import EngineSettings, build_engine
+from core.serving.params import SamplingParams
+from core.serving.rows import Piece, Row
+from core.serving.slots import HostAdapter, linears
+from core.serving.weights import PACKED, PLAIN, write_out
+
+COLUMNS = (1, 2, 4, 8)
+RANK = 16
+PROMPT = 32  # tokens
+LLAMA_30M = LlamaConfig(
+    vocab_size=4096,
+    hidden_size=512,
+    intermediate_size=1408,
+    num_hidden_layers=8,
+    num_attention_heads=8,
+    max_position_embeddings=2048,
+)
+CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
+
+
+class Ours:
+    """The engine on a thread of its own, and columns that wait for their last token."""
+
+    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, base_id: str, weights: str) -> None:
+        self.facts = BaseFacts(base_id, None, linears(model))
+        self.settings = EngineSettings(max_rows=8, slots=8, weights=weights, max_length=1024)
+        self.engine = build_engine(model, tokenizer, self.settings).engine
+        self._thread = threading.Thread(target=self.engine.run)
+
+    def __enter__(self) -> Ours:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.engine.close()
+        self._thread.join()
+
+    def read(self, folder: Path) -> HostAdapter:
+        return read_adapter(folder.name, folder, self.facts, self.settings.max_rank, torch.float32)
+
+    def generate(self, prompt: list[int], adapters: list[HostAdapter | None], tokens: int) -> None:
+        ended = threading.Semaphore(0)
+
+        def sink(piece: Piece) -> None:
+            if piece.last:
+                ended.release()
+
+        params = SamplingParams(max_tokens=tokens, temperature=0.0, ignore_eos=True)
+        self.engine.submit([Row(prompt, params, sink, adapter) for adapter in adapters])
+        for _ in adapters:
+            ended.acquire()
+
+
+class Operators(TorchDispatchMode):
+    """Counts the operators that torch is asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        self.count += 1
+        return function(*args, **(kwargs or {}))
+
+
+def bases(names: list[str], folder: Path) -> dict[str, BaseSource]:
+    found = {}
+    for name in names:
+        if name == "llama-30m":
+            torch.manual_seed(0)
+            LlamaForCausalLM(LLAMA_30M).save_pretrained(folder / name)
+            found[name] = BaseSource(name, str(folder / name), local=True)
+        else:
+            found[name] = resolve(name)
+    return found
+
+
+def make_adapters(model: PreTrainedModel, base_id: str, folder: Path, count: int) -> list[Path]:
+    """Adapters as PEFT writes them, random in A and in B."""
+    peft = get_peft_model(model, LoraConfig(r=RANK, target_modules="all-linear", task_type="CAUSAL_LM"))
+    peft.peft_config["default"].base_model_name_or_path = base_id
+    made = []
+    for i in range(count):
+        torch.manual_seed(i)
+        for name, parameter in peft.named_parameters():
+            if "lora_" in name:
+                torch.nn.init.normal_(parameter, std=0.02)
+        peft.save_pretrained(folder / f"a{i}")
+        made.append(folder / f"a{i}")
+    peft.unload()
+    return made
+
+
+def peft_model(source: BaseSource, folders: list[Path], weights: str) -> PeftModel:
+    model = load_model(source)
+    if weights == PLAIN:
+        write_out(model)
+    model.generation_config.eos_token_id = None  # every column gets all its tokens
+    peft = PeftModel.from_pretrained(model, folders[0], adapter_name=folders[0].name)
+    for each in folders[1:]:
+        peft.load_adapter(each, adapter_name=each.name)
+    return peft.eval()
+
+
+def timed(clock: Callable[[], float], work: Callable[[], object]) -> float:
+    started = clock()
+    work()
+    return clock() - started
+
+
+def throughput(
+    peft: PeftModel,
+    ours: Ours,
+    names: list[str],
+    adapters: list[HostAdapter],
+    clock: Callable[[], float],
+    given: argparse.Namespace,
+) -> dict[int, dict[str, float]]:
+    """Columns -> way -> median tokens per second."""
+    prompt = list(range(10, 10 + PROMPT))
+    ids = torch.tensor([prompt])
+    settings = {"max_new_tokens": given.tokens, "do_sample": False, "pad_token_id": 0}
+
+    @torch.inference_mode()
+    def one_by_one(n: int) -> None:
+        for name in names[:n]:
+            peft.set_adapter(name)
+            peft.generate(input_ids=ids, attention_mask=torch.ones_like(ids), **settings)
+
+    @torch.inference_mode()
+    def mixed(n: int) -> None:
+        batch = ids.expand(n, -1)
+        peft.generate(input_ids=batch, attention_mask=torch.ones_like(batch), adapter_names=names[:n], **settings)
+
+    ways: dict[str, Callable[[int], None]] = {
+        "a": one_by_one,
+        "b": mixed,
+        "c": lambda n: ours.generate(prompt, list(adapters[:n]), given.tokens),
+        "d": lambda n: ours.generate(prompt, [None] * n, given.tokens),
+    }
+    medians: dict[int, dict[str, float]] = {}
+    for n in COLUMNS:
+        seconds: dict[str, list[float]] = {way: [] for way in ways}
+        for each in ways.values():
+            each(n)  # warm
+        for _ in range(given.rounds):
+            for way, work in ways.items():
+                seconds[way].append(timed(clock, partial(work, n)))
+        medians[n] = {way: n * given.tokens / statistics.median(taken) for way, taken in seconds.items()}
+    return medians
+
+
+def latencies(
+    peft: PeftModel,
+    ours: Ours,
+    folders: list[Path],
+    adapters: list[HostAdapter],
+    clock: Callable[[], float],
+    given: argparse.Namespace,
+) -> dict[str, float]:
+    """Milliseconds, medians."""
+    prompt = list(range(10, 10 + PROMPT))
+    ids = torch.tensor([prompt])
+
+    @torch.inference_mode()
+    def peft_first(name: str) -> None:
+        peft.set_adapter(name)
+        peft.generate(input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=1, pad_token_id=0)
+
+    def peft_cold() -> None:
+        peft.load_adapter(folders[0], adapter_name="cold")
+        peft_first("cold")
+
+    taken: dict[str, list[float]] = {}
+    installs = ours.engine.counters.install_seconds
+    for _ in range(given.rounds):
+        for what, work in {
+            "first token, engine": lambda: ours.generate(prompt, [adapters[1]], 1),
+            "first token, PEFT": lambda: peft_first(folders[1].name),
+            "folder complete to first token, engine": lambda: ours.generate(prompt, [ours.read(folders[0])], 1),
+            "folder complete to first token, PEFT (load_adapter + generate)": peft_cold,
+        }.items():
+            before = installs.sum
+            taken.setdefault(what, []).append(timed(clock, work))
+            if what == "folder complete to first token, engine":
+                # on the wall's clock, also with --clock cpu
+                taken.setdefault("of it on the engine's thread: the install", []).append(installs.sum - before)
+        peft.delete_adapter("cold")
+    return {what: 1000 * statistics.median(seconds) for what, seconds in taken.items()}
+
+
+def step_costs(ours: Ours, adapters: list[HostAdapter]) -> dict[str, float]:
+    """Operators per decode step at 8 columns, and the share of a step that is not the model's forward."""
+    prompt, counted = list(range(10, 10 + PROMPT)), {}
+    engine = ours.engine
+    for what, columns in {"base alone": [None] * 8, "one adapter": [adapters[0]] * 8, "8 adapters": adapters}.items():
+        ours.generate(prompt, list(columns), 1)  # warm: adapters in their slots
+        operators, steps = Operators(), engine.counters.steps
+        engine.call(operators.__enter__).result()
+        ours.generate(prompt, list(columns), 1)  # the prefill, counted apart
+        prefill, operators.count = operators.count, 0
+        ours.generate(prompt, list(columns), 21)
+        engine.call(lambda operators=operators: operators.__exit__(None, None, None)).result()  # type: ignore[misc]
+        counted[f"operators per step, {what}"] = (operators.count - prefill) / (engine.counters.steps - steps)
+    forward, whole = engine.counters.forward_seconds, engine.counters.step_seconds
+    ours.generate(prompt, list(adapters), 64)
+    forward, whole = engine.counters.forward_seconds - forward, engine.counters.step_seconds - whole
+    counted["engine overhead per step at 8 adapters, % of the step"] = 100 * (1 - forward / whole)
+    return counted
+
+
+def report(name: str, weights: str, speeds: dict[int, dict[str, float]], clock: str) -> None:
+    kept = "as bitsandbytes packs them" if weights == PACKED else "written out (the engine's own choice on CPU)"
+    print(f"\n{name}, NF4 weights {kept}; tokens/s ({clock} clock)\n")
+    print("| N | (a) PEFT, in turn | (b) PEFT, mixed | (c) engine | (d) engine, base | (c)/(a) | (c)/(b) | (c)/(d) |")
+    print("|--:|--:|--:|--:|--:|--:|--:|--:|")
+    for n, of in speeds.items():
+        ratios = " | ".join(f"{of['c'] / of[way]:.2f}" for way in "abd")
+        print(f"| {n} | {of['a']:.0f} | {of['b']:.0f} | {of['c']:.0f} | {of['d']:.0f} | {ratios} |", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bases", default="builtin,llama-30m")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--tokens", type=int, default=64, help="per column")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--clock", choices=CLOCKS, default="wall")
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    transformers_logging.disable_progress_bar()
+    clock = CLOCKS[given.clock]
+    with tempfile.TemporaryDirectory() as place:
+        tokenizer = load_tokenizer(resolve("builtin"))
+        for name, source in bases(given.bases.split(","), Path(place)).items():
+            folders = make_adapters(load_model(source), source.id, Path(place) / f"{name}-adapters", max(COLUMNS))
+            for weights in (PACKED, PLAIN):
+                peft = peft_model(source, folders, weights)
+                with Ours(load_model(source), tokenizer, source.id, weights) as ours:
+                    adapters = [ours.read(folder) for folder in folders]
+                    names = [folder.name for folder in folders]
+                    report(name, weights, throughput(peft, ours, names, adapters, clock, given), given.clock)
+                    print()
+                    for what, value in latencies(peft, ours, folders, adapters, clock, given).items():
+                        print(f"- {what}: {value:.1f} ms")
+                    for what, value in step_costs(ours, adapters).items():
+                        print(f"- {what}: {value:.1f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
