@@ -9,6 +9,7 @@ from pathlib import Path
 from adapters.files import sync_folder
 from core.errors import UserError
 from core.home import Home
+from studio import collected
 
 NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -40,6 +41,8 @@ def import_file(home: Home, uploaded: Path) -> Path:
     stem = NOT_IN_NAMES.sub("-", uploaded.stem).strip("-.")[:60] or "dataset"
     try:
         for attempt in range(1, 1000):
+            if attempt == 1 and stem.lower() == collected.NAME:
+                continue  # that one grows from the chat
             folder = home.datasets / (stem if attempt == 1 else f"{stem}-{attempt}")
             target = folder / f"data{uploaded.suffix.lower()}"
             if target.exists() and target.read_bytes() == uploaded.read_bytes():

@@ -39,10 +39,10 @@ def build_page(studio: Studio, sign_in: bool = False) -> gr.Blocks:
 
         private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
 
-        def use(name: str | None) -> list[Any]:
-            return [gr.Dropdown(choices=imports.choices(studio.home), value=name), gr.Tabs(selected="train")]
+        def use(name: str | None, *settings: Any) -> list[Any]:
+            return [gr.Dropdown(choices=imports.choices(studio.home), value=name), *settings, gr.Tabs(selected="train")]
 
-        choosing.use.click(use, choosing.chosen, [training.dataset, tabs], **private)
+        choosing.use.click(use, choosing.settings, [*training.taken, tabs], **private)
 
         seen: gr.State = gr.State({})
         outputs = [
@@ -65,13 +65,20 @@ def build_page(studio: Studio, sign_in: bool = False) -> gr.Blocks:
         def first_choices(request: gr.Request) -> list[Any]:
             person = person_of(request)
             runs, newest = (train.run_choices(studio), train.newest(studio)) if person.sees_runs else ([], None)
-            datasets = imports.choices(studio.home) if person.role is Role.OWNER else []
-            return [gr.Dropdown(runs, value=newest), gr.Dropdown(datasets), gr.Dropdown(datasets)]
+            owner = person.role is Role.OWNER
+            datasets = dataset_choices() if owner else [gr.Dropdown([])] * 2
+            keeps = [gr.Button(visible=owner) for _ in chatting.keep_buttons]
+            return [gr.Dropdown(runs, value=newest), *datasets, *keeps]
+
+        def dataset_choices() -> list[Any]:
+            return [gr.Dropdown(choices=imports.choices(studio.home)) for _ in range(2)]
 
         shown = [seen, training.shown_run]
         gr.Timer(TICK_SECONDS).tick(tick, shown, outputs, **private)
         page.load(first_tick, training.shown_run, outputs, **private)
-        page.load(first_choices, None, [training.shown_run, training.dataset, choosing.known], **private)
+        datasets = [training.dataset, choosing.known]
+        page.load(first_choices, None, [training.shown_run, *datasets, *chatting.keep_buttons], **private)
+        chatting.kept.success(dataset_choices, None, datasets, **private)
         training.shown_run.change(tick, shown, outputs, **private)
     return page
 

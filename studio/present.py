@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from adapters.record import AdapterRecord
     from core.data import CheckedDataset
+    from core.errors import UserError
     from core.training.run import Summary
     from core.training.state import Status
     from studio.processes import EngineStatus
@@ -203,14 +204,27 @@ def dataset_summary(dataset: CheckedDataset, most: int = 20) -> str:
     shown = "".join(f"<span><b>{name}</b> {escape(str(value))}</span>" for name, value in facts.items())
     text = f'<div class="facts">{shown}</div>'
     if dataset.problems:
+        text += (
+            f"<p><b>{len(dataset.problems)} of {dataset.rows} rows cannot be used.</b> Correct them and upload the "
+            "file again, or tick that Train leaves them out. The list of problems has them all.</p>"
+        )
         rows = [(each.row or "–", each.what, each.remedy) for each in dataset.problems[:most]]
         text += table(("Row", "What is wrong", "What to do"), rows)
         if len(dataset.problems) > most:
-            text += (
-                f"<p>… and {len(dataset.problems) - most} more: "
-                "<code>python -m studio check-data</code> lists them all.</p>"
-            )
+            text += f"<p>… and {len(dataset.problems) - most} more.</p>"
+    if dataset.notes:
+        rows = [(each.row or "–", each.what, each.remedy) for each in dataset.notes[:most]]
+        more = f"<p>… and {len(dataset.notes) - most} more.</p>" if len(dataset.notes) > most else ""
+        text += (
+            f"<details><summary>{len(dataset.notes)} remarks on rows that are used</summary>"
+            f"{table(('Row', 'Remark', 'What to do'), rows)}{more}</details>"
+        )
     return text
+
+
+def told_in_place(error: UserError) -> str:
+    """An error that belongs where the result would have been."""
+    return f'<div class="empty"><p class="error">{escape(error.message)}</p><p>{escape(error.remedy)}</p></div>'
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:

@@ -13,6 +13,7 @@ from core.base import BUILTIN
 from studio import learning
 from studio.context import Studio
 from studio.engine_client import Delta, Message
+from studio.pages import keeping
 from studio.pages.telling import told
 from studio.people import person_of
 from studio.present import badge
@@ -30,10 +31,12 @@ class ChatPage:
     """The components that other parts of the page keep current."""
 
     adapters: list[gr.Dropdown]
+    keep_buttons: list[gr.Button]  # shown to those who may
+    kept: Any  # the event of keeping an answer as a training example
 
 
 def build(studio: Studio) -> ChatPage:
-    columns, adapters, bots, badges = [], [], [], []
+    columns, adapters, bots, badges, keep_buttons = [], [], [], [], []
     with gr.Row():
         for index in range(COLUMNS):
             with gr.Column(visible=index == 0, min_width=240) as column:
@@ -59,7 +62,13 @@ def build(studio: Studio) -> ChatPage:
                         elem_id=f"bot-{index}",
                     )
                 )
-                badges.append(gr.HTML(badge(None, BASE), elem_id=f"badge-{index}"))
+                with gr.Row(elem_classes="beneath"):
+                    badges.append(gr.HTML(badge(None, BASE), elem_id=f"badge-{index}"))
+                    keep_buttons.append(
+                        gr.Button(
+                            "Keep answer", size="sm", scale=0, min_width=110, visible=False, elem_id=f"keep-{index}"
+                        )
+                    )
             columns.append(column)
     with gr.Row(elem_classes="examples"):
         count = gr.Radio(
@@ -96,6 +105,8 @@ def build(studio: Studio) -> ChatPage:
             top_p = gr.Slider(0.05, 1, 0.95, step=0.05, label="top_p")
             max_tokens = gr.Slider(16, 2048, 256, step=16, label="max_tokens")
             seed = gr.Number(None, label="seed", info="empty for a new one each time", precision=0)
+
+    kept = keeping.build(studio, keep_buttons, [[bot, system] for bot in bots], conversation)
 
     settings = [system, temperature, top_p, max_tokens, seed]
 
@@ -138,7 +149,7 @@ def build(studio: Studio) -> ChatPage:
     count.change(show, count, columns, queue=False, **quiet)
     for button in examples:
         button.click(filling_in(button.value), None, composer, queue=False, **quiet)
-    return ChatPage(adapters)
+    return ChatPage(adapters, keep_buttons, kept)
 
 
 def filling_in(example: str) -> Callable[[], str]:

@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 
 from core.base import HUB_ID
+from core.data.formats import FORMATS
 from core.errors import UserError
 from core.recipe import SETTINGS, Recipe, defaults_for
 from core.training import queue
@@ -34,7 +35,10 @@ CONFIRM = "(run) => run && confirm('Delete this run, its checkpoints and its cur
 
 @dataclass(frozen=True)
 class TrainPage:
+    """`taken` is what the Data page hands over: dataset_name, dataset_format, skip_bad_rows, max_length."""
+
     dataset: gr.Dropdown
+    taken: list[Any]
     shown_run: gr.Dropdown
     card: gr.HTML
     plot: gr.LinePlot
@@ -74,6 +78,9 @@ def build(studio: Studio) -> TrainPage:
                         ("seed", True),
                     )
                 }
+                more["dataset_format"] = gr.Dropdown(
+                    [("as detected", ""), *FORMATS], value="", label="dataset_format", info=about("dataset_format")
+                )
                 more["packing"] = gr.Checkbox(defaults["packing"], label="packing", info=about("packing"))
                 more["skip_bad_rows"] = gr.Checkbox(False, label="skip_bad_rows", info=about("skip_bad_rows"))
             with gr.Accordion("As YAML", open=False):
@@ -151,7 +158,8 @@ def build(studio: Studio) -> TrainPage:
     delete.click(told(remove), shown_run, shown_run, js=CONFIRM, **private)
     export.click(told(to_yaml), fields, pasted, **private)
     show_log.click(told(log_of), shown_run, log, **private)
-    return TrainPage(dataset, shown_run, card, plot, runs)
+    taken = [dataset, more["dataset_format"], more["skip_bad_rows"], more["max_length"]]
+    return TrainPage(dataset, taken, shown_run, card, plot, runs)
 
 
 def about(name: str) -> str:
