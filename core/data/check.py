@@ -10,6 +10,7 @@ from core.data.formats import Format, detect, detect_row, format_named
 from core.data.formats.base import check_turns
 from core.data.formats.columns import PLAIN_TEXT
 from core.data.records import Conversation, LeftOut, Problem, Row, RowError
+from core.data.remarks import Remarks
 from core.errors import UserError
 
 SAMPLE = 1000
@@ -18,8 +19,8 @@ SAMPLE = 1000
 class Scan:
     """One pass over the rows of a source: iterate over it for the conversations, then read the counts and problems.
 
-    Memory is bounded by SAMPLE rows and by the problems found. The format is the one given, or the one that most of
-    the first SAMPLE rows have; a row of another format in the same file is read by its own.
+    Memory is bounded by SAMPLE rows, a number for each row, and the problems and notes. The format is the one given, or
+    the one that most of the first SAMPLE rows have; a row of another format in the same file is read by its own.
     """
 
     def __init__(self, rows: Iterable[Row], dataset_format: str | None = None) -> None:
@@ -38,6 +39,7 @@ class Scan:
         self.notes: list[Problem] = []
         if self.format is PLAIN_TEXT and not self.given:
             self.notes.append(Problem(None, "No turns were found: each text is trained as a whole, not as a chat.", ""))
+        self._remarks = Remarks()
         self._by_format: Counter[str] = Counter()
         self._source = itertools.chain(sample, rows)
 
@@ -55,8 +57,10 @@ class Scan:
             except RowError as error:
                 self.problems.append(Problem(row.number, error.what, error.remedy))
                 continue
+            conversation = Conversation(row.number, messages)
             self.notes.extend(Problem(row.number, remark, "") for remark in remarks)
-            yield Conversation(row.number, messages)
+            self.notes.extend(Problem(row.number, *remark) for remark in self._remarks.about(conversation))
+            yield conversation
 
     def _format_of(self, row: Row) -> Format:
         assert not isinstance(row.value, RowError)

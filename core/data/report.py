@@ -62,6 +62,6 @@ def report_on(
         conversations=conversations,
         turns=turns,
         problems=sorted(scan.problems + counter.problems, key=lambda problem: problem.row or 0),
-        notes=source.notes + scan.notes,
+        notes=source.notes + sorted(scan.notes + counter.notes, key=lambda note: note.row or 0),
         tokens=counter.stats(),
     )

@@ -203,16 +203,29 @@ class TokenCounter:
         self.lengths = array("I")
         self.trained = 0
         self.problems: list[Problem] = []
+        self.notes: list[Problem] = []
 
     def add(self, conversation: Conversation) -> None:
-        """A conversation that the template refuses is collected as a problem."""
+        """A conversation that the template refuses is collected as a problem, one that will be cut as a note."""
         try:
             example = encode(self.tokenizer, conversation.messages, None)
         except UserError as error:
             self.problems.append(Problem(conversation.row, error.message, error.remedy))
             return
-        self.lengths.append(len(example["input_ids"]))
-        self.trained += sum(label != IGNORED for label in example["labels"])
+        length = len(example["input_ids"])
+        trained = sum(label != IGNORED for label in example["labels"])
+        self.lengths.append(length)
+        self.trained += trained
+        if length > self.max_length:
+            kept = sum(label != IGNORED for label in example["labels"][: self.max_length])
+            loss = f"{trained - kept} of its {trained} trained tokens" if kept else "all that it would teach"
+            self.notes.append(
+                Problem(
+                    conversation.row,
+                    f"It has {length} tokens; what is beyond {self.max_length} is cut, and with it {loss}.",
+                    "Shorten it, or raise max_length.",
+                )
+            )
 
     def stats(self) -> TokenStats:
         lengths = sorted(self.lengths)

@@ -36,6 +36,9 @@ class Dialect:
             roles = roles[1:]
         return len(roles) > 1 and all(role == ("user", "assistant")[index % 2] for index, role in enumerate(roles))
 
+    def answered(self, markers: list[re.Match[str]]) -> bool:
+        return self.roles[markers[-1][1]] == "assistant"
+
 
 # Inline (with or without a space before ###) or on lines of their own.
 GUANACO_DIALECT = Dialect(
@@ -57,18 +60,20 @@ def parser(dialect: Dialect) -> Callable[[str], list[Message]]:
 def parse(text: str, dialect: Dialect) -> list[Message]:
     """Every marker begins a turn, unless it is plainly a quotation.
 
-    A marker is a quotation directly after an opening quotation mark or backtick, and inside a closed code block. Where
-    the remaining markers do not alternate, the ones in mid-line are taken for quotations too if that makes the rest
-    alternate; and failing that, the code blocks are taken for an accident. What is left cannot be told apart from real
-    turns: an unquoted "### Human:" inside an answer begins a turn, and check_turns reports the row when that breaks the
-    alternation.
+    A marker is a quotation directly after an opening quotation mark or backtick, and inside a closed code block, unless
+    only the markers inside of code blocks complete the conversation (a fence was forgotten). Where the remaining ones
+    do not alternate, those in mid-line are taken for quotations too if that makes the rest alternate. What is left
+    cannot be told apart from real turns: an unquoted "### Human:" inside an answer begins a turn, and check_turns
+    reports the row when that breaks the alternation.
     """
     fences = code_fences(text, dialect.marker)
     unquoted = [marker for marker in dialect.marker.finditer(text) if not is_quoted(text, marker.start())]
     outside = [marker for marker in unquoted if not inside(fences, marker)]
     at_line_start = [marker for marker in outside if not text[: marker.start()].rpartition("\n")[2].strip()]
-    readings = (outside, at_line_start, unquoted)
-    markers = next((reading for reading in readings if dialect.alternates(reading)), outside)
+    markers = next((each for each in (outside, unquoted) if dialect.alternates(each) and dialect.answered(each)), None)
+    if markers is None:
+        readings = (outside, at_line_start, unquoted)
+        markers = next((each for each in readings if dialect.alternates(each)), outside)
     if not markers:
         marks = f'"{dialect.mark("user")}" and "{dialect.mark("assistant")}"'
         raise RowError(f"It has no {marks} turns.", "Mark each turn so, or remove the row.")
@@ -100,14 +105,23 @@ def is_quoted(text: str, position: int) -> bool:
 
 
 def code_fences(text: str, marker: re.Pattern[str]) -> list[tuple[int, int]]:
-    """Spans of code blocks. A fence that names a language or begins a turn opens; where the one before was never
-    closed, that one is ignored, so that a forgotten fence does not swallow the turns after it."""
+    """Spans of code blocks.
+
+    An opening fence ends its line, but for a language; a closing one begins its line. A fence that names a language or
+    begins a turn opens even within a block: the one before was never closed, and must not swallow the turns after it.
+    """
+    fences = re.compile(
+        rf"(?:(?P<line>^[ \t]*)|(?<=[ \t])|{marker.pattern})(?:```|~~~)"
+        r"(?=(?P<opens>[ \t]*(?P<language>\w[^\s:`]*)?[ \t]*$)?)",
+        re.M,
+    )
     spans, opened = [], None
-    for fence in re.finditer(rf"(?:^[ \t]*|{marker.pattern})(?:```|~~~)[ \t]*(\w\S*)?", text, re.M):
-        if opened is None or any(fence.groups()):
+    for fence in fences.finditer(text):
+        begins_turn = fence[2] is not None  # the marker's own group
+        if fence["opens"] is not None and (opened is None or fence["language"] or begins_turn):
             opened = fence.start()
-        else:
-            spans.append((opened, fence.end()))
+        elif opened is not None and fence["line"] is not None:
+            spans.append((opened, fence.start()))
             opened = None
     return spans
 

@@ -15,7 +15,7 @@ from tests.core.data.templates import tokenizer_for
 
 GOOD = '{"text": "### Human: Hi ### Assistant: Hello"}\n'
 BAD = '{"text": "### Human: Hi ### Human: Hi"}\n'
-TRIMMED = '{"text": "### Human: Hi ### Assistant: Hello ### Human: [bold]Bye"}\n'
+TRIMMED = '{"text": "### Human: Ho ### Assistant: Hello ### Human: [bold]Bye"}\n'
 
 
 @pytest.fixture(autouse=True)
@@ -111,3 +111,18 @@ def test_user_text_is_not_taken_for_markup(tmp_path: Path, capsys: pytest.Captur
     file.write_text(GOOD + '{"text": "[red]x ### Human: Hi ### Assistant: b"}\n')
     check(str(file))
     assert "[red]x" in capsys.readouterr().out
+
+
+def test_conversations_that_will_be_cut_are_noted_with_what_is_lost(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "a.jsonl"
+    file.write_text(GOOD)
+    assert check(str(file), "--json", "--max-length", "25") == 0  # the answer begins at 21, its last token is the 27th
+    assert (
+        "It has 28 tokens; what is beyond 25 is cut, and with it 2 of its 6 trained tokens" in capsys.readouterr().err
+    )
+    assert check(str(file), "--json", "--max-length", "10") == 0
+    assert "all that it would teach" in capsys.readouterr().err
+    assert check(str(file), "--json", "--max-length", "28") == 0
+    assert capsys.readouterr().err == ""

@@ -25,7 +25,7 @@ from tests.core.data.dialogues import (
     words,
 )
 
-few = settings(max_examples=50, deadline=None)
+few = settings(max_examples=50, deadline=None, derandomize=True)
 
 
 def convert(row: dict[str, Any]) -> tuple[str, list[Message]]:
@@ -193,6 +193,15 @@ def test_a_closing_quotation_mark_does_not_quote_the_marker_behind_it() -> None:
     assert convert({"text": text})[1] == talk('Say "hi"', '"hi"', "Again", "hi")
 
 
+def test_code_that_begins_in_mid_line_does_not_swallow_turns() -> None:
+    code = "So: ```python\nx\n```"
+    for separator in ("", " ", "\n"):
+        text = guanaco_text(talk("a", "b", code, code, "c", code), separator)
+        assert convert({"text": text})[1] == talk("a", "b", code, code, "c", code)
+    for messages in (talk("a", "b", code, code), talk("a", code, "a", code)):
+        assert convert({"text": vicuna_text(messages, " ")})[1] == messages
+
+
 def test_a_code_fence_that_is_never_closed_does_not_swallow_turns() -> None:
     text = "### Human: a ### Assistant: ```py\nx\n ### Human: b ### Assistant: \n```py\ny\n```"
     assert [message["content"] for message in convert({"text": text})[1]] == ["a", "```py\nx", "b", "```py\ny\n```"]
@@ -309,3 +318,19 @@ def test_all_problems_are_collected_not_only_the_first() -> None:
 def test_columns_of_no_known_format_are_named() -> None:
     with pytest.raises(UserError, match="columns are: a, b"):
         Scan([Row(1, {"a": 1, "b": 2})])
+
+
+def test_repetitions_are_noted_with_the_row_they_repeat() -> None:
+    rows = [{"prompt": "Hi there", "completion": "a"}, {"prompt": "x", "completion": "a"}]
+    scan = scan_of(*rows, {"prompt": "hi  there", "completion": "A"})
+    assert len(list(scan)) == 3 and scan.problems == []
+    (note,) = scan.notes
+    assert note.row == 3 and "the same as row 1" in note.what
+
+
+@pytest.mark.parametrize("mark", ["</s>", "<|im_end|>", "[INST]", "<end_of_turn>", "### Human:"])
+def test_marks_of_templates_inside_a_text_are_noted(mark: str) -> None:
+    scan = scan_of({"prompt": "a", "completion": f"see {mark} here"}, {"prompt": "a < b | c", "completion": "<sub>"})
+    assert len(list(scan)) == 2 and scan.problems == []
+    (note,) = scan.notes
+    assert note.row == 1 and f'Message 2 holds "{mark}"' in note.what

@@ -1,0 +1,34 @@
+"""What is worth a look in rows that can be trained on: repetitions, and text that a tokenizer may read as a command."""
+
+from __future__ import annotations
+
+import re
+
+from core.data.records import Conversation
+from core.data.split import whole
+
+# Turn marks of the common templates and formats. Inside an answer they end it early, or teach the model to write them.
+CONTROL = re.compile(
+    r"</?s>|<\|[a-z_]+\|>|<(?:start|end)_of_turn>|\[/?INST\]|<</?SYS>>|###[ \t]*(?:Human|Assistant|System):"
+)
+
+
+class Remarks:
+    """Remembers a number per conversation seen, so that memory grows with the rows but not with their length."""
+
+    def __init__(self) -> None:
+        self._first_row: dict[int, int] = {}
+
+    def about(self, conversation: Conversation) -> list[tuple[str, str]]:
+        """(what, remedy) for each thing to look at."""
+        remarks = []
+        first = self._first_row.setdefault(hash(whole(conversation)), conversation.row)
+        if first != conversation.row:
+            remarks.append((f"It says the same as row {first}.", "Remove one, unless it shall count twice."))
+        for index, message in enumerate(conversation.messages, start=1):
+            found = CONTROL.search(message["content"])
+            if found:
+                remarks.append(
+                    (f'Message {index} holds "{found[0]}", a mark that may be read as a command.', "Is it meant?")
+                )
+        return remarks
