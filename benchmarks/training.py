@@ -1,0 +1,196 @@
+"""Training: the studio's worker against a plain TRL + PEFT + bitsandbytes script, same base, data, batch and rank.
+
+Four ways by turns, each a process of its own, on the bundled sample `pirate`:
+  documented  the script as the libraries' documentation has it: SFTConfig's defaults, bf16 and gradient checkpointing
+  plain       the same script told what suits a CPU: fp32, no gradient checkpointing
+  studio      core.training.worker with the default recipe, which also evaluates nothing here and answers no samples
+  packed      the same with packing: true, in rows of the default max_length, one row per micro-batch
+Tokens are real ones (no padding), counted from the end of the second step to the end of the last; CPU seconds are those
+of the process, which say more than the clock on a busy machine. Time to first step is from the process's start.
+
+    python -m benchmarks.training [--rounds 3] [--steps 30] [--threads 1] [--ways plain studio packed]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from core.builtin import BASE_DIR
+from core.data import read_dataset
+from core.home import Home
+from core.recipe import Recipe
+from core.training.events import Progress
+from core.training.run import create_run, start_worker
+
+RECIPE = {"dataset_name": "pirate", "eval_fraction": 0, "sample_prompts": [], "save_steps": 100_000}
+WAYS = ("documented", "plain", "studio", "packed")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Seconds, tokens per second, and bytes at the peak (VmHWM)."""
+
+    first_step: float
+    first_step_cpu: float
+    tokens_per_second: float
+    tokens_per_cpu_second: float
+    peak: int
+
+
+def measure(way: str, steps: int, folder: Path) -> Measured:
+    home = Home.open(folder / "home")
+    recipe = Recipe.from_dict(RECIPE | {"max_steps": steps})
+    if way == "packed":
+        recipe = replace(recipe, packing=True, per_device_train_batch_size=1)
+    began = time.monotonic()
+    if way in ("studio", "packed"):
+        run = create_run(home, recipe)
+        process = start_worker(run)
+        return watch(psutil.Process(process.pid), lambda: worker_steps(run.events()[0]), steps, began)
+    (folder / "recipe.json").write_text(json.dumps(recipe.to_dict()))
+    script = [sys.executable, "-m", "benchmarks.training", "--script", way, "--folder", str(folder)]
+    with (folder / "log.txt").open("w") as log:
+        process = subprocess.Popen(script, stdout=log, stderr=subprocess.STDOUT)
+    return watch(psutil.Process(process.pid), lambda: script_steps(folder / "steps.jsonl"), steps, began)
+
+
+def worker_steps(events: list[Any]) -> dict[int, int]:
+    return {event.step: event.tokens for event in events if isinstance(event, Progress)}
+
+
+def script_steps(path: Path) -> dict[int, int]:
+    lines = path.read_text().splitlines() if path.exists() else []
+    return dict(json.loads(line) for line in lines)
+
+
+def watch(process: psutil.Process, done: Callable[[], dict[int, int]], steps: int, began: float) -> Measured:
+    """Look on as a process goes through its steps; `done` gives the tokens seen by the end of each."""
+    marks: dict[int, tuple[float, float]] = {}
+    peak = 0
+    while steps not in marks:
+        if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
+            raise RuntimeError("the process ended before its last step; see its log")
+        used = process.cpu_times()
+        peak = max(peak, high_water(process.pid))
+        for step in done():
+            marks.setdefault(step, (time.monotonic(), used.user + used.system))
+        time.sleep(0.02)
+    tokens = done()
+    (start, start_cpu), (end, end_cpu) = marks[2], marks[steps]
+    process.wait(timeout=600)
+    return Measured(
+        marks[1][0] - began,
+        marks[1][1],
+        (tokens[steps] - tokens[2]) / (end - start),
+        (tokens[steps] - tokens[2]) / (end_cpu - start_cpu),
+        peak,
+    )
+
+
+def high_water(pid: int) -> int:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def script(way: str, folder: Path) -> None:
+    """What one writes by following the documentation of TRL, PEFT and bitsandbytes."""
+    import torch
+    from datasets import Dataset
+    from peft import LoraConfig
+    from transformers import BitsAndBytesConfig, TrainerCallback
+    from trl import SFTConfig, SFTTrainer
+
+    torch.set_num_threads(int(os.environ["STUDIO_TORCH_THREADS"]))
+    recipe = Recipe.from_dict(json.loads((folder / "recipe.json").read_text()))
+    tuned = way == "plain"
+
+    class Steps(TrainerCallback):
+        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+            if "loss" in logs:
+                with (folder / "steps.jsonl").open("a") as file:
+                    file.write(json.dumps([state.global_step, int(logs["num_tokens"])]) + "\n")
+
+    rows = [{"messages": each.messages} for each in read_dataset(recipe.dataset_name).conversations]
+    trainer = SFTTrainer(
+        model=str(BASE_DIR),
+        args=SFTConfig(
+            output_dir=str(folder / "out"),
+            max_steps=recipe.max_steps,
+            learning_rate=recipe.learning_rate,
+            per_device_train_batch_size=recipe.per_device_train_batch_size,
+            max_length=recipe.max_length,
+            assistant_only_loss=True,
+            logging_steps=1,
+            save_strategy="no",
+            report_to="none",
+            use_cpu=True,
+            **({"bf16": False, "gradient_checkpointing": False} if tuned else {}),
+        ),
+        train_dataset=Dataset.from_list(rows),
+        quantization_config=BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=torch.float32 if tuned else torch.bfloat16,
+        ),
+        peft_config=LoraConfig(
+            r=recipe.lora_r, lora_alpha=recipe.lora_alpha, target_modules="all-linear", task_type="CAUSAL_LM"
+        ),
+        callbacks=[Steps()],
+    )
+    trainer.train()
+
+
+def table(measured: dict[str, list[Measured]]) -> Iterator[str]:
+    yield "| | tokens per CPU second | tokens/s | to first step, CPU | to first step | peak memory |"
+    yield "|---|---|---|---|---|---|"
+    for way, rounds in measured.items():
+        middle = {
+            name: statistics.median(getattr(each, name) for each in rounds) for name in Measured.__dataclass_fields__
+        }
+        yield (
+            f"| {way} | {middle['tokens_per_cpu_second']:,.0f} | {middle['tokens_per_second']:,.0f} "
+            f"| {middle['first_step_cpu']:.1f} s | {middle['first_step']:.1f} s | {middle['peak'] / 2**20:,.0f} MiB |"
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=30)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS)
+    parser.add_argument("--script", choices=WAYS[:2], help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.script:
+        script(args.script, args.folder)
+        return
+    os.environ |= {"STUDIO_TORCH_THREADS": str(args.threads), "OMP_NUM_THREADS": str(args.threads)}
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    measured: dict[str, list[Measured]] = {way: [] for way in args.ways}
+    for number in range(args.rounds):
+        for way in args.ways:
+            with tempfile.TemporaryDirectory() as folder:
+                measured[way].append(measure(way, args.steps, Path(folder)))
+            print(f"round {number + 1}: {way}: {measured[way][-1]}", file=sys.stderr, flush=True)
+    print("\n".join(table(measured)))
+
+
+if __name__ == "__main__":
+    main()
