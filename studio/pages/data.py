@@ -142,7 +142,7 @@ def build(studio: Studio) -> DataPage:
         if not dataset or not dataset.conversations:
             return
         yield [waiting(tokenizer), "", None]
-        yield [await shown_tokens(tokenizer, dataset, 1, limit), gr.skip(), None]
+        yield [await asyncio.to_thread(shown_tokens, tokenizer, dataset, 1, limit), gr.skip(), None]
         conversations, lengths, trained = drawn(dataset), [], []
         try:
             for start in range(0, len(conversations), CHUNK):
@@ -157,16 +157,16 @@ def build(studio: Studio) -> DataPage:
         result = Measured(len(dataset.conversations), counted, trained, len(lengths) - len(counted))
         yield [gr.skip(), figures(result, length_limit(limit)), result]
 
-    async def limit_to(
+    def limit_to(
         limit: float | None, result: Measured | None, number: float, dataset: CheckedDataset | None
     ) -> list[Any]:
-        if not dataset or not dataset.conversations:
+        if not dataset or not dataset.conversations or not limit or limit < 1:  # being typed
             return [gr.skip(), gr.skip()]
         drawn_again = figures(result, length_limit(limit)) if result else gr.skip()
-        return [drawn_again, await shown_tokens(tokenizer, dataset, int(number), limit)]
+        return [drawn_again, shown_tokens(tokenizer, dataset, int(number), limit)]
 
-    async def show_tokens(number: float, dataset: CheckedDataset | None, limit: float | None) -> Any:
-        return await shown_tokens(tokenizer, dataset, int(number), limit) if dataset else gr.skip()
+    def show_tokens(number: float, dataset: CheckedDataset | None, limit: float | None) -> Any:
+        return shown_tokens(tokenizer, dataset, int(number), limit) if dataset else gr.skip()
 
     def turn_to(number: float, dataset: CheckedDataset | None) -> Any:
         return bubbles(dataset, int(number)) if dataset else gr.skip()
@@ -290,11 +290,11 @@ def waiting(tokenizer: Tokenizer) -> str:
     return f'<p class="said">Asking the tokenizer of {tokenizer.base}{started} …</p>'
 
 
-async def shown_tokens(tokenizer: Tokenizer, dataset: CheckedDataset, number: int, limit: float | None) -> str:
+def shown_tokens(tokenizer: Tokenizer, dataset: CheckedDataset, number: int, limit: float | None) -> str:
     """Conversation `number` (from 1) token by token, or why not."""
     try:
         conversation = dataset.conversations[number - 1]
-        return token_view(await asyncio.to_thread(tokenizer.view, conversation), length_limit(limit))
+        return token_view(tokenizer.view(conversation), length_limit(limit))
     except UserError as error:
         return told_in_place(error)
 
