@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
+from core.home import Home
 from core.process import Identity
 from core.recipe import Recipe
 from core.training.events import Event
-from core.training.run import Run
+from core.training.run import Run, create_run
 from core.training.state import RunState
 
 WAIT_SECONDS = 240.0
@@ -70,6 +71,16 @@ def work() -> Callable[[Run], int]:
             return work()
 
     return do
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """An uninterrupted run, for tests that look at one or compare with one; they change nothing in it."""
+    home = Home.open(tmp_path_factory.mktemp("whole"))
+    run = create_run(home, short_recipe(home.root))
+    with as_worker(run) as work:
+        assert work() == 0
+    return run
 
 
 def wait_for(run: Run, seen: Callable[[list[Event]], bool]) -> list[Event]:

@@ -26,7 +26,6 @@ from core.training.events import Checkpoint, Done, Evaluation, Note, Progress, S
 from core.training.run import Run, create_run
 from core.training.state import RunState
 from core.training.trainer import StudioTrainer, build_trainer
-from tests.core.training.conftest import as_worker, short_recipe
 
 CPU = Choice("float32", "")
 Work = Callable[[Run], int]
@@ -48,16 +47,6 @@ def at_step(monkeypatch: pytest.MonkeyPatch, step: int, then: Callable[[], Any])
         return real(self, *args, **kwargs)
 
     monkeypatch.setattr(StudioTrainer, "training_step", training_step)
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """An uninterrupted run, for tests that look at one or compare with one; they change nothing in it."""
-    home = Home.open(tmp_path_factory.mktemp("whole"))
-    run = create_run(home, short_recipe(home.root))
-    with as_worker(run) as work:
-        assert work() == 0
-    return run
 
 
 def test_a_run_leaves_an_adapter_that_loads_and_answers_differently(whole: Run) -> None:
