@@ -103,24 +103,28 @@ def _attention(step: Step) -> int:
 
 
 def _mlp(step: Step) -> int:
-    """Gate before and after its activation, up, and their product, which the down projection's adapter takes."""
-    return step.width * 4 * step.shape.intermediate
+    """Gate before and after its activation, and up. Their product only where the down projection is trained."""
+    return step.width * 3 * step.shape.intermediate
 
 
 def _adapters(step: Step) -> int:
-    """Inputs of linear layers (the two that nothing else keeps) and of the adapters' second matrices."""
+    """Inputs of what is trained: an adapter's first matrix takes the linear layer's input, the second what is between.
+
+    The output projection's input is the attention's result, which is kept anyway.
+    """
     shape, width = step.shape, step.width
-    if not step.adapter:
-        return width * 2 * shape.hidden
     linears = shape.linears
-    kept = width * step.adapter * len(step.targets)
-    if step.dropout:
-        # Each adapter has an input of its own, dropped out, and the mask of what was dropped (one byte each).
-        return kept + sum((width + 1) * linears[path][1] for path in step.targets)
-    for block in ("self_attn", "mlp"):
-        if any(path.startswith(block) and _reads_norm(path) for path in step.targets):
-            kept += width * shape.hidden
-    return kept
+    if not step.adapter:
+        return width * (2 * shape.hidden + shape.intermediate)
+    between = width * step.adapter * len(step.targets)
+    if step.dropout or (width != FP32 and not step.quantised):
+        # Each adapter has an input of its own: dropped out, with a record of what was; or (PEFT's plain Linear) cast to
+        # fp32 for the adapter's weights and back by autocast.
+        record = (width if step.on_cpu else 1) if step.dropout else 0
+        return between + sum((width + record) * linears[path][1] for path in step.targets)
+    blocks = {path.partition(".")[0] for path in step.targets if _reads_norm(path)}
+    down = shape.intermediate if "mlp.down_proj" in step.targets else 0
+    return between + width * (len(blocks) * shape.hidden + down)
 
 
 def _reads_norm(path: str) -> bool:
@@ -170,7 +174,9 @@ class Peak:
 def peak(step: Step, evaluation: Step | None = None) -> Peak:
     """Where the step's memory peaks: in the last layer's backward, in the loss, or in an evaluation batch."""
     layer = layer_bytes(step)
-    stored = step.shape.layers * (checkpoint_bytes(step) if step.checkpointing else layer)
+    stored = step.shape.layers * layer
+    if step.checkpointing:
+        stored = step.shape.layers * checkpoint_bytes(step) + mask_bytes(step)
     unpacking = unpacking_bytes(step)
     backward = backward_bytes(step, unpacking)
     if step.checkpointing:
@@ -190,6 +196,12 @@ def checkpoint_bytes(step: Step) -> int:
     return step.tokens * step.shape.hidden * step.width
 
 
+def mask_bytes(step: Step) -> int:
+    """The mask from which every layer makes its own; checkpointing keeps it for what is calculated again."""
+    per_score = step.width if step.attention == EAGER else 1 if step.masked else 0
+    return step.shape.family.masks * per_score * step.tokens * step.length
+
+
 def backward_bytes(step: Step, unpacking: int) -> int:
     """What one layer's backward adds to what its forward kept, less the unpacked matrix that `Peak` shows apart."""
     shape, family, width, tokens = step.shape, step.shape.family, step.width, step.tokens
@@ -197,14 +209,16 @@ def backward_bytes(step: Step, unpacking: int) -> int:
     rotary = 2 * width * shape.head_dim
     # Down projection: gradients of its input from base and adapter, and their sum, less the input that is freed by
     # then. While the base's part is calculated there are fewer of these, but its matrix is unpacked.
-    mlp = tokens * (2 * wide + 2 * width * shape.hidden + (FP32 * shape.hidden if family.fused else 0))
+    mlp = tokens * (2 * wide + width * shape.hidden + (FP32 * shape.hidden if family.fused else 0))
     mlp -= min(unpacking, tokens * wide)
-    # The norm after the MLP (Gemma 2 and 3), all in fp32.
-    norm = tokens * 8 * FP32 * shape.hidden - unpacking if family.norms > 2 else 0
+    # The norm after the MLP (Gemma 2 and 3), in fp32 but for the gradient that comes in.
+    norm = tokens * (5 * FP32 + width) * shape.hidden - unpacking if family.norms > 2 else 0
     scores = 0
     if step.attention != EFFICIENT:
         per_score = 6 if step.attention == EAGER and width != FP32 else 8
-        scores = tokens * (per_score * shape.heads * step.length - 4 * wide) - unpacking
+        # By then the MLP and the norms around it are done with.
+        freed = 4 * wide + (family.norms - 1) * FP32 * shape.hidden + width * shape.hidden
+        scores = tokens * (per_score * shape.heads * step.length - freed) - unpacking
     return max(mlp, norm, scores) + tokens * rotary
 
 
@@ -219,8 +233,12 @@ def loss_bytes(step: Step) -> int:
     """Last norm, and the loss over tiles of logits (TRL's fused head), at most for every token."""
     shape, width, tokens = step.shape, step.width, step.tokens
     last = tokens * ((FP32 + width) * shape.hidden + FP32 + 2 * width * shape.head_dim)
-    # The trained positions' states, their gradient in fp32, and that in the model's width.
-    states = tokens * shape.hidden * (2 * width + FP32)
+    # The trained positions' states (unless a mere view), their gradient in fp32, and that in the model's width.
+    states = tokens * shape.hidden * FP32
+    if width != FP32:
+        states += tokens * shape.hidden * width
+    if not step.on_cpu or step.rows > 1:
+        states += tokens * shape.hidden * width
     head = FP32 * shape.vocab * shape.hidden if not step.adapter and width != FP32 else 0  # its gradient, summed up
     return last + states + head + _tile(step)
 

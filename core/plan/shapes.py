@@ -21,6 +21,7 @@ class Family:
 
     norms: RMS norms per layer that run over the hidden size. qk_norm: two more over each head of q and k.
     fused: q, k, v are one linear layer, gate and up another. scaled_norm: a norm multiplies by (1 + weight) in fp32.
+    masks: kinds of attention mask, two where windowed and full layers alternate.
     biases: linear layers that have a bias whatever the config says. defaults: values that config.json may leave out.
     """
 
@@ -29,6 +30,7 @@ class Family:
     fused: bool = False
     scaled_norm: bool = False
     attention: str = SDPA
+    masks: int = 1
     biases: tuple[str, ...] = ()
     defaults: tuple[tuple[str, Any], ...] = (("tie_word_embeddings", False),)
 
@@ -41,8 +43,8 @@ FAMILIES: dict[str, Family] = {
     "qwen3": Family(qk_norm=True, defaults=(("tie_word_embeddings", False), ("head_dim", 128))),
     "gemma": Family(scaled_norm=True, defaults=GEMMA_DEFAULTS),
     # Soft-capped attention runs in the eager implementation only, which keeps the whole score matrix.
-    "gemma2": Family(norms=4, scaled_norm=True, attention=EAGER, defaults=GEMMA_DEFAULTS),
-    "gemma3_text": Family(norms=4, qk_norm=True, scaled_norm=True, defaults=GEMMA_DEFAULTS),
+    "gemma2": Family(norms=4, scaled_norm=True, attention=EAGER, masks=2, defaults=GEMMA_DEFAULTS),
+    "gemma3_text": Family(norms=4, qk_norm=True, scaled_norm=True, masks=2, defaults=GEMMA_DEFAULTS),
     "phi3": Family(fused=True),
     "granite": Family(),
     "smollm3": Family(defaults=(("tie_word_embeddings", True),)),
