@@ -48,13 +48,14 @@ def figures(measured: Measured, max_length: int) -> str:
     lost = sum(max(0, each - max_length) for each in lengths)
     rows = packed_rows(lengths, max_length)
     full = (sum(lengths) - lost) / (rows * max_length)
+    packed = f"{rows} {'row' if rows == 1 else 'rows'} of {max_length}"
     facts = {
         "Tokens per conversation": f"mean {sum(lengths) / len(lengths):.0f}, p50 {percentile(lengths, 50)}, "
         f"p95 {percentile(lengths, 95)}, max {lengths[-1]}",
         "Trained": f"{sum(measured.trained) / sum(lengths):.0%} of all tokens",
         f"Over max_length {max_length}": f"{over} of {len(lengths)}"
         + (f" ({lost / sum(lengths):.1%} of all tokens are cut)" if over else ""),
-        "Packing": f"{len(lengths)} conversations into {rows} rows of {max_length}, {full:.0%} full",
+        "Packing": f"{packed} instead of {len(lengths)}, {full:.0%} full",
     }
     text = f'<div class="facts">{"".join(f"<span><b>{name}</b> {value}</span>" for name, value in facts.items())}</div>'
     if measured.refused:

@@ -135,7 +135,7 @@ def build(studio: Studio) -> DataPage:
         if not path:
             return [gr.skip()] * (len(outputs) + 1)
         kept = imports.import_file(studio.home, Path(path))
-        return [*check(str(kept)), gr.Dropdown(choices=imports.choices(studio.home))]
+        return [*check(str(kept)), gr.Dropdown(choices=imports.choices(studio.home), value=str(kept))]
 
     async def measure(dataset: CheckedDataset | None, limit: float | None) -> AsyncIterator[list[Any]]:
         """Tokens of the first conversation, then of all; the tokenizer's process takes seconds to start."""

@@ -12,6 +12,12 @@ from studio.context import Studio
 from studio.engine_client import Message
 from studio.pages.telling import told
 
+# The panel opens beneath the composer, perhaps out of sight, and is there only once Gradio has drawn it.
+SHOW = """() => { setTimeout(() => {
+    document.querySelector('#keeping')?.scrollIntoView({block: 'end'});
+    document.querySelector('#kept-answer textarea')?.focus();
+}, 150); }"""
+
 
 def build(studio: Studio, buttons: Sequence[gr.Button], columns: Sequence[Any], conversations: Any) -> Any:
     """The panel that a column's button opens.
@@ -50,6 +56,7 @@ def build(studio: Studio, buttons: Sequence[gr.Button], columns: Sequence[Any], 
 
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     for button, inputs in zip(buttons, columns, strict=True):
-        button.click(told(take), inputs, [panel, question, answer, whole, taken], **quiet)
+        opening = button.click(told(take), inputs, [panel, question, answer, whole, taken], **quiet)
+        opening.success(None, None, None, js=SHOW, api_visibility="private")
     cancel.click(put_aside, None, panel, queue=False, **quiet)
     return keep_button.click(told(keep), [taken, answer, whole], panel, **quiet)

@@ -47,7 +47,7 @@ def test_figures_say_what_is_cut_and_how_full_packing_is() -> None:
     assert "mean 88, p50 50, p95 150, max 150" in text
     assert "<b>Trained</b> 50% of all tokens" in text
     assert "1 of 4 (14.3% of all tokens are cut)" in text
-    assert "4 conversations into 3 rows of 100, 100% full" in text
+    assert "3 rows of 100 instead of 4, 100% full" in text
 
 
 def test_a_large_dataset_is_counted_in_part_and_the_page_says_so() -> None:
