@@ -6,6 +6,7 @@
 Everything comes from the base's config.json. Importing this loads neither torch nor transformers.
 """
 
+from core.plan.advice import changed
 from core.plan.cards import CATALOGUE, Card
 from core.plan.parts import CHAT, TRAINING, Chat, Part
 from core.plan.planning import Plan, plan
@@ -25,6 +26,7 @@ __all__ = [
     "Plan",
     "Schedule",
     "Shape",
+    "changed",
     "compare",
     "packed_rows",
     "plan",

@@ -70,7 +70,7 @@ def training_parts(recipe: Recipe, shape: Shape, card: Card) -> list[Part]:
     peak = memory.peak(step, evaluation)
     parts = [
         *base_parts(shape, card, load_in_4bit=recipe.load_in_4bit, nested=recipe.use_bnb_nested_quant),
-        Part("Adapter", 4 * adapter, f"{adapter / 1e6:.1f} million LoRA weights in fp32; only these are trained."),
+        Part("Adapter", 4 * adapter, f"{count_in_words(adapter)} LoRA weights in fp32; only these are trained."),
         Part("Gradients", 4 * adapter, "One fp32 number per trained weight; the frozen base has none."),
         Part("Optimiser states", states, _about_states(recipe.optim)),
         Part("Activations kept", peak.stored, _about_stored(step)),
@@ -97,7 +97,7 @@ def base_parts(shape: Shape, card: Card, *, load_in_4bit: bool, nested: bool) ->
     how = "4-bit NF4 with its quantisation constants" if load_in_4bit else f"{8 * card.width} bit each"
     head = "which are also the head" if shape.tied else "and the head"
     return [
-        Part("Base weights", linear, f"{shape.linear_parameters / 1e9:.2f} billion weights of linear layers, {how}."),
+        Part("Base weights", linear, f"{count_in_words(shape.linear_parameters)} weights of linear layers, {how}."),
         Part(
             "Embeddings and head",
             memory.plain_bytes(shape, card.width),
@@ -166,6 +166,10 @@ def _process_part(name: str, card: Card, owner: str) -> Part:
     if card.on_cpu:
         return Part(name, CPU_PROCESS, "Python and its libraries, before any weights are loaded.", owner)
     return Part(name, CUDA_CONTEXT, "A CUDA context with its kernels: every process that uses the card has one.", owner)
+
+
+def count_in_words(count: int) -> str:
+    return f"{count / 1e9:.2f} billion" if count >= 1e8 else f"{count / 1e6:.1f} million"
 
 
 def _about_states(optim: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from core.plan import memory
 from core.plan.cards import Card
 from core.plan.memory import Step
-from core.plan.parts import Part
+from core.plan.parts import Part, count_in_words
 from core.plan.shapes import Shape, read_shape
 
 RANK, LENGTH = 16, 1024
@@ -57,7 +57,7 @@ def _all_weights(shape: Shape, card: Card, width: int, name: str, note: str) -> 
     # Nothing calculates in 8 bit: activations are in 16 bit at least.
     step = Step(shape, max(2, width), 1, LENGTH, adapter=0, flash=card.flash, quantised=False, on_cpu=card.on_cpu)
     parts = [
-        Part("Weights", width * count, f"{count / 1e9:.2f} billion weights, {8 * width} bit each."),
+        Part("Weights", width * count, f"{count_in_words(count)} weights, {8 * width} bit each."),
         Part("Gradients", width * count, "One number per weight: in which direction to change it."),
         Part("Optimiser states", 2 * width * count, "Adam remembers two running means per weight."),
         _activations(step),
@@ -79,25 +79,21 @@ def _adapter(shape: Shape, card: Card, *, quantised: bool) -> Bar:
     )
     trained = memory.adapter_parameters(step)
     base = memory.linear_bytes(shape, 2, load_in_4bit=quantised) + memory.plain_bytes(shape, 2)
-    how = "4-bit NF4, embeddings and head in 16" if quantised else "16 bit"
+    how = "4-bit NF4 (embeddings and head in 16 bit)" if quantised else "16 bit"
     parts = [
         Part(
             "Weights",
             base + 4 * trained,
-            f"The frozen base in {how} bit, and {trained / 1e6:.0f} million adapter weights in fp32."
-            if quantised
-            else f"The frozen base in {how}, and {trained / 1e6:.0f} million adapter weights in fp32.",
+            f"The frozen base in {how}, and {count_in_words(trained)} adapter weights in fp32.",
         ),
         Part("Gradients", 4 * trained, "Only the adapter has gradients."),
         Part("Optimiser states", 8 * trained, "And only the adapter has Adam's two running means."),
         _activations(step),
     ]
-    note = (
-        f"The base is frozen in 4 bit; an adapter of rank {RANK} learns beside it."
-        if quantised
-        else f"The base is frozen; an adapter of rank {RANK} learns beside it."
+    frozen = "frozen in 4 bit" if quantised else "frozen"
+    return Bar(
+        "QLoRA" if quantised else "LoRA", parts, f"The base is {frozen}; an adapter of rank {RANK} learns beside it."
     )
-    return Bar("QLoRA" if quantised else "LoRA", parts, note)
 
 
 def _activations(step: Step) -> Part:

@@ -1,0 +1,173 @@
+"""`python -m studio plan`: whether a run fits, what would if not, and how long it takes, before anything is loaded."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core.errors import UserError
+from core.home import Home
+from core.plan import CATALOGUE, Card, Chat, Plan, compare, plan, read_shape
+from core.recipe import Recipe
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+NO_DATASET = "no-dataset"  # a recipe needs a name; planning without one reads no data
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subparsers.add_parser(
+        "plan",
+        help="say whether a run fits this card or another, and how long it takes",
+        description="Plan a run from the base's config.json alone. Exit 0: it fits; 1: it does not; 2: wrong input.",
+    )
+    parser.add_argument("recipe", nargs="?", type=Path, help="recipe.yaml (default: the default recipe, no dataset)")
+    parser.add_argument("--base", help="builtin, a Hub id, a folder or a config.json (default: the recipe's)")
+    parser.add_argument(
+        "--gpu", help=f"{', '.join(CATALOGUE)}, cpu, or a size such as 24GB (default: what this machine has)"
+    )
+    parser.add_argument("--home", help="home folder whose earlier runs tell the speed")
+    parser.add_argument("--no-chat", action="store_true", help="plan without the engine beside it")
+    parser.add_argument("--kv-tokens", type=int, help="tokens that the engine's cache may hold (its own --kv-tokens)")
+    parser.add_argument("--shared", choices=("yes", "no"), help="plan as if chat and training shared one base, or not")
+    parser.add_argument("--compare", action="store_true", help="also show full fine-tuning, LoRA and QLoRA in numbers")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    recipe = recipe_of(args)
+    card = Card.find(args.gpu)
+    shape = read_shape(recipe.model_name_or_path)
+    lengths = conversation_lengths(recipe) if args.recipe else None
+    planned = plan(recipe, card, dataset_lengths=lengths, home=Home.open(args.home), chat=chat_of(args), shape=shape)
+    if args.json:
+        print(json.dumps(as_json(planned), ensure_ascii=False, indent=2))
+    else:
+        from rich.console import Console
+
+        console = Console()
+        show(console, planned)
+        if args.compare:
+            show_comparison(console, planned)
+    return 0 if planned.fits else 1
+
+
+def recipe_of(args: argparse.Namespace) -> Recipe:
+    if args.recipe is None:
+        return Recipe.from_dict({"model_name_or_path": args.base or "builtin", "dataset_name": NO_DATASET})
+    recipe = Recipe.read(args.recipe)
+    if args.base and args.base != recipe.model_name_or_path:
+        recipe = Recipe.from_dict(recipe.to_dict() | {"model_name_or_path": args.base})
+    return recipe
+
+
+def chat_of(args: argparse.Namespace) -> Chat | None:
+    if args.no_chat:
+        return None
+    tokens = Chat.kv_tokens if args.kv_tokens is None else args.kv_tokens
+    if tokens < 1:
+        raise UserError(f"--kv-tokens is {tokens}.", "Give a number of tokens above 0, such as 4096.")
+    return Chat(kv_tokens=tokens, shared=None if args.shared is None else args.shared == "yes")
+
+
+def conversation_lengths(recipe: Recipe) -> list[int] | None:
+    """Tokens of each conversation, before anything is cut. None for a base that is a mere config.json."""
+    if recipe.model_name_or_path.endswith(".json"):
+        return None
+    from core.base import load_tokenizer, resolve
+    from core.data import TokenCounter, read_dataset
+
+    tokenizer = load_tokenizer(resolve(recipe.model_name_or_path))
+    dataset = read_dataset(
+        recipe.dataset_name,
+        dataset_format=recipe.dataset_format,
+        config=recipe.dataset_config,
+        split=recipe.dataset_train_split,
+        revision=recipe.dataset_revision,
+    )
+    counter = TokenCounter(tokenizer, recipe.max_length)
+    for conversation in dataset.conversations:
+        counter.add(conversation)
+    return list(counter.lengths)
+
+
+def as_json(planned: Plan) -> dict[str, Any]:
+    """Bytes, seconds and tokens, as plain values."""
+    steps, time = planned.schedule, planned.time
+    before = planned.recipe.to_dict()
+    nearest = planned.nearest.to_dict() if planned.nearest else None
+    return {
+        "base": planned.shape.name,
+        "parameters": planned.shape.parameters,
+        "card": planned.card.name,
+        "usable": planned.card.usable,
+        "total": planned.total,
+        "fits": planned.fits,
+        "fits_without_chat": planned.fits or planned.without_chat,
+        "reason": planned.reason,
+        "parts": [
+            {"name": part.name, "bytes": part.bytes, "owner": part.owner, "explanation": part.explanation}
+            for part in planned.parts
+        ],
+        "nearest": {name: value for name, value in nearest.items() if value != before[name]} if nearest else None,
+        "steps": steps.steps if steps else None,
+        "tokens_per_epoch": steps.tokens_per_epoch if steps else None,
+        "tokens_per_second": time.tokens_per_second if time else None,
+        "eta_seconds": planned.eta_seconds,
+        "eta_uncertainty": planned.eta_uncertainty,
+        "eta_source": time.source if time else None,
+    }
+
+
+def show(console: Console, planned: Plan) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from studio.present import duration, size
+
+    recipe = planned.recipe
+    title = (
+        f"{planned.shape.name} on {planned.card.name}: {recipe.per_device_train_batch_size} x {recipe.max_length} "
+        f"tokens, rank {recipe.lora_r}, {recipe.optim}"
+    )
+    table = Table("part", "memory", "what it is", title=Text(title), title_justify="left")
+    for part in planned.parts:
+        table.add_row(Text(part.name), Text(size(part.bytes), justify="right"), Text(part.explanation))
+    table.add_section()
+    table.add_row("[b]Together[/b]", Text(size(planned.total), justify="right"), f"of {size(planned.card.usable)}")
+    console.print(table)
+    if planned.schedule:
+        steps = planned.schedule
+        console.print(
+            f"{steps.rows:,} rows and {steps.tokens_per_epoch:,} tokens per epoch; {steps.steps:,} steps in all."
+        )
+    if planned.time:
+        if planned.eta_seconds is None:
+            console.print(Text(planned.time.source))
+        else:
+            about = f"{duration(planned.eta_seconds)} ± {duration(planned.eta_uncertainty)}"
+            console.print(Text(f"It will take {about} ({planned.time.source})."))
+    console.print(Text(planned.reason, style="green" if planned.fits else "red"))
+    if planned.nearest:
+        console.print("In the recipe:")
+        new = planned.nearest.to_dict()
+        for name, value in recipe.to_dict().items():
+            if new[name] != value:
+                console.print(Text(f"  {name}: {json.dumps(new[name])}"))
+
+
+def show_comparison(console: Console, planned: Plan) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    bars = compare(planned.shape, planned.card)
+    names = [part.name for part in bars[0].parts]
+    table = Table("way to train", *names, "together", "fits", title=Text(f"{planned.shape.name}, in GB (10^9 bytes)"))
+    for bar in bars:
+        cells = [f"{part.bytes / 1e9:.1f}" for part in bar.parts]
+        table.add_row(bar.name, *cells, f"{bar.total / 1e9:.1f}", "yes" if bar.fits(planned.card) else "no")
+    console.print(table)
