@@ -19,10 +19,10 @@ $(STAMP): pyproject.toml
 run: $(STAMP)
 	$(BIN)/python -m studio serve $(ARGS)
 
-# The browser tests need a Chromium; without one they are left out, and that is said loudly.
+# The browser tests need a Chromium; without one they are left out, and that is said loudly. Two files at a time.
 test: $(STAMP)
 	$(BIN)/python -m tests.browser
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: $(STAMP)
 	$(BIN)/ruff check .
