@@ -86,6 +86,7 @@ EVENTS: dict[str, Role] = {
     "data.problems_file": Role.OWNER,
     "data.export_file": Role.OWNER,
     "train.begin": Role.OWNER,
+    "train.estimate": Role.OWNER,
     "train.end": Role.OWNER,
     "train.rest": Role.OWNER,
     "train.go_on": Role.OWNER,

@@ -28,6 +28,8 @@ COLOURS = {
 CHAT_COLOUR = "#3a9ea5"
 BAR = "position:relative;display:flex;height:1.5rem;border-radius:4px;overflow:visible"
 MARK = "position:absolute;top:-.25rem;bottom:-.25rem;width:2px;background:currentColor"
+LIST = "list-style:none;padding:0"
+LIST = '<ul style="list-style:none;padding:0">'
 SWATCH = "display:inline-block;width:.8rem;height:.8rem;border-radius:2px;margin-right:.4rem;vertical-align:-.05rem"
 
 
@@ -52,7 +54,7 @@ def plan_card(plan: Plan) -> str:
         f'<p class="{"" if plan.fits else "error"}" role="status">{escape(plan.reason)}</p>'
         f"{_bar(plan.parts, plan.card.usable, scale, f'The run {verdict}')}{_nearest(plan)}"
         f'<div class="facts">{"".join(f"<span>{fact}</span>" for fact in facts)}</div>{source}'
-        f'<details><summary>What takes memory</summary><ul style="list-style:none;padding:0">{rows}</ul></details></div>'
+        f'<details><summary>What takes memory</summary><ul style="{LIST}">{rows}</ul></details></div>'
     )
 
 
@@ -80,7 +82,7 @@ def _compared(bar: Bar, card: Card, scale: int) -> str:
         f'<div style="margin:.7rem 0" data-fits="{str(bar.fits(card)).lower()}"><b>{escape(bar.name)}</b> '
         f"weights, gradients, states: {sums} = {_gb(bar.static)}; {_gb(bar.total)} with activations: {verdict}."
         f"{_bar(bar.parts, card.usable, scale, f'{bar.name} {verdict}')}"
-        f'<details><summary>{escape(bar.note)}</summary><ul style="list-style:none;padding:0">{explained}</ul></details>'
+        f'<details><summary>{escape(bar.note)}</summary><ul style="{LIST}">{explained}</ul></details>'
         "</div>"
     )
 

@@ -10,6 +10,7 @@ import gradio as gr
 from core.base import HUB_ID
 from core.data.formats import FORMATS
 from core.errors import UserError
+from core.plan import changed, plan
 from core.recipe import SETTINGS, Recipe, defaults_for
 from core.training import queue
 from core.training.run import (
@@ -23,12 +24,15 @@ from core.training.run import (
     resume,
 )
 from studio import imports
+from studio.card import card_here
 from studio.context import Studio
 from studio.masking import masked
 from studio.pages.telling import told
-from studio.present import curves, progress, runs_table
+from studio.plan_view import plan_card
+from studio.present import curves, progress, runs_table, told_in_place
 
 LOG_BYTES = 20_000
+PLAN_LATER = '<div class="empty">Choose a dataset: whether the run fits this machine will show here.</div>'
 # A refused confirmation empties the choice, and without one nothing is deleted.
 CONFIRM = "(run) => run && confirm('Delete this run, its checkpoints and its curves?') ? run : null"
 
@@ -87,6 +91,10 @@ def build(studio: Studio) -> TrainPage:
                 gr.Markdown("A recipe that is pasted here is used instead of the fields above.")
                 pasted = gr.Code(language="yaml", label="recipe.yaml", lines=8, elem_id="recipe-yaml")
                 export = gr.Button("Fill in from the fields above", size="sm")
+            planned = gr.HTML(PLAN_LATER, elem_id="plan")
+            anyway = gr.Checkbox(
+                False, label="Start even if the plan says that it does not fit", elem_id="start-anyway"
+            )
             start = gr.Button("Start fine-tune", variant="primary", elem_id="start-run")
         with gr.Column(scale=2, min_width=360):
             shown_run = gr.Dropdown([], value=None, label="Run", elem_id="shown-run")
@@ -119,9 +127,18 @@ def build(studio: Studio) -> TrainPage:
         given = {name: value for name, value in zip(names, values, strict=True) if value not in (None, "")}
         return Recipe.from_dict({"model_name_or_path": studio.base, **given})
 
-    def begin(yaml: str | None, *values: Any) -> list[Any]:
+    def estimate(yaml: str | None, *values: Any) -> str:
+        try:
+            recipe = Recipe.from_yaml(yaml) if yaml and yaml.strip() else recipe_of(values)
+            return plan_card(plan(recipe, card_here(), home=studio.home))
+        except UserError as error:
+            return told_in_place(error)
+
+    def begin(overridden: bool, yaml: str | None, *values: Any) -> list[Any]:
         recipe = Recipe.from_yaml(yaml) if yaml and yaml.strip() else recipe_of(values)
         check(studio, recipe)
+        if not overridden:
+            check_fits(studio, recipe)
         run = create_run(studio.home, recipe)
         queue.advance(studio.home)
         gr.Info("The run starts. Chat goes on meanwhile.")
@@ -151,7 +168,10 @@ def build(studio: Studio) -> TrainPage:
         return tail(find_run(studio.home, run_id)) if run_id else ""
 
     private: dict[str, Any] = {"api_visibility": "private"}
-    start.click(told(begin), [pasted, *fields], [shown_run, pasted], **private)
+    start.click(told(begin), [anyway, pasted, *fields], [shown_run, pasted], **private)
+    # Text boxes when they are left, the rest as it changes: planning at every key would flicker.
+    changes = [getattr(field, "blur" if isinstance(field, gr.Textbox) else "change") for field in fields]
+    gr.on([*changes, pasted.blur], estimate, [pasted, *fields], planned, show_progress="hidden", **private)
     stop.click(told(end), shown_run, None, **private)
     pause.click(told(rest), shown_run, None, **private)
     take_up.click(told(go_on), shown_run, None, **private)
@@ -192,6 +212,16 @@ def check(studio: Studio, recipe: Recipe) -> None:
         raise UserError(
             f"{len(dataset.problems)} of {dataset.rows} rows cannot be converted.",
             "See them on the Data page and correct them, or tick skip_bad_rows to leave them out.",
+        )
+
+
+def check_fits(studio: Studio, recipe: Recipe) -> None:
+    """Raises UserError, naming the nearest recipe that does, when the plan says that this one cannot fit."""
+    planned = plan(recipe, card_here(), home=studio.home)
+    if not planned.fits:
+        nearest = ", ".join(changed(recipe, planned.nearest)) if planned.nearest else ""
+        raise UserError(
+            planned.reason, f"This would: {nearest}." if nearest else "Tick the box above Start to try it all the same."
         )
 
 

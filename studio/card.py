@@ -1,0 +1,28 @@
+"""The card that runs are planned for, found without bringing torch, or a CUDA context, into the web process."""
+
+from __future__ import annotations
+
+import functools
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from core.plan import Card
+
+DRIVER = Path("/proc/driver/nvidia")  # there wherever NVIDIA's driver is, in containers too
+ASK = (
+    "import json, dataclasses; from core.plan.cards import this_machine; "
+    "print(json.dumps(dataclasses.asdict(this_machine())))"
+)
+
+
+@functools.cache
+def card_here() -> Card:
+    """The first CUDA card, or else the CPU. Takes seconds the first time where there is a card: a process asks it."""
+    if not DRIVER.exists():
+        return Card.find("cpu")
+    asked = subprocess.run([sys.executable, "-c", ASK], capture_output=True, text=True, timeout=120, check=True)
+    values = json.loads(asked.stdout)
+    values["capability"] = tuple(values["capability"]) if values["capability"] else None
+    return Card(**values)
