@@ -87,15 +87,15 @@ def build(studio: Studio) -> TrainPage:
                 )
                 more["packing"] = gr.Checkbox(defaults["packing"], label="packing", info=about("packing"))
                 more["skip_bad_rows"] = gr.Checkbox(False, label="skip_bad_rows", info=about("skip_bad_rows"))
+                anyway = gr.Checkbox(
+                    False, label="Start even if the plan says that it does not fit", elem_id="start-anyway"
+                )
             with gr.Accordion("As YAML", open=False):
                 gr.Markdown("A recipe that is pasted here is used instead of the fields above.")
                 pasted = gr.Code(language="yaml", label="recipe.yaml", lines=8, elem_id="recipe-yaml")
                 export = gr.Button("Fill in from the fields above", size="sm")
-            planned = gr.HTML(PLAN_LATER, elem_id="plan")
-            anyway = gr.Checkbox(
-                False, label="Start even if the plan says that it does not fit", elem_id="start-anyway"
-            )
             start = gr.Button("Start fine-tune", variant="primary", elem_id="start-run")
+            planned = gr.HTML(PLAN_LATER, elem_id="plan")
         with gr.Column(scale=2, min_width=360):
             shown_run = gr.Dropdown([], value=None, label="Run", elem_id="shown-run")
             card = gr.HTML(progress(None, None), elem_id="run-card")
@@ -221,7 +221,8 @@ def check_fits(studio: Studio, recipe: Recipe) -> None:
     if not planned.fits:
         nearest = ", ".join(changed(recipe, planned.nearest)) if planned.nearest else ""
         raise UserError(
-            planned.reason, f"This would: {nearest}." if nearest else "Tick the box above Start to try it all the same."
+            planned.reason,
+            f"This would: {nearest}." if nearest else "Tick the last box of More settings to try it all the same.",
         )
 
 
