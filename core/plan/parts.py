@@ -42,15 +42,19 @@ class Chat:
     shared: bool | None = None
 
 
-def step_of(recipe: Recipe, shape: Shape, card: Card, *, evaluation: bool = False) -> Step:
-    """The largest micro-batch that the recipe can come to: every row as long as max_length."""
+def step_of(recipe: Recipe, shape: Shape, card: Card, *, longest: int | None = None, evaluation: bool = False) -> Step:
+    """The largest micro-batch that the recipe can come to: every row as long as max_length.
+
+    longest: tokens of the dataset's longest conversation, where known; rows are no longer, unless they are packed.
+    """
+    length = min(recipe.max_length, longest) if longest and not recipe.packing else recipe.max_length
     rows = recipe.per_device_eval_batch_size if evaluation else recipe.per_device_train_batch_size
-    windowed = shape.window is not None and recipe.max_length > shape.window
+    windowed = shape.window is not None and length > shape.window
     return Step(
         shape=shape,
         width=card.width,
         rows=rows,
-        length=recipe.max_length,
+        length=length,
         adapter=recipe.lora_r,
         targets=tuple(shape.targets(recipe.lora_target_modules)),
         dropout=recipe.lora_dropout > 0,
@@ -62,9 +66,9 @@ def step_of(recipe: Recipe, shape: Shape, card: Card, *, evaluation: bool = Fals
     )
 
 
-def training_parts(recipe: Recipe, shape: Shape, card: Card) -> list[Part]:
-    step = step_of(recipe, shape, card)
-    evaluation = step_of(recipe, shape, card, evaluation=True) if recipe.eval_fraction > 0 else None
+def training_parts(recipe: Recipe, shape: Shape, card: Card, longest: int | None = None) -> list[Part]:
+    step = step_of(recipe, shape, card, longest=longest)
+    evaluation = step_of(recipe, shape, card, longest=longest, evaluation=True) if recipe.eval_fraction > 0 else None
     adapter = memory.adapter_parameters(step)
     states = memory.state_bytes(memory.adapter_matrices(step), recipe.optim, memory.adapter_sides(step))
     peak = memory.peak(step, evaluation)

@@ -66,9 +66,11 @@ def plan(
     """
     shape = shape or read_shape(recipe.model_name_or_path)
 
+    longest = max(dataset_lengths) if dataset_lengths else None
+
     def parts_of(candidate: Recipe) -> list[Part]:
         beside = chat_parts(candidate, shape, card, chat) if chat else []
-        return training_parts(candidate, shape, card) + beside
+        return training_parts(candidate, shape, card, longest) + beside
 
     parts = parts_of(recipe)
     total = sum(part.bytes for part in parts)
