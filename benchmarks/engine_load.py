@@ -24,6 +24,7 @@ from pathlib import Path
 
 import httpx
 import psutil
+from transformers.utils import logging as transformers_logging
 
 from adapters.record import AdapterRecord
 from adapters.store import AdapterStore
@@ -106,6 +107,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--base", default="builtin")
     given = parser.parse_args()
+    transformers_logging.disable_progress_bar()
     with tempfile.TemporaryDirectory() as place:
         home, source = Home.open(Path(place) / "home"), resolve(given.base)
         store = AdapterStore(home.adapters)

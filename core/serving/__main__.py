@@ -23,6 +23,7 @@ import uvicorn
 
 from adapters.files import write_atomic
 from core.base import BaseSource, resolve
+from core.device import Choice
 from core.errors import UserError
 from core.home import Home
 from core.serving.server import Server, State, deliver_on
@@ -175,8 +176,9 @@ class Work:
 
         transformers_logging.disable_progress_bar()
         given = self.arguments
-        torch.set_num_threads(given.threads or int(os.environ.get("OMP_NUM_THREADS") or default_threads()))
-        return Service(
+        threads = choose_threads(given.threads)
+        torch.set_num_threads(int(threads.value))
+        service = Service(
             self.source,
             self.home,
             EngineSettings(
@@ -194,11 +196,18 @@ class Work:
             deliver=deliver_on(self.loop),
             say=self.state.say,
         )
+        service.choices["threads"] = threads
+        return service
 
 
-def default_threads() -> int:
-    """Half of the cores: a training run, the other busy process, has the other half."""
-    return max(1, (psutil.cpu_count(logical=False) or 2) // 2)
+def choose_threads(asked: int | None) -> Choice:
+    """How many threads torch gets."""
+    if asked:
+        return Choice(str(asked), "asked for")
+    if (given := os.environ.get("OMP_NUM_THREADS", "")).isdigit():
+        return Choice(given, "OMP_NUM_THREADS")
+    cores = psutil.cpu_count(logical=False) or 2
+    return Choice(str(max(1, cores // 2)), "half of the cores: a training run has the other half")
 
 
 if __name__ == "__main__":

@@ -7,11 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from adapters.compat import BaseFacts
 from core.base import BaseSource, fingerprint, load_tokenizer
-from core.device import Choice
 from core.errors import UserError
 from core.home import Home
 from core.priority import Busy
@@ -61,7 +58,6 @@ class Service:
         built = build_engine(model, tokenizer, settings, say=say, deliver=deliver, busy=Busy(home).mark)
         self.engine, self.choices = built.engine, built.choices
         self.choices["base"] = base.how
-        self.choices["threads"] = Choice(str(torch.get_num_threads()), "as set at the start")
         self.prompts = Prompts(tokenizer, model.get_input_embeddings().num_embeddings)
         self.defaults = _recommended(model.generation_config)
         self.adapters = AdapterCache(
