@@ -7,9 +7,11 @@ from collections import Counter
 from dataclasses import dataclass
 from math import ceil
 from statistics import median
+from typing import Any
 
 from core.errors import UserError
 from core.home import Home
+from core.plan.calibration import remembered
 from core.plan.cards import Card
 from core.recipe import Recipe
 from core.training.events import Progress
@@ -99,15 +101,14 @@ def packed_rows(lengths: list[int], max_length: int) -> int:
 def estimate(recipe: Recipe, card: Card, steps: Schedule, home: Home | None) -> Estimate:
     """Speeds count only for the machine they were measured on, and only for the same base."""
     if not card.here:
-        return Estimate(f"No speed is known for {card.name}: speeds are measured on the machine itself.")
-    same_base = [run for run in list_runs(home) if _same_base(run, recipe)] if home else []
-    alike = [run for run in same_base if _alike(run, recipe)]
-    rates = _rates(alike)
+        return Estimate(f"No speed is known for {card.name}: speeds are measured on the machine itself")
+    known = _known_speeds(home, recipe.model_name_or_path) if home else []
+    rates = [rate for settings, rate in known if _alike(settings, recipe)]
     least, what = LEAST, "earlier runs like this one"
     if not rates:
-        rates, least, what = _rates(same_base), OTHERWISE, "earlier runs on this base with other settings"
+        rates, least, what = [rate for _, rate in known], OTHERWISE, "earlier runs on this base with other settings"
     if not rates:
-        return Estimate("No run on this base has been measured on this machine yet.")
+        return Estimate("No run on this base has been measured on this machine yet")
     rate = median(rates)
     spread = max(least, (max(rates) - min(rates)) / (2 * rate))
     seconds = (steps.tokens + EVALUATION_COST * steps.evaluated_tokens) / rate
@@ -115,27 +116,35 @@ def estimate(recipe: Recipe, card: Card, steps: Schedule, home: Home | None) -> 
     return Estimate(source, rate, seconds, seconds * spread)
 
 
-def _rates(runs: list[Run]) -> list[float]:
-    """One rate per run: the median of what it told, without its first, which includes the warming up."""
-    rates = []
-    for run in runs:
-        told = [each.tokens_per_second for each in run.events()[0] if isinstance(each, Progress)]
-        known = [each for each in told if each]
-        if len(known) >= 2:
-            rates.append(median(known[1:]))
-    return rates
+def _known_speeds(home: Home, base: str) -> list[tuple[dict[str, Any], float]]:
+    """Settings and tokens per second of every run and calibration on this base."""
+    known = []
+    for run in list_runs(home):
+        settings = _settings(run)
+        if settings.get("model_name_or_path") == base and (rate := _rate(run)):
+            known.append((settings, rate))
+    for settings, rates in remembered(home):
+        if settings.get("model_name_or_path") == base and rates:
+            known.append((settings, median(rates)))
+    return known
 
 
-def _same_base(run: Run, recipe: Recipe) -> bool:
+def _settings(run: Run) -> dict[str, Any]:
     try:
-        return run.recipe.model_name_or_path == recipe.model_name_or_path
+        return run.recipe.to_dict()
     except UserError:  # a recipe of another version, which says nothing about this one's speed
-        return False
+        return {}
 
 
-def _alike(run: Run, recipe: Recipe) -> bool:
-    other = run.recipe
-    return all(getattr(other, name) == getattr(recipe, name) for name in SIMILAR)
+def _rate(run: Run) -> float | None:
+    """The median of what the run told, without its first, which includes the warming up."""
+    told = [each.tokens_per_second for each in run.events()[0] if isinstance(each, Progress)]
+    rates = [each for each in told if each]
+    return median(rates[1:]) if len(rates) >= 2 else None
+
+
+def _alike(settings: dict[str, Any], recipe: Recipe) -> bool:
+    return all(settings.get(name) == getattr(recipe, name) for name in SIMILAR)
 
 
 def _padding(lengths: list[int], recipe: Recipe) -> float:

@@ -33,6 +33,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--no-chat", action="store_true", help="plan without the engine beside it")
     parser.add_argument("--kv-tokens", type=int, help="tokens that the engine's cache may hold (its own --kv-tokens)")
     parser.add_argument("--shared", choices=("yes", "no"), help="plan as if chat and training shared one base, or not")
+    parser.add_argument(
+        "--calibrate", action="store_true", help="train a few steps of the recipe first to learn this machine's speed"
+    )
     parser.add_argument("--compare", action="store_true", help="also show full fine-tuning, LoRA and QLoRA in numbers")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(run=run)
@@ -41,9 +44,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     recipe = recipe_of(args)
     card = Card.find(args.gpu)
+    home = Home.open(args.home)
     shape = read_shape(recipe.model_name_or_path)
     lengths = conversation_lengths(recipe) if args.recipe else None
-    planned = plan(recipe, card, dataset_lengths=lengths, home=Home.open(args.home), chat=chat_of(args), shape=shape)
+    if args.calibrate:
+        learn_speed(args, recipe, home)
+    planned = plan(recipe, card, dataset_lengths=lengths, home=home, chat=chat_of(args), shape=shape)
     if args.json:
         print(json.dumps(as_json(planned), ensure_ascii=False, indent=2))
     else:
@@ -63,6 +69,17 @@ def recipe_of(args: argparse.Namespace) -> Recipe:
     if args.base and args.base != recipe.model_name_or_path:
         recipe = Recipe.from_dict(recipe.to_dict() | {"model_name_or_path": args.base})
     return recipe
+
+
+def learn_speed(args: argparse.Namespace, recipe: Recipe, home: Home) -> None:
+    from core.plan.calibration import calibrate, remember
+
+    if args.recipe is None or args.gpu is not None:
+        raise UserError(
+            "--calibrate trains a recipe's real data on this very machine.",
+            "Give a recipe with a dataset, and leave --gpu out.",
+        )
+    remember(home, recipe, calibrate(recipe, home))
 
 
 def chat_of(args: argparse.Namespace) -> Chat | None:
@@ -147,7 +164,7 @@ def show(console: Console, planned: Plan) -> None:
         )
     if planned.time:
         if planned.eta_seconds is None:
-            console.print(Text(planned.time.source))
+            console.print(Text(f"{planned.time.source}."))
         else:
             about = f"{duration(planned.eta_seconds)} ± {duration(planned.eta_uncertainty)}"
             console.print(Text(f"It will take {about} ({planned.time.source})."))

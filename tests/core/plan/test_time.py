@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import random
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from trl import pack_dataset
 
 from core.home import Home
 from core.plan import Card, packed_rows, plan, schedule
+from core.plan.calibration import calibrate, remember, remembered
 from core.plan.shapes import shape_of
 from core.recipe import Recipe
 from core.training.events import Progress, append_event
@@ -115,9 +118,31 @@ def test_other_bases_and_other_machines_tell_nothing(home: Home) -> None:
     assert estimated(home, Card.find("l4")).eta_seconds is None
 
 
+def test_a_calibration_counts_like_a_run(home: Home) -> None:
+    remember(home, recipe(), [90.0, 100.0, 110.0])
+    (home.cache / "speeds.jsonl").open("a").write('{"at": 1, "tok')
+    of = estimated(home)
+    assert of.eta_seconds == pytest.approx(40)
+    assert of.eta_uncertainty == pytest.approx(4)
+
+
 def test_evaluation_takes_its_time(home: Home) -> None:
     ran(home, [1.0, 100.0])
     settings = {"num_train_epochs": 2.0, "gradient_accumulation_steps": 1}
     plain, with_evaluation = estimated(home, **settings), estimated(home, eval_fraction=0.1, **settings)
     trained = 0.9 * plain.eta_seconds
     assert with_evaluation.eta_seconds == pytest.approx(trained + 0.4 * 400 * (1 + 144 // 20) / 100)
+
+
+def test_calibrating_trains_a_few_real_steps(home: Home, tmp_path: Path) -> None:
+    data = tmp_path / "data.jsonl"
+    row = json.dumps({"text": "### Human: Where is the ship?### Assistant: Arr, in the bay."})
+    data.write_text(f"{row}\n" * 12)
+    given = recipe(model_name_or_path="builtin", dataset_name=str(data), per_device_train_batch_size=2)
+    rates = calibrate(given, home)
+    assert len(rates) >= 3
+    assert all(rate > 0 for rate in rates)
+    remember(home, given, rates)
+    assert remembered(home) == [(given.to_dict(), rates)]
+    assert not list(home.runs.iterdir())
+    assert not list(home.adapters.iterdir())
