@@ -1,6 +1,7 @@
 """Many adapters on one base: the engine against PEFT, side by side in one run.
 
-    python -m benchmarks.engine [--bases builtin,llama-30m] [--rounds 5] [--tokens 64] [--threads 1] [--clock cpu]
+    python -m benchmarks.engine [--bases builtin,llama-30m] [--weights packed,plain] [--rounds 5] [--tokens 64]
+        [--threads 1] [--clock cpu]
 
 Tokens per second over N = 1, 2, 4, 8 columns, each with its own adapter (rank 16, all linear layers) and one prompt:
   (a) PEFT, set_adapter + generate, one column after the other
@@ -261,6 +262,7 @@ def report(name: str, weights: str, speeds: dict[int, dict[str, float]], clock: 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bases", default="builtin,llama-30m")
+    parser.add_argument("--weights", default=f"{PACKED},{PLAIN}")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--tokens", type=int, default=64, help="per column")
     parser.add_argument("--threads", type=int, default=1)
@@ -273,7 +275,7 @@ def main() -> None:
         tokenizer = load_tokenizer(resolve("builtin"))
         for name, source in bases(given.bases.split(","), Path(place)).items():
             folders = make_adapters(load_model(source), source.id, Path(place) / f"{name}-adapters", max(COLUMNS))
-            for weights in (PACKED, PLAIN):
+            for weights in given.weights.split(","):
                 peft = peft_model(source, folders, weights)
                 with Ours(load_model(source), tokenizer, source.id, weights) as ours:
                     adapters = [ours.read(folder) for folder in folders]
