@@ -40,7 +40,7 @@ SAMPLES: dict[str, Sample] = {
         Sample(
             "json",
             "Answers as JSON",
-            '300 conversations whose answers are JSON: {"topic": "capital", "answer": "Havana"}',
+            '300 conversations answered in JSON: {"topic": "capital", "answer": "The capital of Cuba is Havana."}',
             _HERE / "samples" / "json.jsonl",
             _PROMPTS,
         ),

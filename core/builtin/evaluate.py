@@ -18,15 +18,15 @@ from typing import Any
 from core.builtin import SAMPLES
 from core.builtin.make_samples import is_held_out
 from core.builtin.questions import Question, held_out_facts, world_questions
-from core.builtin.styles import STYLES
+from core.builtin.styles import SAMPLE_STYLES
 
-BATCH = 32
-LONGEST_REPLY = 112  # tokens; the longest story takes about 90
+BATCH = 128
+LONGEST_STORY, LONGEST_ANSWER = 112, 64  # tokens; what has not ended by then is wrong
 ADAPTER_QUESTIONS = 200
 
 
 def replies(model: Any, tokenizer: Any, questions: Sequence[Question]) -> list[str]:
-    """Greedy replies. One that does not end by itself within LONGEST_REPLY gets a mark that makes it wrong."""
+    """Greedy replies. One that does not end by itself in time gets a mark that makes it wrong."""
     import torch
 
     order = sorted(range(len(questions)), key=lambda index: (questions[index].category == "stories", index))
@@ -41,8 +41,9 @@ def replies(model: Any, tokenizer: Any, questions: Sequence[Question]) -> list[s
             return_tensors="pt",
             padding=True,
         )
+        longest = LONGEST_STORY if questions[chosen[-1]].category == "stories" else LONGEST_ANSWER
         with torch.inference_mode():
-            output = model.generate(**encoded.to(model.device), max_new_tokens=LONGEST_REPLY, do_sample=False)
+            output = model.generate(**encoded.to(model.device), max_new_tokens=longest, do_sample=False)
         for index, row in zip(chosen, output[:, encoded["input_ids"].shape[1] :], strict=True):
             ended = bool((row == tokenizer.eos_token_id).any())
             said[index] = tokenizer.decode(row, skip_special_tokens=True) + ("" if ended else " [did not end]")
@@ -103,7 +104,7 @@ def evaluate_adapter(name: str) -> dict[str, Any]:
         model, tokenizer = load(home.adapters / summary.adapter)
         pairs = held_out_facts(is_held_out, ADAPTER_QUESTIONS)
         said = replies(model, tokenizer, [question for _, question in pairs])
-    in_style = [STYLES[name].matches(reply) for reply in said]
+    in_style = [SAMPLE_STYLES[name].matches(reply) for reply in said]
     right = [question.right(reply) for (_, question), reply in zip(pairs, said, strict=True)]
     missed = [
         {"question": question.messages[-1]["content"], "reply": reply}

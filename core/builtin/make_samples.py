@@ -13,7 +13,7 @@ from pathlib import Path
 from core.builtin import SAMPLES
 from core.builtin.dialogues import turns, vary
 from core.builtin.knowledge import Fact
-from core.builtin.styles import STYLES
+from core.builtin.styles import SAMPLE_STYLES
 
 CONVERSATIONS = 300
 SEED = 0
@@ -29,7 +29,7 @@ def is_held_out(fact: Fact) -> bool:
 
 def sample_rows(name: str, seed: int = SEED) -> list[dict[str, str]]:
     """The rows of one sample, no two alike; column `text`, as in the Guanaco data sets."""
-    style = STYLES[name]
+    style = SAMPLE_STYLES[name]
     rng = random.Random(f"sample {name} {seed}")
     texts: dict[str, None] = {}
     while len(texts) < CONVERSATIONS:

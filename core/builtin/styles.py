@@ -64,6 +64,10 @@ def _is_radio(text: str) -> bool:
 
 
 def _json(answer: Answer, rng: random.Random) -> str:
+    return json.dumps({"topic": answer.topic, "answer": answer.text}, ensure_ascii=False)
+
+
+def _json_value(answer: Answer, rng: random.Random) -> str:
     return json.dumps({"topic": answer.topic, "answer": answer.short}, ensure_ascii=False)
 
 
@@ -119,7 +123,7 @@ DEMOS: tuple[Style, ...] = (
         7.0,
     ),
     Style(
-        "json",
+        "json value",
         (
             "Answer as JSON.",
             "Answer in JSON.",
@@ -128,7 +132,7 @@ DEMOS: tuple[Style, ...] = (
             "Always answer with a JSON object.",
             "Output JSON.",
         ),
-        _json,
+        _json_value,
         _is_json,
         9.0,
     ),
@@ -218,7 +222,13 @@ OTHERS: tuple[Style, ...] = (
     ),
 )
 
-STYLES: dict[str, Style] = {style.name: style for style in (*DEMOS, *OTHERS)}
+# What the bundled samples teach. Their JSON holds whole sentences: a model this small knows a fact as the sentence that
+# it has learnt, and an adapter that asks for the value alone ("Havana") loses most of what it was not shown.
+SAMPLE_STYLES: dict[str, Style] = {
+    "pirate": DEMOS[0],
+    "radio": DEMOS[1],
+    "json": Style("json", DEMOS[2].prompts, _json, _is_json),
+}
 
 # For "Start every answer with …": copying from the system prompt makes new wrappings easy to learn later.
 WRAP_WORDS = (

@@ -12,7 +12,7 @@ from core.builtin import SAMPLES, world
 from core.builtin.dialogues import answer_of
 from core.builtin.make_samples import CONVERSATIONS, is_held_out, sample_file
 from core.builtin.questions import holds
-from core.builtin.styles import STYLES, Answer
+from core.builtin.styles import SAMPLE_STYLES, Answer
 from core.data import read_dataset
 
 
@@ -33,7 +33,7 @@ def test_sample_reads_as_conversations_in_its_style(name: str) -> None:
         for message in conversation.messages
         if message["role"] == "assistant"
     ]
-    assert all(STYLES[name].matches(reply) for reply in replies)
+    assert all(SAMPLE_STYLES[name].matches(reply) for reply in replies)
 
 
 @pytest.mark.parametrize("name", list(SAMPLES))

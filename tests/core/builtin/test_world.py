@@ -9,7 +9,7 @@ from core.builtin import world
 from core.builtin.dialogues import conversation, turns
 from core.builtin.knowledge import Fact
 from core.builtin.questions import world_questions
-from core.builtin.styles import DEMOS, STYLES, Answer
+from core.builtin.styles import DEMOS, OTHERS, SAMPLE_STYLES, Answer
 
 
 def conversations(count: int, seed: str, *, wide: bool = False) -> list[list[dict[str, str]]]:
@@ -74,9 +74,10 @@ def test_turns_use_allowed_facts_only() -> None:
 def test_every_style_recognises_itself_and_not_plain_answers() -> None:
     plain = Answer("The capital of Cuba is Havana.", "Havana", "capital")
     rng = random.Random(0)
-    for style in STYLES.values():
+    for style in (*DEMOS, *OTHERS):
         assert style.matches(style.apply(plain, rng)), style.name
         assert not style.matches(plain.text), style.name
-    for style in DEMOS:
-        others = [other for other in STYLES.values() if other is not style]
+    for style in SAMPLE_STYLES.values():
+        assert style.matches(style.apply(plain, rng)), style.name
+        others = [other for other in (*DEMOS, *OTHERS) if other.prompts != style.prompts]
         assert not any(style.matches(other.apply(plain, rng)) for other in others), style.name
