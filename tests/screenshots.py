@@ -59,8 +59,10 @@ def compare(page: Page, suffix: str = "", widths: dict[str, int] = WIDTHS) -> No
     steps.open_tab(page, "Chat")
     steps.columns(page, 2)
     steps.choose(page, "#adapter-1", "pirate")
-    for question in ("What is the capital of Cuba?", "What sound does a cow make?"):
+    for number, question in enumerate(("What is the capital of Cuba?", "What sound does a cow make?"), 1):
         steps.ask(page, question)
+        for column in range(2):  # the badges still show the answer before
+            expect(steps.answers(page, column)).to_have_count(number, timeout=steps.MINUTE)
         for column, model in enumerate(("guanaco-builtin", "pirate")):
             steps.wait_for_answer(page, column, model)
     for name, width in widths.items():

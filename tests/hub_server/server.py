@@ -23,8 +23,11 @@ class HubServer:
         self._faults = Faults(build_app(self._hub))
         self._socket = socket.create_server(("127.0.0.1", port))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
-        # A connection that is cut on purpose is an error to uvicorn, hence no log below "critical".
-        config = uvicorn.Config(self._faults, log_level="critical", lifespan="off", access_log=False)
+        # A connection that is cut on purpose is an error to uvicorn, hence no log below "critical". Without a limit the
+        # end would wait for connections that a client keeps open.
+        config = uvicorn.Config(
+            self._faults, log_level="critical", lifespan="off", access_log=False, timeout_graceful_shutdown=1
+        )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],), daemon=True)
         self._thread.start()

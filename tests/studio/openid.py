@@ -34,7 +34,13 @@ class OpenIDProvider:
             Route("/token", self.token, methods=["POST"]),
             Route("/userinfo", self.userinfo),
         ]
-        config = uvicorn.Config(Starlette(routes=routes), log_level="critical", lifespan="off", access_log=False)
+        config = uvicorn.Config(
+            Starlette(routes=routes),
+            log_level="critical",
+            lifespan="off",
+            access_log=False,
+            timeout_graceful_shutdown=1,
+        )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],), daemon=True)
         self._thread.start()
