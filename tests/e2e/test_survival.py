@@ -13,11 +13,6 @@ from pathlib import Path
 import httpx
 import pytest
 
-from core.home import Home
-from core.recipe import Recipe
-from core.training.events import Progress
-from core.training.run import Run, create_run, request_stop
-from core.training.state import RunState
 from tests.app_process import ROOT, StudioProcess, left_behind, poll
 
 
@@ -65,52 +60,6 @@ def test_web_and_engine_may_be_killed(home_folder: Path) -> None:
 
     assert second.stop() == 0
     assert not left_behind(home_folder)
-
-
-@pytest.mark.timeout(600)
-def test_a_run_outlives_the_web_process_and_the_studio(home_folder: Path) -> None:
-    home = Home.open(home_folder)
-    recipe = {
-        "dataset_name": "radio",
-        "run_name": "operator",
-        "max_steps": 100_000,
-        "save_steps": 1000,
-        "eval_fraction": 0,
-    }
-    run = create_run(home, Recipe.from_dict({**recipe, "per_device_train_batch_size": 2}))
-    studio = StudioProcess(home_folder)  # finds the run waiting, and starts it
-    studio.wait_for_address()
-    wait_for_step(run, 2)
-    worker = run.status().pid
-
-    studio.process.kill()  # the run does not notice
-    studio.process.wait()
-    again = StudioProcess(home_folder)
-    again.wait_for_address()
-    wait_for_step(run, 6)
-    assert run.status().pid == worker
-
-    assert again.stop() == 0  # as a Space going down does: a checkpoint first
-    assert run.state() is RunState.INTERRUPTED
-    left_at = run.summary().step
-    assert not left_behind(home_folder)
-
-    last = StudioProcess(home_folder)  # the run resumes by itself
-    last.wait_for_address()
-    wait_for_step(run, left_at + 2)
-    request_stop(run)
-    poll(lambda: run.state() is RunState.STOPPED, 300, "the run to stop and keep")
-    last.wait_until_ready()
-    answer = httpx.get(f"{last.url}/v1/models", trust_env=False).json()
-    assert "operator" in [model["id"] for model in answer["data"]]
-    assert last.stop() == 0
-    steps = [event.step for event in run.events()[0] if isinstance(event, Progress)]
-    assert sorted(set(steps)) == list(range(1, max(steps) + 1)), "one unbroken curve"
-    assert not left_behind(home_folder)
-
-
-def wait_for_step(run: Run, step: int) -> None:
-    poll(lambda: run.summary().step >= step, 240, f"step {step}")
 
 
 @pytest.mark.parametrize(
