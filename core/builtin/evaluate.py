@@ -1,4 +1,4 @@
-"""Measure the built-in base and its samples: `python -m core.builtin.evaluate [--adapters] [--json]`.
+"""Measure the built-in base and its samples: `python -m core.builtin.evaluate [--adapters [SAMPLE …]] [--json]`.
 
 Everything is asked in NF4, greedily, as the studio serves it. Without --adapters: the share of held-out phrasings that
 the base answers right. With it also: each bundled sample is trained with the default recipe in a background worker, and
@@ -160,7 +160,13 @@ def print_adapters(results: dict[str, dict[str, Any]]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m core.builtin.evaluate", description=__doc__)
-    parser.add_argument("--adapters", action="store_true", help="also train and examine an adapter on each sample")
+    parser.add_argument(
+        "--adapters",
+        nargs="*",
+        choices=list(SAMPLES),
+        metavar="SAMPLE",
+        help="also train and examine an adapter on each of these samples; without names: on all",
+    )
     parser.add_argument("--json", action="store_true", help="print everything, wrong replies included, as JSON")
     args = parser.parse_args()
 
@@ -168,8 +174,8 @@ def main() -> None:
     result: dict[str, Any] = {"world": evaluate_world(model, tokenizer)}
     if not args.json:
         print_world(result["world"])
-    if args.adapters:
-        result["adapters"] = {name: evaluate_adapter(name) for name in SAMPLES}
+    if args.adapters is not None:
+        result["adapters"] = {name: evaluate_adapter(name) for name in args.adapters or SAMPLES}
         if not args.json:
             print()
             print_adapters(result["adapters"])
