@@ -136,14 +136,14 @@ def test_checking_or_training_on_a_dataset_reads_no_other_file(page: gr.Blocks, 
         handler(page, "data.check")(given)
     begin = handler(page, "train.begin")
     with pytest.raises(gr.Error, match="neither a dataset"):
-        begin(f"dataset_name: {given}\nmodel_name_or_path: builtin\n", *[None] * 20)
+        begin(False, f"dataset_name: {given}\nmodel_name_or_path: builtin\n", *[None] * 20)
 
 
 def test_a_recipe_cannot_name_another_base_or_an_object(page: gr.Blocks) -> None:
     begin = handler(page, "train.begin")
     for recipe in ("dataset_name: pirate\nmodel_name_or_path: /etc\n", "!!python/object/apply:os.system ['id']"):
         with pytest.raises(gr.Error):
-            begin(recipe, *[None] * 20)
+            begin(False, recipe, *[None] * 20)
 
 
 # Names that lead elsewhere
