@@ -10,7 +10,7 @@ from core.training.run import Run, list_runs
 from core.training.state import ACTIVE, RunState
 from studio import imports, learning
 from studio.context import Studio
-from studio.pages import access, adapters, board, chat, data, train
+from studio.pages import access, adapters, board, chat, data, hub, train
 from studio.people import LOCAL_OWNER, Person, Role, person_of
 from studio.present import runs_table, strip
 from studio.published import names_for
@@ -34,6 +34,7 @@ def build_page(studio: Studio, sign_in: bool = False) -> gr.Blocks:
                 board.build()
             with gr.Tab("Adapters", id="adapters"):
                 keeping = adapters.build(studio)
+                hub.build(studio, keeping.chosen)
             with gr.Tab("Access", id="access"):
                 access.build(studio, sign_in, greeting)
 

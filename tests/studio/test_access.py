@@ -133,7 +133,7 @@ def test_a_refusal_says_who_may(space: Gate) -> None:
     answer = space.client().post("/v1/load_lora_adapter", json={})
     assert "owner" in answer.json()["error"]["message"]
     assert "visitor" in answer.json()["detail"]
-    event = next(index for index, each in space.access.page.fns.items() if event_name(each.fn) == "adapters.push")
+    event = next(index for index, each in space.access.page.fns.items() if event_name(each.fn) == "hub.push")
     answer = space.client().post(EVENT_PATHS[0], json={"data": [], "fn_index": event})
     assert "signed in" in answer.json()["detail"]
 

@@ -160,7 +160,7 @@ def test_adapter_names_lead_nowhere_else(page: gr.Blocks, quiet_studio: Studio, 
     with pytest.raises(gr.Error):
         handler(page, "adapters.rename")(name, "fine")
     with pytest.raises(gr.Error):
-        handler(page, "adapters.push")(request_of(LOCAL_OWNER), name, "ada/x", False, "")
+        handler(page, "hub.push")(request_of(LOCAL_OWNER), name, "ada/x", False, "")
     assert files_beneath(root) == before
 
 
@@ -189,7 +189,7 @@ def test_run_ids_lead_nowhere_else(page: gr.Blocks, quiet_studio: Studio, run_id
 def test_repository_ids_lead_nowhere_else(page: gr.Blocks, quiet_studio: Studio, repo_id: str) -> None:
     before = files_beneath(quiet_studio.home.adapters)
     with pytest.raises(gr.Error):
-        handler(page, "adapters.pull")(request_of(LOCAL_OWNER), repo_id, "", "hf_token")
+        handler(page, "hub.pull")(request_of(LOCAL_OWNER), repo_id, "", "hf_token")
     assert files_beneath(quiet_studio.home.adapters) == before
 
 
@@ -299,7 +299,7 @@ def test_visitors_get_nothing_of_unpublished_adapters_and_runs(
     assert "not-for-all" not in str(tick(request_of(VISITOR), None))
     assert "not-for-all" not in json.dumps(page.get_config_file(), default=str)
     with pytest.raises(gr.Error, match="not published"):
-        handler(page, "adapters.push")(request_of(USER), "not-for-all", "bob/stolen", False, "")
+        handler(page, "hub.push")(request_of(USER), "not-for-all", "bob/stolen", False, "")
     Published(quiet_studio.home).set(record, True)
     assert "not-for-all" in str(tick(request_of(VISITOR), None))
     quiet_studio.store.delete("not-for-all")
@@ -331,7 +331,7 @@ def test_a_users_push_and_pull_never_use_the_studios_own_token(
     monkeypatch.setenv("HF_TOKEN", "hf_the-owners")
     used: list[str | None] = []
     monkeypatch.setattr(hub, "pull", lambda *args, token, **others: used.append(token) or stop())
-    pull = handler(page, "adapters.pull")
+    pull = handler(page, "hub.pull")
     nobody = Person(Role.USER, "user", "user")
     for person, given in ((nobody, ""), (USER, ""), (USER, "hf_typed"), (LOCAL_OWNER, ""), (LOCAL_OWNER, "hf_typed")):
         with pytest.raises(gr.Error):
