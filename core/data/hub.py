@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from core.data.files import is_data_file
+from core.data.packed import ZIP, kind_of_name
 from core.errors import UserError
 
 HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
@@ -22,7 +23,8 @@ SPLIT_WORDS = {
     "validation": ("validation", "valid", "dev", "val"),
     "test": ("test", "testing", "eval", "evaluation"),
 }
-NOT_DATA = {"README.md", "config.json", "dataset_info.json", "dataset_infos.json", "dataset_dict.json"}
+CARD_FILE = "dataset-card.json"  # what this studio writes beside the files that it keeps (core/data/store.py)
+NOT_DATA = {"README.md", "config.json", "dataset_info.json", "dataset_infos.json", "dataset_dict.json", CARD_FILE}
 
 
 @dataclass(frozen=True)
@@ -124,8 +126,9 @@ def files_of_split(
         raise UserError(f"The dataset {repo_id} has no split {split!r}.", f"Its splits: {', '.join(splits)}.")
     chosen = splits[split]
     # The same rows are often given in several kinds of file; mixing them would double the dataset.
-    kind = Counter(PurePosixPath(name).suffix.lower() for name in chosen).most_common(1)[0][0]
-    return [name for name in chosen if PurePosixPath(name).suffix.lower() == kind]
+    kinds = Counter(kind_of_name(name) for name in chosen)
+    kind = max(kinds, key=lambda each: (each != ZIP, kinds[each]))
+    return [name for name in chosen if kind_of_name(name) == kind]
 
 
 def splits_of_config(

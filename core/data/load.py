@@ -1,14 +1,15 @@
-"""A name to a dataset: a bundled sample, a file, or an id on the Hub."""
+"""A name to a dataset: a bundled sample, files, a folder, or an id on the Hub."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from core.data import hub
 from core.data.check import Scan
 from core.data.files import check_file, encoding_notes, hash_files, is_data_file, read_rows
+from core.data.packed import ZIP, DataFile, is_clutter, kind_of_name, members
 from core.data.records import CheckedDataset, Problem, Row, SourceKind
 from core.errors import UserError
 
@@ -19,13 +20,17 @@ class Source:
 
     name: str
     kind: SourceKind
-    paths: list[Path]
+    files: list[DataFile]
     revision: str | None = None
     license: str | None = None
     notes: list[Problem] = field(default_factory=list)
 
     def rows(self) -> Iterator[Row]:
-        return read_rows(self.paths)
+        return read_rows(self.files)
+
+    @property
+    def sha256(self) -> str:
+        return hash_files(list(dict.fromkeys(file.path for file in self.files)))
 
 
 def read_dataset(
@@ -50,7 +55,7 @@ def read_dataset(
         conversations=conversations,
         problems=scan.problems,
         notes=source.notes + scan.notes,
-        sha256=hash_files(source.paths),
+        sha256=source.sha256,
         revision=source.revision,
         license=source.license,
     )
@@ -59,30 +64,103 @@ def read_dataset(
 def open_source(
     name: str, *, config: str | None = None, split: str = "train", revision: str | None = None, token: str | None = None
 ) -> Source:
-    """Find what `name` means: a file, a bundled sample, or a Hub id (which is downloaded). Raises UserError.
+    """Find what `name` means: a file or folder, a bundled sample, or a Hub id (which is downloaded). Raises UserError.
 
-    A local file or folder that happens to be called like a Hub id is never read in its place: a path ends like a data
-    file, or begins with / . or ~.
+    A local file or folder that happens to be called like a Hub id is never read in its place (see is_path).
     """
-    if is_data_file(name) or name.startswith(("/", ".", "~")):
-        return file_source(Path(name).expanduser())
+    if is_path(name):
+        return local_source(Path(name).expanduser(), split)
     from core.builtin import SAMPLES
 
     if name in SAMPLES:
-        return Source(name, "bundled", [Path(SAMPLES[name].path)])
+        return Source(name, "bundled", [DataFile(Path(SAMPLES[name].path))])
     if hub.is_hub_id(name):
-        files = hub.fetch(name, config=config, split=split, revision=revision, token=token)
-        return Source(name, "hub", files.paths, files.revision, files.license, notes_on(files.paths))
+        found = hub.fetch(name, config=config, split=split, revision=revision, token=token)
+        files, notes = unpacked(found.paths, split)
+        return Source(name, "hub", files, found.revision, found.license, notes)
     raise UserError(
         f"There is no dataset called {name!r}.",
-        f"Give a bundled sample ({', '.join(SAMPLES)}), a file, or a Hub id (owner/name).",
+        f"Give a bundled sample ({', '.join(SAMPLES)}), a file, a folder (./name), or a Hub id (owner/name).",
     )
 
 
-def file_source(path: Path) -> Source:
+def is_path(name: str) -> bool:
+    """Whether a dataset's name is read from this machine: it ends like a data file, or begins with / . or ~."""
+    return is_data_file(name) or name.startswith(("/", ".", "~"))
+
+
+def files_source(paths: list[Path], split: str = "train") -> Source:
+    """Several files, or folders of such, as one dataset. Raises UserError."""
+    if len(paths) == 1:
+        return local_source(paths[0], split)
+    sources = [local_source(path, split) for path in paths]
+    notes = [note for source in sources for note in source.notes]
+    return Source(
+        f"{paths[0].stem}-and-{len(paths) - 1}-more", "file", [f for s in sources for f in s.files], notes=notes
+    )
+
+
+def local_source(path: Path, split: str = "train") -> Source:
+    name = path.name.split(".")[0] or path.stem
+    if path.is_dir():
+        paths, notes = files_of_folder(path, split)
+        files, more = unpacked(paths, split)
+        return Source(path.resolve().name, "file", files, notes=notes + more)
     check_file(path)
-    return Source(path.stem, "file", [path], notes=notes_on([path]))
+    files, notes = unpacked([path], split)
+    return Source(name, "file", files, notes=notes)
 
 
-def notes_on(paths: list[Path]) -> list[Problem]:
-    return [Problem(None, said, "Save the file as UTF-8 if they are not.") for said in encoding_notes(paths)]
+def files_of_folder(folder: Path, split: str) -> tuple[list[Path], list[Problem]]:
+    """Its data files, sorted; what lies outside and is only linked to is not read, and noted. Raises UserError."""
+    files = sorted(each for each in folder.rglob("*") if each.is_file())
+    inside = [each for each in files if each.resolve().is_relative_to(folder.resolve())]
+    names = [each.relative_to(folder).as_posix() for each in inside]
+    chosen, notes = files_of_one_split(folder.name, names, split)
+    for name in chosen:
+        check_file(folder / name)
+    linked = [each.name for each in files if each not in inside]
+    if linked:
+        notes.append(
+            Problem(None, f"Links out of the folder were not read: {', '.join(linked[:5])}.", "Copy the files.")
+        )
+    return [folder / name for name in chosen], notes
+
+
+def unpacked(paths: list[Path], split: str) -> tuple[list[DataFile], list[Problem]]:
+    """The files of rows in `paths`, those in zip archives among them; and notes on what was passed over, or decoded."""
+    files, notes = [], []
+    for path in paths:
+        if path.suffix.lower() != ZIP:
+            files.append(DataFile(path))
+            continue
+        chosen, left_out = files_of_one_split(path.name, members(path), split)
+        files += [DataFile(path, member) for member in chosen]
+        notes += left_out
+    said = [Problem(None, said, "Save the file as UTF-8 if they are not.") for said in encoding_notes(files)]
+    return files, notes + said
+
+
+def files_of_one_split(where: str, names: list[str], split: str) -> tuple[list[str], list[Problem]]:
+    """Of the files in a folder or an archive those that make up the split, and notes on the others."""
+    names = [name for name in names if not is_clutter(name)]
+    data = [name for name in names if is_data_file(name) and PurePosixPath(name).name not in hub.NOT_DATA]
+    if not data:
+        held = f": it holds {', '.join(names[:5])}" if names else ""
+        raise UserError(f"There is no data file in {where}{held}.", "Give JSON, JSON Lines, CSV, TSV or Parquet files.")
+    splits = hub.splits_by_name(data)
+    if split not in splits:
+        raise UserError(f"{where} has no split {split!r}.", f"Its splits: {', '.join(splits)}.")
+    chosen = splits[split]
+    kinds = sorted({kind_of_name(name) for name in chosen})
+    if len(kinds) > 1:
+        raise UserError(
+            f"{where} holds files of several kinds ({', '.join(kinds)}), perhaps the same rows twice.",
+            "Keep one kind, or give the files themselves.",
+        )
+    left_out = [name for name in names if name not in chosen and PurePosixPath(name).name not in hub.NOT_DATA]
+    if not left_out:
+        return chosen, []
+    more = f" and {len(left_out) - 5} more" if len(left_out) > 5 else ""
+    said = f"Of {where} {len(chosen)} {'file was' if len(chosen) == 1 else 'files were'} read, and not "
+    return chosen, [Problem(None, f"{said}{', '.join(left_out[:5])}{more}.", "")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.data.formats import FORMATS
@@ -22,7 +23,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="read a dataset and report its format, problems and token counts",
         description="Read a dataset from end to end. Exit 0: every row converts; 1: some do not; 2: it can't be read.",
     )
-    parser.add_argument("dataset", metavar="FILE", help="a file, a Hub id (owner/name), or a bundled sample's name")
+    parser.add_argument(
+        "dataset",
+        metavar="FILE",
+        nargs="+",
+        help="a file, plain, gzipped or zipped; several; a folder; a Hub id (owner/name); a bundled sample's name",
+    )
     parser.add_argument("--format", choices=sorted(FORMATS), help="read every row so, instead of detecting the format")
     parser.add_argument("--config", help="config of a Hub dataset")
     parser.add_argument("--split", default="train", help="split of a Hub dataset (default: train)")
@@ -37,7 +43,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     from core.base import load_tokenizer, resolve
-    from core.data.load import open_source
+    from core.data.load import files_source, open_source
     from core.data.report import report_on
     from core.errors import UserError
     from core.recipe import Recipe, defaults_for
@@ -47,7 +53,10 @@ def run(args: argparse.Namespace) -> int:
         max_length = defaults_for(args.base).get("max_length", Recipe.max_length)
     if max_length < 1:
         raise UserError(f"--max-length is {max_length}.", "Give a number of tokens above 0, such as 512.")
-    source = open_source(args.dataset, config=args.config, split=args.split, revision=args.revision)
+    if len(args.dataset) > 1:
+        source = files_source([Path(each) for each in args.dataset], args.split)
+    else:
+        source = open_source(args.dataset[0], config=args.config, split=args.split, revision=args.revision)
     tokenizer = load_tokenizer(resolve(args.base))
     report = report_on(source, tokenizer, max_length, args.format)
     if args.json:

@@ -126,3 +126,12 @@ def test_conversations_that_will_be_cut_are_noted_with_what_is_lost(
     assert "all that it would teach" in capsys.readouterr().err
     assert check(str(file), "--json", "--max-length", "28") == 0
     assert capsys.readouterr().err == ""
+
+
+def test_several_files_and_folders_are_checked_as_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "more"
+    folder.mkdir()
+    (tmp_path / "a.jsonl").write_text(GOOD)
+    (folder / "b.jsonl").write_text(GOOD * 2)
+    assert check(str(tmp_path / "a.jsonl"), str(folder), "--json") == 0
+    assert json.loads(capsys.readouterr().out)["rows"] == 3

@@ -209,5 +209,5 @@ def test_a_name_that_means_nothing(name: str, message: str) -> None:
 
 def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
     (tmp_path / "folder.jsonl").mkdir()
-    with pytest.raises(UserError, match="There is no file"):
+    with pytest.raises(UserError, match=r"no data file in folder.jsonl"):
         read_dataset(str(tmp_path / "folder.jsonl"))
