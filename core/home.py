@@ -10,17 +10,13 @@ import platformdirs
 
 from core.errors import UserError
 
-SPACE_VOLUME = Path("/data")  # where Hugging Face mounts a Space's persistent volume
-
 
 def find_home(explicit: str | Path | None = None) -> Path:
-    """The home folder: what was asked for, else $STUDIO_HOME, else a Space's volume, else the user's data folder."""
+    """The home folder: what was asked for, else $STUDIO_HOME, else the user's data folder."""
     if explicit:
         return Path(explicit).expanduser().resolve()
     if from_environment := os.environ.get("STUDIO_HOME"):
         return Path(from_environment).expanduser().resolve()
-    if os.environ.get("SPACE_ID") and os.access(SPACE_VOLUME, os.W_OK):
-        return SPACE_VOLUME
     return Path(platformdirs.user_data_dir("guanaco-studio", appauthor=False))
 
 

@@ -16,6 +16,7 @@ from studio.context import Studio
 from studio.keys import Keys
 from studio.page import build_page
 from studio.people import AccessSettings
+from studio.sync.keeper import kept_word
 from studio.theme import CSS, HEAD, theme
 
 MAX_UPLOAD = "100mb"
@@ -32,7 +33,8 @@ def build_app(studio: Studio, settings: AccessSettings | None = None) -> FastAPI
 
     @app.get("/healthz")
     def healthz() -> dict[str, str]:
-        return {"status": "ok", "engine": studio.engine.status.state}
+        facts = {"status": "ok", "engine": studio.engine.status.state}
+        return facts | ({"kept": kept_word(studio.keeper.standing)} if studio.keeper else {})
 
     app.include_router(api.router(studio))
     tensorboard.mount(app, studio.home.runs)

@@ -8,6 +8,7 @@ from adapters.store import AdapterStore
 from core.home import Home
 from studio.engine_client import EngineClient
 from studio.processes import Engine
+from studio.sync.keeper import Keeper
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,8 @@ class Studio:
     engine: Engine
     client: EngineClient
     store: AdapterStore
+    keeper: Keeper | None = None  # where the home is kept elsewhere too
 
     @classmethod
-    def over(cls, home: Home, base: str, engine: Engine) -> Studio:
-        return cls(home, base, engine, EngineClient(engine), AdapterStore(home.adapters))
+    def over(cls, home: Home, base: str, engine: Engine, keeper: Keeper | None = None) -> Studio:
+        return cls(home, base, engine, EngineClient(engine), AdapterStore(home.adapters), keeper)

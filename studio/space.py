@@ -63,6 +63,7 @@ def plan(
     hardware: str | None = None,
     private: bool = False,
     volume: str | None = None,
+    keep_in: str | None = None,
     sleep_time: int | None = None,
     owners: tuple[str, ...] = (),
     secrets: dict[str, str] | None = None,
@@ -72,12 +73,15 @@ def plan(
     check_id(repo_id, "Space")
     if volume is not None:
         check_id(volume, "bucket")
+    if keep_in is not None:
+        check_id(keep_in, "repository")
     check_hardware(hardware)
     if base is None:
         base = BUILTIN if hardware in NO_GPU else catalogue.DEFAULT
     if base != BUILTIN:
         check_id(base, "base")
     variables = {"STUDIO_BASE": base} | ({"STUDIO_OWNERS": ",".join(owners)} if owners else {})
+    variables |= {"STUDIO_KEEP_IN": keep_in} if keep_in else {}
     files = collect(root)
     files["README.md"] = readme(files["README.md"].decode(), base, hardware).encode()
     return Deployment(

@@ -28,6 +28,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--base", help=f"builtin or a Hub id (default: {catalogue.DEFAULT} on a GPU, else builtin)")
     parser.add_argument("--private", action="store_true", help="only you see the Space")
     parser.add_argument("--volume", metavar="USER/BUCKET", help="keep runs and adapters in this bucket, at /data")
+    parser.add_argument(
+        "--keep-in",
+        metavar="USER/NAME",
+        help="without a volume: keep them in this private dataset repository, with the secret HF_TOKEN",
+    )
     parser.add_argument("--sleep-time", type=int, metavar="SECONDS", help="sleep when nobody came for so long")
     parser.add_argument("--owner", action="append", default=[], metavar="NAME", help="one more who may do everything")
     parser.add_argument(
@@ -46,14 +51,15 @@ def run(args: argparse.Namespace) -> int:
 
     names = list(dict.fromkeys(args.secret))
     known = catalogue.find(args.base) if args.base else None
-    if known is not None and known.gated and "HF_TOKEN" not in names:
-        names.append("HF_TOKEN")  # without it the Space could not read the base
+    if ((known is not None and known.gated) or args.keep_in) and "HF_TOKEN" not in names:
+        names.append("HF_TOKEN")  # without it the Space could not read the base, or write to that repository
     deployment = space.plan(
         args.repo_id,
         base=args.base,
         hardware=args.hardware,
         private=args.private,
         volume=args.volume,
+        keep_in=args.keep_in,
         sleep_time=args.sleep_time,
         owners=tuple(args.owner),
         secrets={name: "" if args.dry_run else ask(name) for name in names},

@@ -9,12 +9,17 @@ import signal
 import socket
 import threading
 import time
+from typing import TYPE_CHECKING
 
 from core.errors import UserError
 from core.home import Home
 
+if TYPE_CHECKING:
+    from studio.sync.keeper import Keeper
+
 QUEUE_SECONDS = 1.0
 LEAVE_SECONDS = 12.0  # for a checkpoint; a Space going down gives 30 seconds for everything
+KEEP_SECONDS = 10.0  # for the last state
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -32,6 +37,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="builtin, a Hub id, or a folder (default: STUDIO_BASE, else builtin)",
     )
     parser.add_argument("--home", default=None, help="folder for runs, adapters and datasets (default: STUDIO_HOME)")
+    parser.add_argument(
+        "--keep-in",
+        default=None,
+        metavar="PLACE",
+        help="keep the home folder there too, and bring it back when it is empty: a folder, or owner/name of "
+        "a private dataset repository on the Hub (default: STUDIO_KEEP_IN; on a Space its volume)",
+    )
     parser.add_argument("--engine-url", default=None, help="use this OpenAI-compatible server (such as vLLM) instead")
     parser.add_argument(
         "--access-token", default=None, help="ask everyone for this token, the owner's (better: STUDIO_ACCESS_TOKEN)"
@@ -66,8 +78,10 @@ def run(args: argparse.Namespace) -> int:
     lock.acquire(url)
     engine = Engine(home, args.base, args.engine_url)
     queue_stop = threading.Event()
+    keeper = None
     try:
-        app = build_app(Studio.over(home, args.base, engine), settings)
+        keeper = bring_back(home, args.keep_in)
+        app = build_app(Studio.over(home, args.base, engine, keeper), settings)
         engine.start()
         threading.Thread(target=keep_queue_moving, args=(home, queue_stop), daemon=True).start()
         print(f"Guanaco Studio: {url}   (home: {home.root})", flush=True)
@@ -78,6 +92,8 @@ def run(args: argparse.Namespace) -> int:
     finally:
         queue_stop.set()
         leave_runs(home)
+        if keeper is not None:
+            keeper.stop(KEEP_SECONDS)
         engine.stop()
         lock.release()
         listener.close()
@@ -99,6 +115,22 @@ def bind(host: str, port: int) -> socket.socket:
             f"End what listens there, or choose another port, such as --port {port + 1}.",
         ) from error
     return listener
+
+
+def bring_back(home: Home, given: str | None) -> Keeper | None:
+    """Restore an empty home from where it is kept, before anything looks at it, and keep it there from now on."""
+    from studio.sync.keeper import keeper_for, place_for
+
+    place = place_for(given)
+    if place is None:
+        return None
+    keeper = keeper_for(home, place)
+    began = time.monotonic()
+    if count := keeper.restore():
+        seconds = time.monotonic() - began
+        logging.getLogger(__name__).info("%d files came back from %s in %.1f s", count, keeper.target.where, seconds)
+    keeper.start()
+    return keeper
 
 
 def leave_runs(home: Home) -> None:

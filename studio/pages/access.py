@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from html import escape
 from typing import Any
 
@@ -12,8 +13,9 @@ from studio.context import Studio
 from studio.keys import Keys
 from studio.pages.telling import told
 from studio.people import LOCAL_OWNER, Person, Role, person_of
-from studio.present import table
+from studio.present import size, table
 from studio.published import Published
+from studio.sync.keeper import Keeper
 
 MAY = {
     Role.VISITOR: "You can chat with the base and with published adapters.",
@@ -46,12 +48,14 @@ def build(studio: Studio, sign_in: bool, greeting: gr.HTML) -> None:
                 revoke_button = gr.Button("Revoke", variant="stop", elem_id="revoke-key")
             new_key = gr.Textbox(label="The new key", buttons=["copy"], interactive=False, elem_id="new-key")
             known = gr.HTML("", elem_id="keys")
+            kept = gr.HTML("", elem_id="kept")
 
     def greet(request: gr.Request) -> list[Any]:
         person = person_of(request)
         if person.role < Role.OWNER:
-            return [greeting_for(person, sign_in), gr.skip(), gr.skip(), gr.skip(), gr.skip()]
-        return [greeting_for(person, sign_in), gr.Column(visible=True), choices(), published_table(), keys_table()]
+            return [greeting_for(person, sign_in), *[gr.skip()] * 5]
+        shown = [gr.Column(visible=True), choices(), published_table(), keys_table(), keeping(studio.keeper)]
+        return [greeting_for(person, sign_in), *shown]
 
     def publish(name: str | None) -> list[Any]:
         return set_published(name, True)
@@ -84,11 +88,22 @@ def build(studio: Studio, sign_in: bool, greeting: gr.HTML) -> None:
         return table(("Key", "Created"), rows) if rows else "<p>No keys.</p>"
 
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-    gr.on(None, greet, None, [greeting, owners, adapter, listed, known], queue=False, **private)
+    gr.on(None, greet, None, [greeting, owners, adapter, listed, known, kept], queue=False, **private)
     publish_button.click(told(publish), adapter, [adapter, listed], **private)
     unpublish_button.click(told(unpublish), adapter, [adapter, listed], **private)
     create_button.click(told(create_key), key_name, [new_key, key_name, known], **private)
     revoke_button.click(told(revoke_key), key_name, [new_key, key_name, known], **private)
+
+
+def keeping(keeper: Keeper | None) -> str:
+    """Whether, where and when the home folder was last kept elsewhere; nothing where it is not."""
+    if keeper is None:
+        return ""
+    now = keeper.standing
+    at = datetime.fromtimestamp(now.at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC") if now.at else "not yet"
+    rows = [("Where", now.where), ("Last", at), ("Files", f"{now.files}, {size(now.size)}")]
+    failed = f'<p class="error">{escape(now.error)}</p>' if now.error else ""
+    return f"<h3>Kept elsewhere too</h3>{table(('', ''), rows)}{failed}"
 
 
 def greeting_for(person: Person, sign_in: bool) -> str:

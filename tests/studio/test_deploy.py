@@ -140,6 +140,19 @@ def test_without_a_gpu_the_builtin_base_is_the_default(checkout: Path) -> None:
     assert "models" not in settings
 
 
+def test_without_a_volume_a_private_repository_keeps_everything(
+    checkout: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = space.plan("ada/studio", keep_in="ada/studio-home", root=checkout)
+    assert plan.variables["STUDIO_KEEP_IN"] == "ada/studio-home"
+    assert main(["deploy", "ada/studio", "--keep-in", "ada/studio-home", "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    assert "Variable    STUDIO_KEEP_IN=ada/studio-home" in out
+    assert "Secret      HF_TOKEN" in out, "it needs a token that may write there"
+    with pytest.raises(UserError):
+        space.plan("ada/studio", keep_in="/data", root=checkout)
+
+
 def test_dry_run_shows_everything_and_sends_nothing(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
     hub.login("hf_ada")
     before = len(hub.requests)

@@ -1,0 +1,468 @@
+"""Keeping a home in a bucket or a repository: what comes back is a state as it was, whenever one is interrupted."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from huggingface_hub import HfApi
+
+from adapters.store import AdapterStore
+from core.errors import UserError
+from core.home import Home
+from core.recipe import Recipe
+from core.training.run import create_run, list_runs
+from studio.sync.files import ChangedMeanwhile, Reader, belonging, signature
+from studio.sync.folder import FolderTarget, Volume, open_folder
+from studio.sync.keeper import Keeper, keeper_for, place_for
+from tests.adapters.folders import write_adapter
+from tests.app_process import ROOT
+from tests.hub_server.fixtures import Hub, hub
+
+__all__ = ["hub"]
+
+
+class Killed(BaseException):
+    """The process ends here: nothing that it would still have done is done."""
+
+
+class Bucket(Volume):
+    """A mounted bucket: a file is there when it is closed, whole, or (`torn`) as far as it came when the power went.
+
+    Whoever writes to it dies at the operation number `dies_at`, in the middle of it.
+    """
+
+    def __init__(self, root: Path, dies_at: int = -1, torn: bool = False) -> None:
+        super().__init__(root)
+        self.left = dies_at
+        self.torn = torn
+        self.operations = 0
+
+    def _dying(self) -> bool:
+        self.operations += 1
+        self.left -= 1
+        return self.left == -1
+
+    def write(self, name: str, content: Iterator[bytes]) -> None:
+        whole = b"".join(content)
+        assert not (self.root / name).exists(), "a bucket's files are not written in place"
+        if self._dying():
+            if self.torn:
+                super().write(name, iter([whole[: len(whole) // 2]]))
+            raise Killed
+        super().write(name, iter([whole]))
+
+    def delete(self, name: str) -> None:
+        if self._dying():
+            raise Killed
+        super().delete(name)
+
+
+def fill(home: Home, tmp_path: Path) -> None:
+    """A run with a checkpoint, an adapter, a dataset and settings; and what must not be kept."""
+    run = create_run(home, Recipe.from_dict({"dataset_name": "pirate"}))
+    (run.checkpoints_folder / "checkpoint-8").mkdir(parents=True)
+    (run.checkpoints_folder / "checkpoint-8" / "optimizer.pt").write_bytes(os.urandom(3_000_000))
+    (run.checkpoints_folder / ".saving").mkdir()
+    (run.checkpoints_folder / ".saving" / "half").write_text("x")
+    run.beat()
+    AdapterStore(home.adapters).import_folder(write_adapter(tmp_path / "lora"), "mine")
+    (home.datasets / "mine").mkdir()
+    (home.datasets / "mine" / "data.jsonl").write_text("{}\n")
+    (home.root / "keys.json").write_text("[]")
+    (home.cache / "base.bin").write_bytes(b"x")
+    (home.processes / "engine.json").write_text("{}")
+
+
+def contents(home: Home) -> dict[str, bytes]:
+    return {path: (home.root / path).read_bytes() for path in belonging(home)}
+
+
+def another(tmp_path: Path, name: str = "after-the-restart") -> Home:
+    return Home.open(tmp_path / name)
+
+
+def kept_in(bucket: Volume, home: Home) -> Keeper:
+    return Keeper(home, FolderTarget(bucket, "the bucket"), pause=0.0)
+
+
+def test_everything_that_cannot_be_made_again_comes_back(home: Home, tmp_path: Path) -> None:
+    fill(home, tmp_path)
+    bucket = Bucket(tmp_path / "bucket")
+    assert kept_in(bucket, home).keep()
+    after = another(tmp_path)
+    assert kept_in(bucket, after).restore() == len(contents(home))
+    assert contents(after) == contents(home)
+    assert not [path for path in contents(after) if "heartbeat" in path or ".saving" in path or "cache" in path]
+    assert [run.id for run in list_runs(after)] == [run.id for run in list_runs(home)]
+    assert AdapterStore(after.adapters).get("mine").name == "mine"
+    assert not list(after.root.glob(".rest*"))
+
+
+def test_only_what_is_new_is_written_and_what_is_gone_goes(home: Home, tmp_path: Path) -> None:
+    fill(home, tmp_path)
+    bucket = Bucket(tmp_path / "bucket")
+    keeper = kept_in(bucket, home)
+    keeper.keep()
+    before = set(bucket.names("contents"))
+    (home.root / "keys.json").write_text('["new"]')
+    AdapterStore(home.adapters).delete("mine")
+    bucket.operations = 0
+    keeper.keep()
+    assert bucket.operations == 2, "one content and one list"
+    for number in range(3):
+        (home.root / "keys.json").write_text(f'["{number}"]')
+        keeper.keep()
+    assert len(bucket.names("states")) == 2
+    assert len(bucket.names("contents")) < len(before), "the adapter's files are in no state any more"
+    after = another(tmp_path)
+    kept_in(bucket, after).restore()
+    assert contents(after) == contents(home)
+
+
+@pytest.mark.parametrize("torn", [False, True], ids=["nothing of a cut-off write", "half of a cut-off write"])
+def test_killed_anywhere_in_a_sync_the_old_or_the_new_state_comes_back(home: Home, tmp_path: Path, torn: bool) -> None:
+    fill(home, tmp_path)
+    root = tmp_path / "bucket"
+    kept_in(Bucket(root), home).keep()
+    states = [contents(home)]
+    came_back: list[int] = []
+    for dies_at in range(100):
+        # A new checkpoint takes the place of the old one, and two files change: several writes and deletions.
+        run = list_runs(home)[0]
+        for checkpoint in run.checkpoints_folder.glob("checkpoint-*"):
+            (checkpoint / "optimizer.pt").unlink()
+            checkpoint.rmdir()
+        new = run.checkpoints_folder / f"checkpoint-{9 + dies_at}"
+        new.mkdir()
+        (new / "optimizer.pt").write_bytes(os.urandom(10_000))
+        (home.root / "keys.json").write_text(f'["{dies_at}"]')
+        states.append(contents(home))
+        bucket = Bucket(root, dies_at, torn)
+        try:
+            kept_in(bucket, home).keep()
+            died = False
+        except Killed:
+            died = True
+        after = another(tmp_path, f"after-{dies_at}")
+        kept_in(Bucket(root), after).restore()
+        came_back.append(states.index(contents(after)))  # raises where it is none of the states
+        assert came_back == sorted(came_back), "never further back than before"
+        if not died:
+            break
+    assert dies_at >= 5
+    assert came_back[-1] == len(states) - 1
+
+
+def test_killed_in_the_first_sync_nothing_comes_back_and_the_next_one_works(home: Home, tmp_path: Path) -> None:
+    fill(home, tmp_path)
+    for dies_at in (0, 3):
+        with pytest.raises(Killed):
+            kept_in(Bucket(tmp_path / "bucket", dies_at, torn=True), home).keep()
+    assert kept_in(Bucket(tmp_path / "bucket"), another(tmp_path, "empty")).restore() == 0
+    kept_in(Bucket(tmp_path / "bucket"), home).keep()
+    after = another(tmp_path)
+    kept_in(Bucket(tmp_path / "bucket"), after).restore()
+    assert contents(after) == contents(home)
+
+
+def test_damage_in_the_newest_state_falls_back_and_damage_in_all_is_said(home: Home, tmp_path: Path) -> None:
+    fill(home, tmp_path)
+    bucket = Bucket(tmp_path / "bucket")
+    keeper = kept_in(bucket, home)
+    keeper.keep()
+    first, there = contents(home), set(bucket.names("contents"))
+    (home.root / "keys.json").write_text('["new"]')
+    keeper.keep()
+    (new,) = set(bucket.names("contents")) - there
+    (bucket.root / "contents" / new).write_bytes(b'["NEW"]')
+    after = another(tmp_path)
+    kept_in(bucket, after).restore()
+    assert contents(after) == first
+    for each in bucket.names("contents"):
+        (bucket.root / "contents" / each).write_bytes(b"")
+    with pytest.raises(UserError, match="damaged"):
+        kept_in(bucket, another(tmp_path, "empty")).restore()
+
+
+def test_a_restore_that_was_cut_off_is_done_again(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(home, tmp_path)
+    bucket = Bucket(tmp_path / "bucket")
+    kept_in(bucket, home).keep()
+    after = another(tmp_path)
+    moved, replace = 0, Path.replace
+
+    def dying(self: Path, target: Path) -> Path:
+        nonlocal moved
+        moved += 1
+        if moved == 3:
+            raise Killed
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", dying)
+    with pytest.raises(Killed):
+        kept_in(bucket, after).restore()
+    assert 0 < len(belonging(after)) < len(belonging(home))
+    kept_in(bucket, after).restore()
+    assert contents(after) == contents(home)
+
+
+def test_a_home_that_has_something_is_left_as_it_is(home: Home, tmp_path: Path) -> None:
+    fill(home, tmp_path)
+    bucket = Bucket(tmp_path / "bucket")
+    kept_in(bucket, home).keep()
+    (home.root / "keys.json").write_text('["newer than what is kept"]')
+    assert kept_in(bucket, home).restore() == 0
+    assert "newer" in (home.root / "keys.json").read_text()
+
+
+def test_files_that_grow_are_kept_as_they_were_when_they_were_read(home: Home, tmp_path: Path) -> None:
+    fill(home, tmp_path)
+    events = list_runs(home)[0].events_path
+    files = Reader(home).all()
+    with events.open("a") as file:
+        file.write("one more line\n")
+    target = FolderTarget(Bucket(tmp_path / "bucket"), "")
+    target.save(home.root, files)
+    stage = tmp_path / "stage"
+    target.restore(stage)
+    restored = (stage / events.relative_to(home.root)).read_text()
+    assert restored + "one more line\n" == events.read_text()
+    (home.root / "keys.json").write_text("[1]")
+    with pytest.raises(ChangedMeanwhile):
+        FolderTarget(Bucket(tmp_path / "other"), "").save(home.root, files)
+
+
+def test_a_run_never_claims_more_than_what_is_read_after_it(home: Home, tmp_path: Path) -> None:
+    fill(home, tmp_path)
+    order = belonging(home)
+    first = {part: min(i for i, path in enumerate(order) if part in path) for part in ("checkpoint-", "adapters/")}
+    state = max(i for i, path in enumerate(order) if path.endswith("state.json"))
+    assert state < first["checkpoint-"] < first["adapters/"]
+
+
+def test_that_a_log_grows_is_no_reason_to_keep_anything(home: Home, tmp_path: Path) -> None:
+    fill(home, tmp_path)
+    before = signature(home)
+    run = list_runs(home)[0]
+    with run.events_path.open("a") as file:
+        file.write("{}\n")
+    run.beat()
+    assert signature(home) == before
+    (run.checkpoints_folder / "checkpoint-16").mkdir()
+    (run.checkpoints_folder / "checkpoint-16" / "optimizer.pt").write_bytes(b"x")
+    assert signature(home) != before
+
+
+def test_a_real_folder_needs_no_rename_no_lock_and_no_link(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(home, tmp_path)
+    bucket = tmp_path / "data"
+    seen: list[str] = []
+
+    def watch(event: str, arguments: tuple[object, ...]) -> None:
+        if event in ("os.rename", "os.link", "os.symlink", "os.truncate") and str(bucket) in str(arguments):
+            seen.append(event)
+        if event == "fcntl.flock":
+            seen.append(event)
+        if event == "open" and str(arguments[0]).startswith(str(bucket)) and set(str(arguments[1])) & set("a+"):
+            seen.append(f"open {arguments[1]}")
+
+    audits.append(watch)
+    try:
+        keeper = Keeper(home, open_folder(bucket), pause=0.0)
+        keeper.keep()
+        (home.root / "keys.json").write_text("[2]")
+        keeper.keep()
+    finally:
+        audits.remove(watch)
+    assert keeper.standing.error == ""
+    assert seen == []
+
+
+audits: list[object] = []
+sys.addaudithook(lambda event, arguments: [watch(event, arguments) for watch in audits] and None)  # type: ignore[operator]
+
+
+def test_killed_by_the_system_in_the_middle_of_a_write(home: Home, tmp_path: Path) -> None:
+    fill(home, tmp_path)
+    place = tmp_path / "data"
+    assert keeper_for(home, str(place)).keep()
+    before = contents(home)
+    checkpoint = list_runs(home)[0].checkpoints_folder / "checkpoint-16"
+    checkpoint.mkdir()
+    (checkpoint / "optimizer.pt").write_bytes(os.urandom(5_000_000))
+    program = f"""
+import sys
+from core.home import Home
+from studio.sync import folder
+from studio.sync.keeper import keeper_for
+exactly = folder.exactly
+def slowly(path, kept):
+    for piece in exactly(path, kept):
+        yield piece
+        print("half", flush=True)
+        sys.stdin.read()  # here it is killed
+folder.exactly = slowly
+keeper_for(Home.open({str(home.root)!r}), {str(place)!r}).keep()
+"""
+    child = subprocess.Popen(
+        [sys.executable, "-c", program], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == "half\n"
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    after = another(tmp_path)
+    keeper_for(after, str(place)).restore()
+    assert contents(after) == before
+    assert keeper_for(home, str(place)).keep(), "and the next sync is none the worse for it"
+    again = another(tmp_path, "again")
+    keeper_for(again, str(place)).restore()
+    assert contents(again) == contents(home)
+
+
+def test_a_place_that_fails_is_said_and_tried_again(home: Home, tmp_path: Path) -> None:
+    fill(home, tmp_path)
+    bucket = Bucket(tmp_path / "bucket")
+    bucket.root.write_text("a file where the folder should be")
+    keeper = kept_in(bucket, home)
+    assert not keeper.keep()
+    assert keeper.standing.error
+    bucket.root.unlink()
+    assert keeper.keep()
+    assert keeper.standing.error == ""
+
+
+def test_the_watching_thread_keeps_what_is_new_and_the_end_keeps_the_rest(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("studio.sync.keeper.LOOK_SECONDS", 0.01)
+    kept = threading.Event()
+
+    class Telling(FolderTarget):
+        def save(self, home: Path, files: dict) -> None:  # type: ignore[type-arg]
+            super().save(home, files)
+            kept.set()
+
+    fill(home, tmp_path)
+    keeper = Keeper(home, Telling(Bucket(tmp_path / "bucket"), ""), pause=0.0)
+    keeper.start()
+    assert kept.wait(30)
+    keeper.stop(30)
+    (home.root / "keys.json").write_text('["the last one"]')
+    keeper.stop(30)
+    after = another(tmp_path)
+    kept_in(Bucket(tmp_path / "bucket"), after).restore()
+    assert contents(after) == contents(home)
+
+
+@pytest.mark.parametrize("path", ["../evil", "/etc/evil", "a/../../evil", "a//b", "runs\\..\\evil"])
+def test_a_state_that_leads_elsewhere_is_refused(home: Home, tmp_path: Path, path: str) -> None:
+    import hashlib
+    import json
+
+    bucket = Bucket(tmp_path / "bucket")
+    listing = json.dumps({path: {"sha256": hashlib.sha256(b"x").hexdigest(), "size": 1}}).encode()
+    bucket.write(f"contents/{hashlib.sha256(b'x').hexdigest()}", iter([b"x"]))
+    bucket.write(f"states/state-00000001-{hashlib.sha256(listing).hexdigest()}.json", iter([listing]))
+    with pytest.raises(UserError, match="outside"):
+        kept_in(bucket, another(tmp_path)).restore()
+    assert not (tmp_path / "evil").exists()
+
+
+# A private repository
+
+
+def test_a_repository_keeps_states_as_commits(hub: Hub, home: Home, tmp_path: Path) -> None:
+    hub.login("hf_ada")
+    fill(home, tmp_path)
+    keeper = keeper_for(home, "ada/home")
+    assert keeper.keep()
+    assert hub.repo("ada/home", "dataset").private
+    first = hub.head("ada/home", "dataset")
+    AdapterStore(home.adapters).delete("mine")
+    (home.root / "keys.json").write_text("[2]")
+    assert keeper.keep()
+    second = hub.head("ada/home", "dataset")
+    assert second.parent == first.sha, "one commit each"
+    assert not [path for path in second.files if "adapters/" in path]
+    assert keeper.keep()
+    assert hub.head("ada/home", "dataset").sha == second.sha, "nothing new, no commit"
+    after = another(tmp_path)
+    again = keeper_for(after, "ada/home")
+    assert again.restore() == len(contents(home))
+    assert contents(after) == contents(home)
+    assert again.keep()
+    assert hub.head("ada/home", "dataset").files.keys() == second.files.keys()
+
+
+@pytest.mark.parametrize("where", ["POST .*preupload", "POST .*/lfs/objects/batch", "PUT /lfs/", "POST .*/commit/"])
+def test_a_repository_has_the_old_state_or_the_new_one_wherever_a_sync_ends(
+    hub: Hub, home: Home, tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapters.hub_errors.WAITS", ())
+    hub.login("hf_ada")
+    fill(home, tmp_path)
+    keeper = keeper_for(home, "ada/home")
+    assert keeper.keep()
+    before = contents(home)
+    checkpoint = list_runs(home)[0].checkpoints_folder / "checkpoint-16"
+    checkpoint.mkdir()
+    (checkpoint / "optimizer.pt").write_bytes(os.urandom(100_000))
+    hub.fail(where, 400, times=1000)
+    assert not keeper.keep()
+    assert keeper.standing.error
+    hub.heal()
+    after = another(tmp_path)
+    keeper_for(after, "ada/home").restore()
+    assert contents(after) == before
+    assert keeper.keep()
+    again = another(tmp_path, "again")
+    keeper_for(again, "ada/home").restore()
+    assert contents(again) == contents(home)
+
+
+def test_a_public_repository_and_no_token_are_refused(hub: Hub, home: Home) -> None:
+    with pytest.raises(UserError):
+        keeper_for(home, "ada/home")
+    hub.login("hf_ada")
+    HfApi().create_repo("ada/open", repo_type="dataset", private=False)
+    with pytest.raises(UserError, match="public"):
+        keeper_for(home, "ada/open")
+
+
+def test_a_hub_that_cannot_be_read_stops_the_start(hub: Hub, home: Home, tmp_path: Path) -> None:
+    hub.login("hf_ada")
+    fill(home, tmp_path)
+    keeper_for(home, "ada/home").keep()
+    after = another(tmp_path)
+    keeper = keeper_for(after, "ada/home")
+    hub.fail("GET /datasets/ada/home/resolve", 403, times=1000)
+    with pytest.raises(UserError):
+        keeper.restore()
+    hub.heal()
+    assert keeper.restore() == len(contents(home)), "an empty home is never taken for the newest state"
+
+
+def test_where_to_keep_a_home(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("studio.sync.keeper.SPACE_VOLUME", tmp_path)
+    assert place_for(None) is None, "on one's own machine nothing is copied anywhere"
+    monkeypatch.setenv("SPACE_ID", "ada/studio")
+    assert place_for(None) == str(tmp_path)
+    monkeypatch.setenv("STUDIO_KEEP_IN", "ada/home")
+    assert place_for(None) == "ada/home"
+    assert place_for("/elsewhere") == "/elsewhere"
+    with pytest.raises(UserError, match="one lies in the other"):
+        keeper_for(home, str(home.root / "inside"))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="Nothing can be kept"):
+        keeper_for(home, str(tmp_path / "file"))
+    assert isinstance(keeper_for(home, str(tmp_path / "place")).target, FolderTarget)
