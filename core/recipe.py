@@ -11,6 +11,7 @@ from typing import Any, get_args, get_type_hints
 
 import yaml
 
+from core.data.mapping import parse_columns
 from core.errors import UserError
 
 NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")  # the same rule as for adapters: a run's name becomes one
@@ -35,6 +36,12 @@ class Recipe:
     dataset_train_split: str = setting("train", "The split of a Hub dataset to train on.")
     dataset_revision: str | None = setting(None, "The revision of a Hub dataset: a commit, a branch or a tag.")
     dataset_format: str | None = setting(None, "The rows' format, where detection should be overridden.")
+    dataset_columns: str | None = setting(
+        None, "Columns that stand for the known ones: question=Frage,answer=Antwort. Empty: by their own names."
+    )
+    max_samples: int | None = setting(
+        None, "Use only so many conversations, drawn at random with the seed. Empty: all of them."
+    )
     skip_bad_rows: bool = setting(False, "Leave out rows that cannot be converted, instead of refusing the dataset.")
     eval_fraction: float = setting(0.05, "Share of the conversations held out to measure eval loss; 0 for none.", USUAL)
 
@@ -137,13 +144,17 @@ class Recipe:
         problems = []
         for name, (low, high) in RANGES.items():
             value = getattr(self, name)
-            if not low <= value <= high:
+            if value is not None and not low <= value <= high:
                 problems.append(f"{name} is {value}: it must be between {low:g} and {high:g}")
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 problems.append(f"{name} is {getattr(self, name)!r}: choose one of {', '.join(choices)}")
         if self.max_steps == 0 or self.max_steps < -1:
             problems.append(f"max_steps is {self.max_steps}: it must be -1 (use num_train_epochs) or at least 1")
+        try:
+            parse_columns(self.dataset_columns)
+        except UserError as error:
+            problems.append(f"dataset_columns is {self.dataset_columns!r}: {error}")
         if isinstance(self.lora_target_modules, list) and not self.lora_target_modules:
             problems.append("lora_target_modules is an empty list: name layers, or write all-linear")
         if self.run_name is not None and not NAME.match(self.run_name):
@@ -157,6 +168,7 @@ class Recipe:
 # Smallest and largest sensible value, both allowed.
 RANGES: dict[str, tuple[float, float]] = {
     "eval_fraction": (0, 0.5),
+    "max_samples": (2, 1e9),
     "num_train_epochs": (0.01, 1000),
     "learning_rate": (1e-7, 1),
     "warmup_steps": (0, 1e6),

@@ -9,7 +9,7 @@ Importing this loads neither torch, transformers, datasets nor pandas.
 
 from core.data.load import Source, open_source, read_dataset
 from core.data.records import CheckedDataset, Conversation, Message, Problem
-from core.data.split import split
+from core.data.split import split, subsample
 from core.data.tokens import TokenCounter, TokenStats, encode, token_stats
 
 __all__ = [
@@ -24,5 +24,6 @@ __all__ = [
     "open_source",
     "read_dataset",
     "split",
+    "subsample",
     "token_stats",
 ]

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from core.data.formats import Format, detect, detect_row, format_named
 from core.data.formats.base import check_turns
 from core.data.formats.columns import PLAIN_TEXT
+from core.data.mapping import parse_columns, renamed
 from core.data.records import Conversation, LeftOut, Problem, Row, RowError
 from core.data.remarks import Remarks
 from core.errors import UserError
@@ -23,10 +24,22 @@ class Scan:
     the one that most of the first SAMPLE rows have; a row of another format in the same file is read by its own.
     """
 
-    def __init__(self, rows: Iterable[Row], dataset_format: str | None = None) -> None:
-        """Raises UserError where no row tells a format."""
+    def __init__(self, rows: Iterable[Row], dataset_format: str | None = None, columns: str | None = None) -> None:
+        """columns: which columns stand for the known ones, as core.data.mapping writes it. Raises UserError where no
+        row tells a format (UnknownColumns where its columns are the reason).
+        """
+        chosen = parse_columns(columns)
         rows = iter(rows)
         sample = list(itertools.islice(rows, SAMPLE))
+        self.columns = columns_of(sample)
+        if unknown := [column for column in chosen.values() if self.columns and column not in self.columns]:
+            raise UnknownColumns(
+                f"No row has a column {' or '.join(map(repr, unknown))}; its columns are: {', '.join(self.columns)}.",
+                "Name one of these.",
+                self.columns,
+            )
+        if chosen:
+            sample, rows = [renamed(row, chosen) for row in sample], (renamed(row, chosen) for row in rows)
         self.given = format_named(dataset_format) if dataset_format else None
         self.format: Format = self.given or detect_or_explain(sample)
         if self.format.asks and not self.given:
@@ -86,6 +99,20 @@ class Scan:
         return "; ".join([said, *others])
 
 
+class UnknownColumns(UserError):
+    """The rows' columns tell nothing; a person may say what they stand for. `columns` are their names."""
+
+    def __init__(self, message: str, remedy: str, columns: list[str]) -> None:
+        super().__init__(message, remedy)
+        self.columns = columns
+
+
+def columns_of(sample: list[Row]) -> list[str]:
+    """The names of all columns, in the order in which they first appear."""
+    values = [row.value for row in sample if not isinstance(row.value, RowError)]
+    return list(dict.fromkeys(str(column) for value in values for column in value))
+
+
 def detect_or_explain(sample: list[Row]) -> Format:
     values = [row.value for row in sample if not isinstance(row.value, RowError)]
     if not values:
@@ -95,10 +122,12 @@ def detect_or_explain(sample: list[Row]) -> Format:
         raise UserError(f"No row can be read. The first: {errors[0].what}", errors[0].remedy)
     found = detect(values)
     if found is None:
-        columns = ", ".join(dict.fromkeys(str(column) for value in values for column in value))
-        raise UserError(
-            f"The rows have no format that is known here; their columns are: {columns}.",
-            'Known are texts with "### Human:", "USER:", "[INST]" or "<|im_start|>" turns, and the columns '
-            "messages, conversations, instruction/output, prompt/completion, question/answer. Rename the columns.",
+        columns = columns_of(sample)
+        raise UnknownColumns(
+            f"The rows have no format that is known here; their columns are: {', '.join(columns)}.",
+            'Known are texts with "### Human:", "USER:", "[INST]" or "<|im_start|>" turns, and the columns messages, '
+            "conversations, instruction/output, prompt/completion, question/answer. Say which columns stand for them "
+            "(--columns question=…,answer=…), or rename them.",
+            columns,
         )
     return found

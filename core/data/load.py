@@ -37,14 +37,18 @@ def read_dataset(
     name_or_path_or_hub_id: str,
     *,
     dataset_format: str | None = None,
+    columns: str | None = None,
     config: str | None = None,
     split: str = "train",
     revision: str | None = None,
     token: str | None = None,
 ) -> CheckedDataset:
-    """Read a dataset from end to end; row problems are in the result. Raises UserError only if nothing can be read."""
+    """Read a dataset from end to end; row problems are in the result. Raises UserError only if nothing can be read.
+
+    columns: which columns stand for the known ones, as in core.data.mapping: question=Frage,answer=Antwort.
+    """
     source = open_source(name_or_path_or_hub_id, config=config, split=split, revision=revision, token=token)
-    scan = Scan(source.rows(), dataset_format)
+    scan = Scan(source.rows(), dataset_format, columns)
     conversations = list(scan)
     return CheckedDataset(
         name=source.name,
@@ -58,6 +62,7 @@ def read_dataset(
         sha256=source.sha256,
         revision=source.revision,
         license=source.license,
+        columns=scan.columns,
     )
 
 

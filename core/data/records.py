@@ -65,7 +65,7 @@ class CheckedDataset:
 
     `problems` are rows that gave no conversation. `notes` are rows that did, but not word for word or not wisely (an
     unanswered last question left out, say), and what was noticed about the whole file, such as its encoding.
-    `sha256` is over the bytes of all files in order.
+    `sha256` is over the bytes of all files in order. `columns` are the names of the file's own columns.
     """
 
     name: str
@@ -79,6 +79,7 @@ class CheckedDataset:
     revision: str | None = None
     license: str | None = None
     notes: list[Problem] = field(default_factory=list)
+    columns: list[str] = field(default_factory=list)
 
     @property
     def turns(self) -> int:

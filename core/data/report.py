@@ -45,10 +45,14 @@ class Report:
 
 
 def report_on(
-    source: Source, tokenizer: PreTrainedTokenizerBase, max_length: int, dataset_format: str | None = None
+    source: Source,
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int,
+    dataset_format: str | None = None,
+    columns: str | None = None,
 ) -> Report:
     """Read the source from end to end without keeping its conversations. Raises UserError if it cannot be read."""
-    scan = Scan(source.rows(), dataset_format)
+    scan = Scan(source.rows(), dataset_format, columns)
     counter = TokenCounter(tokenizer, max_length)
     conversations = turns = 0
     for conversation in scan:

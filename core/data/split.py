@@ -40,6 +40,14 @@ def split(
     return train, [each for index, each in enumerate(conversations) if index in chosen]
 
 
+def subsample(conversations: Sequence[Conversation], max_samples: int | None, seed: int) -> list[Conversation]:
+    """`max_samples` of them, drawn with the seed, in the order given; all if there are no more, or for None."""
+    if max_samples is None or len(conversations) <= max_samples:
+        return list(conversations)
+    chosen = set(random.Random(seed).sample(range(len(conversations)), max_samples))
+    return [each for index, each in enumerate(conversations) if index in chosen]
+
+
 def group(conversations: Sequence[Conversation], key: Callable[[Conversation], Hashable]) -> list[list[int]]:
     """Indices of conversations, those of one key together, in order of first appearance."""
     groups: dict[Hashable, list[int]] = {}

@@ -9,7 +9,7 @@ import torch
 from datasets import Dataset
 from trl import pack_dataset
 
-from core.data import CheckedDataset, Conversation, Problem, encode, read_dataset, split
+from core.data import CheckedDataset, Conversation, Problem, encode, read_dataset, split, subsample
 from core.data.tokens import IGNORED, Example
 from core.errors import UserError
 from core.recipe import Recipe
@@ -36,6 +36,7 @@ def prepare(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> Prepared:
     checked = read_dataset(
         recipe.dataset_name,
         dataset_format=recipe.dataset_format,
+        columns=recipe.dataset_columns,
         config=recipe.dataset_config,
         split=recipe.dataset_train_split,
         revision=recipe.dataset_revision,
@@ -45,7 +46,10 @@ def prepare(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> Prepared:
     if problems and not recipe.skip_bad_rows:
         raise _refusal(checked, problems)
     notes = [f"{len(problems)} of {checked.rows} rows could not be used and were left out."] if problems else []
-    usable = [each for each in checked.conversations if each.row in examples]
+    there = [each for each in checked.conversations if each.row in examples]
+    usable = subsample(there, recipe.max_samples, recipe.seed)
+    if len(usable) < len(there):
+        notes.append(f"Of {len(there)} conversations {len(usable)} were drawn at random (max_samples).")
     halves = split(usable, recipe.eval_fraction, recipe.seed)
     train, held_out = (_cut([examples[each.row] for each in half], recipe.max_length) for half in halves)
     if not train.rows:

@@ -13,7 +13,16 @@ from core.recipe import SETTINGS, Recipe
 
 # Settings of this studio that TRL's command has no counterpart for.
 OURS = frozenset(
-    {"dataset_revision", "dataset_format", "skip_bad_rows", "eval_fraction", "init_adapter", "sample_prompts"}
+    {
+        "dataset_revision",
+        "dataset_format",
+        "dataset_columns",
+        "max_samples",
+        "skip_bad_rows",
+        "eval_fraction",
+        "init_adapter",
+        "sample_prompts",
+    }
 )
 # What TRL has to be told, and what this studio does anyway or decides by the device.
 FIXED: dict[str, Any] = {

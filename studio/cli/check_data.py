@@ -30,6 +30,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="a file, plain, gzipped or zipped; several; a folder; a Hub id (owner/name); a bundled sample's name",
     )
     parser.add_argument("--format", choices=sorted(FORMATS), help="read every row so, instead of detecting the format")
+    parser.add_argument(
+        "--columns",
+        metavar="A=B,…",
+        help="which columns stand for the known ones, such as question=Frage,answer=Antwort",
+    )
     parser.add_argument("--config", help="config of a Hub dataset")
     parser.add_argument("--split", default="train", help="split of a Hub dataset (default: train)")
     parser.add_argument("--revision", help="branch, tag or commit of a Hub dataset")
@@ -58,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         source = open_source(args.dataset[0], config=args.config, split=args.split, revision=args.revision)
     tokenizer = load_tokenizer(resolve(args.base))
-    report = report_on(source, tokenizer, max_length, args.format)
+    report = report_on(source, tokenizer, max_length, args.format, args.columns)
     if args.json:
         print(json.dumps(report.to_dict(), ensure_ascii=False, indent=2))
         for note in report.notes:

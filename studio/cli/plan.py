@@ -96,18 +96,19 @@ def conversation_lengths(recipe: Recipe) -> list[int] | None:
     if recipe.model_name_or_path.endswith(".json"):
         return None
     from core.base import load_tokenizer, resolve
-    from core.data import TokenCounter, read_dataset
+    from core.data import TokenCounter, read_dataset, subsample
 
     tokenizer = load_tokenizer(resolve(recipe.model_name_or_path))
     dataset = read_dataset(
         recipe.dataset_name,
         dataset_format=recipe.dataset_format,
+        columns=recipe.dataset_columns,
         config=recipe.dataset_config,
         split=recipe.dataset_train_split,
         revision=recipe.dataset_revision,
     )
     counter = TokenCounter(tokenizer, recipe.max_length)
-    for conversation in dataset.conversations:
+    for conversation in subsample(dataset.conversations, recipe.max_samples, recipe.seed):
         counter.add(conversation)
     return list(counter.lengths)
 
