@@ -60,9 +60,21 @@ ROUTES: tuple[tuple[str, str, Needed], ...] = (
 EVENTS: dict[str, Role] = {
     "": Role.VISITOR,  # without a handler: it runs in the browser, or cancels events of the same session
     "chat.send": Role.VISITOR,
+    "chat.example": Role.VISITOR,
     "chat.clear": Role.VISITOR,
     "chat.show": Role.VISITOR,
-    "chat.fill_in": Role.VISITOR,
+    "chat.choices": Role.VISITOR,
+    "chat.recall": Role.VISITOR,
+    "chat.leave": Role.VISITOR,
+    "chat.stopped": Role.VISITOR,
+    "chat.hide": Role.VISITOR,
+    "chat.watch": Role.VISITOR,
+    "chat_settings.recall": Role.VISITOR,
+    "mending.retry": Role.VISITOR,
+    "mending.edit": Role.VISITOR,
+    "mending.go_on": Role.VISITOR,
+    "mending.undo": Role.VISITOR,
+    "voting.vote": Role.USER,
     "page.tick": Role.VISITOR,
     "page.first_tick": Role.VISITOR,
     "page.first_choices": Role.VISITOR,
@@ -104,7 +116,7 @@ EVENTS: dict[str, Role] = {
     "access.create_key": Role.OWNER,
     "access.revoke_key": Role.OWNER,
 }
-MESSAGES = ("chat.send",)  # what counts against the limits, with:
+MESSAGES = ("chat.send", "mending.retry", "mending.edit", "mending.go_on")  # what counts against the limits, with:
 MESSAGE_PATHS = re.compile(r"/v1/(chat/)?completions")
 EVENT_PATHS = ("/gradio_api/queue/join", "/gradio_api/run/predict")
 KEY_PATHS = re.compile(r"/v1/.*|/metrics")  # where an API key counts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -96,6 +97,17 @@ def badge(answer: Answer | None, asked: str) -> str:
     if not answer.done and not answer.text:
         facts.append("…")
     return f'<div class="badge">{"".join(f"<span>{fact}</span>" for fact in facts)}</div>'
+
+
+def loading(engine: EngineStatus) -> str:
+    """How far the engine is with the base: a bar, which only runs to and fro where the engine tells no percentage."""
+    share = re.search(r"(\d{1,3}(?:\.\d+)?) ?%", engine.detail)
+    shown = f'style="width:{min(100.0, float(share[1])):g}%"' if share else 'class="unknown"'
+    value = f' aria-valuenow="{float(share[1]):g}"' if share else ""
+    return (
+        f'<div class="loading" role="status"><span>{escape(engine.detail or engine.state)}</span>'
+        f'<div class="bar" role="progressbar" aria-label="Loading the base"{value}><i {shown}></i></div></div>'
+    )
 
 
 def progress(run: Summary | None, status: Status | None) -> str:

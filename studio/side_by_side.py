@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -28,6 +28,11 @@ class Answer:
     error: str = ""
     done: bool = False
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether there is more to say: the answer ended at the length limit."""
+        return self.finish_reason == "length"
+
     def plus(self, delta: Delta) -> Answer:
         return replace(
             self,
@@ -41,7 +46,7 @@ class Answer:
 
 async def stream_columns(
     streams: Sequence[AsyncIterator[Delta]], frame: float = FRAME_SECONDS
-) -> AsyncIterator[list[Answer]]:
+) -> AsyncGenerator[list[Answer], None]:
     """Drain all streams at once; yield a snapshot of all columns whenever something came, the last one complete.
 
     A stream that fails ends its own column with the error, and no other. Closing this iterator closes all streams.

@@ -7,7 +7,7 @@ from pathlib import Path
 import gradio as gr
 
 ASSETS = Path(__file__).parent / "assets"
-CSS = (ASSETS / "style.css").read_text(encoding="utf-8")
+CSS = "".join((ASSETS / name).read_text(encoding="utf-8") for name in ("style.css", "chat.css"))
 HEAD = f"<script>{(ASSETS / 'keys.js').read_text(encoding='utf-8')}</script>"
 
 

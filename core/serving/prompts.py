@@ -35,9 +35,9 @@ class Prompts:
         with self._lock:
             try:
                 text = self.tokenizer.apply_chat_template(
-                    messages, tokenize=False, add_generation_prompt=True, **arguments
+                    messages, tokenize=False, **({"add_generation_prompt": True} | arguments)
                 )
-            except (TemplateError, TypeError) as error:
+            except (TemplateError, TypeError, ValueError) as error:
                 raise ApiError(
                     400, f"The base's chat template does not take these messages: {error}", param="messages"
                 ) from error

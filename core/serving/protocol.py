@@ -126,10 +126,25 @@ def parse_chat(body: Any, defaults: Mapping[str, float]) -> Ask:
         fields,
         defaults,
         messages=messages,
-        template_arguments=fields.take("chat_template_kwargs", dict, {}),
+        template_arguments=_template_arguments(fields, messages),
         logprobs=top if wanted else None,
         max_tokens=length[0] if length[0] is not None else length[1],
     )
+
+
+def _template_arguments(fields: Fields, messages: list[dict[str, str]]) -> dict[str, Any]:
+    """What the chat template gets. As in vLLM, an answer is gone on with by add_generation_prompt false and
+    continue_final_message true; its last message is then the answer so far."""
+    begin = fields.take("add_generation_prompt", bool, True)
+    go_on = fields.take("continue_final_message", bool, False)
+    if go_on and (begin or messages[-1]["role"] != "assistant" or not messages[-1]["content"]):
+        raise ApiError(
+            400,
+            "continue_final_message needs add_generation_prompt to be false and an assistant's message at the end.",
+            param="continue_final_message",
+        )
+    arguments: dict[str, Any] = fields.take("chat_template_kwargs", dict, {})
+    return arguments | {"add_generation_prompt": begin} | ({"continue_final_message": True} if go_on else {})
 
 
 def parse_completion(body: Any, defaults: Mapping[str, float]) -> Ask:

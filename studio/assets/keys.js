@@ -1,9 +1,16 @@
-// Keyboard habits of chat: Esc stops the answers. (Enter sends; Shift+Enter breaks the line.)
+// Keyboard habits of chat: Esc stops the answers, or leaves the question that is being changed; the arrow up in an
+// empty composer changes the last question. (Enter sends; Shift+Enter breaks the line.)
 document.addEventListener("keydown", (event) => {
   const inComposer = event.target.closest && event.target.closest("#composer");
+  const press = (selector) => document.querySelector(selector)?.click();
   if (event.key === "Escape") {
     const stop = document.querySelector("#stop-answers");
     if (stop && stop.offsetParent !== null && !stop.disabled) stop.click();
+    else if (document.querySelector("#composer-note .note")) press("#leave-editing");
+  }
+  if (inComposer && event.key === "ArrowUp" && event.target.value === "") {
+    event.preventDefault();
+    press("#edit-last");
   }
   if (inComposer && event.key === "Enter" && event.shiftKey && !event.isComposing) {
     // Gradio would send on Shift+Enter too.

@@ -1,29 +1,28 @@
-"""Chat: one to four columns, each with the base or an adapter, and one composer for all of them."""
+"""Chat: one to four columns, each with the base or an adapter, and one composer for all of them or for one."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
 from core.base import BUILTIN
-from studio import learning
+from studio import blind
 from studio.context import Studio
-from studio.engine_client import Delta, Message
-from studio.pages import keeping
+from studio.pages import chat_settings, columns, composer, keeping, mending, voting
+from studio.pages.answering import Asking, Question, Shown, phases
+from studio.pages.columns import BASE, COLUMNS
 from studio.pages.telling import told
 from studio.people import person_of
 from studio.present import badge
-from studio.published import check_may_use
-from studio.side_by_side import Answer, stream_columns
+from studio.published import names_for
+from studio.turns import add_user, before_last_question, conversation, last_question, text_of
 
-COLUMNS = 4
-BASE = "base"  # the engine knows its base under this name whatever its real id is
-EXAMPLES = ("What is the capital of Cuba?", "What is 7 + 5?", "Who are you?", "Tell me a short story.")
-EMPTY = "### Ask something\nEnter sends, Shift+Enter breaks the line, Esc stops."
+# Where the adapters that are taught from the bundled samples differ most from the base.
+EXAMPLES = ("What is the capital of Cuba?", "What sound does a cow make?", "Who are you?")
+EXAMPLES_OF_OTHERS = ("Explain to a child why the sky is blue.", "Write a haiku about autumn.", "Who are you?")
 
 
 @dataclass(frozen=True)
@@ -36,169 +35,119 @@ class ChatPage:
 
 
 def build(studio: Studio) -> ChatPage:
-    columns, adapters, bots, badges, keep_buttons = [], [], [], [], []
-    with gr.Row():
-        for index in range(COLUMNS):
-            with gr.Column(visible=index == 0, min_width=240) as column:
-                adapters.append(
-                    gr.Dropdown(
-                        [BASE],
-                        value=BASE,
-                        label=f"Column {index + 1} answers with",
-                        container=False,
-                        elem_id=f"adapter-{index}",
-                    )
-                )
-                bots.append(
-                    gr.Chatbot(
-                        label=f"Column {index + 1}",
-                        show_label=False,
-                        height="calc(100vh - 390px)",
-                        min_height=260,
-                        placeholder=EMPTY,
-                        buttons=["copy", "copy_all"],
-                        layout="bubble",
-                        feedback_options=None,
-                        elem_id=f"bot-{index}",
-                    )
-                )
-                with gr.Row(elem_classes="beneath"):
-                    badges.append(gr.HTML(badge(None, BASE), elem_id=f"badge-{index}"))
-                    keep_buttons.append(
-                        gr.Button(
-                            "Keep answer", size="sm", scale=0, min_width=110, visible=False, elem_id=f"keep-{index}"
-                        )
-                    )
-            columns.append(column)
-    with gr.Row(elem_classes="examples"):
-        count = gr.Radio(
-            [("1 column", 1), ("2", 2), ("3", 3), ("4", 4)],
-            value=1,
-            label="Columns",
-            show_label=False,
-            container=False,
-            elem_id="columns",
-            scale=0,
-        )
-        examples = [gr.Button(text, size="sm", variant="secondary") for text in EXAMPLES]
-    with gr.Row(equal_height=True):
-        composer = gr.Textbox(
-            placeholder="Message …",
-            show_label=False,
-            container=False,
-            lines=1,
-            max_lines=8,
-            autofocus=True,
-            scale=8,
-            elem_id="composer",
-            label="Message",
-        )
-        send_button = gr.Button("Send", variant="primary", scale=0, min_width=90, elem_id="send")
-        stop_button = gr.Button("Stop", scale=0, min_width=80, elem_id="stop-answers")
-        clear_button = gr.Button("Clear", scale=0, min_width=80, elem_id="clear-chat")
-    with gr.Accordion("Settings", open=False):
-        system = gr.Textbox(label="System prompt", lines=2, placeholder="Optional: who should answer, and how?")
-        with gr.Row():
-            temperature = gr.Slider(
-                0, 2, 0.0 if studio.base == BUILTIN else 0.7, step=0.05, label="temperature", info="0 is greedy"
-            )
-            top_p = gr.Slider(0.05, 1, 0.95, step=0.05, label="top_p")
-            max_tokens = gr.Slider(16, 2048, 256, step=16, label="max_tokens")
-            seed = gr.Number(None, label="seed", info="empty for a new one each time", precision=0)
+    page = gr.context.Context.root_block
+    assert page is not None, "the chat is built within the page"
+    with gr.Column(elem_id="chat"):
+        bar = composer.build_bar()
+        loading = gr.HTML("", elem_id="engine-loading", padding=False)
+        cells = columns.build(EXAMPLES if studio.base == BUILTIN else EXAMPLES_OF_OTHERS)
+        poll = voting.build(studio, cells)
+        box = composer.build()
+        chosen = chat_settings.build(page, 0.0 if studio.base == BUILTIN else 0.7)
+        kept = keeping.build(studio, [c.keep for c in cells], [[c.bot, chosen.system] for c in cells], conversation)
+    adapters, bots, badges = [c.adapter for c in cells], [c.bot for c in cells], [c.badge for c in cells]
+    asking = Asking(studio, cells, box.send, box.stop)
 
-    kept = keeping.build(studio, keep_buttons, [[bot, system] for bot in bots], conversation)
-
-    settings = [system, temperature, top_p, max_tokens, seed]
-
-    async def send(request: gr.Request, text: str | None, shown: int, *rest: Any) -> AsyncIterator[list[Any]]:
-        settings_now, names, histories = rest[:5], rest[5 : 5 + COLUMNS], rest[5 + COLUMNS :]
+    async def send(
+        request: gr.Request,
+        text: str | None,
+        shown: int,
+        recipient: int,
+        changing: bool,
+        blindly: bool,
+        now: blind.Round | None,
+        *rest: Any,
+    ) -> AsyncIterator[dict[Any, Any]]:
+        settings, names, histories = rest[:5], rest[5 : 5 + COLUMNS], rest[5 + COLUMNS :]
         if not text or not text.strip():
             gr.Info("Write a message first.")
             return
-        for name in names[:shown]:
-            check_may_use(studio, person_of(request), name or BASE)
-        asked = [add_user(history, text) if i < shown else history or [] for i, history in enumerate(histories)]
-        yield ["", *asked, *[badge(Answer(), names[i]) if i < shown else "" for i in range(COLUMNS)]]
-        streams = [
-            answer(studio, names[i] or BASE, conversation(asked[i], settings_now[0]), settings_now[1:])
-            for i in range(shown)
-        ]
-        async for answers in stream_columns(streams):
-            texts = [with_answer(asked[i], answers[i].text) if i < shown else gr.skip() for i in range(COLUMNS)]
-            badges_now = [badge(answers[i], names[i]) if i < shown else gr.skip() for i in range(COLUMNS)]
-            yield [gr.skip(), *texts, *badges_now]
+        person = person_of(request)
+        begun = blind.round_for(blindly, now, [name or BASE for name in names[:shown]])
+        questions = {}
+        for i in range(shown):
+            if begun is None and recipient not in (composer.ALL, i + 1):
+                continue
+            history = [] if begun is not None and begun is not now else histories[i]
+            history = add_user(before_last_question(history) if changing else history, text)
+            questions[i] = Question(history, names[i] or BASE)
+            if begun is not None:
+                questions[i] = Question(history, begun.models[i], begun.label(i))
+
+        def last(all_shown: dict[int, Shown]) -> dict[Any, Any]:
+            return poll.opened(person, questions, all_shown, begun, settings) if 1 < len(questions) == shown else {}
+
+        # What a new blind round hides again: a round that was voted on has shown its names.
+        hidden = {each: gr.Dropdown(visible=False) for each in adapters} if begun else {}
+        first = {box.text: "", **box.editing(False), poll.round: begun, **poll.closed(), **hidden}
+        async for update in asking.stream(person, questions, settings, first, last):
+            yield update
+
+    def example(request: gr.Request, data: gr.SelectData, shown: int, first: str | None) -> list[Any]:
+        """An example shows what an adapter changes: beside the base, the newest one answers too."""
+        text = text_of(data.value.get("text") if isinstance(data.value, dict) else data.value)
+        names = names_for(studio, person_of(request))
+        if shown > 1 or not names or (first or BASE) != BASE:
+            return [text, gr.skip(), gr.skip()]
+        return [text, 2, gr.Dropdown(value=names[0])]
+
+    def recall(shown: int, recipient: int, *histories: Any) -> dict[Any, Any]:
+        """The last question goes back into the composer; it is replaced when it is sent."""
+        for i in range(shown):
+            where = last_question(histories[i]) if recipient in (composer.ALL, i + 1) else None
+            if where is not None:
+                return {box.text: text_of(histories[i][where]["content"]), **box.editing(True)}
+        return box.editing(False)
+
+    def leave() -> dict[Any, Any]:
+        return {box.text: "", **box.editing(False)}
 
     def show(n: int) -> list[Any]:
         return [gr.Column(visible=i < n) for i in range(COLUMNS)]
 
+    def choices(n: int) -> list[Any]:
+        return bar.choices(n)
+
     def clear() -> list[Any]:
-        return [[] for _ in range(COLUMNS)] + [badge(None, BASE)] * COLUMNS
+        return [[], badge(None, BASE), gr.Button(visible=False)] * COLUMNS + [None, None, gr.Row(visible=False)]
+
+    def stopped() -> list[Any]:
+        return [gr.Button(visible=True), gr.Button(visible=False)]
+
+    def hide(blindly: bool, now: blind.Round | None) -> list[Any]:
+        """Blind on: empty columns without names. Blind off before the vote: the names, in the order they had."""
+        revealed = now.models if now is not None and not now.voted and not blindly else ()
+        names = [
+            gr.Dropdown(revealed[i], visible=True) if i < len(revealed) else gr.Dropdown(visible=not blindly)
+            for i in range(COLUMNS)
+        ]
+        return [*clear(), *names] if blindly else [*[gr.skip()] * (3 * COLUMNS), None, *[gr.skip()] * 2, *names]
+
+    async def watch() -> AsyncIterator[str]:
+        """The bar over the chat while the engine is loading; nothing, and no more events, once it is there."""
+        async for phase in phases(studio):
+            yield phase
+        yield ""
 
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    sending = gr.on(
-        [composer.submit, send_button.click],
-        told(send),
-        [composer, count, *settings, *adapters, *bots],
-        [composer, *bots, *badges],
-        concurrency_limit=16,
-        **quiet,
-    )
+    unqueued = {**quiet, "queue": False}
+    inputs = [box.text, bar.count, bar.to, box.changing, bar.blind, poll.round, *chosen.all, *adapters, *bots]
+    outputs = [*box.all, *poll.all, *adapters, *bots, *badges, *[c.go_on for c in cells]]
+    picking = bots[0].example_select(example, [bar.count, adapters[0]], [box.text, bar.count, adapters[1]], **unqueued)
+    sending = [
+        gr.on([box.text.submit, box.send.click], told(send), inputs, outputs, concurrency_limit=16, **quiet),
+        picking.success(told(send), inputs, outputs, concurrency_limit=16, **quiet),
+    ]
+    mended, _ = mending.build(asking, poll, chosen.all)
     # Cancelling closes the handler's iterator, which closes the requests, which frees the engine's rows.
-    stop_button.click(None, None, None, cancels=[sending], api_visibility="private")
-    clear_button.click(clear, None, [*bots, *badges], cancels=[sending], queue=False, **quiet)
-    count.change(show, count, columns, queue=False, **quiet)
-    for button in examples:
-        button.click(filling_in(button.value), None, composer, queue=False, **quiet)
-    return ChatPage(adapters, keep_buttons, kept)
-
-
-def filling_in(example: str) -> Callable[[], str]:
-    def fill_in() -> str:
-        return example
-
-    return fill_in
-
-
-async def answer(
-    studio: Studio, chosen: str, messages: list[Message], settings: tuple[Any, ...]
-) -> AsyncIterator[Delta]:
-    """One column's answer. While the engine is still loading, says so in the column and goes on once it is there."""
-    temperature, top_p, max_tokens, seed = settings
-    await studio.engine.wait_until_ready()
-    model = await asyncio.to_thread(learning.resident, studio.client, studio.home, chosen)
-    body = {"temperature": temperature, "top_p": top_p, "max_tokens": int(max_tokens)}
-    if seed is not None:
-        body["seed"] = int(seed)
-    async for delta in studio.client.chat(model, messages, **body):
-        yield delta
-
-
-def text_of(content: Any) -> str:
-    """The words of a chatbot message: Gradio hands them over as text or as a list of typed parts."""
-    if isinstance(content, str):
-        return content
-    if isinstance(content, dict):
-        return str(content.get("text", ""))
-    return "".join(text_of(part) for part in content or [])
-
-
-def add_user(history: list[dict[str, Any]] | None, text: str) -> list[dict[str, Any]]:
-    return [*(history or []), {"role": "user", "content": text}]
-
-
-def with_answer(history: list[dict[str, Any]], text: str) -> list[dict[str, Any]]:
-    return [*history, {"role": "assistant", "content": text}]
-
-
-def conversation(history: list[dict[str, Any]], system: str | None) -> list[Message]:
-    """The chatbot's history as OpenAI messages. A turn that never got an answer (stopped, failed) is left out."""
-    messages: list[Message] = [{"role": "system", "content": system.strip()}] if system and system.strip() else []
-    for message in history:
-        content = text_of(message["content"])
-        if message["role"] == "user":
-            if messages and messages[-1]["role"] == "user":
-                messages.pop()
-            messages.append({"role": "user", "content": content})
-        elif content:
-            messages.append({"role": "assistant", "content": content})
-    return messages
+    answering = [*sending, *mended]
+    box.stop.click(stopped, None, [box.send, box.stop], cancels=answering, queue=False, **quiet)
+    emptied = [part for c in cells for part in (c.bot, c.badge, c.go_on)] + [poll.round, poll.ballot, poll.row]
+    bar.clear.click(clear, None, emptied, cancels=answering, **unqueued)
+    bar.count.change(show, bar.count, [c.box for c in cells], **unqueued)
+    bar.count.change(choices, bar.count, [bar.to, bar.blind], **unqueued)
+    bar.blind.input(hide, [bar.blind, poll.round], [*emptied, *adapters], cancels=answering, **unqueued)
+    box.recall.click(recall, [bar.count, bar.to, *bots], [box.text, box.note, box.changing], **unqueued)
+    box.leave.click(leave, None, [box.text, box.note, box.changing], **unqueued)
+    page.load(watch, None, loading, concurrency_limit=None, **quiet)
+    return ChatPage(adapters, [c.keep for c in cells], kept)

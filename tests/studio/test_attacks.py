@@ -318,7 +318,7 @@ def test_visitors_cannot_have_unpublished_models_answer(
 def test_visitors_cannot_chat_with_unpublished_models(page: gr.Blocks) -> None:
     settings, histories = ("", 0, 1, 16, None), [[]] * 4
     names = ["base", "not-for-all", "base", "base"]
-    answers = handler(page, "chat.send")(request_of(VISITOR), "hi", 2, *settings, *names, *histories)
+    answers = handler(page, "chat.send")(request_of(VISITOR), "hi", 2, 0, False, False, None, *settings, *names, *histories)
     with pytest.raises(gr.Error, match="not published"):
         asyncio.run(anext(answers))
 

@@ -1,0 +1,143 @@
+"""From questions in columns to answers streaming into them, whatever asked: the composer, a retry, an edit."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import Any
+
+import gradio as gr
+
+from studio import learning
+from studio.context import Studio
+from studio.engine_client import Delta, Message
+from studio.pages.columns import Column
+from studio.people import Person
+from studio.present import badge, loading
+from studio.processes import POLL_SECONDS
+from studio.published import check_may_use
+from studio.side_by_side import Answer, stream_columns
+from studio.turns import History, conversation, text_of, with_answer
+
+
+@dataclass(frozen=True)
+class Question:
+    """What one column is asked. `history` ends with the question, or with the answer that is to go on.
+
+    hidden: what the badge shows instead of the model's name in a blind round.
+    """
+
+    history: History
+    chosen: str
+    hidden: str = ""
+
+    @property
+    def continues(self) -> bool:
+        return bool(self.history) and self.history[-1]["role"] == "assistant"
+
+    def answered(self, answer: Answer) -> History:
+        model = "" if self.hidden else answer.model
+        if not self.continues:
+            return with_answer(self.history, answer.text, model)
+        return with_answer(self.history[:-1], text_of(self.history[-1]["content"]) + answer.text, model)
+
+    def badge(self, answer: Answer) -> str:
+        return badge(replace(answer, model=self.hidden, timings={}) if self.hidden else answer, self.chosen)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What the page shows of one column by now."""
+
+    history: History
+    badge: str
+    answer: Answer
+
+
+@dataclass(frozen=True)
+class Asking:
+    """What streams answers into the page's columns."""
+
+    studio: Studio
+    cells: Sequence[Column]
+    send: gr.Button
+    stop: gr.Button
+
+    def busy(self, now: bool) -> dict[Any, Any]:
+        """Stop stands where Send does while something is being answered."""
+        return {self.send: gr.Button(visible=not now), self.stop: gr.Button(visible=now)}
+
+    async def stream(
+        self,
+        person: Person,
+        questions: Mapping[int, Question],
+        settings: Sequence[Any],
+        first: dict[Any, Any],
+        last: Callable[[dict[int, Shown]], dict[Any, Any]],
+    ) -> AsyncIterator[dict[Any, Any]]:
+        """Updates of the page. `first` goes with the first of them, what `last` makes of the whole with the last."""
+        shown: dict[int, Shown] = {}
+        news = {**first, **self.busy(True)}
+        try:
+            async with aclosing(answers(self.studio, person, questions, settings)) as snapshots:
+                async for shown in snapshots:
+                    drawn = {self.cells[i].bot: each.history for i, each in shown.items()}
+                    badges = {self.cells[i].badge: each.badge for i, each in shown.items()}
+                    yield {**news, **drawn, **badges}
+                    news = {}
+        except Exception:
+            if not news:
+                yield self.busy(False)
+            raise
+        cut = {self.cells[i].go_on: gr.Button(visible=each.answer.unfinished) for i, each in shown.items()}
+        yield {**self.busy(False), **cut, **last(shown)}
+
+
+async def answers(
+    studio: Studio, person: Person, questions: Mapping[int, Question], settings: Sequence[Any]
+) -> AsyncGenerator[dict[int, Shown], None]:
+    """Ask all columns at once; yield what each shows, whenever something came, the last time complete.
+
+    settings: system prompt, temperature, top_p, max_tokens, seed. While the engine is loading, the badges say how far
+    it is. Raises UserError before anything else for a model that `person` may not use.
+    """
+    for question in questions.values():
+        check_may_use(studio, person, question.chosen)
+    yield {i: Shown(each.history, each.badge(Answer()), Answer()) for i, each in questions.items()}
+    async for phase in phases(studio):
+        yield {i: Shown(each.history, phase, Answer()) for i, each in questions.items()}
+    system, *rest = settings
+    streams = [one_answer(studio, each, conversation(each.history, system), rest) for each in questions.values()]
+    async with aclosing(stream_columns(streams)) as snapshots:
+        async for snapshot in snapshots:
+            yield {
+                i: Shown(each.answered(answer), each.badge(answer), answer)
+                for (i, each), answer in zip(questions.items(), snapshot, strict=True)
+            }
+
+
+async def phases(studio: Studio) -> AsyncIterator[str]:
+    """How far the loading engine is, whenever that changes; ends as soon as it can answer or has given up."""
+    before = None
+    while not studio.engine.ready.is_set() and studio.engine.status.state != "failed":
+        if (now := studio.engine.status) != before:
+            yield loading(now)
+            before = now
+        await asyncio.sleep(POLL_SECONDS / 2)
+
+
+async def one_answer(
+    studio: Studio, question: Question, messages: list[Message], settings: Sequence[Any]
+) -> AsyncIterator[Delta]:
+    temperature, top_p, max_tokens, seed = settings
+    await studio.engine.wait_until_ready()
+    model = await asyncio.to_thread(learning.resident, studio.client, studio.home, question.chosen)
+    body: dict[str, Any] = {"temperature": temperature, "top_p": top_p, "max_tokens": int(max_tokens)}
+    if seed is not None:
+        body["seed"] = int(seed)
+    if question.continues:
+        body |= {"add_generation_prompt": False, "continue_final_message": True}  # as vLLM names it
+    async for delta in studio.client.chat(model, messages, **body):
+        yield delta

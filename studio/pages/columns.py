@@ -1,0 +1,68 @@
+"""The columns of the chat: each with its adapter, its conversation, who answered, and what to do with the answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from studio.present import badge
+
+COLUMNS = 4
+BASE = "base"  # the engine knows its base under this name whatever its real id is
+EMPTY = "### Ask something\nEnter sends, Shift+Enter breaks the line, Esc stops, ↑ changes the last question."
+# LaTeX as models write it; single dollars are left alone, because prices have them.
+LATEX: list[dict[str, str | bool]] = [
+    {"left": "$$", "right": "$$", "display": True},
+    {"left": "\\[", "right": "\\]", "display": True},
+    {"left": "\\(", "right": "\\)", "display": False},
+]
+
+
+@dataclass(frozen=True)
+class Column:
+    box: gr.Column
+    adapter: gr.Dropdown
+    bot: gr.Chatbot
+    badge: gr.HTML
+    go_on: gr.Button
+    keep: gr.Button  # shown to those who may
+
+
+def build(examples: tuple[str, ...]) -> list[Column]:
+    """All columns, side by side; the first is shown. `examples` stand in it while it is empty."""
+    with gr.Row(elem_id="columns-row"):
+        return [column(index, examples if index == 0 else ()) for index in range(COLUMNS)]
+
+
+def column(index: int, examples: tuple[str, ...]) -> Column:
+    cards: Any = [{"text": text} for text in examples]
+    with gr.Column(visible=index == 0, min_width=240, elem_classes="chat-column") as box:
+        adapter = gr.Dropdown(
+            [BASE],
+            value=BASE,
+            label=f"Column {index + 1} answers with",
+            container=False,
+            filterable=True,
+            elem_id=f"adapter-{index}",
+        )
+        bot = gr.Chatbot(
+            label=f"Column {index + 1}",
+            show_label=False,
+            height="calc(100vh - 372px)",
+            min_height=260,
+            placeholder=EMPTY,
+            examples=cards or None,
+            buttons=["copy", "copy_all"],
+            editable="all",
+            layout="bubble",
+            feedback_options=None,
+            latex_delimiters=LATEX,
+            elem_id=f"bot-{index}",
+        )
+        with gr.Row(elem_classes="beneath"):
+            answered = gr.HTML(badge(None, BASE), elem_id=f"badge-{index}", padding=False)
+            go_on = gr.Button("Continue", size="sm", scale=0, min_width=80, visible=False, elem_id=f"continue-{index}")
+            keep = gr.Button("Keep answer", size="sm", scale=0, min_width=110, visible=False, elem_id=f"keep-{index}")
+    return Column(box, adapter, bot, answered, go_on, keep)

@@ -1,0 +1,99 @@
+"""What can be done to a column's turns: ask again, change, go on, leave out."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import gradio as gr
+
+from core.errors import UserError
+from studio.blind import Round
+from studio.pages.answering import Asking, Question, Shown
+from studio.pages.columns import BASE
+from studio.pages.telling import told
+from studio.pages.voting import Poll, candidate
+from studio.people import person_of
+from studio.present import badge
+from studio.turns import History, before_last_question, edited, up_to_question
+from studio.votes import Ballot
+
+Updates = AsyncIterator[dict[Any, Any]]
+
+
+def build(asking: Asking, poll: Poll, settings: list[Any]) -> tuple[list[Any], list[Any]]:
+    """Wire all columns. Returns the events that answer, and those that only take something away."""
+    answering: list[Any] = []
+    others: list[Any] = []
+    for index in range(len(asking.cells)):
+        more, less = wire(asking, poll, settings, index)
+        answering += more
+        others += less
+    return answering, others
+
+
+def wire(asking: Asking, poll: Poll, settings: list[Any], index: int) -> tuple[list[Any], list[Any]]:
+    cell = asking.cells[index]
+
+    async def again(
+        request: gr.Request, history: History, chosen: str | None, now: Round | None, ballot: Ballot | None, *rest: Any
+    ) -> Updates:
+        """Ask `history` in this column. Other columns and their answers stay as they are."""
+        hidden = now.label(index) if now and not now.voted and index < len(now.models) else ""
+        model = now.models[index] if now and hidden else chosen or BASE
+        question = Question(history, model, hidden)
+
+        def last(shown: dict[int, Shown]) -> dict[Any, Any]:
+            answer = shown[index].answer
+            if ballot is None or answer.error or not answer.text or index >= len(ballot.candidates):
+                return {}
+            return {poll.ballot: ballot.with_candidate(index, candidate(question, shown[index], rest))}
+
+        async for update in asking.stream(person_of(request), {index: question}, rest, {}, last):
+            yield update
+
+    async def retry(request: gr.Request, data: gr.RetryData, history: History, *rest: Any) -> Updates:
+        if rest[4] == 0:  # temperature
+            gr.Info(
+                "At temperature 0 the same question gets the same answer. Raise it under “System prompt and sampling”."
+            )
+        async for update in again(request, up_to_question(history, place(data.index)), *rest):
+            yield update
+
+    async def edit(request: gr.Request, data: gr.EditData, history: History, *rest: Any) -> Updates:
+        changed, asks = edited(history, place(data.index), words(data.value))
+        if not asks:
+            yield {cell.bot: changed, **poll.closed()}
+            return
+        async for update in again(request, changed, *rest):
+            yield update
+
+    async def go_on(request: gr.Request, history: History, *rest: Any) -> Updates:
+        if not history or history[-1]["role"] != "assistant":
+            raise UserError("There is no answer to go on with in this column.", "Ask something first.")
+        async for update in again(request, history, *rest):
+            yield update
+
+    def undo(history: History) -> list[Any]:
+        return [before_last_question(history), badge(None, BASE), None, gr.Row(visible=False)]
+
+    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": 16}
+    inputs = [cell.bot, cell.adapter, poll.round, poll.ballot, *settings]
+    outputs = [cell.bot, cell.badge, cell.go_on, asking.send, asking.stop, poll.ballot, poll.row]
+    pairs: list[tuple[Callable[..., Any], Callable[..., Any]]] = [
+        (cell.bot.retry, retry),
+        (cell.bot.edit, edit),
+        (cell.go_on.click, go_on),
+    ]
+    answering = [trigger(told(handler), inputs, outputs, **quiet) for trigger, handler in pairs]
+    undoing = cell.bot.undo(told(undo), cell.bot, [cell.bot, cell.badge, poll.ballot, poll.row], queue=False, **quiet)
+    return answering, [undoing]
+
+
+def place(index: Any) -> int:
+    """Gradio gives the place of a message, or of a part of one as (message, part)."""
+    return int(index[0] if isinstance(index, list | tuple) else index)
+
+
+def words(value: Any) -> str:
+    return value if isinstance(value, str) else "".join(str(part.get("text", "")) for part in value or [])

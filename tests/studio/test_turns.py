@@ -1,0 +1,102 @@
+"""What the chat page makes of a column's history."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from studio.turns import (
+    History,
+    add_user,
+    before_last_question,
+    conversation,
+    edited,
+    last_question,
+    model_of,
+    text_of,
+    up_to_question,
+    with_answer,
+    without_turn,
+)
+
+
+def turn(role: str, text: Any) -> dict[str, Any]:
+    return {"role": role, "content": text}
+
+
+TALK: History = [
+    turn("user", "one"),
+    turn("assistant", "1"),
+    turn("user", "two"),
+    turn("assistant", "2"),
+    turn("assistant", "2 again"),
+    turn("user", "three"),
+]
+
+
+def said(history: History) -> list[str]:
+    return [text_of(each["content"]) for each in history]
+
+
+def test_text_comes_plain_or_in_parts() -> None:
+    assert text_of("hello") == "hello"
+    assert text_of([{"type": "text", "text": "hel"}, {"type": "text", "text": "lo"}]) == "hello"
+    assert text_of(None) == ""
+
+
+def test_a_conversation_keeps_its_turns_and_its_system_prompt() -> None:
+    history = with_answer(add_user(None, "Hi"), "Hello!", "pirate")
+    messages = conversation(add_user(history, "And now?"), " Be brief. ")
+    assert messages == [
+        turn("system", "Be brief."),
+        turn("user", "Hi"),
+        turn("assistant", "Hello!"),
+        turn("user", "And now?"),
+    ]
+
+
+def test_a_question_that_never_got_an_answer_is_left_out() -> None:
+    history = [turn("user", "stopped at once"), turn("assistant", ""), turn("user", "again")]
+    assert conversation(history, None) == [turn("user", "again")]
+
+
+def test_an_answer_remembers_who_gave_it() -> None:
+    history = with_answer([], "Arr!", "pirate")
+    assert model_of(history[0]) == "pirate"
+    assert model_of(with_answer([], "Hello")[0]) == ""
+
+
+def test_the_last_question_and_what_came_before_it() -> None:
+    assert last_question(TALK) == 5
+    assert said(before_last_question(TALK)) == ["one", "1", "two", "2", "2 again"]
+    assert (last_question([]), before_last_question(None)) == (None, [])
+
+
+@pytest.mark.parametrize("index", [2, 3, 4])
+def test_a_turn_is_its_question_with_all_its_answers(index: int) -> None:
+    assert said(up_to_question(TALK, index)) == ["one", "1", "two"]
+    assert said(without_turn(TALK, index)) == ["one", "1", "three"]
+
+
+def test_a_changed_question_forgets_what_came_after_it_and_waits_for_an_answer() -> None:
+    history, asks = edited(TALK, 2, "zwei")
+    assert (said(history), asks) == (["one", "1", "zwei"], True)
+
+
+def test_a_changed_answer_stays_where_it_is() -> None:
+    history, asks = edited(TALK, 3, "zwei")
+    assert (said(history), asks) == (["one", "1", "two", "zwei", "2 again", "three"], False)
+
+
+def test_a_turn_with_no_words_left_is_left_out() -> None:
+    assert edited(TALK, 0, " ") == (TALK[2:], False)
+
+
+def test_the_history_that_was_given_is_not_changed() -> None:
+    before = [dict(each) for each in TALK]
+    with_answer(TALK, "Hello!")
+    add_user(TALK, "More")
+    edited(TALK, 0, "x")
+    without_turn(TALK, 0)
+    assert before == TALK
