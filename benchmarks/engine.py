@@ -39,7 +39,8 @@ from core.serving.adapters_cache import read_adapter
 from core.serving.build import EngineSettings, build_engine
 from core.serving.params import SamplingParams
 from core.serving.rows import Piece, Row
-from core.serving.slots import HostAdapter, linears
+from core.serving.slot_layers import linears
+from core.serving.slots import HostAdapter
 from core.serving.weights import PACKED, PLAIN, write_out
 
 COLUMNS = (1, 2, 4, 8)

@@ -27,7 +27,8 @@ from core.serving.build import EngineSettings, build_engine
 from core.serving.engine import Engine
 from core.serving.params import SamplingParams
 from core.serving.rows import Row
-from core.serving.slots import HostAdapter, linears
+from core.serving.slot_layers import linears
+from core.serving.slots import HostAdapter
 from core.serving.weights import PACKED
 
 ROWS = (1, 2, 4, 8, 16, 32)

@@ -155,7 +155,7 @@ def read_adapter(name: str, folder: Path, base: BaseFacts, max_rank: int, dtype:
     pairs = {}
     for module in facts.pairs:
         a, b = (_tensor(tensors, module, side).to(torch.float32) for side in "AB")
-        pair = (a.to(dtype), (b * facts.scaling(module)).t().contiguous().to(dtype))
+        pair = (a.t().contiguous().to(dtype), (b * facts.scaling(module)).t().contiguous().to(dtype))
         if not all(bool(matrix.isfinite().all()) for matrix in pair):
             raise UserError(f"The adapter {name!r} has values that are not numbers in {module}.", "Train it anew.")
         pairs[module] = (pair[0].pin_memory(), pair[1].pin_memory()) if torch.cuda.is_available() else pair

@@ -6,6 +6,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import psutil
@@ -20,6 +21,7 @@ from core.serving.engine import Engine
 from core.serving.forward import Forward
 from core.serving.params import SamplingParams
 from core.serving.rows import Row
+from core.serving.slot_layers import shared_inputs
 from core.serving.slots import Slots
 from core.serving.weights import PLAIN, choose_weights, write_out
 
@@ -75,11 +77,11 @@ def build_engine(
     choices["context"] = choose_context(model.config, settings.max_length)
     length = int(choices["context"].value)
     say("probing what the model caches")
-    shapes = probe(model, Masks(model.config, model.dtype, device, ALIGN))
+    shapes, shared = probe(model, Masks(model.config, model.dtype, device, ALIGN))
     choices["kv_tokens"] = choose_budget(shapes, settings, length, device)
     masks = Masks(model.config, model.dtype, device, aligned(length))
     cache = RowCache(shapes, int(choices["kv_tokens"].value), settings.max_rows, device)
-    slots = Slots(model, settings.slots, model.dtype, device)
+    slots = Slots(model, settings.slots, model.dtype, device, shared)
     forward = Forward(model, cache, masks, slots)
     say("checking the engine against the model")
     check_against_model(forward, length)
@@ -130,26 +132,28 @@ def choose_context(config: Any, wanted: int | None) -> Choice:
     return Choice(str(length), reason)
 
 
-def probe(model: PreTrainedModel, masks: Masks) -> dict[int, KvShape]:
-    """What each layer caches, seen in one small forward."""
+def probe(model: PreTrainedModel, masks: Masks) -> tuple[dict[int, KvShape], list[list[str]]]:
+    """What each layer caches, and which linear layers share an input, seen in one small forward."""
     seen = ShapeProbe()
     tokens = torch.arange(4, device=model.device)[None]
+    forward = partial(
+        model,
+        input_ids=tokens,
+        position_ids=masks.positions[None, :4],
+        attention_mask=masks.chunk(0, 4),
+        past_key_values=seen,
+        use_cache=True,
+    )
     try:
         with torch.inference_mode():
-            model(
-                input_ids=tokens,
-                position_ids=masks.positions[None, :4],
-                attention_mask=masks.chunk(0, 4),
-                past_key_values=seen,
-                use_cache=True,
-            )
+            shared = shared_inputs(model, forward)
     except (AttributeError, TypeError, ValueError, KeyError, NotImplementedError) as error:
         raise _unserved(model, f"it does not take a cache per row ({error})") from error
     if len(seen.shapes) != model.config.num_hidden_layers:
         raise _unserved(
             model, f"only {len(seen.shapes)} of its {model.config.num_hidden_layers} layers cache keys and values"
         )
-    return seen.shapes
+    return seen.shapes, shared
 
 
 def choose_budget(shapes: dict[int, KvShape], settings: EngineSettings, length: int, device: torch.device) -> Choice:

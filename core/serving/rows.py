@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from core.serving.params import Drawn, SamplingParams
 from core.serving.sampling import RowSampler
-from core.serving.slots import BASE, HostAdapter
+from core.serving.slot_layers import BASE
+from core.serving.slots import HostAdapter
 from core.serving.stream import TextStream
 
 

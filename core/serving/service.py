@@ -19,7 +19,8 @@ from core.serving.prompts import Prompts
 from core.serving.protocol import ApiError, Ask
 from core.serving.rows import Piece, Row
 from core.serving.scheduler import QueueFull
-from core.serving.slots import HostAdapter, linears
+from core.serving.slot_layers import linears
+from core.serving.slots import HostAdapter
 from core.sharing import open_base
 
 BASE_NAME = "base"

@@ -38,6 +38,8 @@ def write_out(model: nn.Module) -> None:
 
     for path, layer in _packed_layers(model).items():
         weight = dequantize_4bit(layer.weight.data, layer.weight.quant_state).to(model.dtype)
+        # Input-major in memory: with a few rows, CPU products take up to half the time of output-major ones.
+        weight = weight.t().contiguous().t()
         plain = nn.Linear(layer.in_features, layer.out_features, bias=layer.bias is not None, device="meta")
         plain.weight = nn.Parameter(weight, requires_grad=False)
         if layer.bias is not None:

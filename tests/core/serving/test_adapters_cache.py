@@ -16,7 +16,8 @@ from adapters.store import AdapterStore
 from core.errors import UserError
 from core.home import Home
 from core.serving.adapters_cache import AdapterCache
-from core.serving.slots import HostAdapter, linears
+from core.serving.slot_layers import linears
+from core.serving.slots import HostAdapter
 from tests.core.serving import tiny
 
 FACTS = BaseFacts("tiny", None, linears(tiny.model()))

@@ -62,7 +62,7 @@ def test_a_higher_rank_grows_the_slots_and_keeps_what_is_in_them(running: Runnin
         adapters[0].folder,
         (),
         {
-            path: (torch.randn(40, a.shape[1]), torch.randn(40, b.shape[1]))
+            path: (torch.randn(a.shape[0], 40), torch.randn(40, b.shape[1]))
             for path, (a, b) in adapters[0].pairs.items()
         },
     )

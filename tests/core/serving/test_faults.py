@@ -92,7 +92,7 @@ def test_an_adapter_that_does_not_fit_the_device_ends_its_row_alone(
     def full(rank: int) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(layer, "grow", full)
+    monkeypatch.setattr(layer.down, "grow", full)
     bad = running.ask(PROMPT, adapters[1])
     assert "does not fit the device's memory" in str(bad.error)
     assert running.ask(PROMPT, adapters[0]).error is None

@@ -21,7 +21,7 @@ from transformers import (
 )
 
 from core.base import BaseSource
-from core.serving.slots import linears
+from core.serving.slot_layers import linears
 
 SPECIAL = ["<pad>", "<s>", "</s>", "<|user|>", "<|assistant|>", "<|system|>"]
 CHAT_TEMPLATE = (
