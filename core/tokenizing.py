@@ -1,8 +1,10 @@
 """`python -m core.tokenizing BASE`: a base's tokenizer in a process of its own, for a page that may not import torch.
 
 One JSON object per line in, one out. The first line out is {"ready": true}, or {"error": [message, remedy]}. Then
-    {"count": [messages, ...]}  gives {"lengths": [int | null, ...], "trained": [int, ...]}, null for what is refused
-    {"view": messages}          gives {"tokens": [[text, id, trained, special], ...]} or {"error": [message, remedy]}
+    {"count": [conversation, ...]}  gives {"lengths": [int | null, ...], "trained": [int, ...], "first": [int, ...]}
+    {"view": conversation}  gives {"tokens": [[text, id, trained, special], ...]} or {"error": [message, remedy]}
+A conversation is {"messages": [...], "tools": [...] or null}. The length of one that the template refuses is null;
+"first" is where the first trained token stands, counted from 0, or the length where there is none.
 It ends by itself when its input does, or when nothing was asked for five minutes.
 """
 
@@ -52,28 +54,31 @@ def say(answers: TextIO, answer: dict[str, Any]) -> None:
 
 
 def count(tokenizer: PreTrainedTokenizerBase, conversations: list[Any]) -> dict[str, Any]:
-    """Tokens per conversation before anything is cut, and how many of them are trained."""
+    """Tokens per conversation before anything is cut, how many of them are trained, and from where on."""
     from core.data.tokens import IGNORED, encode
 
     lengths: list[int | None] = []
     trained: list[int] = []
-    for messages in conversations:
+    first: list[int] = []
+    for each in conversations:
         try:
-            example = encode(tokenizer, messages, None)
+            labels = encode(tokenizer, each["messages"], None, each.get("tools"))["labels"]
         except UserError:
             lengths.append(None)
             trained.append(0)
+            first.append(0)
             continue
-        lengths.append(len(example["input_ids"]))
-        trained.append(sum(label != IGNORED for label in example["labels"]))
-    return {"lengths": lengths, "trained": trained}
+        lengths.append(len(labels))
+        trained.append(sum(label != IGNORED for label in labels))
+        first.append(next((at for at, label in enumerate(labels) if label != IGNORED), len(labels)))
+    return {"lengths": lengths, "trained": trained, "first": first}
 
 
-def view(tokenizer: PreTrainedTokenizerBase, messages: Any) -> dict[str, Any]:
+def view(tokenizer: PreTrainedTokenizerBase, conversation: Any) -> dict[str, Any]:
     from core.data.tokens import IGNORED, encode
 
     try:
-        example = encode(tokenizer, messages, None)
+        example = encode(tokenizer, conversation["messages"], None, conversation.get("tools"))
     except UserError as error:
         return {"error": [error.message, error.remedy]}
     ids = example["input_ids"]

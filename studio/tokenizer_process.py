@@ -28,12 +28,12 @@ class Tokenizer:
 
     def count(self, conversations: list[Conversation]) -> tuple[list[int | None], list[int]]:
         """Tokens, and trained tokens, of each; None for the length of one that the base's template refuses."""
-        answer = self._ask({"count": [each.messages for each in conversations]})
+        answer = self._ask({"count": [each.to_dict() for each in conversations]})
         return answer["lengths"], answer["trained"]
 
     def view(self, conversation: Conversation) -> list[tuple[str, int, bool, bool]]:
         """(text, id, trained, special) of each token. Raises UserError where the template refuses the conversation."""
-        return [tuple(each) for each in self._ask({"view": conversation.messages})["tokens"]]
+        return [tuple(each) for each in self._ask({"view": conversation.to_dict()})["tokens"]]
 
     def close(self) -> None:
         """End the process, which would otherwise wait for more until it is idle for long."""

@@ -64,13 +64,14 @@ class Scan:
                     raise row.value
                 dataset_format = self._format_of(row)
                 messages, remarks = check_turns(dataset_format.convert(row.value))
+                tools = dataset_format.tools(row.value)
             except LeftOut as reason:
                 self.notes.append(Problem(row.number, str(reason), ""))
                 continue
             except RowError as error:
                 self.problems.append(Problem(row.number, error.what, error.remedy))
                 continue
-            conversation = Conversation(row.number, messages)
+            conversation = Conversation(row.number, messages, tools)
             self.notes.extend(Problem(row.number, remark, "") for remark in remarks)
             self.notes.extend(Problem(row.number, *remark) for remark in self._remarks.about(conversation))
             yield conversation

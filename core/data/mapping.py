@@ -8,9 +8,24 @@ from typing import Any
 from core.data.records import Row, RowError
 from core.errors import UserError
 
-NAMES: tuple[str, ...] = tuple(
-    "question answer context system text messages conversations tools prompt completion instruction input output "
-    "history chosen rejected label".split()
+NAMES = (
+    "question",
+    "answer",
+    "context",
+    "system",
+    "text",
+    "messages",
+    "conversations",
+    "tools",
+    "prompt",
+    "completion",
+    "instruction",
+    "input",
+    "output",
+    "history",
+    "chosen",
+    "rejected",
+    "label",
 )
 HOW = "Write it as question=COLUMN,answer=COLUMN, with the file's own column names."
 

@@ -4,26 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 
 class Message(TypedDict):
-    """One turn in the conversational format that TRL takes; role is "system", "user" or "assistant".
+    """One turn in the conversational format that TRL takes; role is "system", "user", "assistant" or "tool".
 
+    tool_calls: what an assistant turn calls, [{"type": "function", "function": {"name", "arguments": {…}}}].
+    name, tool_call_id: which tool a "tool" turn answers for. weight: 0 for an assistant turn that is not trained.
     A message with the role "text" stands alone: plain text, trained from its first token to its last.
     """
 
     role: str
     content: str
+    tool_calls: NotRequired[list[dict[str, Any]]]
+    tool_call_id: NotRequired[str]
+    name: NotRequired[str]
+    weight: NotRequired[int]
+
+
+Tools = list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
 class Conversation:
     """One row that can be trained on: an optional system message, then user and assistant in turn, ending with the
-    assistant. `row` counts from 1 in the order of the file."""
+    assistant; after an assistant turn tools may answer, and then the assistant goes on. `row` counts from 1 in the
+    order of the file. `tools` are the JSON schemas of the tools that the assistant may call."""
 
     row: int
     messages: list[Message]
+    tools: Tools | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The row in the format `messages`, which reads back as the same conversation."""
+        return {"messages": self.messages} | ({"tools": self.tools} if self.tools else {})
 
 
 @dataclass(frozen=True)

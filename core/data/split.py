@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Hashable, Sequence
 
@@ -57,9 +58,10 @@ def group(conversations: Sequence[Conversation], key: Callable[[Conversation], H
 
 
 def whole(conversation: Conversation) -> tuple[str, ...]:
-    """What makes two conversations the same: their turns, up to case and white space. System prompts do not count."""
+    """What makes two conversations the same: their turns, up to case and white space, and the calls of tools in them.
+    System prompts do not count."""
     return tuple(
-        " ".join(message["content"].casefold().split())
+        " ".join(message["content"].casefold().split()) + json.dumps(message.get("tool_calls", ""), sort_keys=True)
         for message in conversation.messages
         if message["role"] != "system"
     )

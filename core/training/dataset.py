@@ -81,7 +81,7 @@ def _tokenise(
     examples, problems = {}, []
     for each in conversations:
         try:
-            examples[each.row] = encode(tokenizer, each.messages, None)
+            examples[each.row] = encode(tokenizer, each.messages, None, each.tools)
         except UserError as error:
             problems.append(Problem(each.row, error.message, error.remedy))
     return examples, problems

@@ -7,12 +7,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from core.data.records import Message, RowError
+from core.data.records import Message, RowError, Tools
+
+
+def no_tools(row: Mapping[str, Any]) -> Tools | None:
+    return None
 
 
 @dataclass(frozen=True)
 class Format:
-    """`matches` must be cheap and only say yes to what `convert` was made for; `convert` raises RowError.
+    """`matches` must be cheap and only say yes to what `convert` was made for; `convert` and `tools` raise RowError.
 
     `signs` completes "419 of 419 rows have …". `asks` is why rows of this format are used only if the format was given.
     `own_files_only`: matches so much that it is only believed of whole files, not of single rows among others.
@@ -22,11 +26,12 @@ class Format:
     signs: str
     matches: Callable[[Mapping[str, Any]], bool]
     convert: Callable[[Mapping[str, Any]], list[Message]]
+    tools: Callable[[Mapping[str, Any]], Tools | None] = no_tools
     asks: str = ""
     own_files_only: bool = False
 
 
-PEOPLE = {"system": "system", "user": "human", "assistant": "assistant"}
+PEOPLE = {"system": "system", "user": "human", "assistant": "assistant", "tool": "tool"}
 
 
 def check_turns(messages: list[Message]) -> tuple[list[Message], list[str]]:
@@ -55,21 +60,41 @@ def check_turns(messages: list[Message]) -> tuple[list[Message], list[str]]:
         raise RowError("It begins with an assistant turn.", "Put a human turn before it, or make it a system message.")
     offset = len(messages) - len(turns)
     for index, (before, role) in enumerate(itertools.pairwise(roles), start=offset + 1):
-        if before == role:
-            raise RowError(
-                f"Messages {index} and {index + 1} are two {PEOPLE[role]} turns in a row.",
-                "Join them into one turn, or add the missing turn between them.",
-            )
+        check_order(before, role, index)
     remarks = []
     if roles[-1] == "user":
         messages = messages[:-1]
         remarks.append("It ends with a human turn that nobody answers; that turn is left out.")
+    while messages[-1]["role"] == "tool":
+        messages = messages[:-1]
+        remarks.append("It ends with a tool's answer that nobody reads; that turn is left out.")
     for index, message in enumerate(messages, start=1):
-        if not message["content"].strip():
+        if not message["content"].strip() and not message.get("tool_calls") and message["role"] != "tool":
             raise RowError(
                 f"Message {index} ({PEOPLE[message['role']]}) is empty.", "Fill in its text, or remove the row."
             )
+    if all(message.get("weight") == 0 for message in messages if message["role"] == "assistant"):
+        raise RowError("All its answers have the weight 0: nothing would be trained.", "Give one of them the weight 1.")
     return messages, remarks
+
+
+def check_order(before: str, role: str, index: int) -> None:
+    """Message `index` (from 1) has the role `before`, the next one `role`. Raises RowError."""
+    if before == role != "tool":
+        raise RowError(
+            f"Messages {index} and {index + 1} are two {PEOPLE[role]} turns in a row.",
+            "Join them into one turn, or add the missing turn between them.",
+        )
+    if role == "tool" and before == "user":
+        raise RowError(
+            f"Message {index + 1} is a tool's answer, but message {index} is not the assistant's call.",
+            "Put the assistant's call before it.",
+        )
+    if role == "user" and before == "tool":
+        raise RowError(
+            f"Message {index + 1} is a human turn directly after a tool's answer.",
+            "Add the assistant's answer between them.",
+        )
 
 
 def text_of(value: Any, where: str) -> str:

@@ -1,0 +1,57 @@
+"""Calls of tools, and the tools' schemas, in the shape that chat templates take."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from core.data.formats.base import kind_of
+from core.data.records import RowError, Tools
+
+HOW = 'Write a call as {"name": …, "arguments": {…}}.'
+
+
+def read_calls(calls: Any, where: str) -> list[dict[str, Any]]:
+    """OpenAI's `tool_calls`, with arguments as objects, not as JSON in a string: so templates want them."""
+    if not isinstance(calls, list):
+        raise RowError(f"The tool calls of {where} are {kind_of(calls)}, not a list.", HOW)
+    return [read_call(call, where) for call in calls]
+
+
+def read_call(call: Any, where: str) -> dict[str, Any]:
+    function = call.get("function", call) if isinstance(call, Mapping) else None
+    if not isinstance(function, Mapping) or not isinstance(function.get("name"), str) or not function["name"]:
+        raise RowError(f"{where} has a tool call without a function's name.", HOW)
+    arguments = function.get("arguments", function.get("parameters", {}))
+    if isinstance(arguments, str):
+        arguments = from_json(arguments or "{}", f"The arguments of {function['name']} in {where}")
+    if not isinstance(arguments, Mapping):
+        raise RowError(f"The arguments of {function['name']} in {where} are {kind_of(arguments)}, not an object.", HOW)
+    read = {"type": "function", "function": {"name": function["name"], "arguments": dict(arguments)}}
+    return read | ({"id": call["id"]} if isinstance(call.get("id"), str) else {})
+
+
+def calls_in_text(text: Any, where: str) -> list[dict[str, Any]]:
+    """ShareGPT's function_call: one call, or a list of them, as JSON."""
+    value = from_json(text, f"The call in {where}") if isinstance(text, str) else text
+    return read_calls(value if isinstance(value, list) else [value], where)
+
+
+def read_tools(row: Mapping[str, Any]) -> Tools | None:
+    """The column `tools` (or `functions`, as it was called before): schemas, or JSON of such. Raises RowError."""
+    tools = row.get("tools", row.get("functions"))
+    if isinstance(tools, str) and tools.strip():
+        tools = from_json(tools, "`tools`")
+    if not tools:
+        return None
+    if not isinstance(tools, list) or not all(isinstance(tool, Mapping) for tool in tools):
+        raise RowError(f"`tools` is {kind_of(tools)}, not a list of objects.", "Write it as a list of JSON schemas.")
+    return [dict(tool) if "function" in tool else {"type": "function", "function": dict(tool)} for tool in tools]
+
+
+def from_json(text: str, where: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise RowError(f"{where} is not valid JSON: {error}.", HOW) from error
