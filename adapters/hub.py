@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,9 @@ from adapters.store import AdapterStore, check_name
 if TYPE_CHECKING:
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
     from huggingface_hub.hf_api import ModelInfo
+
+
+_TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 @dataclass(frozen=True)
@@ -45,15 +49,19 @@ def push(
     token: str | None = None,
     message: str | None = None,
     pull_request: bool = False,
+    tag: str | None = None,
     progress: Progress | None = None,
 ) -> PushResult:
     """Upload one adapter in one commit; the repository is created when there is none, private unless asked otherwise.
 
     Into an existing repository only when it holds an adapter (or nothing) and, unless `private` is False, is private.
-    With `pull_request` the repository may be somebody else's, and the commit is only proposed to them.
+    With `pull_request` the repository may be somebody else's, and the commit is only proposed to them. `tag` names this
+    version in the repository, so that it can be pulled by it later on.
     """
     tell = progress or _silent
     check_repo_id(repo_id)
+    if tag and (pull_request or not _TAG.fullmatch(tag) or ".." in tag):
+        raise UserError(f"{tag!r} cannot be a tag here.", "Write letters and digits, such as v2; a proposal has none.")
     record = store.get(name)
     files = files_to_push(store, name, repo_id)
     api = _writer(token)
@@ -82,9 +90,14 @@ def push(
             )
 
         done = commit() if pull_request else patiently(commit)
+        if tag:
+            tell(0.9, f"Tagging it {tag}")
+            patiently(lambda: api.create_tag(repo_id, tag=tag, revision=done.oid, exist_ok=False))
     tell(1.0, "Done")
     if pull_request:
-        return PushResult(done.pr_url, done.oid, list(files), bool(before and before.private), True)
+        proposed = done.pr_url is not None  # there is no pull request without a change
+        url = done.pr_url or f"{api.endpoint}/{repo_id}"
+        return PushResult(url, done.oid, list(files), bool(before and before.private), proposed)
     store.update(replace(store.get(name), hub=HubRef(repo_id, done.oid)))
     changed = before is None or done.oid != before.sha
     return PushResult(

@@ -37,6 +37,12 @@ class EngineClient:
             return []
         return list(self._request("GET", "/v1/models").get("data", []))
 
+    def choices(self) -> dict[str, dict[str, str]]:
+        """What the engine chose by itself: {name: {"value", "reason"}}; {} while it is not there, or does not say."""
+        if not self.engine.ready.is_set():
+            return {}
+        return dict(self._request("GET", "/health").get("choices", {}))
+
     def load(self, name: str, path: str) -> None:
         """Make an adapter folder resident under `name`, replacing what had that name."""
         body = {"lora_name": name, "lora_path": path, "load_inplace": True}

@@ -1,42 +1,57 @@
-"""The page: a status line over six tabs, and one quiet tick that keeps them current."""
+"""The page: a status line over the tabs, what keeps them current, and how one gets from one to another."""
 
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import parse_qs
 
 import gradio as gr
 
-from core.training.run import Run, list_runs
-from core.training.state import ACTIVE, RunState
+from core.recipe import Recipe
+from core.training.run import find_run
 from studio import imports, learning
 from studio.context import Studio
-from studio.pages import access, adapters, board, chat, data, hub, train
+from studio.overview import Overview, active, last_ended
+from studio.pages import access, adapters, board, chat, data, hub, machine, runs, train
+from studio.pages.acting import html
+from studio.pages.telling import told
 from studio.people import LOCAL_OWNER, Person, Role, person_of
-from studio.present import runs_table, strip
 from studio.published import names_for
+from studio.runs_view import Look
+from studio.strip import strip
 
-TICK_SECONDS = 1.0
+PAGES = ("chat", "data", "train", "runs", "board", "adapters", "settings")  # as addresses name them: /?page=runs
+LOOK = Look()
 
 
 def build_page(studio: Studio, sign_in: bool = False) -> gr.Blocks:
     """`sign_in`: people sign in here with Hugging Face."""
+    overview = Overview(studio.home)
     with gr.Blocks(title="Guanaco Studio", analytics_enabled=False, fill_width=True) as page:
-        status = gr.HTML(strip(studio.engine.status, None, 0), elem_id="strip")
+        status = html(strip(studio.engine.status, None, 0), "strip")
         greeting = gr.HTML("", elem_id="greeting")
         with gr.Tabs(elem_id="tabs") as tabs:
-            with gr.Tab("Chat", id="chat"):
+            with gr.Tab("Chat", id="chat") as chat_tab:
                 chatting = chat.build(studio)
-            with gr.Tab("Data", id="data"):
+            with gr.Tab("Data", id="data") as data_tab:
                 choosing = data.build(studio)
-            with gr.Tab("Train", id="train"):
-                training = train.build(studio)
-            with gr.Tab("TensorBoard", id="board"):
+            with gr.Tab("Train", id="train") as train_tab:
+                teaching = gr.Column()
+            with gr.Tab("Runs", id="runs") as runs_tab:
+                running = runs.build(studio)
+            with gr.Tab("TensorBoard", id="board") as board_tab:
                 board.build()
-            with gr.Tab("Adapters", id="adapters"):
+            with gr.Tab("Adapters", id="adapters") as adapters_tab:
                 keeping = adapters.build(studio)
                 hub.build(studio, keeping.chosen)
-            with gr.Tab("Access", id="access"):
+            with gr.Tab("Settings", id="settings") as settings_tab:
+                machine.build(studio)
                 access.build(studio, sign_in, greeting)
+        with teaching:
+            training = train.build(studio, running.shown, tabs)
+        tick_button = gr.Button("Refresh", visible="hidden", elem_id="tick")
+        turn_button = gr.Button("Turn", visible="hidden", elem_id="turn")
+        address = gr.Textbox("", label="Address", visible="hidden")
 
         private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
 
@@ -45,87 +60,114 @@ def build_page(studio: Studio, sign_in: bool = False) -> gr.Blocks:
 
         choosing.use.click(use, choosing.settings, [*training.taken, tabs], **private)
 
+        # What the tick draws, by the name of what it shows; components of one name show the same.
         seen: gr.State = gr.State({})
-        outputs = [
-            seen,
-            status,
-            *chatting.adapters,
-            keeping.table,
-            keeping.chosen,
-            training.card,
-            training.plot,
-            training.runs,
-        ]
+        places: dict[str, list[Any]] = {
+            "strip": [status],
+            "choices": chatting.adapters,
+            "table": [keeping.table],
+            "names": [keeping.chosen, training.init_adapter],
+            **{f"runs-{number}": [each] for number, each in enumerate(running.outputs)},
+        }
+        outputs = [seen, *(each for group in places.values() for each in group)]
 
-        def tick(request: gr.Request, before: dict[str, Any], run_id: str | None) -> list[Any]:
-            return refresh(studio, before, run_id, len(chatting.adapters), person_of(request))
+        def tick(
+            request: gr.Request,
+            before: dict[str, Any],
+            shown: str | None,
+            look: Look = LOOK,
+            words: str | None = "",
+            weight: float | None = 0.6,
+        ) -> dict[Any, Any]:
+            now = current(studio, overview, person_of(request), shown, look, words, weight)
+            fresh = {name: value for name, value in now.items() if before.get(name) != value}
+            return {seen: now} | {each: shown_as(each, fresh[name]) for name in fresh for each in places[name]}
 
-        def first_tick(request: gr.Request, run_id: str | None) -> list[Any]:
-            return tick(request, {}, run_id)
+        def first_tick(
+            request: gr.Request,
+            shown: str | None,
+            look: Look = LOOK,
+            words: str | None = "",
+            weight: float | None = 0.6,
+        ) -> dict[Any, Any]:
+            return tick(request, {}, shown, look, words, weight)
 
         def first_choices(request: gr.Request) -> list[Any]:
-            person = person_of(request)
-            runs, newest = (train.run_choices(studio), train.newest(studio)) if person.sees_runs else ([], None)
-            owner = person.role is Role.OWNER
+            owner = person_of(request).role is Role.OWNER
             datasets = dataset_choices() if owner else [gr.Dropdown([])] * 2
-            keeps = [gr.Button(visible=owner) for _ in chatting.keep_buttons]
-            return [gr.Dropdown(runs, value=newest), *datasets, *keeps]
+            return [*datasets, *[gr.Button(visible=owner) for _ in chatting.keep_buttons]]
 
         def dataset_choices() -> list[Any]:
             return [gr.Dropdown(choices=imports.choices(studio.home)) for _ in range(2)]
 
-        shown = [seen, training.shown_run]
-        gr.Timer(TICK_SECONDS).tick(tick, shown, outputs, **private)
-        page.load(first_tick, training.shown_run, outputs, **private)
+        def turn_to(request: gr.Request, query: str | None, shown: str | None) -> list[Any]:
+            """Show the page and the run that an address names."""
+            asked = parse_qs((query or "").lstrip("?"))
+            wanted, run_id = asked.get("page", ["chat"])[0], asked.get("run", [""])[0]
+            if not run_id and not shown and person_of(request).sees_runs:
+                run_id = runs.first_shown(overview.runs())
+            return [gr.Tabs(selected=wanted if wanted in PAGES else "chat"), run_id or shown or ""]
+
+        def clone(run_id: str | None) -> list[Any]:
+            return [*training.fill(runs.chosen(studio, run_id).recipe), gr.Tabs(selected="train")]
+
+        def from_adapter(run_id: str | None) -> list[Any]:
+            run = find_run(studio.home, run_id or "")
+            name = run.summary().adapter
+            recipe = Recipe.from_dict(run.recipe.to_dict() | {"init_adapter": name, "run_name": None})
+            return [*training.fill(recipe), gr.Tabs(selected="train")]
+
+        inputs = [seen, *running.inputs]
+        tick_button.click(tick, inputs, outputs, **private)
+        for each in (*running.changes, training.started):
+            each.success(tick, inputs, outputs, **private)
+        for component in running.inputs[2:]:
+            component.change(tick, inputs, outputs, trigger_mode="always_last", **private)
+        running.shown.change(tick, inputs, outputs, **private)
+        running.shown.change(None, running.shown, None, js="(run) => studio.showed(run)", **private)
+        running.clone.click(told(clone), running.shown, [*training.filled, tabs], **private)
+        running.from_adapter.click(told(from_adapter), running.shown, [*training.filled, tabs], **private)
+        status.click(told(running.act), None, None, **private).success(tick, inputs, outputs, **private)
+
+        page.load(first_tick, running.inputs, outputs, **private)
         datasets = [training.dataset, choosing.known]
-        page.load(first_choices, None, [training.shown_run, *datasets, *chatting.keep_buttons], **private)
+        page.load(first_choices, None, [*datasets, *chatting.keep_buttons], **private)
         chatting.kept.success(dataset_choices, None, datasets, **private)
-        training.shown_run.change(tick, shown, outputs, **private)
+        where = "(query, shown) => [location.search, shown]"
+        page.load(turn_to, [address, running.shown], [tabs, running.shown], js=where, **private)
+        turn_button.click(turn_to, [address, running.shown], [tabs, running.shown], js=where, **private)
+        all_tabs = (chat_tab, data_tab, train_tab, runs_tab, board_tab, adapters_tab, settings_tab)
+        for name, tab in zip(PAGES, all_tabs, strict=True):
+            tab.select(None, None, None, js=f"() => studio.went('{name}')", **private)
     return page
 
 
-def refresh(
-    studio: Studio, before: dict[str, Any], run_id: str | None, columns: int, person: Person = LOCAL_OWNER
-) -> list[Any]:
-    """What changed since `before` (signatures of what the page shows), and gr.skip() for all that did not.
-
-    The order is that of `outputs` in build_page. A page on which nothing happens gets nothing to draw. Nobody gets
-    what `person` may not see: unpublished adapters, or runs.
-    """
-    runs = list_runs(studio.home) if person.sees_runs else []
-    statuses = {run.id: run.status() for run in runs}
-    active = next((run for run in runs if statuses[run.id].state in ACTIVE), None)
-    queued = sum(status.state is RunState.QUEUED for status in statuses.values())
-    shown = next((run for run in runs if run.id == run_id), None)
-    line = strip(studio.engine.status, active.summary() if active else None, queued)
+def current(
+    studio: Studio,
+    overview: Overview,
+    person: Person = LOCAL_OWNER,
+    shown: str | None = None,
+    look: Look = LOOK,
+    words: str | None = "",
+    weight: float | None = 0.6,
+) -> dict[str, Any]:
+    """Everything that the tick keeps current, as `person` may see it: no unpublished adapters, no runs of others."""
+    known = overview.runs() if person.sees_runs else []
     names = names_for(studio, person)
-    choices = [chat.BASE, *names, *(learning.choices(studio.home) if not person.only_published else [])]
-    now = {
-        "line": line,
-        "names": names,
-        "choices": choices,
+    checkpoints = learning.choices(studio.home) if not person.only_published else []
+    queued = len(overview.queue()) if person.sees_runs else 0
+    drawn = runs.draw(studio, overview, known, person, shown, look, words, weight)
+    return {
+        "strip": strip(studio.engine.status, active(known), queued, overview.answering(), last_ended(known)),
+        "choices": [chat.BASE, *names, *checkpoints],
         "table": adapters.overview(studio, person),
-        "run": signature(shown),
-        "runs": [signature(run) for run in runs],
+        "names": names,
+        **{f"runs-{number}": value for number, value in enumerate(drawn)},
     }
 
-    def changed(key: str) -> bool:
-        return before.get(key) != now[key]
 
-    return [
-        now,
-        line if changed("line") else gr.skip(),
-        *[gr.Dropdown(choices=choices) if changed("choices") else gr.skip() for _ in range(columns)],
-        now["table"] if changed("table") else gr.skip(),
-        gr.Dropdown(choices=names) if changed("names") else gr.skip(),
-        *(train.view(shown) if changed("run") else [gr.skip(), gr.skip()]),
-        runs_table([run.summary() for run in runs]) if changed("runs") else gr.skip(),
-    ]
-
-
-def signature(run: Run | None) -> tuple[Any, ...]:
-    """Changes whenever the run's folder has something new to show."""
-    if run is None:
-        return ()
-    events = run.events_path
-    return (run.id, run.file.path.stat().st_mtime_ns, events.stat().st_size if events.exists() else 0)
+def shown_as(component: Any, value: Any) -> Any:
+    """A drawn value as an update of the component: HTML is its own, a list is choices, a truth is visibility."""
+    if isinstance(component, gr.Dropdown):
+        return gr.Dropdown(choices=value)
+    return type(component)(visible=value) if isinstance(value, bool) else value

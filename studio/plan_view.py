@@ -29,7 +29,6 @@ CHAT_COLOUR = "#3a9ea5"
 BAR = "position:relative;display:flex;height:1.5rem;border-radius:4px;overflow:visible"
 MARK = "position:absolute;top:-.25rem;bottom:-.25rem;width:2px;background:currentColor"
 LIST = "list-style:none;padding:0"
-LIST = '<ul style="list-style:none;padding:0">'
 SWATCH = "display:inline-block;width:.8rem;height:.8rem;border-radius:2px;margin-right:.4rem;vertical-align:-.05rem"
 
 

@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from core.training.events import Evaluation, Event, Progress
-
 if TYPE_CHECKING:
-    import pandas as pd
-
     from adapters.record import AdapterRecord
     from core.data import CheckedDataset
     from core.errors import UserError
-    from core.training.run import Summary
-    from core.training.state import Status
     from studio.processes import EngineStatus
     from studio.side_by_side import Answer
 
@@ -54,31 +48,6 @@ def number(value: float | None, digits: int = 3) -> str:
     return "–" if value is None else f"{value:.{digits}f}"
 
 
-def strip(engine: EngineStatus, running: Summary | None, queued: int) -> str:
-    """The line on top of every page: what the engine and the running fine-tune do."""
-    about = f"Engine {engine.state}" + (f" · {engine.base}" if engine.ready and engine.base else "")
-    detail = "" if engine.ready else f" · {escape(engine.detail)}"
-    parts = [
-        f'<span class="brand">{MARK}Guanaco Studio</span>',
-        f'<span data-engine="{escape(engine.state)}"><i class="dot {escape(engine.state)}"></i>'
-        f"{escape(about)}{detail}</span>",
-        '<span class="grow"></span>',
-    ]
-    if running is None:
-        parts.append('<span><i class="dot"></i>No fine-tune is running</span>')
-    else:
-        share = f"{running.step}/{running.max_steps}" if running.max_steps else "…"
-        loss = f" · loss {running.loss:.3f}" if running.loss is not None else ""
-        eta = f" · {duration(running.eta_seconds)} left" if running.eta_seconds is not None else ""
-        parts.append(
-            f'<span><i class="dot training"></i><b>{escape(running.name)}</b> {escape(running.state)}'
-            f" · step {share}{loss}{eta}</span>"
-        )
-    if queued:
-        parts.append(f"<span>{queued} waiting</span>")
-    return f'<div class="strip" role="status">{"".join(parts)}</div>'
-
-
 def badge(answer: Answer | None, asked: str) -> str:
     """Under a column: who really answered, and how fast."""
     if answer is None:
@@ -108,69 +77,6 @@ def loading(engine: EngineStatus) -> str:
         f'<div class="loading" role="status"><span>{escape(engine.detail or engine.state)}</span>'
         f'<div class="bar" role="progressbar" aria-label="Loading the base"{value}><i {shown}></i></div></div>'
     )
-
-
-def progress(run: Summary | None, status: Status | None) -> str:
-    """The Train page's card of one run: bar, figures, timeline."""
-    if run is None or status is None:
-        return (
-            '<div class="empty">No fine-tune yet. Choose a dataset above and press <b>Start fine-tune</b>: '
-            "chat goes on meanwhile.</div>"
-        )
-    share = run.step / run.max_steps if run.max_steps else 0.0
-    share = 1.0 if run.state == "done" else share
-    facts = {
-        "State": str(run.state),
-        "Step": f"{run.step} of {run.max_steps}" if run.max_steps else "–",
-        "Loss": number(run.loss),
-        "Eval loss": number(run.eval_loss),
-        "Tokens/s": number(run.tokens_per_second, 0),
-        "Left": duration(run.eta_seconds),
-        "Adapter": run.adapter or "–",
-    }
-    shown = "".join(f"<span><b>{name}</b> {escape(value)}</span>" for name, value in facts.items())
-    reason = f'<p class="{"error" if run.state == "failed" else ""}">{escape(run.reason)}</p>' if run.reason else ""
-    stalled = '<p class="error">No sign of life for two minutes: see the log.</p>' if run.stalled else ""
-    notes = "".join(f"<li>{escape(note)}</li>" for note in run.notes)
-    timeline = "".join(f"<li>{escape(each.state)} {escape(each.reason)}</li>" for each in status.timeline)
-    return (
-        f'<div data-state="{escape(run.state)}" data-step="{run.step}"><h3>{escape(run.name)}</h3>'
-        f'<div class="bar" role="progressbar" aria-valuenow="{share:.0%}"><i style="width:{share:.1%}"></i></div>'
-        f'<div class="facts">{shown}</div>{reason}{stalled}'
-        f"<details><summary>What happened</summary><ol>{timeline}</ol><ul>{notes}</ul></details></div>"
-    )
-
-
-def curves(events: Iterable[Event]) -> pd.DataFrame:
-    """Loss over steps, long form: columns step (int), loss (float), series ("training" or "eval")."""
-    import pandas as pd
-
-    # A resumed run tells some steps twice: the later telling counts.
-    points: dict[tuple[str, int], float] = {}
-    for event in events:
-        if isinstance(event, Progress):
-            points["training", event.step] = event.loss
-        elif isinstance(event, Evaluation):
-            points["eval", event.step] = event.eval_loss
-    rows = [(step, loss, series) for (series, step), loss in sorted(points.items())]
-    return pd.DataFrame(rows, columns=["step", "loss", "series"])
-
-
-def runs_table(runs: Sequence[Summary]) -> str:
-    if not runs:
-        return '<div class="empty">Runs will be listed here.</div>'
-    rows = [
-        (
-            run.name,
-            run.state,
-            f"{run.step}/{run.max_steps or '–'}",
-            number(run.loss),
-            number(run.eval_loss),
-            run.adapter,
-        )
-        for run in runs
-    ]
-    return table(("Run", "State", "Step", "Loss", "Eval loss", "Adapter"), rows)
 
 
 def adapters_table(

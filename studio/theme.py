@@ -7,8 +7,8 @@ from pathlib import Path
 import gradio as gr
 
 ASSETS = Path(__file__).parent / "assets"
-CSS = "".join((ASSETS / name).read_text(encoding="utf-8") for name in ("style.css", "chat.css"))
-HEAD = f"<script>{(ASSETS / 'keys.js').read_text(encoding='utf-8')}</script>"
+CSS = "".join(path.read_text(encoding="utf-8") for path in sorted(ASSETS.glob("*.css")))
+HEAD = "".join(f"<script>{path.read_text(encoding='utf-8')}</script>" for path in sorted(ASSETS.glob("*.js")))
 
 
 def theme() -> gr.themes.Base:

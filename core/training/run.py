@@ -1,4 +1,4 @@
-"""A run as everyone but its worker sees it: a folder, its state, and the handles to start, stop and delete it.
+"""A run as everyone but its worker sees it: a folder, its state, and the handles to start and stop it.
 
 Imports nothing heavy. The worker is a process of its own session, so it outlives whoever started it; anyone may find it
 again by the process id and start time in state.json.
@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from adapters.files import remove_tree, write_atomic
+from adapters.files import write_atomic
 from core.errors import UserError
 from core.home import Home
 from core.process import Identity
@@ -331,13 +331,6 @@ def continue_run(run: Run, *, num_train_epochs: float | None = None, max_steps: 
         )
     run.write_recipe(longer)
     return _requeue(run, f"Continued to {unit} = {getattr(longer, unit):g}.")
-
-
-def delete_run(run: Run) -> None:
-    """Delete a run's folder; adapters in the store stay. Raises UserError while it runs."""
-    if run.state() in ACTIVE:
-        raise UserError(f"The run {run.id} is {run.state()}.", "Stop it first.")
-    remove_tree(run.folder)
 
 
 def _requeue(run: Run, reason: str) -> Status:

@@ -28,6 +28,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     push.add_argument("--public", action="store_true", help="make it public (default: private)")
     push.add_argument("--message", metavar="TEXT", help="commit message, such as what has changed")
     push.add_argument("--pull-request", action="store_true", help="propose it to a repository of somebody else")
+    push.add_argument("--tag", metavar="TAG", help="name this version, such as v2")
     push.set_defaults(run=run_push)
     pull = subparsers.add_parser(
         "pull",
@@ -57,6 +58,7 @@ def run_push(args: argparse.Namespace) -> int:
                 private=not args.public,
                 message=args.message,
                 pull_request=args.pull_request,
+                tag=args.tag,
                 progress=progress,
             )
     except HubError as error:

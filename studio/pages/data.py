@@ -201,7 +201,7 @@ def build(studio: Studio) -> DataPage:
         return offer(Path(downloads.name), "problems.jsonl", rows)
 
     def export_file(dataset: CheckedDataset | None) -> Any:
-        rows = [{"messages": each.messages} for each in dataset.conversations] if dataset else []
+        rows = [each.to_dict() for each in dataset.conversations] if dataset else []
         return offer(Path(downloads.name), "dataset.jsonl", rows)
 
     private: dict[str, Any] = {"api_visibility": "private"}
@@ -307,14 +307,29 @@ def offer(folder: Path, name: str, rows: list[dict[str, Any]]) -> gr.File:
 
 
 def bubbles(dataset: CheckedDataset, number: int) -> list[dict[str, Any]]:
-    """Conversation `number` (from 1) as chat bubbles; a system prompt or a plain text shows as a titled one."""
+    """Conversation `number` (from 1) as chat bubbles; what is neither asked nor answered shows as a titled one."""
     if not 1 <= number <= len(dataset.conversations):
         return []
-    titles = {"system": "System prompt", "text": "Plain text"}
+    conversation = dataset.conversations[number - 1]
+    titles = {"system": "System prompt", "text": "Plain text", "tool": "Tool's answer"}
     shown: list[dict[str, Any]] = []
-    for message in dataset.conversations[number - 1].messages:
+
+    def titled(title: str, content: str) -> None:
+        shown.append({"role": "assistant", "content": content, "metadata": {"title": title}})
+
+    if conversation.tools:
+        titled("Tools", as_code(conversation.tools))
+    for message in conversation.messages:
         if title := titles.get(message["role"]):
-            shown.append({"role": "assistant", "content": message["content"], "metadata": {"title": title}})
-        else:
+            titled(title, message["content"])
+        elif message.get("weight") == 0:
+            titled("Not trained (weight 0)", message["content"])
+        elif message["content"] or not message.get("tool_calls"):
             shown.append({"role": message["role"], "content": message["content"]})
+        for call in message.get("tool_calls", []):
+            titled(f"Calls {call['function']['name']}", as_code(call["function"]["arguments"]))
     return shown
+
+
+def as_code(value: Any) -> str:
+    return f"```json\n{json.dumps(value, ensure_ascii=False, indent=1)}\n```"

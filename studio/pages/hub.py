@@ -1,77 +1,156 @@
-"""The Hub's part of the Adapters page: push the chosen adapter, pull one."""
+"""The Hub's part of the Adapters page: push the chosen adapter, pull one, see what has moved on upstream."""
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
+from html import escape
 from typing import Any
 
 import gradio as gr
 
 from adapters import hub
 from core.errors import UserError
+from studio import push_preview, sample_answers
 from studio.context import Studio
+from studio.pages import importing
 from studio.pages.adapters import required, text
 from studio.pages.telling import told
-from studio.people import Person, Role, person_of
+from studio.people import LOCAL_OWNER, Person, Role, person_of
+from studio.present import table
 from studio.published import Published, check_may_use
+from studio.updates import News, Updates
 
+PRIVATE, PUBLIC = "Private: only you can see it", "Public"
 PROGRESS = gr.Progress()
 
 
 def build(studio: Studio, chosen: gr.Dropdown) -> None:
     """`chosen` holds the name of the adapter to push. The page's tick shows what was pulled among the others."""
+    updates = Updates(studio.store)
+    gr.Markdown("## Hugging Face Hub")
+    may = gr.HTML("", elem_id="hub-may")
+    token = gr.Textbox(
+        label="A token of yours",
+        type="password",
+        placeholder="left empty: who is signed in, or this studio's own token",
+        info="From huggingface.co/settings/tokens; with write access to push. Used once; never stored or logged.",
+        elem_id="push-token",
+    )
     with gr.Row():
         with gr.Column():
-            gr.Markdown("### Push to the Hub")
-            repo_id = gr.Textbox(label="Repository", placeholder="user/my-adapter", elem_id="push-repo")
-            public = gr.Checkbox(False, label="Public (otherwise only you can see it)", elem_id="push-public")
-            token = gr.Textbox(
-                label="Token with write access",
-                type="password",
-                placeholder="left empty: HF_TOKEN, or the login of huggingface-cli",
-                info="Used for this push only; never stored or logged.",
-                elem_id="push-token",
+            gr.Markdown("### Push the adapter that is chosen above")
+            repo_id = gr.Textbox(label="Repository", placeholder="you/name-of-the-adapter", elem_id="push-repo")
+            visibility = gr.Radio([PRIVATE, PUBLIC], value=PRIVATE, label="Visibility", elem_id="push-visibility")
+            with gr.Accordion("Message, tag, labels, pull request", open=False):
+                message = gr.Textbox(label="What has changed", placeholder="written by itself", elem_id="push-message")
+                tag = gr.Textbox(label="Tag for this version", placeholder="none, or such as v2", elem_id="push-tag")
+                labels = gr.Textbox(label="Labels on the card", placeholder="pirate, english", elem_id="push-labels")
+                proposed = gr.Checkbox(
+                    False,
+                    label="Propose it to somebody else's repository",
+                    info="As a pull request, which they can take or leave.",
+                    elem_id="push-proposed",
+                )
+            samples = gr.Checkbox(
+                True,
+                label="Sample answers on the card",
+                info="Where there are none yet, the base and the adapter are asked a few questions first.",
+                elem_id="push-samples",
             )
-            push_button = gr.Button("Push", variant="primary", elem_id="push")
+            with gr.Row():
+                preview_button = gr.Button("Show what would be sent", elem_id="preview-push")
+                push_button = gr.Button("Push", variant="primary", elem_id="push")
             pushed = gr.Markdown(elem_id="pushed")
+            listed = gr.HTML("", elem_id="push-files")
+            with gr.Accordion("The model card", open=True, visible=False, elem_id="push-card") as shown_card:
+                metadata = gr.Code("", language="yaml", label="What the Hub reads", interactive=False, max_lines=8)
+                card = gr.Markdown("", elem_id="push-card-text")
         with gr.Column():
-            gr.Markdown("### Pull from the Hub")
-            source = gr.Textbox(label="Repository", placeholder="user/some-adapter", elem_id="pull-repo")
-            pull_name = gr.Textbox(label="Name here", placeholder="the repository's name", elem_id="pull-name")
+            gr.Markdown("### Pull one from the Hub")
+            source = gr.Textbox(label="Repository", placeholder="somebody/some-adapter", elem_id="pull-repo")
+            with gr.Row():
+                revision = gr.Textbox(label="Revision", placeholder="main", elem_id="pull-revision")
+                pull_name = gr.Textbox(label="Name here", placeholder="the repository's name", elem_id="pull-name")
             pull_button = gr.Button("Pull", elem_id="pull")
             pulled = gr.Markdown(elem_id="pulled")
+            with gr.Column(visible=False) as owners:
+                gr.Markdown("### Newer versions upstream")
+                news = gr.HTML("", elem_id="updates")
+                look_button = gr.Button("Look now", elem_id="look-for-updates")
+                importing.build(studio)
+
+    def arrive(request: gr.Request) -> list[Any]:
+        person = person_of(request)
+        able = person.role >= Role.USER
+        buttons = [gr.Button(interactive=able) for _ in range(3)]
+        return [may_say(person), *buttons, gr.Column(visible=person.role is Role.OWNER)]
+
+    def notice(request: gr.Request) -> Any:
+        return news_table(updates.look()) if person_of(request).role is Role.OWNER else gr.skip()
+
+    def look() -> str:
+        return news_table(updates.look(now=True))
+
+    def preview(request: gr.Request, name: str | None, repo: str | None, visible: str, proposal: bool) -> list[Any]:
+        name = required(name)
+        check_may_use(studio, person_of(request), name)
+        files, body, matter = push_preview.preview(
+            studio.store, name, text(repo), private=visible != PUBLIC, pull_request=proposal
+        )
+        return [files, gr.Accordion(visible=True), matter, body]
 
     def push(
         request: gr.Request,
         name: str | None,
         repo: str | None,
-        is_public: bool,
+        visible: str,
         given: str | None,
+        proposal: bool = False,
+        about: str | None = None,
+        version: str | None = None,
+        words: str | None = None,
+        ask: bool = False,
         progress: gr.Progress = PROGRESS,
     ) -> list[Any]:
         name, person = required(name), person_of(request)
         check_may_use(studio, person, name)
+        hub.check_repo_id(text(repo))
+        credentials = own_token(person, text(given))
+        said = ""
+        if ask:
+            progress(0.0, desc="Asking the base and the adapter")
+            said = f" With {sample_answers.fill_in(studio, name)}."
+        if text(words) and person.role is Role.OWNER:
+            studio.store.update(replace(studio.store.get(name), tags=split(text(words))))
         result = hub.push(
             studio.store,
             name,
             text(repo),
-            private=not is_public,
-            token=own_token(person, text(given)),
+            private=visible != PUBLIC,
+            token=credentials,
+            message=text(about) or None,
+            pull_request=proposal,
+            tag=text(version) or None,
             progress=lambda share, what: progress(share, desc=what),
         )
         files = "\n".join(f"- {file}" for file in result.files)
-        return [f"Pushed [{text(repo)}]({result.url}) as commit `{result.revision[:10]}`:\n{files}", ""]
+        what = "Nothing had changed in" if not result.changed else "Proposed to" if proposal else "Pushed"
+        return [f"{what} [{text(repo)}]({result.url}) as commit `{result.revision[:10]}`.{said}\n{files}", ""]
 
     def pull(
         request: gr.Request,
         repo: str | None,
         wanted: str | None,
         given: str | None,
+        commit: str | None = None,
         progress: gr.Progress = PROGRESS,
     ) -> list[Any]:
         person = person_of(request)
         record = hub.pull(
             studio.store,
             text(repo),
+            revision=text(commit) or None,
             name=text(wanted) or None,
             token=own_token(person, text(given)),
             base_id=studio.engine.status.base or None,
@@ -79,11 +158,53 @@ def build(studio: Studio, chosen: gr.Dropdown) -> None:
         )
         if person.only_published:
             Published(studio.home).set(record, True)  # otherwise who pulled it could not use it
-        return [f"**{record.name}** is here: chat with it.", ""]
+        at = f" at commit `{record.hub.revision[:10]}`" if record.hub else ""
+        return [f"**{record.name}** is here{at}: chat with it.", ""]
 
     private: dict[str, Any] = {"api_visibility": "private"}
-    push_button.click(told(push), [chosen, repo_id, public, token], [pushed, token], **private)
-    pull_button.click(told(pull), [source, pull_name, token], [pulled, token], **private)
+    quiet = private | {"show_progress": "hidden", "queue": False}
+    gr.on(None, arrive, None, [may, preview_button, push_button, pull_button, owners], **quiet)
+    gr.on(None, notice, None, news, **quiet)
+    look_button.click(told(look), None, news, **private)
+    previewed = [listed, shown_card, metadata, card]
+    preview_button.click(told(preview), [chosen, repo_id, visibility, proposed], previewed, **private)
+    settings = [chosen, repo_id, visibility, token, proposed, message, tag, labels, samples]
+    push_button.click(told(push), settings, [pushed, token], **private)
+    pull_button.click(told(pull), [source, pull_name, token, revision], [pulled, token], **private)
+
+
+def may_say(person: Person) -> str:
+    """Who one is to the Hub here, what one may do, and who may do the rest."""
+    if person.role < Role.USER:
+        words = "As a visitor you can neither push nor pull. Who signs in can, with a token of their own."
+    elif person.role is Role.USER:
+        own = f"as <b>{escape(person.name)}</b>" if person.hub_token else "with a token that you type below"
+        words = f"You push and pull {own}; adapters that are published here. The others are their owner's."
+    else:
+        own = "with the token in HF_TOKEN" if os.environ.get("HF_TOKEN") else "with the login of `hf auth login`"
+        words = f"You push and pull {own}, unless you type another token below."
+        if person != LOCAL_OWNER:
+            words += " Who signs in can use their own."
+    offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
+    if offline:
+        words += " <b>Offline mode is on</b> (HF_HUB_OFFLINE): pull takes what is in the cache, and push is refused."
+    return f"<p>{words}</p>"
+
+
+def news_table(found: list[News]) -> str:
+    if not found:
+        return "<p>No adapter here came from the Hub or is there.</p>"
+    rows = [(each.name, each.repo_id, each.here[:10], standing(each)) for each in found]
+    hint = "<p>Nothing is updated by itself: pull it under another name.</p>" if any(e.newer for e in found) else ""
+    return table(("Adapter", "Repository", "Commit here", "Upstream"), rows) + hint
+
+
+def standing(news: News) -> str:
+    return news.error or (f"newer: {news.newer[:10]}" if news.newer else "the same")
+
+
+def split(words: str) -> list[str]:
+    return [each.strip() for each in words.split(",") if each.strip()]
 
 
 def own_token(person: Person, given: str) -> str | None:

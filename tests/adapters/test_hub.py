@@ -321,6 +321,21 @@ def test_a_pull_request_to_somebody_else(hub: Hub, store: AdapterStore) -> None:
         push(store, "pirate", "ada/nothing", pull_request=True)
 
 
+def test_a_version_can_be_tagged_and_pulled_by_its_tag(hub: Hub, store: AdapterStore) -> None:
+    hub.login("hf_ada")
+    first = push(store, "pirate", "ada/pirate", tag="v1")
+    store.update(replace(store.get("pirate"), note="Better."))
+    push(store, "pirate", "ada/pirate")
+    pulled = pull(store, "ada/pirate", name="first", revision="v1")
+    assert pulled.hub == HubRef("ada/pirate", first.revision)
+    assert pulled.note == ""
+    with pytest.raises(UserError):
+        push(store, "pirate", "ada/pirate", tag="v1")
+    for tag in ("../x", "a b", "-x"):
+        with pytest.raises(UserError, match="cannot be a tag"):
+            push(store, "pirate", "ada/pirate", tag=tag)
+
+
 # Pull
 
 

@@ -100,7 +100,7 @@ def test_the_owner_publishes_and_makes_a_key(visit: Page, provider: OpenIDProvid
     role(visit, "visitor")
     owner = sign_in(visit, provider, "Ada")
     role(owner, "owner")
-    open_tab(owner, "Access")
+    open_tab(owner, "Settings")
     choose(owner, "#publish-adapter", "not-yet")
     owner.locator("#publish").click()
     expect(owner.locator("#published")).to_contain_text("not-yet", timeout=MINUTE)

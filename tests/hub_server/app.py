@@ -291,7 +291,21 @@ class Hub:
     async def refs(self, request: Request) -> Response:
         repo, _ = self.repo(request)
         named = [{"name": "main", "ref": "refs/heads/main", "targetCommit": repo.refs["main"]}]
-        return JSONResponse({"branches": named, "converts": [], "tags": []})
+        tags = [
+            {"name": name, "ref": f"refs/tags/{name}", "targetCommit": sha}
+            for name, sha in repo.refs.items()
+            if name != "main" and not name.startswith("refs/")
+        ]
+        return JSONResponse({"branches": named, "converts": [], "tags": tags})
+
+    async def make_tag(self, request: Request) -> Response:
+        repo, _ = self.repo(request, write=True)
+        commit, tag = self.commit(repo, request.path_params["revision"]), (await request.json())["tag"]
+        if tag in repo.refs:
+            raise refuse(409, f"Tag {tag} already exists")
+        repo.refs[tag] = commit.sha
+        self.repos.save(repo)
+        return JSONResponse({})
 
     async def commits(self, request: Request) -> Response:
         repo, _ = self.repo(request)
@@ -418,6 +432,7 @@ def build_app(hub: Hub) -> Starlette:
         Route("/api/repos/create", hub.create_repo, methods=["POST"]),
         Route("/api/validate-yaml", hub.validate_yaml, methods=["POST"]),
         Route(f"{api}/preupload/{{revision:path}}", hub.preupload, methods=["POST"]),
+        Route(f"{api}/tag/{{revision:path}}", hub.make_tag, methods=["POST"]),
         Route(f"{api}/commit/{{revision:path}}", hub.make_commit, methods=["POST"]),
         Route(f"{api}/paths-info/{{revision:path}}", hub.paths_info, methods=["POST"]),
         Route(f"{api}/tree/{{rest:path}}", hub.tree),

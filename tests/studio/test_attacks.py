@@ -177,7 +177,7 @@ def test_an_adapter_cannot_be_renamed_out_of_the_store(
 
 
 @pytest.mark.parametrize("run_id", [each for each in OUTSIDE if each])
-@pytest.mark.parametrize("event", ["train.end", "train.rest", "train.go_on", "train.remove", "train.log_of"])
+@pytest.mark.parametrize("event", ["runs.end", "runs.rest", "runs.go_on", "runs.remove", "runs.log_of"])
 def test_run_ids_lead_nowhere_else(page: gr.Blocks, quiet_studio: Studio, run_id: str, event: str) -> None:
     before = files_beneath(quiet_studio.home.root)
     with pytest.raises(gr.Error):
@@ -318,7 +318,9 @@ def test_visitors_cannot_have_unpublished_models_answer(
 def test_visitors_cannot_chat_with_unpublished_models(page: gr.Blocks) -> None:
     settings, histories = ("", 0, 1, 16, None), [[]] * 4
     names = ["base", "not-for-all", "base", "base"]
-    answers = handler(page, "chat.send")(request_of(VISITOR), "hi", 2, 0, False, False, None, *settings, *names, *histories)
+    answers = handler(page, "chat.send")(
+        request_of(VISITOR), "hi", 2, 0, False, False, None, *settings, *names, *histories
+    )
     with pytest.raises(gr.Error, match="not published"):
         asyncio.run(anext(answers))
 

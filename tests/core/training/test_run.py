@@ -18,13 +18,13 @@ from core.training.run import (
     alive,
     continue_run,
     create_run,
-    delete_run,
     find_run,
     list_runs,
     request_stop,
     resume,
 )
 from core.training.state import RunState
+from core.training.trash import empty, restore, trash_run, trashed
 from tests.core.training.conftest import wait_for
 
 
@@ -114,16 +114,30 @@ def test_a_run_that_keeps_dying_at_the_same_step_is_not_started_for_ever(home: H
     assert queue.advance(home) is None
 
 
-def test_deleting_refuses_while_a_worker_lives(home: Home, recipe: Recipe, stranger: subprocess.Popen[bytes]) -> None:
+def test_deleting_refuses_while_a_worker_lives_and_can_be_undone(
+    home: Home, recipe: Recipe, stranger: subprocess.Popen[bytes]
+) -> None:
     run = create_run(home, recipe)
+    with pytest.raises(UserError, match="Stop it first"):
+        trash_run(run)
     worker = Identity.of(stranger.pid)
     run.move(RunState.PREPARING, pid=worker.pid, started=worker.started)
     with pytest.raises(UserError, match="Stop it first"):
-        delete_run(run)
+        trash_run(run)
     stranger.kill()
     stranger.wait()
-    delete_run(run)
+    files = {path.name for path in run.folder.iterdir()}
+    trash_run(run)
     assert list_runs(home) == [] and list(home.runs.iterdir()) == []
+    assert [each.id for each in trashed(home)] == [run.id]
+    with pytest.raises(UserError, match=r"no run '\.\./x' in the trash"):
+        restore(home, "../x")
+    assert {path.name for path in restore(home, run.id).folder.iterdir()} == files
+    assert find_run(home, run.id).state() is RunState.INTERRUPTED
+    assert trashed(home) == []
+    trash_run(run)
+    assert empty(home) > 0
+    assert trashed(home) == []
 
 
 def test_the_queue_keeps_its_order_and_a_failed_run_does_not_stop_the_next(

@@ -1,0 +1,136 @@
+// What a page does beside showing: it asks for news as often as there may be some, keeps address, title and icon true,
+// goes back and forth, tells at the end of a run if one wants to know, and reads values off curves.
+window.studio = (() => {
+  const BUSY = 1000, IDLE = 5000, AWAY = 5000, ATTENTIVE = 15000; // milliseconds
+  const PAGES = ["chat", "data", "train", "runs", "board", "adapters", "settings"];
+  let touched = Date.now(), state = {}, ended = null, drawn = "";
+
+  const one = (selector) => document.querySelector(selector);
+  const query = () => new URLSearchParams(location.search);
+  const remembered = (key) => { try { return localStorage.getItem(key); } catch { return null; } };
+
+  // Asking for news: often while something runs or someone is at it, seldom otherwise, not at all when nobody looks.
+  function pace() {
+    if (document.hidden) return state.busy ? AWAY : null;
+    return state.busy || Date.now() - touched < ATTENTIVE ? BUSY : IDLE;
+  }
+  let timer = null;
+  function beat() {
+    clearTimeout(timer);
+    const wait = pace();
+    if (wait === null) return;
+    one("#tick")?.click();
+    timer = setTimeout(beat, wait);
+  }
+  for (const kind of ["pointerdown", "keydown"]) {
+    document.addEventListener(kind, () => {
+      const slept = pace() !== BUSY;
+      touched = Date.now();
+      if (slept) timer = (clearTimeout(timer), setTimeout(beat, 300));
+    }, { capture: true, passive: true });
+  }
+  document.addEventListener("visibilitychange", () => { if (!document.hidden) beat(); });
+
+  // Title, icon, and the end of a run.
+  function icon(share) {
+    const ring = share === null ? "" : `<circle cx="12" cy="12" r="10.5" fill="none" stroke="#d08700" stroke-width="3"
+      pathLength="100" stroke-dasharray="${share} 100" transform="rotate(-90 12 12)"/>`;
+    const mark = '<path d="M7 22V12L5 9l6-1 1-5 2 4 1-4 2 6v5l-3 3v5z" fill="none" stroke="#0a8f5b" stroke-width="2"/>';
+    return `data:image/svg+xml,${encodeURIComponent(
+      `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24">${mark}${ring}</svg>`)}`;
+  }
+  function show() {
+    const text = one("#strip [data-studio]")?.dataset.studio;
+    if (!text || text === drawn) return;
+    drawn = text;
+    const wasBusy = state.busy;
+    state = JSON.parse(text);
+    document.title = state.run
+      ? `${state.state} ${Math.floor(state.share)} % · ${state.name} · Guanaco Studio` : "Guanaco Studio";
+    let link = one("link#state-icon");
+    if (!link) {
+      document.querySelectorAll("link[rel~=icon]").forEach((each) => each.remove());
+      link = Object.assign(document.createElement("link"), { id: "state-icon", rel: "icon", type: "image/svg+xml" });
+      document.head.append(link);
+    }
+    link.href = icon(state.run ? state.share : null);
+    const last = state.ended ? state.ended.slice(0, 2).join(" ") : "";
+    if (ended !== null && last && last !== ended) tell(state.ended);
+    ended = last;
+    if (state.busy && !wasBusy) beat();
+  }
+  function tell([id, , name, how]) {
+    let place = one("#told");
+    if (!place) {
+      place = Object.assign(document.createElement("div"), { id: "told", className: "unseen" });
+      place.setAttribute("role", "status");
+      document.body.append(place);
+    }
+    place.textContent = `The run ${name} is ${how}.`;
+    if (remembered("studio-notify") !== "yes" || !("Notification" in window)) return;
+    if (Notification.permission !== "granted") return;
+    const note = new Notification(`${name}: ${how}`, { body: "Guanaco Studio", tag: id });
+    note.onclick = () => { window.focus(); go(`?page=runs&run=${encodeURIComponent(id)}`); };
+  }
+  async function wantNotifications(wanted) {
+    if (wanted && "Notification" in window && await Notification.requestPermission() !== "granted") wanted = false;
+    if (!("Notification" in window)) wanted = false;
+    try { localStorage.setItem("studio-notify", wanted ? "yes" : "no"); } catch { return false; }
+    return wanted;
+  }
+
+  // Addresses: /?page=runs&run=ID. A page that was gone to is a step that one can go back.
+  function went(page) {
+    const now = query();
+    if ((now.get("page") || "chat") === page) return;
+    const next = new URLSearchParams({ page });
+    if (page === "runs" && state.shown) next.set("run", state.shown);
+    history.pushState(null, "", `?${next}`);
+  }
+  function showed(run) {
+    state.shown = run;
+    const now = query();
+    if (now.get("page") !== "runs" || !run || now.get("run") === run) return;
+    const first = !now.get("run");
+    now.set("run", run);
+    history[first ? "replaceState" : "pushState"](null, "", `?${now}`);
+  }
+  function go(search) {
+    if (location.search !== search) history.pushState(null, "", search);
+    one("#turn")?.click();
+  }
+  window.addEventListener("popstate", () => one("#turn")?.click());
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a[data-go]");
+    if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    go(new URL(link.href).search);
+  });
+
+  // Reading a curve: the values at the step under the pointer.
+  document.addEventListener("pointermove", (event) => {
+    const figure = event.target.closest?.(".chart");
+    if (!figure) return;
+    const svg = figure.querySelector("svg"), tip = figure.querySelector(".tip"), here = figure.querySelector(".here");
+    const box = JSON.parse(figure.dataset.box), values = JSON.parse(figure.dataset.values);
+    const across = (event.clientX - svg.getBoundingClientRect().left) / svg.getBoundingClientRect().width;
+    const wanted = box.low + (across - box.left) / (box.right - box.left) * (box.high - box.low);
+    const near = (points) => points.reduce((a, b) => Math.abs(b[0] - wanted) < Math.abs(a[0] - wanted) ? b : a);
+    const found = Object.entries(values).map(([name, points]) => [name, near(points)]);
+    if (!found.length) return;
+    const step = near(found.map(([, point]) => point))[0];
+    const x = (box.left + (step - box.low) / (box.high - box.low) * (box.right - box.left)) * svg.viewBox.baseVal.width;
+    here.setAttribute("x1", x);
+    here.setAttribute("x2", x);
+    tip.textContent = `step ${step}: ${found.filter(([, point]) => point[0] === step)
+      .map(([name, point]) => `${name} ${point[1].toFixed(3)}`).join(", ")}`;
+  }, { passive: true });
+
+  function begin() {
+    new MutationObserver(show).observe(document.body, { childList: true, subtree: true });
+    timer = setTimeout(beat, BUSY);
+  }
+  if (document.body) begin();
+  else addEventListener("DOMContentLoaded", begin);
+  return { pages: PAGES, went, showed, go, wantNotifications, wanted: () => remembered("studio-notify") === "yes" };
+})();

@@ -1,0 +1,120 @@
+"""All runs as the page shows them. What a run's folder says is read again only when the folder has changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import psutil
+
+from core.home import Home
+from core.priority import Busy
+from core.recipe import Recipe
+from core.training import queue
+from core.training.events import Evaluation, Event, Progress
+from core.training.run import Run, Summary, list_runs
+from core.training.state import ACTIVE, AT_REST, RunState, Status
+
+Signature = tuple[Any, ...]
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One run as it was when its folder had this signature. Points are (step, loss), each step once."""
+
+    signature: Signature
+    status: Status
+    summary: Summary
+    recipe: Recipe
+    events: tuple[Event, ...]
+    training: tuple[Point, ...]
+    evaluated: tuple[Point, ...]
+
+    @property
+    def id(self) -> str:
+        return self.summary.id
+
+    @property
+    def state(self) -> RunState:
+        return self.status.state
+
+
+class Overview:
+    """Reads all runs of a home, for every browser that asks."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self._seen: dict[str, Seen] = {}
+        self._busy = Busy(home)
+
+    def runs(self) -> list[Seen]:
+        """All runs, newest first."""
+        found: dict[str, Seen] = {}
+        for run in list_runs(self.home):
+            status = run.status()
+            signature = signature_of(run)
+            seen = self._seen.get(run.id)
+            if seen is None or seen.signature != signature or seen.summary.stalled != run.stalled(status):
+                seen = _read(run, signature)
+            found[run.id] = seen
+        self._seen = found
+        return list(found.values())
+
+    def queue(self) -> list[str]:
+        """Ids of the runs that wait, in the order in which they will start."""
+        return [run.id for run in queue.waiting(self.home)]
+
+    def answering(self) -> int:
+        """How many answers the engine is writing; training waits for them."""
+        return self._busy.rows()
+
+
+def active(runs: list[Seen]) -> Seen | None:
+    return next((run for run in runs if run.state in ACTIVE), None)
+
+
+def last_ended(runs: list[Seen]) -> Seen | None:
+    """The run that came to rest last; its time and state tell browsers that something has ended."""
+    return max((run for run in runs if run.state in AT_REST), key=lambda run: run.status.since, default=None)
+
+
+def memory_of(status: Status) -> int | None:
+    """Bytes that a run's worker has in memory, pages that it shares with the engine included; None without one."""
+    if status.pid is None or status.state not in ACTIVE or not status.worker_lives():
+        return None
+    try:
+        return int(psutil.Process(status.pid).memory_info().rss)
+    except psutil.Error:
+        return None
+
+
+def signature_of(run: Run) -> Signature:
+    """Changes whenever the run's folder has something new to show."""
+    events, recipe = run.events_path, run.folder / "recipe.yaml"
+    return (
+        run.file.path.stat().st_mtime_ns,
+        events.stat().st_size if events.exists() else 0,
+        recipe.stat().st_mtime_ns,
+    )
+
+
+def _read(run: Run, signature: Signature) -> Seen:
+    events = tuple(run.events()[0])
+    # A resumed run tells some steps twice: the later telling counts.
+    training: dict[float, float] = {}
+    evaluated: dict[float, float] = {}
+    for event in events:
+        if isinstance(event, Progress):
+            training[event.step] = event.loss
+        elif isinstance(event, Evaluation):
+            evaluated[event.step] = event.eval_loss
+    return Seen(
+        signature,
+        run.status(),
+        run.summary(),
+        run.recipe,
+        events,
+        tuple(sorted(training.items())),
+        tuple(sorted(evaluated.items())),
+    )

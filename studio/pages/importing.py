@@ -1,0 +1,69 @@
+"""Adapters that come as files: uploaded, from a folder of this machine, or put into the store by hand. The owner's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from adapters.record import RECORD_FILE
+from adapters.store import AdapterStore
+from core.errors import UserError
+from studio import adapter_upload
+from studio.context import Studio
+from studio.pages.telling import told
+from studio.people import LOCAL_OWNER, person_of
+
+TYPES = [".zip", ".safetensors", ".json", ".jinja", ".model", ".txt", ".md"]
+
+
+def build(studio: Studio) -> None:
+    with gr.Accordion("Import an adapter from files", open=False, elem_id="import-files"):
+        files = gr.File(
+            label="A zip of a PEFT folder, or its files",
+            file_count="multiple",
+            file_types=TYPES,
+            elem_id="import-upload",
+        )
+        folder = gr.Textbox(
+            label="Or a folder of this machine", placeholder="/path/to/adapter", elem_id="import-folder"
+        )
+        name = gr.Textbox(label="Name here", placeholder="the zip's or folder's name", elem_id="import-name")
+        button = gr.Button("Import", elem_id="import")
+        adopt_button = gr.Button("Adopt what was put into the store by hand", elem_id="adopt")
+        done = gr.Markdown("", elem_id="imported")
+
+    def bring_in(request: gr.Request, uploads: list[str] | None, path: str | None, wanted: str | None) -> list[Any]:
+        wanted, path = (wanted or "").strip(), (path or "").strip()
+        if path and uploads:
+            raise UserError("There are both an upload and a folder.", "Leave one of them out.")
+        if path:
+            if person_of(request) != LOCAL_OWNER:
+                raise UserError("A folder of the machine can only be named at the machine itself.", "Upload a zip.")
+            given = Path(path).expanduser()
+            record = studio.store.import_folder(given, wanted or studio.store.free_name(given.name))
+        else:
+            record = adapter_upload.take(studio.store, [Path(each) for each in uploads or []], wanted)
+        return [f"**{record.name}** is here, for the base {record.base_model}.", None, "", ""]
+
+    def adopt() -> str:
+        found = without_record(studio.store)
+        if not found:
+            raise UserError("No folder was put into the store by hand.", f"Put one into {studio.store.root} first.")
+        adopted = [studio.store.adopt(each).name for each in found]
+        return f"Adopted: {', '.join(adopted)}."
+
+    private: dict[str, Any] = {"api_visibility": "private"}
+    button.click(told(bring_in), [files, folder, name], [done, files, folder, name], **private)
+    adopt_button.click(told(adopt), None, done, **private)
+
+
+def without_record(store: AdapterStore) -> list[str]:
+    """Folders that lack the studio's record; whether they lack more, adopting them says."""
+    found = []
+    for name, _ in store.broken():
+        folder = store.root / name
+        if folder.is_dir() and not folder.is_symlink() and not (folder / RECORD_FILE).exists():
+            found.append(name)
+    return found

@@ -1,0 +1,169 @@
+"""What the page says of runs: nothing a person typed becomes markup, and sorting, filtering and comparing are right."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from core.recipe import Recipe
+from core.training.events import Checkpoint, Evaluation, Note, Progress, Sample, append_event
+from core.training.run import Run, create_run
+from core.training.state import RunState
+from studio.context import Studio
+from studio.overview import Overview, Seen, active, last_ended
+from studio.pages import runs as runs_page
+from studio.people import LOCAL_OWNER, NOBODY
+from studio.processes import EngineStatus
+from studio.run_view import best_step, loss_chart, run_card, samples_table, timeline
+from studio.runs_view import MOST_COMPARED, Look, comparison, differences, in_order, matches, runs_table
+from studio.strip import strip
+
+EVIL = "<img src=x onerror=alert(1)>"
+
+
+@pytest.fixture
+def fresh(quiet_studio: Studio) -> Studio:
+    for run in list(quiet_studio.home.runs.iterdir()):
+        if run.is_dir():
+            for path in sorted(run.rglob("*"), reverse=True):
+                path.unlink() if path.is_file() else path.rmdir()
+            run.rmdir()
+    return quiet_studio
+
+
+def made(studio: Studio, name: str, losses: list[float] = (), **settings: Any) -> Run:  # type: ignore[assignment]
+    run = create_run(studio.home, Recipe.from_dict({"dataset_name": "pirate", "run_name": name, **settings}))
+    for step, loss in enumerate(losses, 1):
+        append_event(
+            run.events_path, Progress(step=step, max_steps=len(losses), epoch=0, loss=loss, learning_rate=1e-3)
+        )
+    return run
+
+
+def seen(studio: Studio) -> dict[str, Seen]:
+    return {run.summary.name: run for run in Overview(studio.home).runs()}
+
+
+def test_a_run_is_read_again_only_when_its_folder_changes(fresh: Studio) -> None:
+    overview = Overview(fresh.home)
+    run = made(fresh, "a", [2.0])
+    (first,) = overview.runs()
+    assert overview.runs()[0] is first
+    append_event(run.events_path, Evaluation(step=1, eval_loss=1.5))
+    (second,) = overview.runs()
+    assert second.evaluated == ((1, 1.5),)
+
+
+def test_a_resumed_run_has_each_step_once_with_the_later_value(fresh: Studio) -> None:
+    run = made(fresh, "a", [2.0, 1.5])
+    append_event(run.events_path, Progress(step=2, max_steps=2, epoch=0, loss=1.4, learning_rate=1e-3))
+    assert seen(fresh)["a"].training == ((1, 2.0), (2, 1.4))
+
+
+def test_sorting_puts_what_is_not_known_last_either_way(fresh: Studio) -> None:
+    made(fresh, "a", [2.0])
+    made(fresh, "b", [1.0])
+    made(fresh, "c")
+    runs = list(seen(fresh).values())
+    up = Look("created").sorted_by("loss")
+    assert [run.summary.name for run in in_order(runs, up)] == ["b", "a", "c"]
+    assert [run.summary.name for run in in_order(runs, up.sorted_by("loss"))] == ["a", "b", "c"]
+    assert up.sorted_by("no such column") == up
+
+
+def test_filtering_needs_all_words(fresh: Studio) -> None:
+    made(fresh, "first-try")
+    (run,) = seen(fresh).values()
+    assert matches(run, "FIRST pirate queued")
+    assert not matches(run, "first done")
+
+
+def test_comparing_shows_only_what_differs_in_the_recipes(fresh: Studio) -> None:
+    made(fresh, "a", [2.0, 1.0], lora_r=8)
+    made(fresh, "b", [2.0, 1.5], lora_r=32)
+    both = list(seen(fresh).values())
+    rows = dict(differences(both))
+    assert sorted(rows["lora_r"]) == ["32", "8"]
+    assert "learning_rate" not in rows
+    shown = comparison(both, 0.0)
+    assert shown.count('class="curve') == 2
+    assert comparison(both[:1], 0.0) == ""
+
+
+def test_no_more_runs_are_compared_than_there_are_colours() -> None:
+    look = Look()
+    for number in range(MOST_COMPARED + 2):
+        look = look.picking(str(number))
+    assert look.picked == tuple(str(number) for number in range(2, MOST_COMPARED + 2))
+    assert look.picking("3").picked == tuple(str(n) for n in range(2, MOST_COMPARED + 2) if n != 3)
+
+
+def test_the_best_step_and_the_answers_over_time(fresh: Studio) -> None:
+    run = made(fresh, "a", [2.0])
+    for step, loss, answer in ((10, 1.2, "Ahoy"), (20, 1.3, "Arr")):
+        append_event(run.events_path, Evaluation(step=step, eval_loss=loss, best=step == 10))
+        append_event(run.events_path, Checkpoint(step=step, path=f"checkpoints/checkpoint-{step}"))
+        append_event(run.events_path, Sample(step=step, prompt="Who are you?", answer=answer))
+    shown = seen(fresh)["a"]
+    assert best_step(shown) == 10
+    table = samples_table(shown)
+    assert table.index("step 10 · best") < table.index("step 20") < table.index("Ahoy") < table.index("Arr")
+    assert "checkpoint of step 20" in timeline(shown)
+
+
+def test_the_line_on_top_says_what_runs_and_how_it_ended(fresh: Studio) -> None:
+    run = made(fresh, "a", [2.0, 1.5])
+    assert active(list(seen(fresh).values())) is None
+    run.move(RunState.PREPARING)
+    run.move(RunState.FAILED, "out of luck")
+    ended = last_ended(Overview(fresh.home).runs())
+    assert ended is not None and ended.state is RunState.FAILED
+    line = strip(EngineStatus("ready", base="builtin"), None, 2, 0, ended)
+    assert "2 waiting" in line
+    assert "&quot;failed&quot;" in line
+
+
+def test_nothing_given_becomes_markup(fresh: Studio) -> None:
+    run = made(fresh, "a", [1.0], dataset_name=EVIL)
+    append_event(run.events_path, Note(text=EVIL))
+    append_event(run.events_path, Sample(step=1, prompt=EVIL, answer=EVIL))
+    run.move(RunState.PREPARING, EVIL)
+    run.move(RunState.FAILED, EVIL)
+    (shown,) = seen(fresh).values()
+    fragments = [
+        strip(EngineStatus("loading", EVIL), shown, 1, 1, shown),
+        run_card(shown),
+        timeline(shown),
+        samples_table(shown),
+        runs_table([shown], Look(), "", EVIL, [], True),
+        comparison([shown, shown], 0.5) + EVIL.replace("<", "&lt;"),
+        loss_chart(shown, 0.5) + EVIL.replace("<", "&lt;"),
+    ]
+    for fragment in fragments:
+        assert "<img" not in fragment
+        assert "&lt;img" in fragment
+
+
+def test_who_may_not_see_runs_gets_nothing_of_them(fresh: Studio) -> None:
+    made(fresh, "hidden-from-visitors")
+    overview = Overview(fresh.home)
+    shown = overview.runs()[0].id
+    drawn = runs_page.draw(fresh, overview, overview.runs(), NOBODY, shown, Look(), "", 0.6)
+    assert "hidden" not in str(drawn)
+    assert len(drawn) == len(runs_page.draw(fresh, overview, overview.runs(), LOCAL_OWNER, shown, Look(), "", 0.6))
+
+
+def test_only_what_makes_sense_is_offered(fresh: Studio) -> None:
+    run = made(fresh, "a")
+    names = ("stop", "pause", "resume", "clone", "adapter", "delete", "continue")
+
+    def offered() -> set[str]:
+        return {name for name, may in zip(names, runs_page.possible(seen(fresh)["a"]), strict=True) if may}
+
+    assert offered() == {"stop", "clone"}
+    run.move(RunState.STOPPED, "Cancelled before it began.")
+    assert offered() == {"clone", "delete", "continue"}
+    assert "Train" not in timeline(seen(fresh)["a"])
+    assert time.strftime("%H:") in run_card(seen(fresh)["a"])
