@@ -30,6 +30,7 @@ class ChatPage:
     """The components that other parts of the page keep current."""
 
     adapters: list[gr.Dropdown]
+    count: gr.Radio  # of columns
     keep_buttons: list[gr.Button]  # shown to those who may
     kept: Any  # the event of keeping an answer as a training example
 
@@ -150,4 +151,4 @@ def build(studio: Studio) -> ChatPage:
     box.recall.click(recall, [bar.count, bar.to, *bots], [box.text, box.note, box.changing], **unqueued)
     box.leave.click(leave, None, [box.text, box.note, box.changing], **unqueued)
     page.load(watch, None, loading, concurrency_limit=None, **quiet)
-    return ChatPage(adapters, [c.keep for c in cells], kept)
+    return ChatPage(adapters, bar.count, [c.keep for c in cells], kept)
