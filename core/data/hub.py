@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from core.data.files import is_data_file
+from core.data.origin import CARD_FILE
 from core.data.packed import ZIP, kind_of_name
 from core.errors import UserError
 
@@ -23,7 +24,6 @@ SPLIT_WORDS = {
     "validation": ("validation", "valid", "dev", "val"),
     "test": ("test", "testing", "eval", "evaluation"),
 }
-CARD_FILE = "dataset-card.json"  # what this studio writes beside the files that it keeps (core/data/store.py)
 NOT_DATA = {"README.md", "config.json", "dataset_info.json", "dataset_infos.json", "dataset_dict.json", CARD_FILE}
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from core.data import hub
 from core.data.check import Scan
 from core.data.files import check_file, encoding_notes, hash_files, is_data_file, read_rows
+from core.data.origin import Origin, read_origin
 from core.data.packed import ZIP, DataFile, is_clutter, kind_of_name, members
 from core.data.records import CheckedDataset, Problem, Row, SourceKind
 from core.errors import UserError
@@ -24,6 +25,7 @@ class Source:
     revision: str | None = None
     license: str | None = None
     notes: list[Problem] = field(default_factory=list)
+    origin: Origin | None = None
 
     def rows(self) -> Iterator[Row]:
         return read_rows(self.files)
@@ -50,6 +52,11 @@ def read_dataset(
     source = open_source(name_or_path_or_hub_id, config=config, split=split, revision=revision, token=token)
     scan = Scan(source.rows(), dataset_format, columns)
     conversations = list(scan)
+    sha256 = source.sha256
+    changed = []
+    if source.origin and source.origin.sha256 != sha256:
+        source = replace(source, name=source.files[0].path.parent.name, kind="file", revision=None, license=None)
+        changed = [Problem(None, "Its files were changed after they were imported; it is taken for a file.", "")]
     return CheckedDataset(
         name=source.name,
         source=source.kind,
@@ -58,8 +65,8 @@ def read_dataset(
         rows=scan.rows,
         conversations=conversations,
         problems=scan.problems,
-        notes=source.notes + scan.notes,
-        sha256=source.sha256,
+        notes=changed + source.notes + scan.notes,
+        sha256=sha256,
         revision=source.revision,
         license=source.license,
         columns=scan.columns,
@@ -80,13 +87,30 @@ def open_source(
     if name in SAMPLES:
         return Source(name, "bundled", [DataFile(Path(SAMPLES[name].path))])
     if hub.is_hub_id(name):
-        found = hub.fetch(name, config=config, split=split, revision=revision, token=token)
-        files, notes = unpacked(found.paths, split)
-        return Source(name, "hub", files, found.revision, found.license, notes)
+        return hub_source(name, config=config, split=split, revision=revision, token=token)
     raise UserError(
         f"There is no dataset called {name!r}.",
         f"Give a bundled sample ({', '.join(SAMPLES)}), a file, a folder (./name), or a Hub id (owner/name).",
     )
+
+
+def hub_source(
+    repo_id: str,
+    *,
+    config: str | None = None,
+    split: str = "train",
+    revision: str | None = None,
+    token: str | None = None,
+) -> Source:
+    """A dataset on the Hub, downloaded, whatever lies on this machine under its name. Raises UserError."""
+    found = hub.fetch(repo_id, config=config, split=split, revision=revision, token=token)
+    files, notes = unpacked(found.paths, split)
+    return Source(repo_id, "hub", files, found.revision, found.license, notes)
+
+
+def is_on_hub(name: str) -> bool:
+    """Whether open_source would look for it on the Hub, and nowhere else."""
+    return hub.is_hub_id(name) and not is_path(name)
 
 
 def is_path(name: str) -> bool:
@@ -106,14 +130,31 @@ def files_source(paths: list[Path], split: str = "train") -> Source:
 
 
 def local_source(path: Path, split: str = "train") -> Source:
-    name = path.name.split(".")[0] or path.stem
     if path.is_dir():
+        origin = read_origin(path)
         paths, notes = files_of_folder(path, split)
         files, more = unpacked(paths, split)
-        return Source(path.resolve().name, "file", files, notes=notes + more)
+        return imported(Source(path.resolve().name, "file", files, notes=notes + more), origin)
     check_file(path)
     files, notes = unpacked([path], split)
-    return Source(name, "file", files, notes=notes)
+    stem = path.name.split(".")[0] or path.stem
+    # The home folder keeps a dataset's only file as <name>/data.jsonl.
+    name = path.resolve().parent.name if stem == "data" else stem
+    return imported(Source(name, "file", files, notes=notes), read_origin(path.parent) if stem == "data" else None)
+
+
+def imported(source: Source, origin: Origin | None) -> Source:
+    """What the card of an imported dataset says of its files (see core.data.store)."""
+    if origin is None:
+        return source
+    return replace(
+        source,
+        name=origin.name,
+        kind=origin.source,
+        revision=origin.revision,
+        license=origin.license,
+        origin=origin,
+    )
 
 
 def files_of_folder(folder: Path, split: str) -> tuple[list[Path], list[Problem]]:

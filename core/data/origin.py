@@ -1,0 +1,49 @@
+"""Where the files of an imported dataset came from: a small JSON file beside them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
+from pathlib import Path
+
+from adapters.files import write_atomic
+from core.data.records import SourceKind
+
+CARD_FILE = "dataset-card.json"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """`name` as people know it: a Hub id, or the uploaded file's. `files` as they were called there.
+
+    sha256: over all files in order, as CheckedDataset has it. split, config and revision are the Hub's.
+    """
+
+    name: str
+    source: SourceKind
+    files: list[str]
+    sha256: str
+    imported: str
+    revision: str | None = None
+    license: str | None = None
+    config: str | None = None
+    split: str | None = None
+
+
+def now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def write_origin(folder: Path, origin: Origin) -> None:
+    write_atomic(folder / CARD_FILE, json.dumps(asdict(origin), ensure_ascii=False, indent=1) + "\n")
+
+
+def read_origin(folder: Path) -> Origin | None:
+    """None where there is none, or one that cannot be understood: the files can be read all the same."""
+    try:
+        values = json.loads((folder / CARD_FILE).read_text(encoding="utf-8"))
+        known = {field.name for field in fields(Origin)}
+        return Origin(**{name: value for name, value in values.items() if name in known})
+    except (OSError, ValueError, TypeError, AttributeError):
+        return None

@@ -1,0 +1,175 @@
+"""The datasets of a home folder: files as they came, each in a folder of its own with a card that says where from."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from adapters.files import remove_tree, sync_folder
+from core.data.files import hash_files, is_data_file
+from core.data.hub import MAX_BYTES
+from core.data.load import files_source, hub_source
+from core.data.origin import CARD_FILE, Origin, now, read_origin, write_origin
+from core.data.packed import GZIP, kind_of_name
+from core.errors import UserError
+from core.home import Home
+
+COLLECTED = "collected"  # the dataset that grows from the chat; nothing else is kept under its name
+MAX_FILES = 1000
+NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+@dataclass(frozen=True)
+class Kept:
+    """One dataset in the home folder. `origin` is None for what was put there by hand, or grows from the chat."""
+
+    folder: Path
+    origin: Origin | None
+
+    @property
+    def files(self) -> list[Path]:
+        return sorted(each for each in self.folder.iterdir() if each.name != CARD_FILE and is_data_file(each))
+
+    @property
+    def dataset_name(self) -> str:
+        """What a recipe takes: its only file, or the folder."""
+        files = self.files
+        return str(files[0] if len(files) == 1 else self.folder)
+
+    @property
+    def title(self) -> str:
+        origin = self.origin
+        if origin is None or origin.source != "hub":
+            return self.folder.name
+        chosen = [each for each in (origin.config, origin.split if origin.split != "train" else None) if each]
+        return f"{origin.name}{''.join(f', {each}' for each in chosen)} ({(origin.revision or '')[:7]})"
+
+    @property
+    def size(self) -> int:
+        return sum(each.stat().st_size for each in self.files)
+
+
+def kept(home: Home) -> list[Kept]:
+    """All datasets of the home folder, by name."""
+    folders = sorted(each for each in home.datasets.iterdir() if each.is_dir() and not each.name.startswith("."))
+    return [found for each in folders if (found := Kept(each, read_origin(each))).files]
+
+
+def find(home: Home, dataset_name: str) -> Kept | None:
+    """The one that a recipe's dataset_name means."""
+    return next((each for each in kept(home) if each.dataset_name == dataset_name), None)
+
+
+def keep_files(home: Home, files: Sequence[Path]) -> Kept:
+    """Keep files byte for byte as one dataset. Raises UserError for what is no data file or cannot be written.
+
+    The same content under the same name is kept once; other content under a taken name gets a number.
+    """
+    files = sorted(files, key=lambda each: each.name)
+    files_source(list(files))  # raises for what cannot be opened, such as a broken archive
+    if len(files) > MAX_FILES:
+        raise UserError(f"These are {len(files):,} files; up to {MAX_FILES:,} are kept.", "Join them into fewer.")
+    stem = _stem(files[0].name) if len(files) == 1 else f"{_stem(files[0].name)}-and-{len(files) - 1}-more"
+    names = [_safe(each.name) for each in files] if len(files) > 1 else [f"data{_ending(files[0].name)}"]
+    if len(set(names)) < len(names):
+        names = [f"{number:04}-{name}" for number, name in enumerate(names)]
+    origin = Origin(stem, "file", [each.name for each in files], hash_files(list(files)), now())
+    return _keep(home, stem, dict(zip(names, files, strict=True)), origin)
+
+
+def keep_from_hub(
+    home: Home,
+    repo_id: str,
+    *,
+    config: str | None = None,
+    split: str = "train",
+    revision: str | None = None,
+    token: str | None = None,
+) -> Kept:
+    """Download one split of a Hub dataset and keep its files, with revision and licence. Raises UserError."""
+    source = hub_source(repo_id, config=config, split=split, revision=revision, token=token)
+    paths = list(dict.fromkeys(file.path for file in source.files))
+    # Plain names: the ones on the Hub name splits and folders, which would be sought again when this is read.
+    names = [f"part-{number:05}{_ending(path.name)}" for number, path in enumerate(paths)]
+    names = names if len(paths) > 1 else [f"data{_ending(paths[0].name)}"]
+    origin = Origin(
+        repo_id,
+        "hub",
+        [path.name for path in paths],
+        source.sha256,
+        now(),
+        source.revision,
+        source.license,
+        config,
+        split,
+    )
+    return _keep(home, _stem(repo_id.replace("/", "-")), dict(zip(names, paths, strict=True)), origin)
+
+
+def remove(home: Home, dataset_name: str) -> Kept:
+    """Delete a dataset and all its files. Raises UserError if there is none."""
+    found = find(home, dataset_name)
+    if found is None:
+        raise UserError("This is no dataset of this studio's home folder.", "Only your own datasets can be removed.")
+    remove_tree(found.folder)
+    return found
+
+
+def _keep(home: Home, stem: str, files: dict[str, Path], origin: Origin) -> Kept:
+    """`files`: new name -> file to copy. The folder appears whole, its card in it."""
+    total = sum(each.stat().st_size for each in files.values())
+    if total > MAX_BYTES:
+        raise UserError(
+            f"These are {total >> 30} GiB, more than is kept of one dataset ({MAX_BYTES >> 30} GiB).",
+            "Give a part of it.",
+        )
+    taken = {each.folder.name: each for each in kept(home)}
+    for number in range(1, 1000):
+        name = stem if number == 1 else f"{stem}-{number}"
+        if name in taken and _same(taken[name].origin, origin):
+            return taken[name]
+        if name.lower() != COLLECTED and not (home.datasets / name).exists():
+            break
+    else:
+        raise UserError(f"There are a thousand datasets named {stem}.", "Rename the file and upload it again.")
+    staged = Path(tempfile.mkdtemp(prefix=".new-", dir=home.datasets))
+    try:
+        for target, path in files.items():
+            shutil.copyfile(path, staged / target)
+        write_origin(staged, origin)
+        staged.replace(home.datasets / name)
+        sync_folder(home.datasets)
+    except OSError as error:
+        raise UserError(
+            f"{origin.name} could not be kept in {home.datasets}: {error.strerror}.",
+            "Free some disk space, then try again.",
+        ) from error
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+    return Kept(home.datasets / name, origin)
+
+
+def _same(there: Origin | None, new: Origin) -> bool:
+    def identity(each: Origin) -> tuple[str | None, ...]:
+        return each.source, each.sha256, each.revision, each.config, each.split
+
+    return there is not None and identity(there) == identity(new)
+
+
+def _stem(name: str) -> str:
+    name = name[: -len(_ending(name))] if _ending(name) and "/" not in name else name
+    return NOT_IN_NAMES.sub("-", name).strip("-.")[:60] or "dataset"
+
+
+def _safe(name: str) -> str:
+    return f"{_stem(name)}{_ending(name)}"
+
+
+def _ending(name: str) -> str:
+    """ ".jsonl" or ".jsonl.gz", as the readers know it."""
+    name = name.lower()
+    return kind_of_name(name) + (GZIP if name.endswith(GZIP) else "")
