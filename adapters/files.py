@@ -3,9 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
+
+_OWNED = re.compile(r"\.(?:.+~(?P<pid>\d+)~.*|deleted-.+-(?P<grave>\d+))")
+
+
+def temporary_name(of: str, pid: int | None = None) -> str:
+    """What a temporary file or folder is called, or begins with: hidden, and it says whose it is (see owner_of)."""
+    return f".{of}~{os.getpid() if pid is None else pid}~"
+
+
+def owner_of(name: str) -> int | None:
+    """The pid of the process that made the temporary file or folder of this name; None when it is none."""
+    found = _OWNED.fullmatch(name)
+    return int(found["pid"] or found["grave"]) if found else None
 
 
 def write_atomic(path: Path, data: str | bytes) -> None:
@@ -14,7 +28,7 @@ def write_atomic(path: Path, data: str | bytes) -> None:
     Raises OSError when the folder cannot be written or the disk is full; the old content is then still in place.
     """
     payload = data.encode() if isinstance(data, str) else data
-    descriptor, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    descriptor, beside = tempfile.mkstemp(dir=path.parent, prefix=temporary_name(path.name))
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(payload)

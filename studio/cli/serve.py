@@ -57,6 +57,7 @@ def run(args: argparse.Namespace) -> int:
     import uvicorn
 
     from core.base import resolve
+    from core.leftovers import sweep
     from studio.app import build_app
     from studio.context import Studio
     from studio.masking import mask_logs
@@ -76,6 +77,7 @@ def run(args: argparse.Namespace) -> int:
     url = f"http://{'127.0.0.1' if is_loopback(args.host) else args.host}:{port}"
     lock = WebLock(home)
     lock.acquire(url)
+    sweep(home)
     engine = Engine(home, args.base, args.engine_url)
     queue_stop = threading.Event()
     keeper = None
@@ -95,6 +97,7 @@ def run(args: argparse.Namespace) -> int:
         if keeper is not None:
             keeper.stop(KEEP_SECONDS)
         engine.stop()
+        sweep(home)
         lock.release()
         listener.close()
     return 0

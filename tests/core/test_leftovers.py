@@ -1,0 +1,82 @@
+"""What processes that were killed half way through something leave in the home, and how it goes away."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from adapters.files import temporary_name
+from core.home import Home
+from core.leftovers import sweep
+from core.process import Identity
+from core.recipe import Recipe
+from core.training.run import create_run
+
+KILLED_WHILE_WRITING = """
+import os, signal
+from pathlib import Path
+from adapters import files
+os.fsync = lambda descriptor: os.kill(os.getpid(), signal.SIGKILL)
+files.write_atomic(Path({path!r}), "new")
+"""
+
+
+@pytest.fixture
+def dead() -> int:
+    """The pid of a process that has ended."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def hidden(home: Home) -> list[str]:
+    return sorted(path.name for path in home.root.rglob(".*"))
+
+
+def test_what_a_killed_writer_left_goes_and_the_file_stays_as_it_was(home: Home) -> None:
+    path = home.processes / "engine.json"
+    path.write_text("old")
+    subprocess.run([sys.executable, "-c", KILLED_WHILE_WRITING.format(path=str(path))])
+    assert len(hidden(home)) == 1
+    sweep(home)
+    assert hidden(home) == []
+    assert path.read_text() == "old"
+
+
+def test_half_made_folders_of_the_dead_go_and_those_of_the_living_stay(home: Home, dead: int) -> None:
+    for folder in (home.adapters, home.runs):
+        for pid in (dead, os.getpid()):
+            made = folder / temporary_name("staging", pid)
+            made.mkdir()
+            (made / "adapter_model.safetensors").write_bytes(b"0")
+    (home.adapters / f".deleted-pirate-{dead}").mkdir()
+    (home.adapters / ".keep").write_text("someone else's")
+    sweep(home)
+    assert [name for name in hidden(home) if name != ".keep"] == sorted(
+        path.name for folder in (home.adapters, home.runs) for path in folder.glob(f".*{os.getpid()}*")
+    )
+    assert len(hidden(home)) == 3
+
+
+def test_a_dead_workers_reserve_and_half_checkpoint_go(home: Home, recipe: Recipe, dead: int) -> None:
+    run = create_run(home, recipe)
+    run.reserve.write_bytes(b"0")
+    saving = run.checkpoints_folder / ".saving" / "checkpoint-3"
+    saving.mkdir(parents=True)
+    with run.file.changing() as change:
+        change.set(pid=os.getpid(), started=Identity.own().started)
+    sweep(home)
+    assert run.reserve.exists() and saving.exists(), "its worker lives"
+    with run.file.changing() as change:
+        change.set(pid=dead, started=0.0)
+    sweep(home)
+    assert not run.reserve.exists() and not saving.parent.exists()
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Recipe:
+    return Recipe.from_dict({"dataset_name": "pirate"})
