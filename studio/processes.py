@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import logging
 import os
@@ -13,7 +14,7 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import httpx
 import psutil
@@ -70,6 +71,10 @@ class Engine:
         return self.home.processes / "engine.json"
 
     @property
+    def lock_path(self) -> Path:
+        return self.home.processes / "engine.lock"
+
+    @property
     def log_path(self) -> Path:
         return self.home.processes / "engine.log"
 
@@ -97,8 +102,8 @@ class Engine:
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join()
-        if self.external_url is None and self._identity is not None:
-            end(self._identity)
+        if self.external_url is None and (engine := self._identity or self._awaited()) is not None:
+            end(engine)
         self._http.close()
 
     # ---- the watching thread
@@ -149,18 +154,44 @@ class Engine:
         self._spawn()
 
     def _spawn(self) -> None:
+        """Start an engine, unless there is one that has not come to say so yet: then look again later.
+
+        The lock is inherited by the engine and held as long as it lives, from its very first moment.
+        """
         command = [sys.executable, "-m", "core.serving", "--base", self.base, "--home", str(self.home.root)]
-        with self.log_path.open("ab") as log_file:
+        with self.lock_path.open("ab") as lock, self.log_path.open("ab") as log_file:
+            if not locked(lock):
+                self._note(STARTING, "waiting for an engine that is just starting or ending")
+                self._identity = self._process = None
+                return
             # A session of its own: the engine outlives a killed web process, which then adopts it.
             self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log_file, stderr=log_file, start_new_session=True
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log_file,
+                stderr=log_file,
+                start_new_session=True,
+                pass_fds=[lock.fileno()],
             )
         self._identity = Identity.of(self._process.pid)
+
+    def _awaited(self) -> Identity | None:
+        """The engine that has been started for this home and has yet to say so; None when there is none."""
+        deadline = time.monotonic() + STOP_SECONDS
+        while self._thread.ident is not None and time.monotonic() < deadline:
+            found = Identity.read(read_record(self.record_path))
+            if found is not None and found.alive():
+                return found
+            with self.lock_path.open("ab") as lock:
+                if locked(lock):
+                    return None
+            time.sleep(0.1)
+        return None
 
     def _poll(self) -> None:
         if self._url is None:
             record = read_record(self.record_path)
-            if Identity.read(record) != self._identity:
+            if self._identity is None or Identity.read(record) != self._identity:
                 return  # not listening yet
             self._url = record["url"]
         try:
@@ -239,6 +270,15 @@ def end(identity: Identity, seconds: float = STOP_SECONDS) -> None:
         identity.signal(signal.SIGKILL)
     except psutil.NoSuchProcess:
         return
+
+
+def locked(file: IO[bytes]) -> bool:
+    """Take the lock on an open file, until it and every copy of it in other processes are closed; False if taken."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def read_record(path: Path) -> dict[str, Any]:
