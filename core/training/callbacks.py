@@ -65,8 +65,7 @@ class Reporter(TrainerCallback):
     ) -> None:
         self._began = time.monotonic()
         # Points of steps that will be trained again are taken back, so that a resumed run draws one curve.
-        purge = state.global_step + 1 if state.global_step else None
-        self._writer = SummaryWriter(str(self.run.tensorboard), purge_step=purge)
+        self._writer = SummaryWriter(str(self.run.tensorboard), purge_step=state.global_step + 1)
         self._mark(state)
 
     def on_step_begin(

@@ -38,7 +38,7 @@ def advance(home: Home, *, torch_threads: int | None = 1) -> Run | None:
         for run in runs:
             status = statuses[run.id]
             if status.state is RunState.INTERRUPTED and status.resumes_itself:
-                resume(run, "Resumed by itself.")
+                resume(run, "Resumed by itself.", by_itself=True)
                 _write(home, [run.id, *(each.id for each in waiting(home) if each.id != run.id)])
         for run in waiting(home)[:1]:
             start_worker(run, torch_threads=torch_threads)

@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from adapters.files import write_atomic
+from adapters.files import temporary_name, write_atomic
 from core.errors import UserError
 from core.home import Home
 from core.process import Identity
@@ -213,7 +213,7 @@ def create_run(home: Home, recipe: Recipe) -> Run:
     label = re.sub(r"[^A-Za-z0-9._-]+", "-", recipe.run_name or Path(recipe.dataset_name).stem)[:40].strip("-.")
     stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{label or 'run'}"
     try:
-        staged = Path(tempfile.mkdtemp(prefix=".new-", dir=home.runs))
+        staged = Path(tempfile.mkdtemp(prefix=temporary_name("new"), dir=home.runs))
         run = Run(staged)
         run.write_recipe(recipe)
         run.file.create("Waiting for its turn.")
@@ -311,14 +311,25 @@ def request_leave(run: Run, reason: str, *, resumes_itself: bool) -> Status:
     return _signal(run, LEAVE, reason, resumes_itself=resumes_itself)
 
 
-def resume(run: Run, reason: str = "Resumed.") -> Status:
-    """Put a run that is at rest back into the queue; it goes on from its last checkpoint."""
-    return _requeue(run, reason)
+def resume(run: Run, reason: str = "Resumed.", *, by_itself: bool = False) -> Status:
+    """Put a run that is at rest back into the queue; it goes on from its last checkpoint.
+
+    by_itself: nobody has asked for it, so that workers that die at the same step again are still counted.
+    """
+    return _requeue(run, reason, **({} if by_itself else {"attempts": 0}))
 
 
 def continue_run(run: Run, *, num_train_epochs: float | None = None, max_steps: int | None = None) -> Status:
-    """Have a finished run go on to more epochs or steps in all (not in addition). Raises UserError when not more."""
+    """Have a finished run go on to more epochs or steps in all (not in addition).
+
+    Where the recipe has max_steps, its epochs mean nothing, and max_steps is what can be raised. Raises UserError when
+    it is not more, or the run is not at rest.
+    """
     recipe = run.recipe
+    if recipe.max_steps > 0 and max_steps is None:
+        raise UserError(
+            f"The run goes by steps, not by epochs: max_steps = {recipe.max_steps}.", "Give a larger number of steps."
+        )
     settings = {"num_train_epochs": num_train_epochs or recipe.num_train_epochs, "max_steps": max_steps or -1}
     longer = Recipe.from_dict(recipe.to_dict() | settings)
     if run.status().state not in AT_REST:
@@ -330,13 +341,13 @@ def continue_run(run: Run, *, num_train_epochs: float | None = None, max_steps: 
             "Give the number that it shall have reached in the end.",
         )
     run.write_recipe(longer)
-    return _requeue(run, f"Continued to {unit} = {getattr(longer, unit):g}.")
+    return _requeue(run, f"Continued to {unit} = {getattr(longer, unit):g}.", attempts=0)
 
 
-def _requeue(run: Run, reason: str) -> Status:
+def _requeue(run: Run, reason: str, **fields: object) -> Status:
     if run.status().state not in AT_REST:
         raise UserError(f"The run {run.id} is {run.state()}.", "Only a run that is at rest can be resumed.")
-    return run.move(RunState.QUEUED, reason, resumes_itself=False)
+    return run.move(RunState.QUEUED, reason, resumes_itself=False, **fields)
 
 
 def _signal(run: Run, number: signal.Signals, reason: str, *, resumes_itself: bool) -> Status:

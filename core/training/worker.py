@@ -295,6 +295,7 @@ def give_up(run: Run, state: RunState, reason: str) -> int:
 
 
 def note(run: Run, text: str) -> None:
+    logger.info(text)
     run.beat()
     append_event(run.events_path, Note(text=text))
 

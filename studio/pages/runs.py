@@ -68,10 +68,10 @@ def build(studio: Studio) -> RunsPage:
     with gr.Row(visible=False, elem_classes="actions", equal_height=True) as further:
         epochs = gr.Number(
             None,
-            label="Train on, to num_train_epochs in all",
+            label="Train on, to so many epochs in all (steps where max_steps is set)",
             minimum=0.01,
             elem_id="more-epochs",
-            min_width=240,
+            min_width=300,
             scale=0,
         )
         go_further = gr.Button("Continue", size="sm", elem_id="continue-run", scale=0, min_width=110)
@@ -124,12 +124,15 @@ def build(studio: Studio) -> RunsPage:
 
     def train_on(run_id: str | None, wanted: float | None) -> None:
         run = chosen(studio, run_id)
+        recipe = run.recipe
+        by_steps = recipe.max_steps > 0
         if not wanted:
-            raise UserError(
-                "How far it shall go is not given.",
-                f"It has {run.recipe.num_train_epochs:g} epochs: write a larger number.",
-            )
-        continue_run(run, num_train_epochs=wanted)
+            has = f"{recipe.max_steps} steps" if by_steps else f"{recipe.num_train_epochs:g} epochs"
+            raise UserError("How far it shall go is not given.", f"It has {has}: write a larger number.")
+        if by_steps:
+            continue_run(run, max_steps=int(wanted))
+        else:
+            continue_run(run, num_train_epochs=wanted)
         queue.advance(studio.home)
 
     def remove(run_id: str | None) -> str:
@@ -206,7 +209,7 @@ def possible(run: Seen) -> list[bool]:
     return [
         state in (RunState.QUEUED, RunState.PREPARING, RunState.TRAINING),
         state in (RunState.PREPARING, RunState.TRAINING),
-        state in (RunState.INTERRUPTED, RunState.FAILED),
+        state in (RunState.INTERRUPTED, RunState.FAILED, RunState.STOPPED),
         True,
         run.summary.adapter is not None,
         state not in ACTIVE and state is not RunState.QUEUED,

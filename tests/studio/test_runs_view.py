@@ -164,6 +164,6 @@ def test_only_what_makes_sense_is_offered(fresh: Studio) -> None:
 
     assert offered() == {"stop", "clone"}
     run.move(RunState.STOPPED, "Cancelled before it began.")
-    assert offered() == {"clone", "delete", "continue"}
+    assert offered() == {"resume", "clone", "delete", "continue"}
     assert "Train" not in timeline(seen(fresh)["a"])
     assert time.strftime("%H:") in run_card(seen(fresh)["a"])

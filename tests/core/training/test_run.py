@@ -112,6 +112,9 @@ def test_a_run_that_keeps_dying_at_the_same_step_is_not_started_for_ever(home: H
     run.move(RunState.PREPARING, pid=1, started=0.0, attempts=MAX_ATTEMPTS)
     assert not run.status().resumes_itself
     assert queue.advance(home) is None
+    resume(run)  # a person has looked into it: its attempts are counted anew
+    run.move(RunState.PREPARING, pid=1, started=0.0)
+    assert run.status().resumes_itself
 
 
 def test_deleting_refuses_while_a_worker_lives_and_can_be_undone(
@@ -166,6 +169,16 @@ def test_continuing_means_more_than_before(home: Home, recipe: Recipe) -> None:
         continue_run(run, max_steps=6)
     continue_run(run, max_steps=8)
     assert run.recipe.max_steps == 8 and run.state() is RunState.QUEUED
+    request_stop(run)
+    with pytest.raises(UserError, match="goes by steps, not by epochs: max_steps = 8"):
+        continue_run(run, num_train_epochs=50)
+
+    epochs = create_run(home, replace(recipe, max_steps=-1, num_train_epochs=2))
+    request_stop(epochs)
+    with pytest.raises(UserError, match=r"num_train_epochs = 2, and 1\.5 is no more"):
+        continue_run(epochs, num_train_epochs=1.5)
+    continue_run(epochs, num_train_epochs=3)
+    assert (epochs.recipe.num_train_epochs, epochs.recipe.max_steps) == (3, -1)
 
 
 def test_reading_a_run_folder_that_was_deleted_meanwhile_is_said_plainly(home: Home) -> None:

@@ -23,7 +23,7 @@ from core.training import trainer as trainer_module
 from core.training import worker
 from core.training.dataset import IGNORED, PackedRows, prepare
 from core.training.events import Checkpoint, Done, Evaluation, Note, Progress, Sample
-from core.training.run import Run, create_run
+from core.training.run import Run, continue_run, create_run
 from core.training.state import RunState
 from core.training.trainer import StudioTrainer, build_trainer
 
@@ -493,3 +493,33 @@ def test_the_same_questions_are_answered_at_every_checkpoint_and_change_nothing(
     (cuba, _) = AdapterStore(home.adapters).get("pirate").samples
     assert cuba.prompt == prompts[0] and "Havana" in cuba.base and cuba.adapter
     assert losses(run) == losses(whole)
+
+
+def test_a_run_that_died_before_its_first_checkpoint_draws_one_curve_too(
+    home: Home, recipe: Recipe, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    def twice() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    at_step(monkeypatch, 4, twice)
+    run = create_run(home, replace(recipe, save_steps=6, eval_steps=6))
+    assert work(run) == 1
+    assert not run.checkpoints() and sorted(losses(run)) == [1, 2, 3]
+    run.move(RunState.QUEUED)
+    assert work(run) == 0
+    curve = EventAccumulator(str(run.tensorboard)).Reload().Scalars("train/loss")
+    assert [point.step for point in curve] == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_finished_run_goes_on_for_more_steps(home: Home, recipe: Recipe, work: Work) -> None:
+    run = create_run(home, recipe)
+    assert work(run) == 0
+    continue_run(run, max_steps=8)
+    assert work(run) == 0
+    assert [event.step for event in run.events()[0] if isinstance(event, Progress)] == list(range(1, 9))
+    store = AdapterStore(home.adapters)
+    assert run.status().adapter == "pirate-2"
+    assert (store.get("pirate").steps, store.get("pirate-2").steps) == (6, 8)
