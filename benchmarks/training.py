@@ -1,14 +1,16 @@
 """Training: the studio's worker against a plain TRL + PEFT + bitsandbytes script, same base, data, batch and rank.
 
-Four ways by turns, each a process of its own, on the bundled sample `pirate`:
+Five ways by turns, each a process of its own, on the bundled sample `pirate`:
   documented  the script as the libraries' documentation has it: SFTConfig's defaults, bf16 and gradient checkpointing
   plain       the same script told what suits a CPU: fp32, no gradient checkpointing
   studio      core.training.worker with the default recipe, which also evaluates nothing here and answers no samples
+  shared      the same beside an engine that nobody asks anything, whose base it maps instead of loading one
   packed      the same with packing: true, in rows of the default max_length, one row per micro-batch
 Tokens are real ones (no padding), counted from the end of the second step to the end of the last; CPU seconds are those
-of the process, which say more than the clock on a busy machine. Time to first step is from the process's start.
+of the process, which say more than the clock on a busy machine. Time to first step is from the process's start. Peak
+memory is the process's own view (VmHWM), in which mapped pages count in full, however many processes share them.
 
-    python -m benchmarks.training [--rounds 3] [--steps 30] [--threads 1] [--ways plain studio packed]
+    python -m benchmarks.training [--rounds 3] [--steps 30] [--threads 1] [--ways plain studio shared packed]
 """
 
 from __future__ import annotations
@@ -22,21 +24,24 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from benchmarks.yielding import engine
 from core.builtin import BASE_DIR
 from core.data import read_dataset
 from core.home import Home
 from core.recipe import Recipe
-from core.training.events import Progress
+from core.training.events import Note, Progress
 from core.training.run import create_run, start_worker
 
 RECIPE = {"dataset_name": "pirate", "eval_fraction": 0, "sample_prompts": [], "save_steps": 100_000}
-WAYS = ("documented", "plain", "studio", "packed")
+WAYS = ("documented", "plain", "studio", "shared", "packed")
+WORKERS = ("studio", "shared", "packed")
 
 
 @dataclass(frozen=True)
@@ -55,11 +60,15 @@ def measure(way: str, steps: int, folder: Path) -> Measured:
     recipe = Recipe.from_dict(RECIPE | {"max_steps": steps})
     if way == "packed":
         recipe = replace(recipe, packing=True, per_device_train_batch_size=1)
+    if way in WORKERS:
+        with engine(home) if way == "shared" else nullcontext():
+            run, began = create_run(home, recipe), time.monotonic()
+            process = start_worker(run)
+            measured = watch(psutil.Process(process.pid), lambda: worker_steps(run.events()[0]), steps, began)
+        mapped = any(isinstance(event, Note) and "found in the cache" in event.text for event in run.events()[0])
+        assert mapped == (way == "shared"), "the base was not where this way has it"
+        return measured
     began = time.monotonic()
-    if way in ("studio", "packed"):
-        run = create_run(home, recipe)
-        process = start_worker(run)
-        return watch(psutil.Process(process.pid), lambda: worker_steps(run.events()[0]), steps, began)
     (folder / "recipe.json").write_text(json.dumps(recipe.to_dict()))
     script = [sys.executable, "-m", "benchmarks.training", "--script", way, "--folder", str(folder)]
     with (folder / "log.txt").open("w") as log:
