@@ -64,7 +64,7 @@ def build_page(studio: Studio, sign_in: bool = False) -> gr.Blocks:
         seen: gr.State = gr.State({})
         places: dict[str, list[Any]] = {
             "strip": [status],
-            "choices": chatting.adapters,
+            "choices": chatting.models,
             "table": [keeping.table],
             "names": [keeping.chosen, training.init_adapter],
             **{f"runs-{number}": [each] for number, each in enumerate(running.outputs)},
@@ -93,9 +93,11 @@ def build_page(studio: Studio, sign_in: bool = False) -> gr.Blocks:
             return tick(request, {}, shown, look, words, weight)
 
         def first_choices(request: gr.Request) -> list[Any]:
-            owner = person_of(request).role is Role.OWNER
+            role = person_of(request).role
+            owner = role is Role.OWNER
             datasets = dataset_choices() if owner else [gr.Dropdown([])] * 2
-            return [*datasets, *[gr.Button(visible=owner) for _ in chatting.keep_buttons]]
+            owners = [shown_as(each, owner) for each in chatting.owners]
+            return [*datasets, *owners, *[shown_as(each, role >= Role.USER) for each in chatting.users]]
 
         def dataset_choices() -> list[Any]:
             return [gr.Dropdown(choices=imports.choices(studio.home)) for _ in range(2)]
@@ -131,7 +133,7 @@ def build_page(studio: Studio, sign_in: bool = False) -> gr.Blocks:
 
         page.load(first_tick, running.inputs, outputs, **private)
         datasets = [training.dataset, choosing.known]
-        page.load(first_choices, None, [*datasets, *chatting.keep_buttons], **private)
+        page.load(first_choices, None, [*datasets, *chatting.owners, *chatting.users], **private)
         chatting.kept.success(dataset_choices, None, datasets, **private)
         where = "(query, shown) => [location.search, shown]"
         page.load(turn_to, [address, running.shown], [tabs, running.shown], js=where, **private)

@@ -11,9 +11,10 @@ import gradio as gr
 from core.base import BUILTIN
 from studio import blind
 from studio.context import Studio
-from studio.pages import chat_settings, columns, composer, keeping, mending, voting
+from studio.pages import archive, chat_settings, columns, comparing, composer, keeping, mending, voting
 from studio.pages.answering import Asking, Question, Shown, phases
 from studio.pages.columns import BASE, COLUMNS
+from studio.pages.downloading import Downloads
 from studio.pages.telling import told
 from studio.people import person_of
 from studio.present import badge
@@ -30,8 +31,10 @@ class ChatPage:
     """The components that other parts of the page keep current."""
 
     adapters: list[gr.Dropdown]
+    models: list[gr.Dropdown]  # these offer all models
     count: gr.Radio  # of columns
-    keep_buttons: list[gr.Button]  # shown to those who may
+    owners: list[Any]  # what is shown to the owner, and
+    users: list[Any]  # to those who may vote
     kept: Any  # the event of keeping an answer as a training example
 
 
@@ -40,12 +43,15 @@ def build(studio: Studio) -> ChatPage:
     assert page is not None, "the chat is built within the page"
     with gr.Column(elem_id="chat"):
         bar = composer.build_bar()
+        talks = archive.build(bar.archive)
         loading = gr.HTML("", elem_id="engine-loading", padding=False)
         cells = columns.build(EXAMPLES if studio.base == BUILTIN else EXAMPLES_OF_OTHERS)
         poll = voting.build(studio, cells)
         box = composer.build()
         chosen = chat_settings.build(page, 0.0 if studio.base == BUILTIN else 0.7)
         kept = keeping.build(studio, [c.keep for c in cells], [[c.bot, chosen.system] for c in cells], conversation)
+        downloads = Downloads()
+        compared = comparing.build(studio, chosen, poll.voted, downloads)
     adapters, bots, badges = [c.adapter for c in cells], [c.bot for c in cells], [c.badge for c in cells]
     asking = Asking(studio, cells, box.send, box.stop)
 
@@ -80,7 +86,9 @@ def build(studio: Studio) -> ChatPage:
 
         # What a new blind round hides again: a round that was voted on has shown its names.
         hidden = {each: gr.Dropdown(visible=False) for each in adapters} if begun else {}
-        first = {box.text: "", **box.editing(False), poll.round: begun, **poll.closed(), **hidden}
+        # A new round empties the columns, so it is another conversation.
+        other = {talks.current: "", talks.name: ""} if begun is not None and begun is not now else {}
+        first = {box.text: "", **box.editing(False), poll.round: begun, **poll.closed(), **hidden, **other}
         async for update in asking.stream(person, questions, settings, first, last):
             yield update
 
@@ -110,7 +118,7 @@ def build(studio: Studio) -> ChatPage:
         return bar.choices(n)
 
     def clear() -> list[Any]:
-        return [[], badge(None, BASE), gr.Button(visible=False)] * COLUMNS + [None, None, gr.Row(visible=False)]
+        return [[], badge(None, BASE), gr.Button(visible=False)] * COLUMNS + [None, None, gr.Row(visible=False), "", ""]
 
     def stopped() -> list[Any]:
         return [gr.Button(visible=True), gr.Button(visible=False)]
@@ -122,7 +130,7 @@ def build(studio: Studio) -> ChatPage:
             gr.Dropdown(revealed[i], visible=True) if i < len(revealed) else gr.Dropdown(visible=not blindly)
             for i in range(COLUMNS)
         ]
-        return [*clear(), *names] if blindly else [*[gr.skip()] * (3 * COLUMNS), None, *[gr.skip()] * 2, *names]
+        return [*clear(), *names] if blindly else [*[gr.skip()] * (3 * COLUMNS), None, *[gr.skip()] * 4, *names]
 
     async def watch() -> AsyncIterator[str]:
         """The bar over the chat while the engine is loading; nothing, and no more events, once it is there."""
@@ -133,17 +141,18 @@ def build(studio: Studio) -> ChatPage:
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     unqueued = {**quiet, "queue": False}
     inputs = [box.text, bar.count, bar.to, box.changing, bar.blind, poll.round, *chosen.all, *adapters, *bots]
-    outputs = [*box.all, *poll.all, *adapters, *bots, *badges, *[c.go_on for c in cells]]
+    outputs = [*box.all, *poll.all, *adapters, *bots, *badges, *[c.go_on for c in cells], talks.current, talks.name]
     picking = bots[0].example_select(example, [bar.count, adapters[0]], [box.text, bar.count, adapters[1]], **unqueued)
     sending = [
         gr.on([box.text.submit, box.send.click], told(send), inputs, outputs, concurrency_limit=16, **quiet),
         picking.success(told(send), inputs, outputs, concurrency_limit=16, **quiet),
     ]
-    mended, _ = mending.build(asking, poll, chosen.all)
+    mended, undone = mending.build(asking, poll, chosen.all)
     # Cancelling closes the handler's iterator, which closes the requests, which frees the engine's rows.
     answering = [*sending, *mended]
-    box.stop.click(stopped, None, [box.send, box.stop], cancels=answering, queue=False, **quiet)
-    emptied = [part for c in cells for part in (c.bot, c.badge, c.go_on)] + [poll.round, poll.ballot, poll.row]
+    stopping = box.stop.click(stopped, None, [box.send, box.stop], cancels=answering, queue=False, **quiet)
+    emptied = [part for c in cells for part in (c.bot, c.badge, c.go_on)]
+    emptied += [poll.round, poll.ballot, poll.row, talks.current, talks.name]
     bar.clear.click(clear, None, emptied, cancels=answering, **unqueued)
     bar.count.change(show, bar.count, [c.box for c in cells], **unqueued)
     bar.count.change(choices, bar.count, [bar.to, bar.blind], **unqueued)
@@ -151,4 +160,7 @@ def build(studio: Studio) -> ChatPage:
     box.recall.click(recall, [bar.count, bar.to, *bots], [box.text, box.note, box.changing], **unqueued)
     box.leave.click(leave, None, [box.text, box.note, box.changing], **unqueued)
     page.load(watch, None, loading, concurrency_limit=None, **quiet)
-    return ChatPage(adapters, bar.count, [c.keep for c in cells], kept)
+    ended = [*answering, *undone, *poll.voted, stopping]
+    archive.wire(studio, talks, chosen, bar.count, poll.round, adapters, bots, badges, emptied, clear, ended, downloads)
+    owners = [*[c.keep for c in cells], compared.lists, talks.teach]
+    return ChatPage(adapters, [*adapters, compared.chosen], bar.count, owners, [compared.votes], kept)

@@ -51,7 +51,11 @@ def build(studio: Studio, settings: ChatSettings, voted: list[Any], downloads: D
         export = gr.Button("Download for DPO (JSONL)", size="sm", elem_id="export-votes")
     with gr.Accordion("Ask a list of prompts", open=False, visible=False, elem_id="prompt-list") as lists_panel:
         prompts = gr.Textbox(
-            "\n".join(next(iter(SAMPLES.values())).prompts), lines=4, max_lines=12, label="Prompts, one a line"
+            "\n".join(next(iter(SAMPLES.values())).prompts),
+            lines=4,
+            max_lines=12,
+            label="Prompts, one a line",
+            elem_id="prompts",
         )
         chosen = gr.Dropdown([BASE], value=[BASE], multiselect=True, label="Models", elem_id="list-models")
         with gr.Row(elem_classes="actions"):

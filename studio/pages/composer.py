@@ -18,6 +18,7 @@ class Bar:
     count: gr.Radio
     to: gr.Radio
     blind: gr.Checkbox
+    archive: gr.Button
     clear: gr.Button
 
     def choices(self, n: int) -> list[Any]:
@@ -64,8 +65,9 @@ def build_bar() -> Bar:
         blind = gr.Checkbox(
             False, label="Blind", container=False, visible=False, scale=0, min_width=80, elem_id="blind"
         )
+        archive = gr.Button("Conversations", size="sm", scale=0, min_width=120, elem_id="open-conversations")
         clear = gr.Button("New chat", size="sm", scale=0, min_width=90, elem_id="clear-chat")
-    return Bar(count, to, blind, clear)
+    return Bar(count, to, blind, archive, clear)
 
 
 def build() -> Composer:
