@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import html
 import re
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from adapters.compat import shared_base
 from adapters.errors import UserError
+from adapters.layout import CARD_FILE
 from adapters.record import BUILTIN_ID, RECORD_VERSION, AdapterRecord
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
@@ -216,3 +218,16 @@ def read_card(text: str, name: str) -> AdapterRecord | None:
         return None
     known = {key: value for key, value in ours.items() if key in (*_RESTORED, "base_model", "version")}
     return AdapterRecord.from_dict({**known, "name": name})
+
+
+def record_from_card(folder: Path, name: str, base_model: str) -> AdapterRecord:
+    """The record that a folder's card carries when a studio wrote it; else one that knows only the base."""
+    fresh = AdapterRecord(name, base_model)
+    card = folder / CARD_FILE
+    if not card.is_file() or card.stat().st_size > MAX_CARD:
+        return fresh
+    try:
+        record = read_card(card.read_text(encoding="utf-8", errors="replace"), name)
+    except UserError as error:
+        return replace(fresh, note=f"Its card could not be read: {error}")
+    return replace(record, base_model=base_model) if record else fresh

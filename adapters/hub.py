@@ -7,16 +7,17 @@ honoured. Every failure is a UserError that says what to do, and leaves the stor
 from __future__ import annotations
 
 import json
-import os
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adapters.card import HUB_ID, MAX_CARD, read_card, render_card
+from adapters.card import record_from_card, render_card
 from adapters.compat import parse_config, shared_base, why_not_base, why_not_config
 from adapters.errors import UserError
-from adapters.hub_errors import LOG_IN, HubError, explained, offline, patiently
+from adapters.hub_errors import explained, offline, patiently
+from adapters.hub_login import api_with, check_owner, check_repo_id, is_offline, writer
+from adapters.hub_message import description, title
 from adapters.hub_source import Progress, cached, check_listing, fetch_files, listed
 from adapters.layout import CARD_FILE, CONFIG_FILE, PLOT_FILE, known_files
 from adapters.plot import loss_plot
@@ -64,11 +65,11 @@ def push(
         raise UserError(f"{tag!r} cannot be a tag here.", "Write letters and digits, such as v2; a proposal has none.")
     record = store.get(name)
     files = files_to_push(store, name, repo_id)
-    api = _writer(token)
+    api = writer(token)
     with explained(repo_id, api.endpoint):
         tell(0.05, "Asking the Hub who you are")
         if not pull_request:
-            _check_owner(patiently(lambda: api.whoami()), repo_id)
+            check_owner(patiently(lambda: api.whoami()), repo_id)
         before = _existing(api, repo_id)
         if before is None:
             if pull_request:
@@ -77,6 +78,7 @@ def push(
             patiently(lambda: api.create_repo(repo_id, private=private, exist_ok=True))
         elif not pull_request:
             _check_target(before, private)
+        earlier = _earlier(api, before) if _holds_adapter(before) else None
         size = sum(len(content) if isinstance(content, bytes) else content.stat().st_size for content in files.values())
         tell(0.25, f"Uploading {len(files)} files, {size / 2**20:.1f} MiB")
 
@@ -84,8 +86,8 @@ def push(
             return api.create_commit(
                 repo_id,
                 _operations(files, before),
-                commit_message=message or _title(record, before),
-                commit_description=_description(record),
+                commit_message=message or title(record, earlier),
+                commit_description=description(record, earlier),
                 create_pr=pull_request,
             )
 
@@ -145,10 +147,10 @@ def pull(
         raise UserError(
             f"There is already an adapter named {name!r}.", f"Pull it under another name; {free!r} is free."
         )
-    api = _api(token)
+    api = api_with(token)
     with explained(repo_id, api.endpoint):
         tell(0.0, f"Asking the Hub about {repo_id}")
-        source = cached(api, repo_id, revision) if _is_offline() else listed(api, repo_id, revision)
+        source = cached(api, repo_id, revision) if is_offline() else listed(api, repo_id, revision)
         check_listing(repo_id, list(source.files))
         config = parse_config(source.fetch(CONFIG_FILE, _silent).read_bytes(), where=f"{repo_id}/{CONFIG_FILE}")
         if reason := why_not_config(config) or (why_not_base(config, base_id) if base_id else None):
@@ -157,7 +159,7 @@ def pull(
             folder = stage / "pulled"
             fetch_files(source, folder, store.root, tell)
             tell(1.0, "Done")
-            record = _record_of(folder, name, config["base_model_name_or_path"])
+            record = record_from_card(folder, name, config["base_model_name_or_path"])
             return store.add(name, folder, replace(record, hub=HubRef(repo_id, source.revision)))
 
 
@@ -166,52 +168,15 @@ def newer_revision(record: AdapterRecord, *, token: str | None = None) -> str | 
     if record.hub is None:
         return None
     repo_id = record.hub.repo_id
-    if _is_offline():
+    if is_offline():
         raise offline(f"{repo_id} cannot be asked for a newer version")
-    api = _api(token)
+    api = api_with(token)
     with explained(repo_id, api.endpoint):
         sha = patiently(lambda: api.model_info(repo_id)).sha
     return sha if sha != record.hub.revision else None
 
 
-def check_repo_id(repo_id: str) -> str:
-    """`repo_id` itself when it has the form owner/name. Raises UserError otherwise."""
-    if not HUB_ID.fullmatch(repo_id) or ".." in repo_id or "--" in repo_id or repo_id.endswith((".git", ".", "-")):
-        raise UserError(
-            f"{repo_id!r} is not a repository on the Hub.",
-            "Write owner/name, such as ada/pirate: letters, digits, dots, underscores and hyphens.",
-        )
-    return repo_id
-
-
 # Pushing
-
-
-def _writer(token: str | None) -> HfApi:
-    """An API with a token that may write, as far as one can tell without asking."""
-    from huggingface_hub import get_token
-
-    if _is_offline():
-        raise offline("Nothing can be pushed")
-    token = token or get_token()
-    if not token:
-        raise HubError(
-            "There is no token to push with.",
-            f"{LOG_IN} with write access, from https://huggingface.co/settings/tokens.",
-        )
-    return _api(token)
-
-
-def _check_owner(who: dict[str, Any], repo_id: str) -> None:
-    """Refuse what the Hub would refuse later on, when a repository has perhaps been made."""
-    if (who.get("auth") or {}).get("accessToken", {}).get("role") == "read":
-        raise HubError("The token may only read.", f"{LOG_IN} with write access.")
-    owners = [who["name"], *(org["name"] for org in who.get("orgs") or [])]
-    if repo_id.split("/")[0] not in owners:
-        raise UserError(
-            f"{repo_id} would belong to {repo_id.split('/')[0]}, and you are {who['name']}.",
-            f"Push to {' or '.join(f'{owner}/…' for owner in owners)}, or open a pull request.",
-        )
 
 
 def _existing(api: HfApi, repo_id: str) -> ModelInfo | None:
@@ -236,6 +201,16 @@ def _check_target(before: ModelInfo, private: bool) -> None:
         )
 
 
+def _earlier(api: HfApi, before: ModelInfo | None) -> AdapterRecord:
+    """What the card in the repository says of the version that is there, to tell what has changed since."""
+    assert before is not None
+    name = before.id.split("/")[-1]
+    if CARD_FILE not in {sibling.rfilename for sibling in before.siblings or []}:
+        return AdapterRecord(name, "")
+    path = patiently(lambda: api.hf_hub_download(before.id, CARD_FILE, revision=before.sha))
+    return record_from_card(Path(path).parent, name, "")
+
+
 def _holds_adapter(before: ModelInfo | None) -> bool:
     return before is not None and CONFIG_FILE in {sibling.rfilename for sibling in before.siblings or []}
 
@@ -252,59 +227,6 @@ def _operations(
         *(CommitOperationAdd(path, content) for path, content in files.items()),
         *(CommitOperationDelete(path) for path in earlier if path not in files),
     ]
-
-
-def _title(record: AdapterRecord, before: ModelInfo | None) -> str:
-    facts = [
-        f"{record.steps} steps" if record.steps is not None else None,
-        f"on {record.dataset.name}" if record.dataset else None,
-        f"evaluation loss {record.eval_loss:.3g}" if record.eval_loss is not None else None,
-    ]
-    known = ", ".join(fact for fact in facts if fact)
-    verb = "Update" if _holds_adapter(before) else "Add"
-    return f"{verb} the adapter {record.name}" + (f": {known}" if known else "")
-
-
-def _description(record: AdapterRecord) -> str:
-    facts = {
-        "base": shared_base(record.base_model),
-        "dataset": record.dataset.name if record.dataset else None,
-        "steps": record.steps,
-        "training loss": record.train_loss,
-        "evaluation loss": record.eval_loss,
-    }
-    return "\n".join(f"{key}: {value}" for key, value in facts.items() if value is not None)
-
-
-# Pulling
-
-
-def _record_of(folder: Path, name: str, base_model: str) -> AdapterRecord:
-    """The record that the card carries when the studio has written it, else one that knows nothing but the base."""
-    fresh = AdapterRecord(name, base_model)
-    card = folder / CARD_FILE
-    if not card.is_file() or card.stat().st_size > MAX_CARD:
-        return fresh
-    try:
-        record = read_card(card.read_text(encoding="utf-8", errors="replace"), name)
-    except UserError as error:
-        return replace(fresh, note=f"Its card could not be read: {error}")
-    return replace(record, base_model=base_model) if record else fresh
-
-
-# Both
-
-
-def _api(token: str | None) -> HfApi:
-    from huggingface_hub import HfApi
-
-    return HfApi(endpoint=os.environ.get("HF_ENDPOINT") or None, token=token, library_name="guanaco-studio")
-
-
-def _is_offline() -> bool:
-    from huggingface_hub import is_offline_mode
-
-    return is_offline_mode()
 
 
 def _silent(share: float, what: str) -> None:

@@ -18,15 +18,16 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from adapters.card import record_from_card
 from adapters.compat import AdapterFacts, inspect
 from adapters.errors import UserError
-from adapters.files import remove_tree, sync_folder, write_atomic
+from adapters.files import remove_tree, sync_folder, temporary_name, write_atomic
 from adapters.layout import known_files
 from adapters.record import BUILTIN_ID, RECORD_FILE, AdapterRecord
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _RESERVED = frozenset({"base", "builtin", BUILTIN_ID})  # names by which the API calls the base itself
-_STAGING = ".staging-"
+_STAGING = ".staging"
 _DELETED = ".deleted-"
 _STALE_SECONDS = 24 * 3600  # a staging folder that nobody has written to for this long belongs to a process that died
 
@@ -102,6 +103,7 @@ class AdapterStore:
     def import_folder(self, folder: Path, name: str, note: str = "") -> AdapterRecord:
         """Copy an adapter made elsewhere in under `name`, and of its folder only the files that belong to an adapter.
 
+        What a card of the studio's own says of it (recipe, dataset, losses) comes along.
         Raises UserError when it is not a whole adapter, has links among those files, or the name is taken.
         """
         inspect(folder)
@@ -114,7 +116,8 @@ class AdapterStore:
                     raise UserError(f"{folder.name}/{each} is not a plain file.", "Put the file itself there.")
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(source, target)
-            return self.add(name, copy, AdapterRecord(name, inspect(copy).base_model, note=note))
+            record = record_from_card(copy, name, inspect(copy).base_model)
+            return self.add(name, copy, replace(record, note=note or record.note))
 
     def adopt(self, name: str) -> AdapterRecord:
         """Give a folder that was put into the store by hand its record, which makes it an adapter like the others.
@@ -178,7 +181,7 @@ class AdapterStore:
     def staging(self) -> Iterator[Path]:
         """A new folder inside the store that readers do not see; it and what is left in it are removed at the end."""
         self._sweep()
-        folder = Path(tempfile.mkdtemp(prefix=_STAGING, dir=self.root))
+        folder = Path(tempfile.mkdtemp(prefix=temporary_name("staging"), dir=self.root))
         try:
             yield folder
         finally:
