@@ -1,0 +1,151 @@
+"""Processes of a working studio are killed at random moments; what was being learnt must come out all the same.
+
+A few rounds belong to the suite. Thirty of them, or as many as one likes, with other seeds:
+
+    STUDIO_KILL_ROUNDS=30 STUDIO_KILL_SEED=1 python -m pytest tests/e2e/test_random_kills.py -s
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from adapters.store import AdapterStore
+from core.home import Home
+from core.process import Identity
+from core.recipe import Recipe
+from core.training.events import Progress
+from core.training.run import Run, create_run, resume, start_worker
+from core.training.state import ACTIVE, RunState
+from tests.app_process import StudioProcess, left_behind, poll
+
+ROUNDS = int(os.environ.get("STUDIO_KILL_ROUNDS", "4"))
+SEED = int(os.environ.get("STUDIO_KILL_SEED", "173"))
+STEPS = 60 if ROUNDS < 10 else 200  # a run ends more than once within many rounds
+LONGEST = 6.0  # seconds; a worker needs about as long to begin to train
+WAIT_SECONDS = 300.0
+KEPT = frozenset({".state.lock"})  # a lock's file stays, whoever held it
+
+
+@pytest.fixture
+def home_folder(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "home"
+    yield folder
+    for process in left_behind(folder):
+        process.kill()
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Recipe:
+    """Small sums, in steps of a fraction of a second. Dropout, so that the random state matters."""
+    data = tmp_path / "sums.jsonl"
+    rows = [{"text": f"### Human: {n} plus {n % 7}? ### Assistant: Arr, {n + n % 7}, matey!"} for n in range(48)]
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    settings = {"dataset_name": str(data), "run_name": "sums", "max_steps": STEPS, "save_steps": 6, "eval_steps": 20}
+    return Recipe.from_dict(settings | {"per_device_train_batch_size": 4, "lora_r": 4, "lora_dropout": 0.1})
+
+
+class Victims:
+    """A studio that is started again when it was killed, and a run for it to lose."""
+
+    def __init__(self, folder: Path, recipe: Recipe) -> None:
+        self.home = Home.open(folder)
+        self.recipe = recipe
+        self.runs = [create_run(self.home, recipe)]
+        self.studio = StudioProcess(folder)
+        self.studio.wait_for_address()
+
+    def run(self) -> Run:
+        """The run under way; a new one when the last has come to its end."""
+        run = self.runs[-1]
+        if run.state() is RunState.DONE:
+            self.runs.append(create_run(self.home, self.recipe))
+        self.helped(self.runs[-1])
+        return self.runs[-1]
+
+    def kill(self, who: str, after: float) -> str:
+        """Kill one of the three so many seconds from now, or from when there is a trainer; returns what the run did."""
+        run = self.run()
+        if who == "trainer":
+            poll(lambda: self.helped(run).state() in ACTIVE | {RunState.DONE}, WAIT_SECONDS, "a trainer")
+        threading.Event().wait(after)
+        doing = f"{run.state()}, step {run.summary().step}"
+        if who == "web":
+            self.studio.process.kill()
+            self.studio.process.wait()
+            self.studio = StudioProcess(self.home.root)
+            self.studio.wait_for_address()
+        elif who == "engine":
+            record = self.home.processes / "engine.json"
+            if record.exists() and (engine := Identity.read(json.loads(record.read_text()))):
+                engine.signal(signal.SIGKILL)
+        elif (worker := run.status().worker) is not None:
+            worker.signal(signal.SIGKILL)
+        return doing
+
+    def helped(self, run: Run) -> Run:
+        """What keeps dying at one step waits for a person, who presses Resume."""
+        status = run.status()
+        if status.state is RunState.INTERRUPTED and not status.resumes_itself:
+            resume(run)
+        return run
+
+
+def test_whatever_is_killed_the_run_ends_as_if_nothing_had_been(
+    home_folder: Path, recipe: Recipe, tmp_path: Path
+) -> None:
+    expected = uninterrupted(recipe, tmp_path / "reference")
+    chance = random.Random(SEED)
+    victims = Victims(home_folder, recipe)
+    for number in range(1, ROUNDS + 1):
+        who, after = chance.choice(["web", "engine", "trainer"]), chance.uniform(0, LONGEST)
+        doing = victims.kill(who, after)
+        print(f"round {number}: {who} killed after {after:.1f} s ({doing})", flush=True)
+
+    for run in victims.runs:
+        poll(lambda run=run: victims.helped(run).state() is RunState.DONE, WAIT_SECONDS, f"{run.id} to be done")  # type: ignore[misc]
+        told = [(event.step, event.loss) for event in run.events()[0] if isinstance(event, Progress)]
+        assert sorted({step for step, _ in told}) == list(range(1, STEPS + 1))
+        assert all(loss == expected[step] for step, loss in told), "a step trained twice had another loss"
+        curve = EventAccumulator(str(run.tensorboard)).Reload().Scalars("train/loss")
+        assert [point.step for point in curve] == list(range(1, STEPS + 1)), "one unbroken curve"
+    store = AdapterStore(victims.home.adapters)
+    assert sorted(record.run_id for record in store.list()) == sorted(run.id for run in victims.runs)
+    assert not store.broken()
+
+    victims.studio.wait_until_ready(WAIT_SECONDS)
+    for record in store.list():
+        assert say(victims.studio, record.name)
+    assert victims.studio.stop() == 0
+    assert not left_behind(home_folder)
+    assert not leftovers(home_folder)
+
+
+def uninterrupted(recipe: Recipe, folder: Path) -> dict[int, float]:
+    """The loss of each step of a run that nobody disturbs."""
+    run = create_run(Home.open(folder), recipe)
+    assert start_worker(run).wait(WAIT_SECONDS) == 0, run.log_path.read_text()
+    return {event.step: event.loss for event in run.events()[0] if isinstance(event, Progress)}
+
+
+def say(studio: StudioProcess, model: str) -> str:
+    body = {"model": model, "messages": [{"role": "user", "content": "3 plus 3?"}], "max_tokens": 20}
+    answer = httpx.post(f"{studio.url}/v1/chat/completions", json=body, timeout=WAIT_SECONDS, trust_env=False)
+    said = answer.raise_for_status().json()
+    assert said["model"] == model
+    return str(said["choices"][0]["message"]["content"])
+
+
+def leftovers(folder: Path) -> list[str]:
+    """What only a process that died half way through something can have left."""
+    names = [path for path in folder.rglob("*") if path.name.startswith(".") or path.suffix == ".unfinished"]
+    return [str(path.relative_to(folder)) for path in names if path.name not in KEPT]
