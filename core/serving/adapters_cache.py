@@ -172,5 +172,6 @@ def _signature(folder: Path) -> tuple[object, ...]:
     try:
         stats = [(folder / name).stat() for name in (CONFIG_FILE, WEIGHTS_FILE)]
     except OSError as error:
-        raise UserError(f"The adapter in {folder.name} is not whole: {error}.", "Train or fetch it anew.") from error
+        what = f"The adapter in {folder.name} is not whole: {error.strerror}."
+        raise UserError(what, "Train or fetch it anew.") from error
     return tuple((stat.st_ino, stat.st_size, stat.st_mtime_ns) for stat in stats)

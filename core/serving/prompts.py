@@ -8,6 +8,7 @@ from typing import Any
 from jinja2.exceptions import TemplateError
 from transformers import PreTrainedTokenizerBase
 
+from core.data.template import fold_system
 from core.serving.build import decoder
 from core.serving.protocol import ApiError, Ask
 
@@ -34,15 +35,26 @@ class Prompts:
     def _chat(self, messages: list[dict[str, str]], arguments: dict[str, Any]) -> list[int]:
         with self._lock:
             try:
-                text = self.tokenizer.apply_chat_template(
-                    messages, tokenize=False, **({"add_generation_prompt": True} | arguments)
-                )
+                text = self._rendered(messages, {"add_generation_prompt": True} | arguments)
             except (TemplateError, TypeError, ValueError) as error:
                 raise ApiError(
                     400, f"The base's chat template does not take these messages: {error}", param="messages"
                 ) from error
             # the template writes the special tokens itself
             return list(self.tokenizer.encode(text, add_special_tokens=False))
+
+    def _rendered(self, messages: list[dict[str, str]], arguments: dict[str, Any]) -> str:
+        """As training renders: a system message that the template has no place for goes before the question."""
+        foldable = [message["role"] for message in messages[:2]] == ["system", "user"]
+        try:
+            text = str(self.tokenizer.apply_chat_template(messages, tokenize=False, **arguments))
+        except TemplateError:
+            if not foldable:
+                raise
+        else:
+            if not foldable or messages[0]["content"].strip() in text:
+                return text
+        return str(self.tokenizer.apply_chat_template(fold_system(messages), tokenize=False, **arguments))
 
     def _plain(self, prompt: str | list[int]) -> list[int]:
         if isinstance(prompt, str):

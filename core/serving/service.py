@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -110,17 +111,12 @@ class Service:
         """The list of /v1/models: the base, and every adapter that can be asked for. Reads files."""
         base = {"id": self.base_id, "object": "model", "created": 0, "owned_by": "guanaco-studio", "parent": None}
         base |= {"root": self.base_id, "max_model_len": self.engine.max_length}
-        found = [
-            {
-                "id": name,
-                "object": "model",
-                "created": int(folder.stat().st_mtime),
-                "owned_by": "guanaco-studio",
-                "parent": self.base_id,
-                "root": name,
-            }
-            for name, folder in sorted(self.adapters.names().items())
-        ]
+        found = []
+        for name, folder in sorted(self.adapters.names().items()):
+            with suppress(FileNotFoundError):  # a checkpoint that its run has just replaced by a newer one
+                created = int(folder.stat().st_mtime)
+                known = {"id": name, "object": "model", "created": created, "owned_by": "guanaco-studio"}
+                found.append(known | {"parent": self.base_id, "root": name})
         return {"object": "list", "data": [base, *found]}
 
     def load(self, name: str, folder: Path, replace_present: bool) -> str:

@@ -15,8 +15,8 @@ from tests.hub_server.server import HubServer
 QUESTION = "What is the capital of Cuba?"
 BASE = "guanaco-builtin"
 # How many points the drawn curves have.
-PLOTTED = """() => [...document.querySelectorAll('#loss-plot g.mark-line path')]
-    .reduce((count, path) => count + (path.getAttribute('d').match(/[ML]/g) || []).length, 0)"""
+PLOTTED = """() => [...document.querySelectorAll('#loss-plot g.curve')]
+    .reduce((count, curve) => count + Number(curve.dataset.points), 0)"""
 
 
 def greedy(studio: StudioProcess, model: str) -> str:
@@ -47,9 +47,9 @@ def test_chat_teach_watch_compare_push_pull(page: Page, studio: StudioProcess, p
     steps.ask(page, "Who are you?")
     expect(steps.answers(page, 0)).to_have_count(2, timeout=MINUTE)
     steps.wait_for_answer(page, 0, BASE)
-    steps.open_tab(page, "Train")
+    steps.open_tab(page, "Runs")
     page.wait_for_function(f"before => ({PLOTTED})() > before", arg=points, timeout=2 * MINUTE)
-    page.screenshot(path=ARTEFACTS / "3-train.png")
+    page.screenshot(path=ARTEFACTS / "3-run.png")
     expect(steps.run_card(page)).to_have_attribute("data-state", "done", timeout=6 * MINUTE)
     steps.wait_for_board(page)
     page.screenshot(path=ARTEFACTS / "4-tensorboard.png")

@@ -292,6 +292,22 @@ def test_adapters_are_loaded_replaced_and_unloaded_by_hand(engine: EngineProcess
     assert admin("load", lora_name="x").status_code == 400
 
 
+def test_a_checkpoint_that_its_run_has_removed_is_missing_and_no_fault(
+    engine: EngineProcess, client: openai.OpenAI
+) -> None:
+    kept = engine.home / "runs" / "r1" / "checkpoints" / "checkpoint-5"
+    gone = kept.with_name("checkpoint-4")
+    shutil.copytree(kept, gone)
+    body = {"lora_name": "r1-gone", "lora_path": str(gone)}
+    assert httpx.post(f"{engine.url}/v1/load_lora_adapter", json=body, timeout=60).status_code == 200
+    shutil.rmtree(gone)
+    assert "r1-gone" not in [model.id for model in client.models.list()]
+    with pytest.raises(openai.BadRequestError, match="checkpoint-4 is not whole"):
+        client.chat.completions.create(model="r1-gone", messages=HELLO, **GREEDY)
+    unload = {"lora_name": "r1-gone"}
+    assert httpx.post(f"{engine.url}/v1/unload_lora_adapter", json=unload, timeout=60).status_code == 200
+
+
 def test_an_adapter_that_changes_on_disk_is_read_anew(engine: EngineProcess, client: openai.OpenAI) -> None:
     folder = engine.home / "adapters"
     shutil.copytree(folder / "pirate", folder / ".copy")
