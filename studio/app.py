@@ -10,7 +10,7 @@ import gradio as gr
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from studio import api, signin, tensorboard
+from studio import adapter_zip, api, signin, tensorboard
 from studio.access import Access
 from studio.context import Studio
 from studio.keys import Keys
@@ -37,6 +37,7 @@ def build_app(studio: Studio, settings: AccessSettings | None = None) -> FastAPI
         return facts | ({"kept": kept_word(studio.keeper.standing)} if studio.keeper else {})
 
     app.include_router(api.router(studio))
+    app.include_router(adapter_zip.router(studio))
     tensorboard.mount(app, studio.home.runs)
     # Gradio adds CORS headers of its own, which reflect any origin, unless the parent app has the middleware.
     app.add_middleware(

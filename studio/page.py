@@ -12,7 +12,7 @@ from core.training.run import find_run
 from studio import imports, learning
 from studio.context import Studio
 from studio.overview import Overview, active, last_ended
-from studio.pages import access, adapters, board, chat, data, hub, machine, runs, train
+from studio.pages import access, adapter_actions, adapters, board, chat, data, hub, machine, runs, train
 from studio.pages.acting import html
 from studio.pages.telling import told
 from studio.people import LOCAL_OWNER, Person, Role, person_of
@@ -43,7 +43,7 @@ def build_page(studio: Studio, sign_in: bool = False) -> gr.Blocks:
                 board.build()
             with gr.Tab("Adapters", id="adapters") as adapters_tab:
                 keeping = adapters.build(studio)
-                hub.build(studio, keeping.chosen)
+                exchanged = hub.build(studio, keeping.chosen, keeping.updates)
             with gr.Tab("Settings", id="settings") as settings_tab:
                 machine.build(studio)
                 access.build(studio, sign_in, greeting)
@@ -65,7 +65,7 @@ def build_page(studio: Studio, sign_in: bool = False) -> gr.Blocks:
         places: dict[str, list[Any]] = {
             "strip": [status],
             "choices": chatting.models,
-            "table": [keeping.table],
+            "cards": [keeping.cards],
             "names": [keeping.chosen, training.init_adapter],
             **{f"runs-{number}": [each] for number, each in enumerate(running.outputs)},
         }
@@ -79,7 +79,7 @@ def build_page(studio: Studio, sign_in: bool = False) -> gr.Blocks:
             words: str | None = "",
             weight: float | None = 0.6,
         ) -> dict[Any, Any]:
-            now = current(studio, overview, person_of(request), shown, look, words, weight)
+            now = current(studio, overview, person_of(request), shown, look, words, weight, keeping)
             fresh = {name: value for name, value in now.items() if before.get(name) != value}
             return {seen: now} | {each: shown_as(each, fresh[name]) for name in fresh for each in places[name]}
 
@@ -121,7 +121,9 @@ def build_page(studio: Studio, sign_in: bool = False) -> gr.Blocks:
 
         inputs = [seen, *running.inputs]
         tick_button.click(tick, inputs, outputs, **private)
-        for each in (*running.changes, training.started):
+        place = gr.Textbox("", label="Place", visible="hidden")
+        acted_on = adapter_actions.connect(studio, keeping, chatting, training, tabs, place)
+        for each in (*running.changes, training.started, *keeping.changes, *exchanged, acted_on):
             each.success(tick, inputs, outputs, **private)
         for component in running.inputs[2:]:
             component.change(tick, inputs, outputs, trigger_mode="always_last", **private)
@@ -152,6 +154,7 @@ def current(
     look: Look = LOOK,
     words: str | None = "",
     weight: float | None = 0.6,
+    keeping: adapters.AdaptersPage | None = None,
 ) -> dict[str, Any]:
     """Everything that the tick keeps current, as `person` may see it: no unpublished adapters, no runs of others."""
     known = overview.runs() if person.sees_runs else []
@@ -162,7 +165,7 @@ def current(
     return {
         "strip": strip(studio.engine.status, active(known), queued, overview.answering(), last_ended(known)),
         "choices": [chat.BASE, *names, *checkpoints],
-        "table": adapters.overview(studio, person),
+        "cards": adapters.overview(studio, person, keeping),
         "names": names,
         **{f"runs-{number}": value for number, value in enumerate(drawn)},
     }

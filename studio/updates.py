@@ -41,6 +41,10 @@ class Updates:
                 self._looked = time.monotonic()
             return self._news
 
+    def newer(self) -> dict[str, str]:
+        """Adapter -> the commit upstream that is not the one here, as far as was looked; asks nobody."""
+        return {each.name: each.newer for each in self._news if each.newer}
+
     def _about(self, record: AdapterRecord) -> News | None:
         if record.hub is None:
             return None

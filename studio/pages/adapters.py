@@ -1,88 +1,182 @@
-"""Adapters: what there is, where it is resident; load, unload, rename, delete. The Hub's part is in hub.py."""
+"""Adapters: all of them as cards, and for the owner what changes the chosen one. The Hub's part is in hub.py."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
+from adapters.compat import inspect, why_not_base, why_not_config
+from adapters.record import AdapterRecord
 from core.errors import UserError
+from studio import adapter_cards
+from studio.adapter_cards import Standing
 from studio.context import Studio
+from studio.pages import merging
+from studio.pages.acting import html
 from studio.pages.telling import told
-from studio.people import LOCAL_OWNER, NOBODY, Person, Role
-from studio.present import adapters_table
-from studio.published import names_for
+from studio.people import LOCAL_OWNER, NOBODY, Person, Role, person_of
+from studio.published import check_may_use, names_for
+from studio.updates import Updates
+
+# A refused confirmation empties the choice, and without one nothing is deleted.
+CONFIRM = "(name) => name && confirm(`Delete the adapter ${name}? This cannot be undone.`) ? name : null"
+WHO = '<p class="said">Training, loading, renaming, merging and deleting adapters is for the owner of this studio.</p>'
 
 
 @dataclass(frozen=True)
 class AdaptersPage:
-    table: gr.HTML
+    """cards: drawn by the tick from `overview`. chosen: what the Hub's part and the fields below are about."""
+
+    cards: gr.HTML
     chosen: gr.Dropdown
+    changes: list[Any]  # events after which the cards are not what they were
+    updates: Updates
+    delete: Callable[[str], None]
+    troubles: dict[str, str] = field(default_factory=dict)  # adapter -> why what was last tried with it failed
 
 
 def build(studio: Studio) -> AdaptersPage:
+    updates = Updates(studio.store)
+    troubles: dict[str, str] = {}
     # Nothing but what is published goes into the page that everyone gets; the first tick fills in the rest.
-    table = gr.HTML(overview(studio, NOBODY), elem_id="adapters-table")
-    with gr.Row(equal_height=True):
+    cards = html(overview(studio, NOBODY), "adapters-table")
+    with gr.Row(equal_height=True, elem_id="choosing-adapter"):
         chosen = gr.Dropdown(names_for(studio, NOBODY), value=None, label="Adapter", elem_id="chosen-adapter", scale=2)
-        load_button = gr.Button("Load", elem_id="load-adapter", min_width=90)
-        unload_button = gr.Button("Unload", elem_id="unload-adapter", min_width=90)
-        new_name = gr.Textbox(label="New name", elem_id="new-name", scale=2)
-        rename_button = gr.Button("Rename", elem_id="rename-adapter", min_width=90)
-        delete_button = gr.Button("Delete", variant="stop", elem_id="delete-adapter", min_width=90)
+    who = gr.HTML(WHO, elem_id="adapters-who")
+    with gr.Column(visible=False, elem_id="change-adapter") as owners:
+        with gr.Row(equal_height=True):
+            new_name = gr.Textbox(label="Name", elem_id="new-name", max_lines=1)
+            tags = gr.Textbox(label="Tags", placeholder="pirate, english", elem_id="adapter-tags", max_lines=1)
+            note = gr.Textbox(label="Note", placeholder="what it is good for", elem_id="adapter-note", scale=2)
+        with gr.Row(elem_classes="actions"):
+            save_button = gr.Button("Save", size="sm", variant="primary", elem_id="save-adapter")
+            load_button = gr.Button("Load", size="sm", elem_id="load-adapter")
+            unload_button = gr.Button("Unload", size="sm", elem_id="unload-adapter")
+            delete_button = gr.Button("Delete", size="sm", variant="stop", elem_id="delete-adapter")
+        merged = merging.build(studio, chosen)
 
-    def refreshed(select: str | None = None, person: Person = LOCAL_OWNER) -> list[Any]:
-        return [overview(studio, person), gr.Dropdown(choices=names_for(studio, person), value=select)]
+    def arrive(request: gr.Request) -> list[Any]:
+        owner = person_of(request).role is Role.OWNER
+        return [gr.Column(visible=owner), "" if owner else WHO]
 
-    def load(name: str | None) -> list[Any]:
-        name = required(name)
-        studio.client.load(name, str(studio.store.path(name)))
-        gr.Info(f"{name} is loaded.")
-        return refreshed(name)
+    def details(request: gr.Request, name: str | None) -> list[Any]:
+        if not name:
+            return ["", "", ""]
+        check_may_use(studio, person_of(request), name)
+        record = studio.store.get(name)
+        return [record.name, ", ".join(record.tags), record.note]
 
-    def unload(name: str | None) -> list[Any]:
-        studio.client.unload(required(name))
-        gr.Info(f"{name} is unloaded; a chat that asks for it loads it again.")
-        return refreshed(name)
-
-    def rename(name: str | None, wanted: str | None) -> list[Any]:
+    def save(name: str | None, wanted: str | None, words: str | None, about: str | None) -> list[Any]:
         name = required(name)
         record = studio.store.rename(name, text(wanted))
-        forget(studio, name)
-        return [*refreshed(record.name), ""]
+        if record.name != name:
+            forget(studio, name)
+            troubles.pop(name, None)
+        studio.store.update(replace(record, tags=split(text(words)), note=text(about)))
+        gr.Info(f"{record.name} is saved.")
+        return [gr.Dropdown(choices=names_for(studio, LOCAL_OWNER), value=record.name)]
+
+    def load(name: str | None) -> None:
+        name = required(name)
+        with Noted(troubles, name):
+            studio.client.load(name, str(studio.store.path(name)))
+        gr.Info(f"{name} is loaded.")
+
+    def unload(name: str | None) -> None:
+        studio.client.unload(required(name))
+        gr.Info(f"{name} is unloaded; a chat that asks for it loads it again.")
 
     def delete(name: str | None) -> list[Any]:
-        name = required(name)
+        remove(required(name))
+        return [gr.Dropdown(choices=names_for(studio, LOCAL_OWNER), value=None)]
+
+    def remove(name: str) -> None:
         studio.store.delete(name)
         forget(studio, name)
+        troubles.pop(name, None)
         gr.Info(f"{name} is deleted.")
-        return refreshed()
 
     private: dict[str, Any] = {"api_visibility": "private"}
-    both = [table, chosen]
-    load_button.click(told(load), chosen, both, **private)
-    unload_button.click(told(unload), chosen, both, **private)
-    rename_button.click(told(rename), [chosen, new_name], [*both, new_name], **private)
-    delete_button.click(told(delete), chosen, both, js=CONFIRM, **private)
-    return AdaptersPage(table, chosen)
+    quiet = private | {"show_progress": "hidden", "queue": False}
+    gr.on(None, arrive, None, [owners, who], **quiet)
+    chosen.change(told(details), chosen, [new_name, tags, note], **quiet)
+    changes = [
+        save_button.click(told(save), [chosen, new_name, tags, note], [chosen], **private),
+        load_button.click(told(load), chosen, None, **private),
+        unload_button.click(told(unload), chosen, None, **private),
+        delete_button.click(told(delete), chosen, [chosen], js=CONFIRM, **private),
+        *merged,
+    ]
+    return AdaptersPage(cards, chosen, changes, updates, remove, troubles)
 
 
-# A refused confirmation empties the choice, and without one nothing is deleted.
-CONFIRM = "(name) => name && confirm(`Delete the adapter ${name}? This cannot be undone.`) ? name : null"
+class Noted:
+    """Keeps why something failed, so that the adapter's card says it until it has worked."""
+
+    def __init__(self, troubles: dict[str, str], name: str) -> None:
+        self.troubles, self.name = troubles, name
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, UserError):
+            self.troubles[self.name] = str(error)
+        elif error is None:
+            self.troubles.pop(self.name, None)
 
 
-def overview(studio: Studio, person: Person = LOCAL_OWNER) -> str:
-    """The table of adapters, with those that `person` may use."""
+def overview(studio: Studio, person: Person = LOCAL_OWNER, page: AdaptersPage | None = None) -> str:
+    """The cards of the adapters that `person` may use; what is broken or has failed is the owner's to know."""
     resident = {each["name"]: each.get("where", "slot") for each in studio.engine.status.adapters}
     may_use = set(names_for(studio, person))
-    records = [record for record in studio.store.list() if record.name in may_use]
-    return adapters_table(records, studio.store.broken() if person.role is Role.OWNER else [], resident)
+    owner = person.role is Role.OWNER
+    newer = page.updates.newer() if page and owner else {}
+    failed = page.troubles if page and owner else {}
+    shown = [
+        Standing(
+            record,
+            resident.get(record.name, "disk"),
+            unusable(studio, record) or failed.get(record.name, ""),
+            newer.get(record.name, ""),
+            merging.where(studio, record.name) if owner else "",
+        )
+        for record in studio.store.list()
+        if record.name in may_use
+    ]
+    return adapter_cards.cards(shown, studio.store.broken() if owner else [], person.role)
+
+
+def unusable(studio: Studio, record: AdapterRecord) -> str:
+    """Why the engine cannot serve it, as far as its files tell; "" when nothing speaks against it."""
+    config_file = studio.store.root / record.name / "adapter_config.json"
+    base = studio.engine.status.base
+    try:
+        return _unusable(config_file.parent, config_file.stat().st_mtime_ns, base)
+    except (UserError, OSError):
+        return ""  # it is being replaced or deleted: the next look tells
+
+
+@lru_cache(maxsize=512)
+def _unusable(folder: Path, changed: int, base: str) -> str:
+    """`changed` is there so that new files are looked at anew."""
+    config = inspect(folder).config
+    reason = why_not_config(config) or (why_not_base(config, base) if base else None)
+    return f"Cannot be used here. {reason}" if reason else ""
 
 
 def text(given: str | None) -> str:
     """What is in a text box: Gradio says None for one that was never touched."""
     return (given or "").strip()
+
+
+def split(words: str) -> list[str]:
+    return list(dict.fromkeys(each.strip().lstrip("#") for each in words.split(",") if each.strip(" #")))
 
 
 def required(name: str | None) -> str:

@@ -25,9 +25,8 @@ PRIVATE, PUBLIC = "Private: only you can see it", "Public"
 PROGRESS = gr.Progress()
 
 
-def build(studio: Studio, chosen: gr.Dropdown) -> None:
-    """`chosen` holds the name of the adapter to push. The page's tick shows what was pulled among the others."""
-    updates = Updates(studio.store)
+def build(studio: Studio, chosen: gr.Dropdown, updates: Updates) -> list[Any]:
+    """`chosen` holds the name of the adapter to push. Returns the events after which there are other adapters."""
     gr.Markdown("## Hugging Face Hub")
     may = gr.HTML("", elem_id="hub-may")
     token = gr.Textbox(
@@ -78,7 +77,7 @@ def build(studio: Studio, chosen: gr.Dropdown) -> None:
                 gr.Markdown("### Newer versions upstream")
                 news = gr.HTML("", elem_id="updates")
                 look_button = gr.Button("Look now", elem_id="look-for-updates")
-                importing.build(studio)
+                imported = importing.build(studio)
 
     def arrive(request: gr.Request) -> list[Any]:
         person = person_of(request)
@@ -169,8 +168,11 @@ def build(studio: Studio, chosen: gr.Dropdown) -> None:
     previewed = [listed, shown_card, metadata, card]
     preview_button.click(told(preview), [chosen, repo_id, visibility, proposed], previewed, **private)
     settings = [chosen, repo_id, visibility, token, proposed, message, tag, labels, samples]
-    push_button.click(told(push), settings, [pushed, token], **private)
-    pull_button.click(told(pull), [source, pull_name, token, revision], [pulled, token], **private)
+    return [
+        push_button.click(told(push), settings, [pushed, token], **private),
+        pull_button.click(told(pull), [source, pull_name, token, revision], [pulled, token], **private),
+        *imported,
+    ]
 
 
 def may_say(person: Person) -> str:

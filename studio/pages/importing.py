@@ -18,7 +18,8 @@ from studio.people import LOCAL_OWNER, person_of
 TYPES = [".zip", ".safetensors", ".json", ".jinja", ".model", ".txt", ".md"]
 
 
-def build(studio: Studio) -> None:
+def build(studio: Studio) -> list[Any]:
+    """Returns the events after which there are other adapters."""
     with gr.Accordion("Import an adapter from files", open=False, elem_id="import-files"):
         files = gr.File(
             label="A zip of a PEFT folder, or its files",
@@ -55,8 +56,10 @@ def build(studio: Studio) -> None:
         return f"Adopted: {', '.join(adopted)}."
 
     private: dict[str, Any] = {"api_visibility": "private"}
-    button.click(told(bring_in), [files, folder, name], [done, files, folder, name], **private)
-    adopt_button.click(told(adopt), None, done, **private)
+    return [
+        button.click(told(bring_in), [files, folder, name], [done, files, folder, name], **private),
+        adopt_button.click(told(adopt), None, done, **private),
+    ]
 
 
 def without_record(store: AdapterStore) -> list[str]:

@@ -80,7 +80,7 @@ def play(client: TestClient, index: int, data: list[Any]) -> str:
 @pytest.mark.parametrize("given", ["/etc/passwd", "/etc/hostname", "/proc/self/environ"])
 def test_a_file_input_does_not_take_a_path_of_the_servers(local: TestClient, page: gr.Blocks, given: str) -> None:
     upload = {"path": given, "meta": {"_type": "gradio.FileData"}, "orig_name": "x.jsonl"}
-    said = play(local, index_of(page, "data.check_upload"), [upload])
+    said = play(local, index_of(page, "data.check_upload"), [[upload]])
     assert '"success":false' in said.replace(" ", "")
     assert SECRET_LINE not in said
 
@@ -92,7 +92,7 @@ def test_a_file_input_does_not_take_a_dataset_that_lies_elsewhere(
     private.write_text('{"text": "### Human: my password ### Assistant: tr0ub4dor"}\n')
     before = files_beneath(quiet_studio.home.datasets)
     upload = {"path": str(private), "meta": {"_type": "gradio.FileData"}}
-    said = play(local, index_of(page, "data.check_upload"), [upload])
+    said = play(local, index_of(page, "data.check_upload"), [[upload]])
     assert '"success":false' in said.replace(" ", "")
     assert "tr0ub4dor" not in said
     assert files_beneath(quiet_studio.home.datasets) == before
@@ -154,11 +154,11 @@ def test_adapter_names_lead_nowhere_else(page: gr.Blocks, quiet_studio: Studio, 
     root = quiet_studio.home.root
     (root / "precious.txt").write_text("x")
     before = files_beneath(root)
-    for event in ("adapters.load", "adapters.unload", "adapters.delete", "access.publish"):
+    for event in ("adapters.load", "adapters.unload", "adapters.delete", "access.publish", "merging.merge"):
         with pytest.raises(gr.Error):
             handler(page, event)(name)
     with pytest.raises(gr.Error):
-        handler(page, "adapters.rename")(name, "fine")
+        handler(page, "adapters.save")(name, "fine", "", "")
     with pytest.raises(gr.Error):
         handler(page, "hub.push")(request_of(LOCAL_OWNER), name, "ada/x", False, "")
     assert files_beneath(root) == before
@@ -171,7 +171,7 @@ def test_an_adapter_cannot_be_renamed_out_of_the_store(
     quiet_studio.store.import_folder(write_adapter(tmp_path / "lora"), "mine")
     before = files_beneath(quiet_studio.home.root)
     with pytest.raises(gr.Error):
-        handler(page, "adapters.rename")("mine", name)
+        handler(page, "adapters.save")("mine", name, "", "")
     assert files_beneath(quiet_studio.home.root) == before
     quiet_studio.store.delete("mine")
 
@@ -210,7 +210,7 @@ def test_uploads_are_typed(local: TestClient, page: gr.Blocks, quiet_studio: Stu
     before = files_beneath(quiet_studio.home.datasets)
     (stored,) = local.post("/gradio_api/upload", files={"files": (name, b"x")}).json()
     upload = {"path": stored, "orig_name": name, "meta": {"_type": "gradio.FileData"}}
-    said = play(local, index_of(page, "data.check_upload"), [upload])
+    said = play(local, index_of(page, "data.check_upload"), [[upload]])
     assert '"success":false' in said.replace(" ", "")
     assert files_beneath(quiet_studio.home.datasets) == before
 

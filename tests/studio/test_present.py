@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from adapters.record import AdapterRecord
-from studio.present import adapters_table, badge, duration, size
+from studio.adapter_cards import Standing, cards
+from studio.people import Role
+from studio.present import badge, duration, size
 from studio.side_by_side import Answer
 
 EVIL = "<img src=x onerror=alert(1)>"
@@ -35,7 +37,7 @@ def test_nothing_given_becomes_markup() -> None:
     fragments = [
         badge(Answer(error=EVIL), EVIL),
         badge(Answer(model=EVIL), EVIL),
-        adapters_table([AdapterRecord(EVIL, EVIL)], [(EVIL, EVIL)], {}),
+        cards([Standing(AdapterRecord(EVIL, EVIL, note=EVIL, tags=[EVIL]), EVIL, EVIL)], [(EVIL, EVIL)], Role.OWNER),
     ]
     for fragment in fragments:
         assert "<img" not in fragment
@@ -43,4 +45,4 @@ def test_nothing_given_becomes_markup() -> None:
 
 
 def test_empty_states_say_what_to_do_next() -> None:
-    assert "Train" in adapters_table([], [], {})
+    assert "Train" in cards([], [], Role.OWNER)

@@ -1,0 +1,71 @@
+"""GET /adapters/NAME.zip: an adapter's folder as a push would send it, made while it is downloaded."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, StreamingResponse
+from starlette.responses import Response
+
+from adapters.hub import files_to_push
+from core.errors import UserError
+from studio.context import Studio
+from studio.people import person_of
+from studio.published import check_may_use
+
+PIECE = 1 << 20
+
+
+def router(studio: Studio) -> APIRouter:
+    routes = APIRouter()
+
+    @routes.get("/adapters/{name}.zip")
+    def download(request: Request, name: str) -> Response:
+        try:
+            check_may_use(studio, person_of(request), name)
+            files = files_to_push(studio.store, name, f"you/{name}")
+        except UserError as error:
+            return JSONResponse({"detail": str(error)}, 404)
+        headers = {"Content-Disposition": f'attachment; filename="{name}.zip"'}
+        return StreamingResponse(zipped(files), media_type="application/zip", headers=headers)
+
+    return routes
+
+
+def zipped(files: dict[str, Path | bytes]) -> Iterator[bytes]:
+    """The zip piece by piece; weights do not get smaller, so nothing is compressed, and nothing lies on the disk."""
+    out = Pieces()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
+        for path, content in files.items():
+            with archive.open(path, "w", force_zip64=True) as entry:
+                if isinstance(content, bytes):
+                    entry.write(content)
+                    continue
+                with content.open("rb") as file:
+                    while piece := file.read(PIECE):
+                        entry.write(piece)
+                        yield out.taken()
+            yield out.taken()
+    yield out.taken()
+
+
+class Pieces:
+    """A file that can only be written, and gives what was written to whoever sends it on."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+
+    def write(self, data: bytes) -> int:
+        self._parts.append(bytes(data))
+        return len(data)
+
+    def flush(self) -> None:
+        pass
+
+    def taken(self) -> bytes:
+        whole = b"".join(self._parts)
+        self._parts.clear()
+        return whole

@@ -1,0 +1,70 @@
+"""What the buttons on an adapter's card do: they lead to where one goes on, or change something at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from adapters.compat import why_not_base
+from core.errors import UserError
+from core.recipe import Recipe
+from studio.context import Studio
+from studio.pages.acting import acted
+from studio.pages.adapters import AdaptersPage
+from studio.pages.chat import ChatPage
+from studio.pages.columns import BASE
+from studio.pages.recipe_form import LEVELS
+from studio.pages.telling import told
+from studio.pages.train import TrainPage
+from studio.people import person_of
+from studio.published import check_may_use
+
+PLACES = {"push": "push-repo", "change": "choosing-adapter"}  # where on the page it goes on, by element id
+
+
+def connect(
+    studio: Studio, page: AdaptersPage, chatting: ChatPage, training: TrainPage, tabs: gr.Tabs, place: gr.Textbox
+) -> Any:
+    """`place` tells the browser what to scroll to. Returns the event after which the cards are not what they were."""
+    first, second = chatting.adapters[:2]
+
+    def look(request: gr.Request, event: gr.EventData) -> dict[Any, Any]:
+        what, name = acted(event)
+        check_may_use(studio, person_of(request), name)
+        studio.store.get(name)
+        if what == "chat":
+            return {place: "", first: name, chatting.count: 1, tabs: gr.Tabs(selected="chat")}
+        if what == "compare":
+            return {place: "", first: BASE, second: name, chatting.count: 2, tabs: gr.Tabs(selected="chat")}
+        return {page.chosen: name, place: PLACES.get(what, "")}
+
+    def act(event: gr.EventData) -> dict[Any, Any]:
+        what, name = acted(event)
+        if what == "delete":
+            page.delete(name)
+            return {page.chosen: None}
+        if what == "continue":
+            return train_on(name)
+        raise UserError(f"There is nothing called {what!r} to do with an adapter.")
+
+    def train_on(name: str) -> dict[Any, Any]:
+        """The recipe that it was trained with, to begin from it; of one made elsewhere only where to begin."""
+        record = studio.store.get(name)
+        here = studio.engine.status.base
+        if here and (reason := why_not_base({"base_model_name_or_path": record.base_model}, here)):
+            raise UserError(f"{name} cannot be trained on here. {reason}", "Start the studio with that base.")
+        moved = {training.init_adapter: name, tabs: gr.Tabs(selected="train")}
+        given = record.recipe | {"init_adapter": name, "run_name": None, "model_name_or_path": studio.base}
+        try:
+            recipe = Recipe.from_dict(given)
+        except UserError:  # made elsewhere, or by a version with other settings
+            return {training.filled[-1]: LEVELS[2], **moved}
+        return dict(zip(training.filled, training.fill(recipe), strict=True)) | moved
+
+    private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
+    scroll = "(id) => { if (id) setTimeout(() => document.getElementById(id)?.scrollIntoView({block: 'start'}), 150); }"
+    looking = [page.chosen, place, first, second, chatting.count, tabs]
+    page.cards.select(told(look), None, looking, **private).success(None, place, None, js=scroll, **private)
+    changed = list(dict.fromkeys([page.chosen, tabs, training.init_adapter, *training.filled]))
+    return page.cards.click(told(act), None, changed, **private)

@@ -1,0 +1,80 @@
+"""Merge: the chosen adapter written into its base's weights, to use without PEFT or to push as a model. The owner's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from adapters.hub_login import check_repo_id
+from adapters.merged import push_merged
+from core.errors import UserError
+from studio import merged_models
+from studio.context import Studio
+from studio.pages.telling import told
+from studio.people import LOCAL_OWNER, person_of
+
+ABOUT = (
+    "Full weights in the base's own precision, as safetensors, for programs that know nothing of adapters. "
+    "For llama.cpp or Ollama: `convert_hf_to_gguf.py FOLDER` of llama.cpp makes a GGUF file of the folder."
+)
+PROGRESS = gr.Progress()
+
+
+def build(studio: Studio, chosen: gr.Dropdown) -> list[Any]:
+    """Returns the events after which cards are not what they were."""
+    with gr.Accordion("Merge into full weights", open=False, elem_id="merging"):
+        gr.Markdown(ABOUT)
+        with gr.Row(equal_height=True):
+            merge_button = gr.Button("Merge", size="sm", elem_id="merge", scale=0, min_width=110)
+            repo_id = gr.Textbox(
+                label="Repository for the merged model", placeholder="you/name-merged", elem_id="merged-repo"
+            )
+            public = gr.Checkbox(False, label="Public", elem_id="merged-public", scale=0, min_width=110)
+            push_button = gr.Button("Merge and push", size="sm", elem_id="push-merged", scale=0, min_width=140)
+        done = gr.Markdown("", elem_id="merged")
+
+    def merge(request: gr.Request, name: str | None, progress: gr.Progress = PROGRESS) -> str:
+        record, folder = made(name, progress)
+        place = f" in `{folder}`" if person_of(request) == LOCAL_OWNER else ""
+        return f"**{record}** is merged{place}."
+
+    def push(name: str | None, repo: str | None, visible: bool, progress: gr.Progress = PROGRESS) -> str:
+        check_repo_id((repo or "").strip())
+        record, folder = made(name, progress)
+        result = push_merged(
+            folder,
+            studio.store.get(record),
+            (repo or "").strip(),
+            private=not visible,
+            progress=lambda share, what: progress(share, desc=what),
+        )
+        what = "Pushed" if result.changed else "Nothing had changed in"
+        kind = "private" if result.private else "public"
+        return f"{what} [{(repo or '').strip()}]({result.url}) ({kind}) as commit `{result.revision[:10]}`."
+
+    def made(name: str | None, progress: gr.Progress) -> tuple[str, Any]:
+        if not name:
+            raise UserError("No adapter is chosen.", "Choose one in the list above first.")
+        record = studio.store.get(name)
+        target = merged_models.folder_of(studio.home, name)
+        if not merged_models.is_there(studio.home, record):
+            merged_models.make(
+                studio.store.path(name), record.base_model, target, lambda share, what: progress(share, desc=what)
+            )
+        return name, target
+
+    private: dict[str, Any] = {"api_visibility": "private"}
+    return [
+        merge_button.click(told(merge), chosen, done, **private),
+        push_button.click(told(push), [chosen, repo_id, public], done, **private),
+    ]
+
+
+def where(studio: Studio, name: str) -> str:
+    """What the owner's card says of merged weights; "" when there are none."""
+    try:
+        there = merged_models.is_there(studio.home, studio.store.get(name))
+    except UserError:
+        return ""
+    return "in the cache" if there else ""

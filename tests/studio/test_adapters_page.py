@@ -1,0 +1,204 @@
+"""Adapters as cards: what they say to whom, what their buttons do, and what comes out as a zip or as merged weights."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import gradio as gr
+import pytest
+from safetensors.numpy import load_file
+from starlette.testclient import TestClient
+
+from adapters.record import DatasetRef, HubRef
+from core.builtin import BASE_DIR
+from core.home import Home
+from studio import adapter_upload, merged_models
+from studio.adapter_cards import Standing, card
+from studio.app import build_app
+from studio.context import Studio
+from studio.page import build_page
+from studio.pages.adapters import overview
+from studio.people import LOCAL_OWNER, Person, Role
+from studio.processes import Engine
+from studio.published import Published
+from tests.adapters.folders import weights, write_adapter
+from tests.hub_server.fixtures import Hub, hub
+from tests.studio.conftest import handler, request_of
+
+__all__ = ["hub"]
+BOB = Person(Role.USER, "bob", "hub:bob", "hf_bob", sees_runs=False, only_published=True)
+VISITOR = Person(Role.VISITOR, "visitor", "from:1.1.1.1", sees_runs=False, only_published=True)
+LINEARS = {"model.layers.0.self_attn.q_proj": (256, 256), "model.layers.3.mlp.up_proj": (704, 256)}
+
+
+@pytest.fixture
+def studio(home: Home, tmp_path: Path) -> Studio:
+    made = Studio.over(home, "builtin", Engine(home, "builtin"))
+    made.store.import_folder(write_adapter(tmp_path / "lora", tensors=weights(LINEARS)), "mine")
+    return made
+
+
+@pytest.fixture
+def page(studio: Studio) -> Iterator[gr.Blocks]:
+    yield build_page(studio, sign_in=True)
+
+
+def clicked(action: str, value: str) -> Any:
+    return SimpleNamespace(_data={"action": action, "value": value})
+
+
+def by_label(page: gr.Blocks, updates: dict[Any, Any]) -> dict[str, Any]:
+    return {getattr(each, "label", None) or type(each).__name__: value for each, value in updates.items()}
+
+
+def test_a_card_says_what_it_is_and_where(studio: Studio) -> None:
+    record = replace(
+        studio.store.get("mine"),
+        steps=80,
+        eval_loss=0.5,
+        dataset=DatasetRef("pirate", "bundled"),
+        hub=HubRef("ada/mine", "c0ffee" * 6),
+        tags=["sea"],
+        note="Arr",
+    )
+    shown = card(Standing(record, "slot"), Role.OWNER)
+    for fact in ("mine", "guanaco-builtin", "pirate", "80", "0.500", "4, alpha 8", "in a slot", "on the Hub", "#sea"):
+        assert fact in shown
+    assert "Arr" in shown
+    assert "on disk" in card(Standing(record), Role.OWNER)
+
+
+def test_everyone_gets_the_buttons_that_they_may_use(studio: Studio) -> None:
+    record = studio.store.get("mine")
+    visitor, user, owner = (card(Standing(record), role) for role in (Role.VISITOR, Role.USER, Role.OWNER))
+    assert "Compare" in visitor
+    assert "Zip" not in visitor
+    assert ".zip" in user
+    assert "data-action" not in user
+    assert 'data-action="continue"' in owner
+
+
+def test_what_cannot_be_served_says_why_on_its_card(studio: Studio, tmp_path: Path) -> None:
+    other = write_adapter(tmp_path / "other", base_model_name_or_path="meta-llama/Llama-2-7b-chat-hf")
+    studio.store.import_folder(other, "llama")
+    (studio.store.root / "half").mkdir()
+    studio.engine._note("ready", "", base="guanaco-builtin")
+    shown = overview(studio)
+    assert "trained on meta-llama/Llama-2-7b-chat-hf" in shown
+    assert "half" in shown
+    assert shown.count("Cannot be used") == 2
+    assert "half" not in overview(studio, BOB), "what is broken is the owner's"
+
+
+def test_what_failed_stays_on_the_card_until_it_works(studio: Studio) -> None:
+    from studio.pages.adapters import AdaptersPage, Noted
+    from studio.updates import Updates
+
+    page = AdaptersPage(gr.HTML(), gr.Dropdown(), [], Updates(studio.store), studio.store.delete)
+    with pytest.raises(Exception, match="is not there"), Noted(page.troubles, "mine"):
+        studio.client.load("mine", "x")
+    assert "The engine is not there yet" in overview(studio, LOCAL_OWNER, page)
+    with Noted(page.troubles, "mine"):
+        pass
+    assert "The engine is not there yet" not in overview(studio, LOCAL_OWNER, page)
+
+
+def test_rename_note_and_tags(studio: Studio, page: gr.Blocks) -> None:
+    handler(page, "adapters.save")("mine", "yours", "sea, #english, sea", " Talks well ")
+    record = studio.store.get("yours")
+    assert (record.tags, record.note) == (["sea", "english"], "Talks well")
+    assert handler(page, "adapters.details")(request_of(LOCAL_OWNER), "yours") == [
+        "yours",
+        "sea, english",
+        "Talks well",
+    ]
+    with pytest.raises(gr.Error, match="not published"):
+        handler(page, "adapters.details")(request_of(BOB), "yours")
+
+
+def test_the_buttons_lead_to_chat_compare_and_train(studio: Studio, page: gr.Blocks) -> None:
+    look, act = handler(page, "adapter_actions.look"), handler(page, "adapter_actions.act")
+    assert "mine" in look(request_of(LOCAL_OWNER), clicked("chat", "mine")).values()
+    compared = list(look(request_of(LOCAL_OWNER), clicked("compare", "mine")).values())
+    assert {"base", "mine"} <= {each for each in compared if isinstance(each, str)}
+    assert 2 in [each for each in compared if isinstance(each, int)]
+    with pytest.raises(gr.Error, match="not published"):
+        look(request_of(VISITOR), clicked("chat", "mine"))
+    trained = replace(studio.store.get("mine"), recipe={"dataset_name": "pirate", "lora_r": 4})
+    studio.store.update(trained)
+    filled = by_label(page, act(clicked("continue", "mine")))
+    assert filled["init_adapter"] == "mine"
+    assert filled["Dataset"] == "pirate"
+    studio.store.update(replace(trained, recipe={"a setting of another studio": 1}))
+    assert by_label(page, act(clicked("continue", "mine")))["init_adapter"] == "mine"
+    with pytest.raises(gr.Error, match="nothing called"):
+        act(clicked("explode", "mine"))
+    act(clicked("delete", "mine"))
+    assert not studio.store.list()
+
+
+def test_a_zip_is_what_a_push_would_send_and_comes_in_again(studio: Studio, tmp_path: Path) -> None:
+    studio.store.update(replace(studio.store.get("mine"), steps=80))
+    client = TestClient(build_app(studio), base_url="http://127.0.0.1")
+    answer = client.get("/adapters/mine.zip")
+    assert answer.headers["content-disposition"] == 'attachment; filename="mine.zip"'
+    archive = tmp_path / "back.zip"
+    archive.write_bytes(answer.content)
+    names = zipfile.ZipFile(io.BytesIO(answer.content)).namelist()
+    assert "adapter_model.safetensors" in names
+    assert "studio.json" not in names
+    back = adapter_upload.take(studio.store, [archive], "")
+    assert (back.name, back.steps) == ("back", 80)
+    original = load_file(studio.store.path("mine") / "adapter_model.safetensors")
+    copy = load_file(studio.store.path("back") / "adapter_model.safetensors")
+    assert {name: each.tolist() for name, each in original.items()} == {n: e.tolist() for n, e in copy.items()}
+    assert client.get("/adapters/none.zip").status_code == 404
+    assert client.get("/adapters/..%2f..%2fkeys.zip").status_code == 404
+
+
+def test_merging_makes_a_model_and_pushes_it(studio: Studio, page: gr.Blocks, hub: Hub) -> None:
+    hub.login("hf_ada")
+    said = handler(page, "merging.merge")(request_of(LOCAL_OWNER), "mine")
+    folder = merged_models.folder_of(studio.home, "mine")
+    assert str(folder) in said
+    assert "in the cache" in overview(studio)
+    before, after = load_file(BASE_DIR / "model.safetensors"), load_file(folder / "model.safetensors")
+    changed = {name for name in before if (before[name] != after[name]).any()}
+    assert changed == {f"{module}.weight" for module in LINEARS}
+    elsewhere = Person(Role.OWNER, "ada", "hub:ada", "hf_ada")
+    assert str(folder) not in handler(page, "merging.merge")(request_of(elsewhere), "mine")
+    said = handler(page, "merging.push")("mine", "ada/whole", False)
+    assert f"({hub.url}/ada/whole)" in said
+    assert "model.safetensors" in hub.head("ada/whole").files
+    with pytest.raises(gr.Error, match="not a repository"):
+        handler(page, "merging.push")("mine", "whole", False)
+
+
+def test_a_merge_that_fails_says_why(studio: Studio, page: gr.Blocks, tmp_path: Path) -> None:
+    studio.store.import_folder(write_adapter(tmp_path / "small"), "small")
+    with pytest.raises(gr.Error, match="trained on another base"):
+        handler(page, "merging.merge")(request_of(LOCAL_OWNER), "small")
+
+
+def test_published_adapters_are_what_a_user_downloads(studio: Studio) -> None:
+    from fastapi import FastAPI
+
+    from studio import adapter_zip
+    from studio.people import SCOPE_KEY
+
+    app = FastAPI()
+    app.include_router(adapter_zip.router(studio))
+
+    async def as_bob(scope: Any, receive: Any, send: Any) -> None:
+        await app({**scope, SCOPE_KEY: BOB}, receive, send)
+
+    client = TestClient(as_bob)
+    assert client.get("/adapters/mine.zip").status_code == 404
+    Published(studio.home).set(studio.store.get("mine"), True)
+    assert client.get("/adapters/mine.zip").status_code == 200
