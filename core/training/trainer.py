@@ -109,6 +109,17 @@ class StudioTrainer(SFTTrainer):
     def _get_output_dir(self, trial: Any) -> str:
         return str(self._saving_to) if self._saving_to else super()._get_output_dir(trial)
 
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        super()._load_optimizer_and_scheduler(checkpoint)
+        # The saved rate is that of the schedule then, whose last one may be 0. A run that has been continued to more
+        # steps goes on with the rate that the longer schedule has here; for any other the two are the same number.
+        schedule = self.lr_scheduler
+        schedule._last_lr = [
+            base * rate(schedule.last_epoch) for base, rate in zip(schedule.base_lrs, schedule.lr_lambdas, strict=True)
+        ]
+        for group, rate in zip(self.optimizer.param_groups, schedule._last_lr, strict=True):
+            group["lr"] = rate
+
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Write the checkpoint aside, make it durable, and rename it into place: it is whole or not there."""
         if not all(torch.isfinite(each).all() for each in self.model.parameters() if each.requires_grad):

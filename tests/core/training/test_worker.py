@@ -519,7 +519,20 @@ def test_a_finished_run_goes_on_for_more_steps(home: Home, recipe: Recipe, work:
     assert work(run) == 0
     continue_run(run, max_steps=8)
     assert work(run) == 0
-    assert [event.step for event in run.events()[0] if isinstance(event, Progress)] == list(range(1, 9))
+    told = [event for event in run.events()[0] if isinstance(event, Progress)]
+    assert [event.step for event in told] == list(range(1, 9))
+    assert told[6].learning_rate > told[5].learning_rate  # the schedule is the longer run's, not at its end any more
     store = AdapterStore(home.adapters)
     assert run.status().adapter == "pirate-2"
     assert (store.get("pirate").steps, store.get("pirate-2").steps) == (6, 8)
+
+
+def test_a_base_that_can_not_be_shared_is_said_with_the_reason(
+    home: Home, recipe: Recipe, work: Work, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    run = create_run(home, replace(recipe, load_in_4bit=False, max_steps=1, save_steps=1, eval_fraction=0))
+    assert work(run) == 0
+    said = "The base in memory: own copy, it is not wanted in 4 bit, and the shared one is."
+    assert said in [event.text for event in run.events()[0] if isinstance(event, Note)]
+    assert said in caplog.text
