@@ -6,9 +6,9 @@ import argparse
 import sys
 
 from core.errors import UserError
-from studio.cli import check_data, deploy, doctor, hub, plan, serve, train
+from studio.cli import check_data, deploy, doctor, hub, plan, push_data, serve, train
 
-COMMANDS = (serve, train, plan, check_data, hub, deploy, doctor)
+COMMANDS = (serve, train, plan, check_data, hub, push_data, deploy, doctor)
 
 
 def main(arguments: list[str] | None = None) -> int:

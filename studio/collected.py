@@ -7,11 +7,11 @@ import threading
 from pathlib import Path
 
 from adapters.files import write_atomic
+from core.data.store import COLLECTED as NAME
 from core.errors import UserError
 from core.home import Home
 from studio.engine_client import Message
 
-NAME = "collected"
 _writing = threading.Lock()  # one web process per home folder, so this is enough
 
 

@@ -6,8 +6,8 @@ import functools
 from html import escape
 
 from core.builtin import SAMPLES
+from core.data import store
 from core.home import Home
-from studio import imports
 from studio.present import size
 
 
@@ -18,9 +18,9 @@ def cards(home: Home, chosen: str | None, owner: bool = True) -> str:
         for name, sample in SAMPLES.items()
     )
     own = ""
-    for folder in imports.imported(home) if owner else ():
-        path = imports.data_file(folder)
-        own += _card(str(path), folder.name, f"your dataset, {size(path.stat().st_size)}", "", str(path) == chosen)
+    for each in store.kept(home) if owner else ():
+        about = f"your dataset, {size(each.size)}"
+        own += _card(each.dataset_name, each.title, about, "", each.dataset_name == chosen)
     add = (
         '<a class="pick add" href="/?page=data" data-go><b>Your own data …</b>'
         "<small>Upload a file or name a dataset of the Hub, see what was understood, then train on it.</small></a>"

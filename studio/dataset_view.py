@@ -13,7 +13,7 @@ from core.data.tokens import percentile
 from core.plan import packed_rows
 
 if TYPE_CHECKING:
-    from core.data import CheckedDataset, Conversation
+    from core.data import CheckedDataset
 
 COUNTED = 2000  # conversations; of a larger dataset as many are drawn, and the page says so
 SHOWN = 4000  # tokens that the page shows of one conversation
@@ -24,28 +24,55 @@ LEFT, RIGHT, TOP, BOTTOM = 44, 12, 22, 26
 
 @dataclass(frozen=True)
 class Measured:
-    """Tokens and trained tokens of each counted conversation, before anything is cut; `refused` by the template."""
+    """Of each counted conversation, before anything is cut: its number in the dataset (from 1), its tokens, how many
+    of them are trained, and where the first of these stands (from 0). `refused`: numbers that the template refuses."""
 
     conversations: int
+    numbers: list[int]
     lengths: list[int]
     trained: list[int]
-    refused: int = 0
+    first: list[int]
+    refused: list[int]
+
+    def over(self, max_length: int) -> list[tuple[int, int, bool]]:
+        """(number, tokens, whether anything is left to train) of those that are cut, the longest first."""
+        each = zip(self.numbers, self.lengths, self.first, strict=True)
+        cut = [(number, length, first < max_length) for number, length, first in each if length > max_length]
+        return sorted(cut, key=lambda entry: -entry[1])
 
 
-def drawn(dataset: CheckedDataset) -> list[Conversation]:
-    """The conversations to count: all, or COUNTED of them, always the same ones."""
-    if len(dataset.conversations) <= COUNTED:
-        return dataset.conversations
-    return random.Random(0).sample(dataset.conversations, COUNTED)
+def measured(
+    conversations: int,
+    numbers: Sequence[int],
+    lengths: Sequence[int | None],
+    trained: Sequence[int],
+    first: Sequence[int],
+) -> Measured:
+    """From what the tokenizer's process counted of the conversations `numbers`."""
+    counted = [
+        (number, length, t, f)
+        for number, length, t, f in zip(numbers, lengths, trained, first, strict=True)
+        if length is not None
+    ]
+    refused = [number for number, length in zip(numbers, lengths, strict=True) if length is None]
+    columns = [list(column) for column in zip(*counted, strict=True)] or [[], [], [], []]
+    return Measured(conversations, columns[0], columns[1], columns[2], columns[3], refused)
+
+
+def drawn(conversations: int) -> list[int]:
+    """Numbers (from 1) of the conversations to count: all, or COUNTED of them, always the same ones."""
+    if conversations <= COUNTED:
+        return list(range(1, conversations + 1))
+    return sorted(random.Random(0).sample(range(1, conversations + 1), COUNTED))
 
 
 def figures(measured: Measured, max_length: int) -> str:
-    """Lengths, trained share, what is cut, and how full packing makes its rows."""
+    """Lengths, trained share, what is cut, how full packing makes its rows, and what cannot be trained."""
     lengths = sorted(measured.lengths)
     if not lengths:
         return '<p class="error">The base\'s chat template takes none of these conversations.</p>'
-    over = sum(each > max_length for each in lengths)
-    lost = sum(max(0, each - max_length) for each in lengths)
+    over = measured.over(max_length)
+    lost = sum(length - max_length for _, length, _ in over)
     rows = packed_rows(lengths, max_length)
     full = (sum(lengths) - lost) / (rows * max_length)
     packed = f"{rows} {'row' if rows == 1 else 'rows'} of {max_length}"
@@ -53,17 +80,58 @@ def figures(measured: Measured, max_length: int) -> str:
         "Tokens per conversation": f"mean {sum(lengths) / len(lengths):.0f}, p50 {percentile(lengths, 50)}, "
         f"p95 {percentile(lengths, 95)}, max {lengths[-1]}",
         "Trained": f"{sum(measured.trained) / sum(lengths):.0%} of all tokens",
-        f"Over max_length {max_length}": f"{over} of {len(lengths)}"
+        f"Over max_length {max_length}": f"{len(over)} of {len(lengths)}"
         + (f" ({lost / sum(lengths):.1%} of all tokens are cut)" if over else ""),
         "Packing": f"{packed} instead of {len(lengths)}, {full:.0%} full",
     }
     text = f'<div class="facts">{"".join(f"<span><b>{name}</b> {value}</span>" for name, value in facts.items())}</div>'
+    if nothing := [number for number, _, left in over if not left]:
+        text += (
+            f'<p class="error">Nothing of {count_of(nothing)} would be trained: no answer begins within max_length. '
+            f"{links(nothing)}</p>"
+        )
     if measured.refused:
-        text += f'<p class="error">The base\'s chat template refuses {measured.refused} conversations.</p>'
-    counted = len(lengths) + measured.refused
+        text += (
+            f'<p class="error">The base\'s chat template refuses {count_of(measured.refused)}. '
+            f"{links(measured.refused)}</p>"
+        )
+    counted = len(lengths) + len(measured.refused)
     if counted < measured.conversations:
         text += f"<p>Counted over {counted} of the {measured.conversations} conversations, drawn at random.</p>"
-    return text + histogram(lengths, max_length)
+    return text + histogram(lengths, max_length) + cut_list(over, max_length)
+
+
+def count_of(numbers: Sequence[int]) -> str:
+    return f"{len(numbers)} conversation{'' if len(numbers) == 1 else 's'}"
+
+
+def links(numbers: Sequence[int], most: int = 10) -> str:
+    """Buttons that go to these conversations; the first `most`."""
+    buttons = " ".join(link(number) for number in numbers[:most])
+    return f"{buttons} …" if len(numbers) > most else buttons
+
+
+def link(number: int) -> str:
+    return f'<button class="small" data-look="conversation" data-value="{number}">{number}</button>'
+
+
+def cut_list(over: Sequence[tuple[int, int, bool]], max_length: int, most: int = 20) -> str:
+    """Which conversations are cut, and how much of them: the longest first."""
+    if not over:
+        return ""
+    rows = "".join(
+        f"<tr><td>{link(number)}</td><td>{length:,}</td>"
+        f"<td>{length - max_length:,} tokens after token {max_length}"
+        f"{'' if left else ', and no answer begins before'}</td></tr>"
+        for number, length, left in over[:most]
+    )
+    more = f"<p>… and {len(over) - most} more.</p>" if len(over) > most else ""
+    return (
+        f"<details><summary>{len(over)} over max_length: which, and how much is cut</summary>"
+        '<div class="scroll"><table class="plain"><thead><tr><th scope="col">Conversation</th>'
+        '<th scope="col">Tokens</th><th scope="col">What is cut</th></tr></thead>'
+        f"<tbody>{rows}</tbody></table></div>{more}</details>"
+    )
 
 
 def histogram(lengths: Sequence[int], max_length: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import cycle, islice
 
+from core.data.chosen import read_chosen
 from core.recipe import Recipe
 from studio.context import Studio
 from studio.dataset_view import drawn
@@ -20,33 +21,27 @@ class Lengths:
         self._counted: dict[Key, list[int]] = {}
 
     def known(self, recipe: Recipe) -> list[int] | None:
-        """The lengths where they have been counted, else None."""
-        return self._counted.get(_key(recipe))
+        """The lengths where they have been counted, else None; as many as the recipe uses."""
+        counted = self._counted.get(_key(recipe))
+        return counted if counted is None else counted[: recipe.max_samples]
 
     def count(self, recipe: Recipe) -> list[int]:
         """Tokens of each conversation; of a large dataset some are counted, and the others taken to be like them.
 
         Raises UserError when the dataset can't be read.
         """
-        from core.data import read_dataset
-
-        dataset = read_dataset(
-            recipe.dataset_name,
-            dataset_format=recipe.dataset_format,
-            config=recipe.dataset_config,
-            split=recipe.dataset_train_split,
-            revision=recipe.dataset_revision,
-        )
-        lengths = [each for each in self._tokenizer.count(drawn(dataset))[0] if each is not None]
-        all_of_them = list(islice(cycle(lengths), len(dataset.conversations))) if lengths else []
-        self._counted[_key(recipe)] = all_of_them
-        return all_of_them
+        dataset = read_chosen(recipe)
+        chosen = [dataset.conversations[number - 1] for number in drawn(len(dataset.conversations))]
+        lengths = [each for each in self._tokenizer.count(chosen)[0] if each is not None]
+        self._counted[_key(recipe)] = list(islice(cycle(lengths), len(dataset.conversations))) if lengths else []
+        return self._counted[_key(recipe)][: recipe.max_samples]
 
 
 def _key(recipe: Recipe) -> Key:
     return (
         recipe.dataset_name,
         recipe.dataset_format,
+        recipe.dataset_columns,
         recipe.dataset_config,
         recipe.dataset_train_split,
         recipe.dataset_revision,

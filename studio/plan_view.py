@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from core.plan import CHAT, Bar, Card, Part, Plan, changed
+from core.plan import CHAT, Bar, Card, Part, Plan, changed, compare
+from core.plan.teaching import SEVEN_BILLION
 from studio.present import duration, size
 
+CALIBRATE = " <code>python -m studio plan recipe.yaml --calibrate</code> measures it in a few steps."
 GB = 10**9  # what lectures and shops count in; the plan itself says GiB
 # Chosen to be told apart by people who see colours differently, on light and dark grounds; one hue per kind of thing.
 COLOURS = {
@@ -42,7 +44,9 @@ def plan_card(plan: Plan) -> str:
         facts.append(f"<b>Tokens per epoch</b> {steps.tokens_per_epoch:,}")
     if plan.eta_seconds is not None:
         facts.append(f"<b>Time</b> {duration(plan.eta_seconds)} ± {duration(plan.eta_uncertainty)}")
-    source = f"<p>{escape(plan.time.source)}.</p>" if plan.time else ""
+    source = (
+        f'<p class="said">{escape(plan.time.source)}.{CALIBRATE if unmeasured(plan) else ""}</p>' if plan.time else ""
+    )
     scale = max(plan.total, plan.card.usable)
     rows = "".join(
         f"<li>{_swatch(part)}<b>{escape(part.name)}</b> {size(part.bytes)}: {escape(part.explanation)}</li>"
@@ -53,8 +57,22 @@ def plan_card(plan: Plan) -> str:
         f'<p class="{"" if plan.fits else "error"}" role="status">{escape(plan.reason)}</p>'
         f"{_bar(plan.parts, plan.card.usable, scale, f'The run {verdict}')}{_nearest(plan)}"
         f'<div class="facts">{"".join(f"<span>{fact}</span>" for fact in facts)}</div>{source}'
-        f'<details><summary>What takes memory</summary><ul style="{LIST}">{rows}</ul></details></div>'
+        f'<details><summary>What takes memory</summary><ul style="{LIST}">{rows}</ul></details>'
+        f"<details><summary>Why not train all weights? Full fine-tuning, LoRA and QLoRA compared</summary>"
+        f"{lesson(plan)}</details></div>"
     )
+
+
+def unmeasured(plan: Plan) -> bool:
+    """Whether no speed is known, and one could be measured here."""
+    return plan.time is not None and plan.time.seconds is None and plan.card.here
+
+
+def lesson(plan: Plan) -> str:
+    """The comparison for this base on this card, and for the round example of lectures on a small one."""
+    t4 = Card.find("t4")
+    here = comparison(compare(plan.shape, plan.card), plan.card, plan.shape.name)
+    return here + comparison(compare(SEVEN_BILLION, t4), t4, "7 billion weights")
 
 
 def comparison(bars: Sequence[Bar], card: Card, base: str) -> str:
@@ -106,7 +124,8 @@ def _nearest(plan: Plan) -> str:
     if plan.nearest is None:
         return ""
     items = "".join(f"<li><code>{escape(each)}</code></li>" for each in changed(plan.recipe, plan.nearest))
-    return f"<p>Nearest recipe that fits:</p><ul>{items}</ul>"
+    take = '<button class="small" data-look="nearest">Change the settings so</button>'
+    return f"<p>Nearest recipe that fits:</p><ul>{items}</ul><p>{take}</p>"
 
 
 def _colour(part: Part) -> str:

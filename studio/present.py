@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from adapters.record import AdapterRecord
-    from core.data import CheckedDataset
     from core.errors import UserError
     from studio.processes import EngineStatus
     from studio.side_by_side import Answer
@@ -108,36 +107,6 @@ def adapters_table(
         f'<p class="error"><b>{escape(name)}</b> cannot be used: {escape(reason)}</p>' for name, reason in broken
     )
     return table(head, rows) + trouble
-
-
-def dataset_summary(dataset: CheckedDataset, most: int = 20) -> str:
-    """What was read, and every problem with its remedy (the first `most`; the rest is counted)."""
-    facts = {
-        "Format": f"{dataset.format} ({dataset.evidence})",
-        "Rows": dataset.rows,
-        "Conversations": len(dataset.conversations),
-        "Turns": dataset.turns,
-        "Problems": len(dataset.problems),
-    }
-    shown = "".join(f"<span><b>{name}</b> {escape(str(value))}</span>" for name, value in facts.items())
-    text = f'<div class="facts">{shown}</div>'
-    if dataset.problems:
-        text += (
-            f"<p><b>{len(dataset.problems)} of {dataset.rows} rows cannot be used.</b> Correct them and upload the "
-            "file again, or tick that Train leaves them out. The list of problems has them all.</p>"
-        )
-        rows = [(each.row or "–", each.what, each.remedy) for each in dataset.problems[:most]]
-        text += table(("Row", "What is wrong", "What to do"), rows)
-        if len(dataset.problems) > most:
-            text += f"<p>… and {len(dataset.problems) - most} more.</p>"
-    if dataset.notes:
-        rows = [(each.row or "–", each.what, each.remedy) for each in dataset.notes[:most]]
-        more = f"<p>… and {len(dataset.notes) - most} more.</p>" if len(dataset.notes) > most else ""
-        text += (
-            f"<details><summary>{len(dataset.notes)} remarks on rows that are used</summary>"
-            f"{table(('Row', 'Remark', 'What to do'), rows)}{more}</details>"
-        )
-    return text
 
 
 def told_in_place(error: UserError) -> str:

@@ -26,10 +26,13 @@ class Tokenizer:
     def running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
-    def count(self, conversations: list[Conversation]) -> tuple[list[int | None], list[int]]:
-        """Tokens, and trained tokens, of each; None for the length of one that the base's template refuses."""
+    def count(self, conversations: list[Conversation]) -> tuple[list[int | None], list[int], list[int]]:
+        """Of each: its tokens, how many are trained, and where the first of these stands (from 0).
+
+        The length of one that the base's template refuses is None; where nothing is trained, the last is the length.
+        """
         answer = self._ask({"count": [each.to_dict() for each in conversations]})
-        return answer["lengths"], answer["trained"]
+        return answer["lengths"], answer["trained"], answer["first"]
 
     def view(self, conversation: Conversation) -> list[tuple[str, int, bool, bool]]:
         """(text, id, trained, special) of each token. Raises UserError where the template refuses the conversation."""

@@ -10,8 +10,10 @@ from typing import Any
 import gradio as gr
 import yaml
 
-from core.base import HUB_ID, resolve
+from core.base import resolve
 from core.builtin import SAMPLES
+from core.data.chosen import read_chosen
+from core.data.load import is_on_hub
 from core.errors import UserError
 from core.plan import changed, plan
 from core.recipe import Recipe
@@ -25,6 +27,7 @@ from studio.dataset_cards import cards
 from studio.lengths import Lengths
 from studio.pages import recipe_form
 from studio.pages.acting import acted, html
+from studio.pages.reading import HANDED
 from studio.pages.telling import told
 from studio.people import Role, person_of
 from studio.plan_view import plan_card
@@ -37,7 +40,7 @@ PLAN_LATER = (
 
 @dataclass(frozen=True)
 class TrainPage:
-    """`taken` is what the Data page hands over: dataset_name, dataset_format, skip_bad_rows, max_length.
+    """`taken` is what the Data page hands over: dataset_name, and the settings that reading.HANDED names.
 
     fill: a recipe as values of `filled`. started: the event of having started a run.
     """
@@ -83,7 +86,7 @@ def build(studio: Studio, shown_run: gr.Textbox, tabs: gr.Tabs) -> TrainPage:
                 )
         with gr.Column(scale=2, min_width=320, elem_id="plan-column"):
             gr.HTML('<h2 class="step"><i>3</i>Start</h2>')
-            planned = gr.HTML(PLAN_LATER, elem_id="plan")
+            planned = html(PLAN_LATER, "plan")
             start = gr.Button("Start fine-tune", variant="primary", elem_id="start-run")
             anyway = gr.Checkbox(
                 False, label="Start even if the plan says that it does not fit", elem_id="start-anyway"
@@ -106,7 +109,7 @@ def build(studio: Studio, shown_run: gr.Textbox, tabs: gr.Tabs) -> TrainPage:
             return
         try:
             recipe = recipe_for(studio, yaml_text, form, name, values)
-            known, mine = lengths.known(recipe), recipe.dataset_name in offered(studio)
+            known, mine = lengths.known(recipe), recipe.dataset_name in imports.offered(studio.home)
             yield plan_card(plan(recipe, card_here(), home=studio.home, dataset_lengths=known))
             if known is None and mine:  # one of the Hub's is not fetched for a plan
                 counted = await asyncio.to_thread(lengths.count, recipe)
@@ -114,8 +117,16 @@ def build(studio: Studio, shown_run: gr.Textbox, tabs: gr.Tabs) -> TrainPage:
         except UserError as error:
             yield told_in_place(error)
 
-    def begin(overridden: bool, yaml_text: str | None, name: str | None, *values: Any) -> list[Any]:
+    def nearest(yaml_text: str | None, name: str | None, *values: Any) -> list[Any]:
+        """The recipe that the plan calls the nearest which fits, into the fields."""
         recipe = recipe_for(studio, yaml_text, form, name, values)
+        found = plan(recipe, card_here(), home=studio.home, dataset_lengths=lengths.known(recipe)).nearest
+        if found is None:
+            raise UserError("There is no nearer recipe.", "The plan beside Start says what stands in the way.")
+        return fill(found)
+
+    def begin(overridden: bool, yaml_text: str | None, name: str | None, *values: Any) -> list[Any]:
+        recipe = imports.settled(studio.home, recipe_for(studio, yaml_text, form, name, values))
         check(studio, recipe)
         if not overridden:
             check_fits(studio, recipe)
@@ -158,12 +169,13 @@ def build(studio: Studio, shown_run: gr.Textbox, tabs: gr.Tabs) -> TrainPage:
         trigger_mode="always_last",
         **private,
     )
+    planned.select(told(nearest), [pasted, dataset, *fields], filled, **private)
     started = start.click(told(begin), [anyway, pasted, dataset, *fields], [shown_run, pasted, tabs], **private)
     take.click(told(into_fields), pasted, filled, **private)
     export.click(told(as_yaml), [dataset, *fields], exported, **private)
     export_trl.click(told(as_trl), [dataset, *fields], exported, **private)
-    settings = [form.fields[name] for name in ("dataset_format", "skip_bad_rows", "max_length")]
-    return TrainPage(dataset, form.fields["init_adapter"], [dataset, *settings], filled, fill, started)
+    taken = [dataset, *(form.fields[name] for name in HANDED)]
+    return TrainPage(dataset, form.fields["init_adapter"], taken, filled, fill, started)
 
 
 def recipe_for(
@@ -195,20 +207,12 @@ def check(studio: Studio, recipe: Recipe) -> None:
             f"This studio serves the base {studio.base}, and the recipe wants {recipe.model_name_or_path}.",
             "Change model_name_or_path, or start the studio with that base (--base).",
         )
-    if recipe.dataset_name not in offered(studio) and not HUB_ID.match(recipe.dataset_name):
+    if recipe.dataset_name not in imports.offered(studio.home) and not is_on_hub(recipe.dataset_name):
         raise UserError(
             f"{recipe.dataset_name!r} is neither a dataset of this studio nor a Hub id.",
             "Upload the file on the Data page; only the command line reads other folders.",
         )
-    from core.data import read_dataset
-
-    dataset = read_dataset(
-        recipe.dataset_name,
-        dataset_format=recipe.dataset_format,
-        config=recipe.dataset_config,
-        split=recipe.dataset_train_split,
-        revision=recipe.dataset_revision,
-    )
+    dataset = read_chosen(recipe)
     if dataset.problems and not recipe.skip_bad_rows:
         raise UserError(
             f"{len(dataset.problems)} of {dataset.rows} rows cannot be converted.",
@@ -225,8 +229,3 @@ def check_fits(studio: Studio, recipe: Recipe) -> None:
             planned.reason,
             f"This would: {nearest}." if nearest else "Tick the box beneath Start to try it all the same.",
         )
-
-
-def offered(studio: Studio) -> set[str]:
-    """The datasets of this studio, as recipes name them."""
-    return {value for _, value in imports.choices(studio.home)}

@@ -7,7 +7,7 @@ from pathlib import Path
 import gradio as gr
 import pytest
 
-from core.data import read_dataset
+from core.data import read_dataset, store
 from core.errors import UserError
 from core.home import Home
 from core.recipe import Recipe
@@ -56,7 +56,7 @@ def test_kept_answers_are_a_dataset_like_any_other(home: Home) -> None:
 def test_an_upload_of_that_name_is_kept_apart(home: Home, tmp_path: Path) -> None:
     uploaded = tmp_path / "collected.jsonl"
     uploaded.write_text('{"text": "### Human: Hi ### Assistant: Hello"}\n')
-    assert imports.import_file(home, uploaded) == home.datasets / "collected-2" / "data.jsonl"
+    assert Path(store.keep_files(home, [uploaded]).dataset_name) == home.datasets / "collected-2" / "data.jsonl"
 
 
 def test_the_page_keeps_what_was_edited(quiet_studio: Studio) -> None:

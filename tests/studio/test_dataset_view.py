@@ -11,7 +11,7 @@ import pytest
 from core.data import CheckedDataset, Conversation, Message, read_dataset
 from core.errors import UserError
 from core.home import Home
-from studio.dataset_view import Measured, drawn, figures, found, histogram, neighbour, token_view
+from studio.dataset_view import Measured, drawn, figures, found, histogram, measured, neighbour, token_view
 from studio.tokenizer_process import Tokenizer
 
 
@@ -42,20 +42,38 @@ def test_every_conversation_is_in_one_bar_on_the_right_side_of_max_length(
     assert f"{over} of them over max_length {max_length}" in (ElementTree.fromstring(svg).findtext("title") or "")
 
 
+def counted(lengths: list[int | None], trained: list[int], first: list[int], of: int | None = None) -> Measured:
+    numbers = list(range(1, len(lengths) + 1))
+    return measured(of or len(lengths), numbers, lengths, trained, first)
+
+
 def test_figures_say_what_is_cut_and_how_full_packing_is() -> None:
-    text = figures(Measured(4, [50, 50, 100, 150], [20, 20, 60, 75]), 100)
+    text = figures(counted([50, 50, 100, 150], [20, 20, 60, 75], [9] * 4), 100)
     assert "mean 88, p50 50, p95 150, max 150" in text
     assert "<b>Trained</b> 50% of all tokens" in text
     assert "1 of 4 (14.3% of all tokens are cut)" in text
     assert "3 rows of 100 instead of 4, 100% full" in text
 
 
+def test_conversations_that_are_cut_are_listed_with_what_is_lost_and_a_way_to_them() -> None:
+    text = figures(counted([50, 300, 1150, None], [20, 20, 60, 0], [9, 99, 110, 0]), 100)
+    assert "2 over max_length: which, and how much is cut" in text
+    first, second = re.findall(r"<tr><td>(.*?)</tr>", text)
+    assert 'data-look="conversation" data-value="3"' in first
+    assert "1,050 tokens after token 100, and no answer begins before" in first
+    assert 'data-value="2"' in second
+    assert second.endswith("200 tokens after token 100</td>")
+    assert "Nothing of 1 conversation would be trained" in text
+    assert "chat template refuses 1 conversation. <button" in text
+
+
 def test_a_large_dataset_is_counted_in_part_and_the_page_says_so() -> None:
-    large = dataset_of(*["Yes."] * 2500)
-    assert len(drawn(large)) == 2000
-    assert drawn(large) == drawn(large)
-    assert "Counted over 2000 of the 2500 conversations" in figures(Measured(2500, [9] * 1990, [3] * 1990, 10), 100)
-    assert "refuses 10 conversations" in figures(Measured(2500, [9] * 1990, [3] * 1990, 10), 100)
+    assert len(set(drawn(2500))) == 2000
+    assert drawn(2500) == drawn(2500) == sorted(drawn(2500))
+    assert drawn(3) == [1, 2, 3]
+    text = figures(counted([9] * 1990 + [None] * 10, [3] * 2000, [1] * 2000, of=2500), 100)
+    assert "Counted over 2000 of the 2500 conversations" in text
+    assert "refuses 10 conversations" in text
 
 
 def test_tokens_are_escaped_marked_and_cut() -> None:
@@ -91,7 +109,11 @@ def test_the_tokenizers_process_tells_tokens_as_they_are_trained(tokenizer: Toke
     trained = "".join(each[0] for each in tokens if each[2] and not each[3])
     assert trained.strip() == "Grün, naïve 🦙 — said\n\ttwice."
     assert any(each[3] for each in tokens)
-    assert tokenizer.count([conversation]) == ([len(tokens)], [sum(each[2] for each in tokens)])
+    assert tokenizer.count([conversation]) == (
+        [len(tokens)],
+        [sum(each[2] for each in tokens)],
+        [next(index for index, each in enumerate(tokens) if each[2])],
+    )
 
 
 def test_a_tokenizer_that_ended_is_started_again(tokenizer: Tokenizer) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from core.data import store
 from core.errors import UserError
 from core.home import Home
 from core.recipe import Recipe
@@ -17,6 +18,10 @@ from studio.processes import Engine
 ROW = '{"text": "### Human: Hi ### Assistant: Hello"}\n'
 
 
+def keep(home: Home, path: Path) -> Path:
+    return Path(store.keep_files(home, [path]).dataset_name)
+
+
 def upload(tmp_path: Path, name: str, content: str) -> Path:
     path = tmp_path / name
     path.write_text(content)
@@ -24,29 +29,29 @@ def upload(tmp_path: Path, name: str, content: str) -> Path:
 
 
 def test_a_file_is_kept_byte_for_byte_and_offered(home: Home, tmp_path: Path) -> None:
-    kept = imports.import_file(home, upload(tmp_path, "My chats (1).JSONL", ROW))
+    kept = keep(home, upload(tmp_path, "My chats (1).JSONL", ROW))
     assert kept.read_text() == ROW
     assert kept == home.datasets / "My-chats-1" / "data.jsonl"
     assert (kept.parent.name, str(kept)) in imports.choices(home)
 
 
 def test_the_same_file_twice_is_kept_once_and_another_gets_a_number(home: Home, tmp_path: Path) -> None:
-    first = imports.import_file(home, upload(tmp_path, "a.jsonl", ROW))
-    assert imports.import_file(home, tmp_path / "a.jsonl") == first
-    other = imports.import_file(home, upload(tmp_path, "a.jsonl", ROW * 2))
+    first = keep(home, upload(tmp_path, "a.jsonl", ROW))
+    assert keep(home, tmp_path / "a.jsonl") == first
+    other = keep(home, upload(tmp_path, "a.jsonl", ROW * 2))
     assert other.parent.name == "a-2"
     assert first.read_text() == ROW
 
 
 @pytest.mark.parametrize("name", ["...jsonl", "-.csv", "..%2f.jsonl"])
 def test_names_cannot_leave_the_folder(home: Home, tmp_path: Path, name: str) -> None:
-    kept = imports.import_file(home, upload(tmp_path, name, ROW))
+    kept = keep(home, upload(tmp_path, name, ROW))
     assert kept.parent.parent == home.datasets
 
 
 def test_the_page_trains_on_what_it_offers_only(home: Home, tmp_path: Path) -> None:
     studio = Studio.over(home, "builtin", Engine(home, "builtin"))
-    kept = imports.import_file(home, upload(tmp_path, "mine.jsonl", ROW * 3))
+    kept = keep(home, upload(tmp_path, "mine.jsonl", ROW * 3))
     check(studio, Recipe.from_dict({"dataset_name": str(kept)}))
     outside = upload(tmp_path, "outside.jsonl", ROW)
     for wrong in (str(outside), "/etc/passwd", "../../etc/passwd"):
@@ -58,7 +63,7 @@ def test_the_page_trains_on_what_it_offers_only(home: Home, tmp_path: Path) -> N
 
 def test_rows_that_cannot_be_used_stop_the_start_unless_skipped(home: Home, tmp_path: Path) -> None:
     studio = Studio.over(home, "builtin", Engine(home, "builtin"))
-    kept = str(imports.import_file(home, upload(tmp_path, "mixed.jsonl", ROW + '{"text": 3}\n')))
+    kept = str(keep(home, upload(tmp_path, "mixed.jsonl", ROW + '{"text": 3}\n')))
     with pytest.raises(UserError, match="1 of 2 rows"):
         check(studio, Recipe.from_dict({"dataset_name": kept}))
     check(studio, Recipe.from_dict({"dataset_name": kept, "skip_bad_rows": True}))

@@ -34,16 +34,20 @@ def marks(html: str) -> list[float]:
 
 
 def test_a_plan_that_fits() -> None:
-    html = plan_card(planned())
+    html, lesson = plan_card(planned()).split("Why not train all weights?")
     assert 'data-fits="true"' in html
     assert "It fits" in html
     assert sum(widths(html)) < marks(html)[0] == 100
     assert "Optimiser states" in html
     assert "<b>Steps</b> 2" in html
+    assert "<b>Ways to train base</b>" in lesson
+    assert "28.0 + 28.0 + 56.0 = 112.0 GB" in lesson
+    assert "--calibrate" not in html, "a T4 is not here"
 
 
 def test_a_plan_that_does_not_fit_shows_what_would() -> None:
-    html = plan_card(planned(gradient_checkpointing=False, max_length=2048))
+    html = plan_card(planned(gradient_checkpointing=False, max_length=2048)).split("Why not train all weights?")[0]
+    assert 'data-look="nearest"' in html
     assert 'data-fits="false"' in html
     assert sum(widths(html)) == pytest.approx(100, abs=0.1)
     assert marks(html)[0] < 100

@@ -1,0 +1,63 @@
+"""A dataset of the home folder, such as the answers kept from the chat, to the Hub as a dataset repository."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+
+from adapters.hub import PushResult
+from adapters.hub_dataset import DatasetFacts, push_dataset
+from core.data import CheckedDataset, store
+from core.errors import UserError
+from core.home import Home
+
+
+def own(home: Home, dataset_name: str) -> store.Kept:
+    """The dataset of this dataset_name, or in a folder called so. Raises UserError if it is not one's own."""
+    there = store.kept(home)
+    found = next((each for each in there if dataset_name in (each.dataset_name, each.folder.name)), None)
+    if found is None:
+        names = ", ".join(each.folder.name for each in there) or "none yet"
+        raise UserError(f"{dataset_name!r} is no dataset of this home folder.", f"There are: {names}.")
+    if found.origin and found.origin.source == "hub":
+        raise UserError(f"{found.title} came from the Hub, and is its owners'.", "Push datasets of your own.")
+    return found
+
+
+def push(
+    kept: store.Kept,
+    dataset: CheckedDataset,
+    repo_id: str,
+    *,
+    private: bool = True,
+    license: str | None = None,
+    token: str | None = None,
+    message: str | None = None,
+) -> PushResult:
+    """Upload `kept` as it was read: one row of `messages` per conversation. Raises UserError.
+
+    Rows with problems stop it, since they would be missing without a word.
+    """
+    if dataset.problems:
+        raise UserError(
+            f"{len(dataset.problems)} of {dataset.rows} rows of {kept.title} cannot be converted.",
+            "See them on the Data page, and mend or remove them first.",
+        )
+    facts = DatasetFacts(len(dataset.conversations), dataset.turns, about(kept), license or dataset.license)
+    with tempfile.TemporaryDirectory(prefix="guanaco-studio-") as folder:
+        file = Path(folder) / "train.jsonl"
+        write_jsonl(file, dataset)
+        return push_dataset(file, facts, repo_id, private=private, token=token, message=message)
+
+
+def write_jsonl(file: Path, dataset: CheckedDataset) -> None:
+    with file.open("w", encoding="utf-8") as lines:
+        lines.writelines(json.dumps(each.to_dict(), ensure_ascii=False) + "\n" for each in dataset.conversations)
+
+
+def about(found: store.Kept) -> str:
+    if found.folder.name == store.COLLECTED:
+        return "They were kept, and where needed corrected, by people in Guanaco Studio's chat."
+    files = ", ".join(found.origin.files[:3]) if found.origin else found.folder.name
+    return f"They were converted by Guanaco Studio from {files}."

@@ -1,0 +1,187 @@
+"""The Data page's handlers: what a person chooses, uploads, corrects and removes, and what Train is handed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import pytest
+
+from core.data import store
+from core.home import Home
+from core.recipe import Recipe
+from core.training.run import create_run
+from studio import imports
+from studio.context import Studio
+from studio.dataset_summary import division, kinds, refusal, scripts
+from studio.page import build_page
+from studio.pages.reading import HANDED, MAPPED, Reading, columns_chosen
+from studio.processes import Engine
+from tests.hub_server.fixtures import Hub
+from tests.studio.conftest import handler
+
+CSV = "Frage,Antwort\n" + "".join(f"Was ist {n}?,Es ist {n}.\n" for n in range(20))
+ROW = '{"text": "### Human: Hi ### Assistant: Hello"}\n'
+
+
+@pytest.fixture
+def page(home: Home) -> gr.Blocks:
+    return build_page(Studio.over(home, "builtin", Engine(home, "builtin")))
+
+
+Play = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def play(page: gr.Blocks) -> Play:
+    """Runs an event's handler; its updates by the component's elem_id, or by its kind and number for states."""
+
+    def run(name: str, *values: Any) -> dict[str, Any]:
+        updates = handler(page, name)(*values)
+        return {each.elem_id or f"{type(each).__name__}-{each._id}": update for each, update in updates.items()}
+
+    return run
+
+
+def reading(updates: dict[str, Any]) -> Reading:
+    return next(each for each in updates.values() if isinstance(each, Reading))
+
+
+def written(folder: Path, name: str, text: str) -> str:
+    (folder / name).write_text(text)
+    return str(folder / name)
+
+
+def test_columns_that_tell_nothing_are_asked_for_and_then_handed_to_train(play: Play, tmp_path: Path) -> None:
+    asked = play("data.check_upload", [written(tmp_path, "fragen.csv", CSV)])
+    assert "its columns" in asked["dataset-summary"] or "columns are: Frage, Antwort" in asked["dataset-summary"]
+    assert asked["dataset-columns-page"].open
+    assert [value for value, _ in asked["column-question"].choices] == ["–", "Frage", "Antwort"]
+    assert not asked["use-dataset"].interactive
+    chosen = [{"question": "Frage", "answer": "Antwort"}.get(name, "") for name in MAPPED]
+    read = play("data.check_as", reading(asked), "", *chosen)
+    assert "<b>Conversations</b> 20" in read["dataset-summary"]
+    assert reading(read).columns == "question=Frage,answer=Antwort" == columns_chosen(tuple(chosen))
+    assert read["use-dataset"].interactive
+    assert HANDED == (
+        "dataset_format",
+        "dataset_columns",
+        "skip_bad_rows",
+        "max_length",
+        "max_samples",
+        "eval_fraction",
+        "seed",
+    )
+
+
+def test_several_files_are_one_dataset_that_is_offered_and_can_be_removed(
+    play: Play, home: Home, tmp_path: Path
+) -> None:
+    files = [written(tmp_path, name, ROW * 2) for name in ("a.jsonl", "b.jsonl")]
+    read = play("data.check_upload", files)
+    assert "<b>Rows</b> 4" in read["dataset-summary"]
+    assert "3 say the same" not in read["dataset-summary"]
+    assert read["known-dataset"].value == reading(read).name
+    assert read["remove-dataset"].visible
+    gone = play("data.take_away", reading(read).name)
+    assert gone["known-dataset"].value is None
+    assert store.kept(home) == []
+
+
+def test_a_dataset_that_a_run_needs_stays(play: Play, home: Home, tmp_path: Path) -> None:
+    name = reading(play("data.check_upload", [written(tmp_path, "a.jsonl", ROW * 4)])).name
+    create_run(home, Recipe.from_dict({"dataset_name": name, "run_name": "mine"}))
+    with pytest.raises(gr.Error, match="The run mine is learning from it"):
+        play("data.take_away", name)
+    assert len(store.kept(home)) == 1
+
+
+@pytest.mark.parametrize("name", ["pirate", "", None])
+def test_the_bundled_samples_and_nothing_stay_too(play: Play, home: Home, name: str | None) -> None:
+    if name:
+        with pytest.raises(gr.Error, match="no dataset of this studio"):
+            play("data.take_away", name)
+    else:
+        assert list(play("data.take_away", name)) == [next(iter(play("data.take_away", name)))]
+
+
+def test_rows_with_problems_can_be_skipped_and_listed(play: Play, page: gr.Blocks, tmp_path: Path) -> None:
+    rows = ROW * 3 + '{"text": "### Human: alone"}\n' + ROW
+    read = play("data.check_upload", [written(tmp_path, "mixed.jsonl", rows)])
+    assert "1 of 5 rows cannot be used" in read["dataset-summary"]
+    assert read["skip-bad-rows"].visible
+    assert "Skip 1 row with problems" in read["skip-bad-rows"].label
+    dataset = next(each for each in read.values() if hasattr(each, "conversations"))
+    offered = handler(page, "dataset_actions.problems_file")(dataset)
+    listed = [json.loads(line) for line in Path(offered.value["path"]).read_text().splitlines()]
+    assert [(each["row"], each["used"]) for each in listed] == [(4, False), (2, True), (3, True), (5, True)]
+    assert set(listed[0]) == {"row", "what", "remedy", "used"}
+    exported = handler(page, "dataset_actions.export_file")(dataset)
+    assert len(Path(exported.value["path"]).read_text().splitlines()) == 4
+
+
+def test_a_hub_dataset_is_kept_with_what_it_is(play: Play, home: Home, hub: Hub) -> None:
+    card = b"---\nlicense: mit\n---\n"
+    hub.make_repo("ada/poems", {"train.jsonl": (ROW * 3).encode(), "README.md": card}, kind="dataset")
+    read = play("data.check_hub", " ada/poems ", "", None, "main")
+    commit = hub.head("ada/poems", "dataset").sha
+    assert f"ada/poems on the Hub, revision {commit[:10]}" in read["dataset-summary"]
+    assert "<b>Licence</b> mit" in read["dataset-summary"]
+    assert (f"ada/poems ({commit[:7]})", reading(read).name) in imports.choices(home)
+    assert not read["push-dataset"].visible, "it is its owners'"
+
+
+def test_a_gated_dataset_is_explained_with_a_link(play: Play, hub: Hub) -> None:
+    hub.make_repo("bob/secret", {"train.jsonl": ROW.encode()}, kind="dataset", gated="manual")
+    hub.login("hf_ada")
+    said = play("data.check_hub", "bob/secret", None, None, None)["dataset-summary"]
+    assert "gated: its owner must let you in" in said
+    assert f'<a href="{hub.url}/datasets/bob/secret"' in said
+
+
+@pytest.mark.parametrize("name", ["data/x.jsonl", "../x", "/etc/passwd", "pirate", ""])
+def test_a_local_file_called_like_an_id_is_never_read(
+    play: Play, hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    (tmp_path / "data").mkdir()
+    written(tmp_path / "data", "x.jsonl", ROW)
+    monkeypatch.chdir(tmp_path)
+    try:
+        said = play("data.check_hub", name, None, None, None)["dataset-summary"]
+    except gr.Error as error:
+        said = str(error)
+    assert "no dataset data/x.jsonl on the Hub" in said or "is not a dataset id" in said
+
+
+def test_a_run_on_a_hub_dataset_reads_the_kept_copy(home: Home, hub: Hub) -> None:
+    hub.make_repo("ada/poems", {"train.jsonl": (ROW * 3).encode()}, kind="dataset")
+    settled = imports.settled(home, Recipe.from_dict({"dataset_name": "ada/poems", "dataset_revision": "main"}))
+    (kept,) = store.kept(home)
+    assert (settled.dataset_name, settled.dataset_revision) == (kept.dataset_name, None)
+    local = Recipe.from_dict({"dataset_name": "pirate"})
+    assert imports.settled(home, local) == local
+
+
+def test_the_division_is_the_one_that_training_makes(play: Play) -> None:
+    from core.data import read_dataset, split
+
+    dataset = read_dataset("pirate")
+    train, held_out = split(dataset.conversations, 0.1, 7)
+    said = division(dataset, None, 0.1, 7)
+    assert f"<b>{len(train):,}</b> to train on, <b>{len(held_out):,}</b> held out" in said
+    assert f"drawn from {len(dataset.conversations):,}" in division(dataset, 50, 0.1, 7)
+    assert "<b>45</b> to train on, <b>5</b>" in division(dataset, 50, 0.1, 7)
+
+
+def test_remarks_of_one_kind_are_counted_together_and_scripts_by_their_share() -> None:
+    from core.data import Conversation, Message, Problem
+    from core.errors import UserError
+
+    notes = [Problem(row, f'It says the same as row {row - 1}, "x{row}".', "") for row in range(2, 5)]
+    assert kinds(notes) == "3 × It says the same as row N, …"
+    talk = Conversation(1, [Message(role="user", content="Привет abc 日本"), Message(role="assistant", content="12")])
+    assert scripts([talk]) == "Cyrillic 55%, Latin 27%, Han 18%"
+    assert "<script>" not in refusal(UserError("<script>", "See https://x.example/a?b=<i>"))

@@ -1,0 +1,109 @@
+"""Answers kept from the chat, and other datasets of one's own, as dataset repositories."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import datasets
+import pytest
+
+from adapters.hub_dataset import CARD_FILE, DATA_FILE
+from core.data import read_dataset, store
+from core.errors import UserError
+from core.home import Home
+from studio import collected
+from studio.__main__ import main
+from studio.engine_client import Message
+from tests.hub_server.fixtures import Hub
+
+TALK: list[Message] = [
+    {"role": "system", "content": "Be brief."},
+    {"role": "user", "content": "“Ahoj”?"},
+    {"role": "assistant", "content": "Hello 🦙"},
+]
+
+
+@pytest.fixture(autouse=True)
+def token(hub: Hub) -> None:
+    hub.login("hf_ada")
+
+
+def test_kept_answers_become_a_private_dataset_that_datasets_loads(
+    home: Home, hub: Hub, capsys: pytest.CaptureFixture[str]
+) -> None:
+    collected.keep(home, TALK)
+    assert main(["push-data", "collected", "--repo", "ada/answers", "--license", "cc-by-4.0"]) == 0
+    assert capsys.readouterr().out.strip() == f"{hub.url}/datasets/ada/answers"
+    assert hub.repo("ada/answers", "dataset").private
+    assert set(hub.head("ada/answers", "dataset").files) == {DATA_FILE, CARD_FILE, ".gitattributes"}
+    card = hub.read("ada/answers", CARD_FILE, "dataset").decode()
+    assert "license: cc-by-4.0" in card
+    assert "1 conversations with 2 turns. They were kept, and where needed corrected, by people" in card
+    assert datasets.load_dataset("ada/answers", split="train").to_list() == [{"messages": TALK}]
+    back = store.keep_from_hub(home, "ada/answers")
+    assert read_dataset(back.dataset_name).license == "cc-by-4.0"
+    with pytest.raises(UserError, match="came from the Hub"):
+        from studio.dataset_push import own
+
+        own(home, back.dataset_name)
+
+
+def test_pushing_again_updates_and_says_when_nothing_changed(
+    home: Home, hub: Hub, capsys: pytest.CaptureFixture[str]
+) -> None:
+    collected.keep(home, TALK)
+    push = ["push-data", "collected", "--repo", "ada/answers"]
+    assert main(push) == 0
+    assert main(push) == 0
+    assert "nothing had changed" in capsys.readouterr().err
+    collected.keep(home, [*TALK[:2], {"role": "assistant", "content": "Hi"}])
+    assert main(push) == 0
+    assert len(hub.read("ada/answers", DATA_FILE, "dataset").splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "files", "said"),
+    [
+        (["--repo", "ada/x"], {"README.md": b"# x\n", "weights.bin": b"1"}, "holds something else"),
+        (["--repo", "ada/x"], {"README.md": b"# x\n"}, "is public"),
+        (["--repo", "bob/x"], {}, "would belong to bob"),
+        (["--repo", "../x"], {}, "is not a repository"),
+        (["--repo", "ada/y", "--license", "mine"], {}, "not a licence"),
+    ],
+)
+def test_what_is_refused_changes_nothing(
+    home: Home,
+    hub: Hub,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    files: dict[str, bytes],
+    said: str,
+) -> None:
+    collected.keep(home, TALK)
+    if files:
+        hub.make_repo("ada/x", files, kind="dataset")
+    assert main(["push-data", "collected", *arguments]) == 2
+    assert said in capsys.readouterr().err
+    assert hub.repos.find("dataset", "ada/y") is None
+    assert not files or DATA_FILE not in hub.head("ada/x", "dataset").files
+
+
+def test_a_dataset_with_problems_or_of_another_name_is_refused(
+    home: Home, hub: Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = tmp_path / "bad.jsonl"
+    bad.write_text(json.dumps({"messages": TALK}) + "\n" + json.dumps({"messages": TALK[:2]}) + "\n")
+    store.keep_files(home, [bad])
+    assert main(["push-data", "bad", "--repo", "ada/x"]) == 2
+    assert "1 of 2 rows of bad cannot be converted" in capsys.readouterr().err
+    assert main(["push-data", "pirate", "--repo", "ada/x"]) == 2
+    assert "There are: bad." in capsys.readouterr().err
+
+
+def test_without_a_token_nothing_is_made(home: Home, hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
+    hub.login(None)
+    collected.keep(home, TALK)
+    assert main(["push-data", "collected", "--repo", "ada/x"]) == 1
+    assert "no token" in capsys.readouterr().err
+    assert hub.repos.find("dataset", "ada/x") is None
