@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -128,6 +129,7 @@ def load_model(
     from transformers import AutoModelForCausalLM
 
     from core.device import choose_device, choose_dtype
+    from core.download import fetch_weights
 
     say = progress or (lambda phase: None)
     device = device or choose_device().value
@@ -145,6 +147,9 @@ def load_model(
         arguments |= _quantization(config, dtype, use_bnb_nested_quant)
     if not source.local and config._commit_hash:
         arguments["revision"] = config._commit_hash  # weights and configuration of one revision, even if main moves on
+    if not source.local:
+        with _translated(source):
+            fetch_weights(source.location, config._commit_hash, say)
     say("loading and quantising the weights" if load_in_4bit else "loading the weights")
     with _translated(source):
         model = AutoModelForCausalLM.from_pretrained(source.location, **arguments)
@@ -225,6 +230,7 @@ def load_error(source: BaseSource, error: Exception) -> UserError:
     """Say in plain words why `source` could not be loaded. Gated is checked first: it is a kind of not found."""
     from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
 
+    page = f"{os.environ.get('HF_ENDPOINT') or 'https://huggingface.co'}/{source.id}"
     causes: list[BaseException] = []
     cause: BaseException | None = error
     while cause is not None:
@@ -233,7 +239,9 @@ def load_error(source: BaseSource, error: Exception) -> UserError:
     if any(isinstance(each, GatedRepoError) for each in causes):
         return UserError(
             f"The base {source.id} is gated: its authors want to be asked first.",
-            f"Ask for access on its Hub page ({source.id}), then set HF_TOKEN to a token that may read gated repos.",
+            f"Ask for access at {page}. When it is given, set HF_TOKEN to a token of that account, made at "
+            "https://huggingface.co/settings/tokens (a fine-grained one with the permission to read gated "
+            "repositories), and start the studio again; --base builtin works meanwhile.",
         )
     if any(isinstance(each, RepositoryNotFoundError) for each in causes):
         return UserError(

@@ -162,6 +162,7 @@ EVENTS: dict[str, Role] = {
     "hub.preview": Role.USER,
     "hub.push": Role.USER,
     "hub.pull": Role.USER,
+    "votes_hub.push": Role.OWNER,
     "importing.bring_in": Role.OWNER,
     "importing.adopt": Role.OWNER,
     "access.publish": Role.OWNER,

@@ -29,6 +29,7 @@ from core.home import Home
 from core.serving.server import Server, State, deliver_on
 
 if TYPE_CHECKING:
+    from core.serving.rows import Piece, Row
     from core.serving.service import Service
 
 EXIT_USAGE = 2
@@ -193,11 +194,21 @@ class Work:
             ),
             default_max_tokens=given.default_max_tokens,
             host_cache_bytes=given.host_cache_mb << 20,
-            deliver=deliver_on(self.loop),
+            deliver=self._deliver(),
             say=self.state.say,
         )
         service.choices["threads"] = threads
         return service
+
+    def _deliver(self) -> Callable[[list[tuple[Row, Piece]]], None]:
+        """Hands pieces over; the first ones tell how long it took from the process's start to a token."""
+        deliver = deliver_on(self.loop)
+
+        def delivering(pieces: list[tuple[Row, Piece]]) -> None:
+            self.state.phases.answered()
+            deliver(pieces)
+
+        return delivering
 
 
 def choose_threads(asked: int | None) -> Choice:

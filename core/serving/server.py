@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,6 +21,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from core.serving.metrics import CONTENT_TYPE, render
+from core.serving.phases import Phases
 from core.serving.protocol import ApiError, Ask, parse_chat, parse_completion
 
 if TYPE_CHECKING:
@@ -45,11 +47,17 @@ class State:
     service: Service | None = None
     since: float = field(default_factory=time.monotonic)
 
+    @cached_property
+    def phases(self) -> Phases:
+        return Phases(self.started)
+
     def say(self, phase: str) -> None:
         self.phase = phase
+        self.phases.begin(phase)
 
     def ready(self, service: Service) -> None:
         self.service, self.status, self.phase = service, READY, "serving"
+        self.phases.ready()
 
     def fail(self, detail: str) -> None:
         self.status, self.phase, self.detail = FAILED, "stopped", detail
@@ -74,6 +82,7 @@ class State:
             "started": self.started,
             "instance": self.instance,
             "adapters": [],
+            "start": self.phases.taken,
         }
         if self.service is not None:
             engine = self.service.engine

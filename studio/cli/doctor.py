@@ -18,6 +18,9 @@ LOW_DISK_BYTES = 2 << 30
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = subparsers.add_parser("doctor", help="show device, versions, choices with reasons, and problems")
     parser.add_argument("--home", default=None, help="the home folder to look at")
+    parser.add_argument(
+        "--base", default=os.environ.get("STUDIO_BASE", "builtin"), help="the base to look for (default: STUDIO_BASE)"
+    )
     parser.add_argument("--json", action="store_true", help="print as JSON")
     parser.set_defaults(run=run)
 
@@ -42,6 +45,8 @@ def run(args: argparse.Namespace) -> int:
         facts |= device.facts()
     except (UserError, ImportError, OSError) as error:
         problems.append(f"The device could not be examined: {error}")
+    facts["base"] = args.base
+    problems += base_problems(args.base)
     # Whether there is a token, never the token.
     facts["hub"] = {
         "endpoint": os.environ.get("HF_ENDPOINT", "the Hugging Face Hub"),
@@ -68,6 +73,23 @@ def intruders() -> list[str]:
         for name, root in roots.items()
         if root != roots["studio"]
     ]
+
+
+def base_problems(base: str) -> list[str]:
+    """Why the base could not be loaded: no such folder or repository, or a gated one that this token may not read."""
+    from adapters.hub_login import api_with, is_offline
+    from core.base import load_error, resolve
+
+    try:
+        source = resolve(base)
+        if not source.local and not is_offline():
+            try:
+                api_with(None).hf_hub_download(source.location, "config.json")
+            except (OSError, ValueError) as error:
+                raise load_error(source, error) from error
+    except UserError as error:
+        return [str(error)]
+    return []
 
 
 def broken_adapters(home: Home) -> list[str]:

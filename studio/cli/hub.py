@@ -1,4 +1,4 @@
-"""`python -m studio push NAME --repo user/name` and `python -m studio pull user/name`: adapters to the Hub and back."""
+"""Adapters to the Hub and back (push, pull), written into their base (merge), and votes as a dataset (push-votes)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -39,7 +40,27 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     pull.add_argument("--name", metavar="NAME", help="the adapter's name here (default: the repository's)")
     pull.add_argument("--revision", metavar="REV", help="a commit, branch or tag (default: main)")
     pull.set_defaults(run=run_pull)
-    for parser in (push, pull):
+    merge = subparsers.add_parser(
+        "merge",
+        help="write an adapter into its base's weights",
+        description="Make a whole model of an adapter and its base, as safetensors in the base's own precision. The "
+        f"last line on stdout is the folder, or the repository's address. {TOKEN} {EXIT}",
+    )
+    merge.add_argument("name", metavar="NAME", help="the adapter's name in the studio")
+    merge.add_argument("--to", metavar="FOLDER", help="where to (default: the home folder's cache/merged/NAME)")
+    merge.add_argument("--repo", metavar="USER/NAME", help="push the merged model there, too")
+    merge.add_argument("--public", action="store_true", help="make the repository public (default: private)")
+    merge.set_defaults(run=run_merge)
+    ballots = subparsers.add_parser(
+        "push-votes",
+        help="upload the votes from the chat as a preference dataset",
+        description=f"Upload the votes as a dataset for TRL's DPOTrainer, in one commit; who voted is left out. "
+        f"{TOKEN} {EXIT}",
+    )
+    ballots.add_argument("--repo", required=True, metavar="USER/NAME", help="the dataset; created when there is none")
+    ballots.add_argument("--public", action="store_true", help="make it public (default: private)")
+    ballots.set_defaults(run=run_push_votes)
+    for parser in (push, pull, merge, ballots):
         parser.add_argument(
             "--home", metavar="DIR", help="home folder (default: $STUDIO_HOME, or the user's data folder)"
         )
@@ -84,6 +105,45 @@ def run_pull(args: argparse.Namespace) -> int:
     commit = record.hub.revision[:10]
     print(f"Pulled {args.repo} at commit {commit}, an adapter for the base {record.base_model}, as:", file=sys.stderr)
     print(record.name)
+    return 0
+
+
+def run_merge(args: argparse.Namespace) -> int:
+    from adapters.hub_errors import HubError
+    from adapters.merged import push_merged
+    from core.base import resolve
+    from core.home import Home
+    from core.merging import merge
+    from studio.merged_models import folder_of
+
+    home = Home.open(args.home)
+    store = _store(args.home)
+    record = store.get(args.name)
+    target = Path(args.to).expanduser() if args.to else folder_of(home, args.name)
+    try:
+        with _shown() as progress:
+            folder = merge(resolve(record.base_model), store.path(args.name), target, progress)
+            if not args.repo:
+                print(folder)
+                return 0
+            result = push_merged(folder, record, args.repo, private=not args.public, progress=progress)
+    except HubError as error:
+        return _failed(error)
+    print(result.url)
+    return 0
+
+
+def run_push_votes(args: argparse.Namespace) -> int:
+    from adapters.hub_errors import HubError
+    from core.home import Home
+    from studio import votes_push
+
+    try:
+        with _shown() as progress:
+            result = votes_push.push(Home.open(args.home), args.repo, private=not args.public, progress=progress)
+    except HubError as error:
+        return _failed(error)
+    print(result.url)
     return 0
 
 

@@ -87,6 +87,7 @@ def run(args: argparse.Namespace) -> int:
         engine.start()
         threading.Thread(target=keep_queue_moving, args=(home, queue_stop), daemon=True).start()
         print(f"Guanaco Studio: {url}   (home: {home.root})", flush=True)
+        log_start()
         # uvicorn raises the signal anew when it has shut down; the default action would end this process right there.
         signal.signal(signal.SIGTERM, lambda *_: None)
         config = uvicorn.Config(app, log_config=None, log_level="warning", timeout_graceful_shutdown=3)
@@ -101,6 +102,16 @@ def run(args: argparse.Namespace) -> int:
         lock.release()
         listener.close()
     return 0
+
+
+def log_start() -> None:
+    """How long it took until the page is there; in a container also since that was started, its first process's age."""
+    import psutil
+
+    log, now = logging.getLogger(__name__), time.time()
+    log.info("the page is there %.1f s after this process began", now - psutil.Process().create_time())
+    if os.environ.get("SPACE_ID"):
+        log.info("that is %.1f s after the container was started", now - psutil.Process(1).create_time())
 
 
 def bind(host: str, port: int) -> socket.socket:

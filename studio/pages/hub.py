@@ -13,7 +13,7 @@ from adapters import hub
 from core.errors import UserError
 from studio import push_preview, sample_answers
 from studio.context import Studio
-from studio.pages import importing
+from studio.pages import importing, votes_hub
 from studio.pages.adapters import required, text
 from studio.pages.telling import told
 from studio.people import LOCAL_OWNER, Person, Role, person_of
@@ -78,6 +78,7 @@ def build(studio: Studio, chosen: gr.Dropdown, updates: Updates) -> list[Any]:
                 news = gr.HTML("", elem_id="updates")
                 look_button = gr.Button("Look now", elem_id="look-for-updates")
                 imported = importing.build(studio)
+                votes_hub.build(studio)
 
     def arrive(request: gr.Request) -> list[Any]:
         person = person_of(request)

@@ -1,0 +1,43 @@
+"""How long each phase of a start took, from the process's beginning to the first token: logged, and told in /health."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, field
+
+log = logging.getLogger("core.serving")
+
+
+@dataclass
+class Phases:
+    """started: when the process began (seconds since the epoch). `taken` has seconds by phase, in their order."""
+
+    started: float
+    taken: dict[str, float] = field(default_factory=dict)
+    _now: str = "starting the process"
+    _since: float = 0.0
+    _first_token: bool = False
+
+    def begin(self, phase: str) -> None:
+        """The phase before ends. What stands after a colon is how far it is, and begins no phase of its own."""
+        name = phase.split(":")[0]
+        if name == self._now:
+            return
+        now = time.time()
+        seconds = now - (self._since or self.started)
+        self.taken[self._now] = round(self.taken.get(self._now, 0.0) + seconds, 2)
+        log.info("%s took %.2f s", self._now, seconds)
+        self._now, self._since = name, now
+
+    def ready(self) -> None:
+        self.begin("serving")
+        log.info("ready %.2f s after the process began", self._since - self.started)
+
+    def answered(self) -> None:
+        """The first call tells the time to the first token."""
+        if self._first_token:
+            return
+        self._first_token = True
+        self.taken["until the first token"] = round(time.time() - self.started, 2)
+        log.info("first token %.2f s after the process began", time.time() - self.started)
