@@ -13,6 +13,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from core.home import Home
+from core.recipe import Recipe
+from core.training.events import Note, Progress
+from core.training.run import Run, create_run, request_stop
+from core.training.state import RunState
 from tests.app_process import ROOT, StudioProcess, left_behind, poll
 
 
@@ -60,6 +65,59 @@ def test_web_and_engine_may_be_killed(home_folder: Path) -> None:
 
     assert second.stop() == 0
     assert not left_behind(home_folder)
+
+
+@pytest.mark.timeout(600)
+def test_a_run_outlives_web_engine_and_studio(home_folder: Path) -> None:
+    home = Home.open(home_folder)
+    settings = {"dataset_name": "radio", "run_name": "operator", "max_steps": 100_000, "save_steps": 100_000}
+    run = create_run(home, Recipe.from_dict(settings | {"eval_fraction": 0, "per_device_train_batch_size": 2}))
+    studio = StudioProcess(home_folder)  # finds the run waiting, and starts it
+    studio.wait_for_address()
+    wait_for_step(run, 2)
+    worker = run.status().pid
+
+    studio.process.kill()  # the run does not notice
+    studio.process.wait()
+    again = StudioProcess(home_folder)
+    again.wait_for_address()
+    again.wait_until_ready()
+
+    # Nor does it notice when the engine dies whose base it maps: both map a file, which stays.
+    assert any("The base in memory: mapped" in event.text for event in run.events()[0] if isinstance(event, Note))
+    engine = again.record("engine")
+    before = run.summary().step
+    os.kill(int(str(engine["pid"])), signal.SIGKILL)
+    poll(lambda: again.record("engine")["instance"] != engine["instance"], 120, "the engine to be started again")
+    wait_for_step(run, before + 2)
+    again.wait_until_ready()
+    assert say(again, "Who are you?")
+    assert run.status().pid == worker
+    assert [each.state for each in run.status().timeline] == ["queued", "preparing", "training"]
+
+    assert again.stop() == 0  # as a Space going down does: a checkpoint first
+    assert run.state() is RunState.INTERRUPTED
+    assert run.status().resumes_itself
+    left_at = run.summary().step
+    assert [each.step for each in run.checkpoints()] == [left_at]
+    assert not left_behind(home_folder)
+
+    last = StudioProcess(home_folder)  # the run resumes by itself
+    last.wait_for_address()
+    wait_for_step(run, left_at + 2)
+    request_stop(run)
+    poll(lambda: run.state() is RunState.STOPPED, 300, "the run to stop and keep")
+    last.wait_until_ready()
+    answer = httpx.get(f"{last.url}/v1/models", trust_env=False).json()
+    assert "operator" in [model["id"] for model in answer["data"]]
+    assert last.stop() == 0
+    steps = [event.step for event in run.events()[0] if isinstance(event, Progress)]
+    assert steps == list(range(1, len(steps) + 1)), "one unbroken curve, no step trained twice"
+    assert not left_behind(home_folder)
+
+
+def wait_for_step(run: Run, step: int) -> None:
+    poll(lambda: run.summary().step >= step, 240, f"step {step}")
 
 
 @pytest.mark.parametrize(
