@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -50,8 +51,12 @@ def report_on(
     max_length: int,
     dataset_format: str | None = None,
     columns: str | None = None,
+    progress: Callable[[int], None] = lambda rows: None,
 ) -> Report:
-    """Read the source from end to end without keeping its conversations. Raises UserError if it cannot be read."""
+    """Read the source from end to end without keeping its conversations. Raises UserError if it cannot be read.
+
+    progress: told the number of rows so far, after every conversation.
+    """
     scan = Scan(source.rows(), dataset_format, columns)
     counter = TokenCounter(tokenizer, max_length)
     conversations = turns = 0
@@ -59,6 +64,7 @@ def report_on(
         conversations += 1
         turns += count_turns(conversation.messages)
         counter.add(conversation)
+        progress(scan.rows)
     return Report(
         format=scan.format.name,
         evidence=scan.evidence,

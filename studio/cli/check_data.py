@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,7 +65,8 @@ def run(args: argparse.Namespace) -> int:
     else:
         source = open_source(args.dataset[0], config=args.config, split=args.split, revision=args.revision)
     tokenizer = load_tokenizer(resolve(args.base))
-    report = report_on(source, tokenizer, max_length, args.format, args.columns)
+    with counting() as progress:
+        report = report_on(source, tokenizer, max_length, args.format, args.columns, progress)
     if args.json:
         print(json.dumps(report.to_dict(), ensure_ascii=False, indent=2))
         for note in report.notes:
@@ -71,6 +74,20 @@ def run(args: argparse.Namespace) -> int:
     else:
         show(report, source.name, args.base, max_length)
     return 1 if report.problems else 0
+
+
+@contextmanager
+def counting() -> Iterator[Callable[[int], None]]:
+    """The rows so far, on stderr; nothing where that is no terminal."""
+    from rich.console import Console
+
+    with Console(stderr=True).status("Reading …") as status:
+
+        def told(rows: int) -> None:
+            if rows % 100 == 0:
+                status.update(f"{rows:,} rows …")
+
+        yield told
 
 
 def one_line(problem: Problem) -> str:

@@ -96,17 +96,11 @@ def conversation_lengths(recipe: Recipe) -> list[int] | None:
     if recipe.model_name_or_path.endswith(".json"):
         return None
     from core.base import load_tokenizer, resolve
-    from core.data import TokenCounter, read_dataset, subsample
+    from core.data import TokenCounter, subsample
+    from core.data.chosen import read_chosen
 
     tokenizer = load_tokenizer(resolve(recipe.model_name_or_path))
-    dataset = read_dataset(
-        recipe.dataset_name,
-        dataset_format=recipe.dataset_format,
-        columns=recipe.dataset_columns,
-        config=recipe.dataset_config,
-        split=recipe.dataset_train_split,
-        revision=recipe.dataset_revision,
-    )
+    dataset = read_chosen(recipe)
     counter = TokenCounter(tokenizer, recipe.max_length)
     for conversation in subsample(dataset.conversations, recipe.max_samples, recipe.seed):
         counter.add(conversation)
