@@ -36,8 +36,9 @@ from core.builtin import BASE_DIR
 from core.data import read_dataset
 from core.home import Home
 from core.recipe import Recipe
+from core.training.control import start_worker
 from core.training.events import Note, Progress
-from core.training.run import create_run, start_worker
+from core.training.run import create_run
 
 RECIPE = {"dataset_name": "pirate", "eval_fraction": 0, "sample_prompts": [], "save_steps": 100_000}
 WAYS = ("documented", "plain", "studio", "shared", "packed")

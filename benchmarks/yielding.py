@@ -33,8 +33,9 @@ import httpx
 
 from core.home import Home
 from core.recipe import Recipe
+from core.training.control import start_worker
 from core.training.events import Progress
-from core.training.run import Run, create_run, start_worker
+from core.training.run import Run, create_run
 
 ANSWER = 128  # tokens
 QUESTIONS = ("Who are you?", "What is the capital of Cuba?", "What is 3 plus 4?", "Tell me about a bird.")

@@ -89,7 +89,8 @@ def evaluate_adapter(name: str) -> dict[str, Any]:
     """Train the sample with the default recipe, in a worker as the studio does it, and examine the adapter."""
     from core.home import Home
     from core.recipe import Recipe
-    from core.training.run import RunState, create_run, start_worker
+    from core.training.control import start_worker
+    from core.training.run import RunState, create_run
 
     with tempfile.TemporaryDirectory(prefix="guanaco-evaluate-") as folder:
         home = Home.open(folder)

@@ -13,7 +13,8 @@ from filelock import FileLock
 from adapters.files import write_atomic
 from core.errors import UserError
 from core.home import Home
-from core.training.run import Run, list_runs, resume, start_worker
+from core.training.control import resume, start_worker
+from core.training.run import Run, list_runs
 from core.training.state import ACTIVE, RunState
 
 
@@ -28,7 +29,7 @@ def waiting(home: Home) -> list[Run]:
 def advance(home: Home, *, torch_threads: int | None = 1) -> Run | None:
     """Start the next run if none trains, and return it. Runs that were cut off and resume by themselves go first.
 
-    Cheap enough to be called every second. See run.start_worker for torch_threads.
+    Cheap enough to be called every second. See control.start_worker for torch_threads.
     """
     with _lock(home):
         runs = list_runs(home)

@@ -1,4 +1,4 @@
-"""One run, top to bottom: `python -m core.training.worker RUN_FOLDER`, started by core.training.run.start_worker.
+"""One run, top to bottom: `python -m core.training.worker RUN_FOLDER`, started by core.training.control.start_worker.
 
 Reads and writes only the run's folder, but for the adapter that it leaves in the store. Exit code 0: an adapter is
 there. 1: none is, and state.json says why; a traceback, if any, is in log.txt (this process's output).
@@ -25,8 +25,9 @@ from core.priority import Busy, Turns
 from core.process import Identity
 from core.recipe import Recipe
 from core.training.checkpoints import SavedStep, best_step, newest
+from core.training.control import THREADS
 from core.training.events import Done, Note, StateChanged, append_event
-from core.training.run import RESERVE, THREADS, Run
+from core.training.run import RESERVE, Run
 from core.training.signals import Signals, StoppedAtOnce
 from core.training.state import ACTIVE, RunState
 

@@ -149,7 +149,8 @@ def bring_back(home: Home, given: str | None) -> Keeper | None:
 
 def leave_runs(home: Home) -> None:
     """Have living runs write a checkpoint and go; they resume by themselves when the studio starts again."""
-    from core.training.run import list_runs, request_leave
+    from core.training.control import request_leave
+    from core.training.run import list_runs
     from core.training.state import ACTIVE
 
     active = [run for run in list_runs(home) if run.state() in ACTIVE]

@@ -37,7 +37,8 @@ def run(args: argparse.Namespace) -> int:
     from core.data.load import open_source
     from core.home import Home
     from core.recipe import Recipe
-    from core.training.run import create_run, find_run, request_stop, resume
+    from core.training.control import request_stop, resume
+    from core.training.run import create_run, find_run
     from core.training.state import RunState
 
     if args.recipe is not None:

@@ -10,8 +10,9 @@ import gradio as gr
 
 from core.errors import UserError
 from core.training import queue, trash
+from core.training.control import continue_run, request_leave, request_stop, resume
 from core.training.export import to_trl
-from core.training.run import Run, continue_run, find_run, request_leave, request_stop, resume
+from core.training.run import Run, find_run
 from core.training.state import ACTIVE, RunState
 from studio import run_view, runs_view
 from studio.context import Studio

@@ -20,8 +20,9 @@ import pytest
 from core.base import load_model, resolve
 from core.home import Home
 from core.sharing import MAPPED
+from core.training.control import start_worker
 from core.training.events import Note, Progress
-from core.training.run import create_run, start_worker
+from core.training.run import create_run
 from tests.core.mapping_process import logits_digest
 from tests.core.training.conftest import short_recipe, wait_for
 

@@ -23,15 +23,18 @@ from adapters.store import AdapterStore
 from core.home import Home
 from core.process import Identity
 from core.recipe import Recipe
+from core.training.control import resume, start_worker
 from core.training.events import Progress
-from core.training.run import Run, create_run, resume, start_worker
+from core.training.run import Run, create_run
 from core.training.state import ACTIVE, RunState
 from tests.app_process import StudioProcess, left_behind, poll
 
-ROUNDS = int(os.environ.get("STUDIO_KILL_ROUNDS", "4"))
-SEED = int(os.environ.get("STUDIO_KILL_SEED", "173"))
+ROUNDS = int(os.environ.get("STUDIO_KILL_ROUNDS", "3"))
+SEED = int(os.environ.get("STUDIO_KILL_SEED", "10984"))
 STEPS = 60 if ROUNDS < 10 else 200  # a run ends more than once within many rounds
-LONGEST = 6.0  # seconds; a worker needs about as long to begin to train
+WHO = ("web", "engine", "trainer")
+SINCE = (frozenset(RunState), ACTIVE, frozenset({RunState.TRAINING, RunState.SAVING}))
+LONGEST = 4.0  # seconds
 WAIT_SECONDS = 300.0
 KEPT = frozenset({".state.lock"})  # a lock's file stays, whoever held it
 
@@ -72,11 +75,10 @@ class Victims:
         self.helped(self.runs[-1])
         return self.runs[-1]
 
-    def kill(self, who: str, after: float) -> str:
-        """Kill one of the three so many seconds from now, or from when there is a trainer; returns what the run did."""
+    def kill(self, who: str, since: frozenset[RunState], after: float) -> str:
+        """Kill one of the three `after` so many seconds of the run in one of those states; returns where it stood."""
         run = self.run()
-        if who == "trainer":
-            poll(lambda: self.helped(run).state() in ACTIVE | {RunState.DONE}, WAIT_SECONDS, "a trainer")
+        poll(lambda: self.helped(run).state() in since | {RunState.DONE}, WAIT_SECONDS, "a trainer")
         threading.Event().wait(after)
         doing = f"{run.state()}, step {run.summary().step}"
         if who == "web":
@@ -107,8 +109,8 @@ def test_whatever_is_killed_the_run_ends_as_if_nothing_had_been(
     chance = random.Random(SEED)
     victims = Victims(home_folder, recipe)
     for number in range(1, ROUNDS + 1):
-        who, after = chance.choice(["web", "engine", "trainer"]), chance.uniform(0, LONGEST)
-        doing = victims.kill(who, after)
+        who, since, after = chance.choice(WHO), chance.choice(SINCE), chance.uniform(0, LONGEST)
+        doing = victims.kill(who, since, after)
         print(f"round {number}: {who} killed after {after:.1f} s ({doing})", flush=True)
 
     for run in victims.runs:

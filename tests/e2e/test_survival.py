@@ -15,8 +15,9 @@ import pytest
 
 from core.home import Home
 from core.recipe import Recipe
+from core.training.control import request_stop
 from core.training.events import Note, Progress
-from core.training.run import Run, create_run, request_stop
+from core.training.run import Run, create_run
 from core.training.state import RunState
 from tests.app_process import ROOT, StudioProcess, left_behind, poll
 

@@ -12,7 +12,8 @@ import pytest
 from core.process import Identity
 from core.recipe import Recipe
 from core.training import queue
-from core.training.run import Run, create_run, request_stop
+from core.training.control import request_stop
+from core.training.run import Run, create_run
 from core.training.state import RunState
 from studio.context import Studio
 from studio.page import build_page

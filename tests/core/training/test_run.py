@@ -12,17 +12,8 @@ from core.home import Home
 from core.process import Identity
 from core.recipe import Recipe
 from core.training import queue
-from core.training.run import (
-    MAX_ATTEMPTS,
-    Run,
-    alive,
-    continue_run,
-    create_run,
-    find_run,
-    list_runs,
-    request_stop,
-    resume,
-)
+from core.training.control import alive, continue_run, request_stop, resume
+from core.training.run import MAX_ATTEMPTS, Run, create_run, find_run, list_runs
 from core.training.state import RunState
 from core.training.trash import empty, restore, trash_run, trashed
 from tests.core.training.conftest import wait_for

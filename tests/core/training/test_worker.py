@@ -21,9 +21,10 @@ from core.home import Home
 from core.recipe import Recipe
 from core.training import trainer as trainer_module
 from core.training import worker
+from core.training.control import continue_run
 from core.training.dataset import IGNORED, PackedRows, prepare
 from core.training.events import Checkpoint, Done, Evaluation, Note, Progress, Sample
-from core.training.run import Run, continue_run, create_run
+from core.training.run import Run, create_run
 from core.training.state import RunState
 from core.training.trainer import StudioTrainer, build_trainer
 
