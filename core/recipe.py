@@ -40,7 +40,7 @@ class Recipe:
         None, "Columns that stand for the known ones: question=Frage,answer=Antwort. Empty: by their own names."
     )
     max_samples: int | None = setting(
-        None, "Use only so many conversations, drawn at random with the seed. Empty: all of them."
+        None, "Use only so many conversations, drawn at random with the seed. 0 or empty: all of them."
     )
     skip_bad_rows: bool = setting(False, "Leave out rows that cannot be converted, instead of refusing the dataset.")
     eval_fraction: float = setting(0.05, "Share of the conversations held out to measure eval loss; 0 for none.", USUAL)
@@ -168,7 +168,7 @@ class Recipe:
 # Smallest and largest sensible value, both allowed.
 RANGES: dict[str, tuple[float, float]] = {
     "eval_fraction": (0, 0.5),
-    "max_samples": (2, 1e9),
+    "max_samples": (0, 1e9),
     "num_train_epochs": (0.01, 1000),
     "learning_rate": (1e-7, 1),
     "warmup_steps": (0, 1e6),

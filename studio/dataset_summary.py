@@ -91,7 +91,7 @@ def division(dataset: CheckedDataset, max_samples: int | None, eval_fraction: fl
     repeated = len(used) - len({whole(each) for each in used})
     said = f"<b>{len(train):,}</b> to train on, <b>{len(held_out):,}</b> held out to measure eval loss{drawn}."
     if repeated:
-        said += f" {repeated:,} say the same as another; those stay on one side."
+        said += f" Repetitions: {repeated:,}, which stay on one side."
     return f'<p class="said">{said}</p>'
 
 

@@ -23,7 +23,7 @@ class Lengths:
     def known(self, recipe: Recipe) -> list[int] | None:
         """The lengths where they have been counted, else None; as many as the recipe uses."""
         counted = self._counted.get(_key(recipe))
-        return counted if counted is None else counted[: recipe.max_samples]
+        return counted if counted is None else counted[: recipe.max_samples or None]
 
     def count(self, recipe: Recipe) -> list[int]:
         """Tokens of each conversation; of a large dataset some are counted, and the others taken to be like them.
@@ -34,7 +34,7 @@ class Lengths:
         chosen = [dataset.conversations[number - 1] for number in drawn(len(dataset.conversations))]
         lengths = [each for each in self._tokenizer.count(chosen)[0] if each is not None]
         self._counted[_key(recipe)] = list(islice(cycle(lengths), len(dataset.conversations))) if lengths else []
-        return self._counted[_key(recipe)][: recipe.max_samples]
+        return self._counted[_key(recipe)][: recipe.max_samples or None]
 
 
 def _key(recipe: Recipe) -> Key:

@@ -45,7 +45,7 @@ class Scan:
         if self.format.asks and not self.given:
             raise UserError(
                 self.format.asks,
-                f"To train on the good answers alone, ask for the format {self.format.name!r} by its name (Format, or --format).",
+                f"To train on the good answers alone, ask for the format {self.format.name!r} by its name.",
             )
         self.rows = 0
         self.problems: list[Problem] = []

@@ -42,8 +42,8 @@ def split(
 
 
 def subsample(conversations: Sequence[Conversation], max_samples: int | None, seed: int) -> list[Conversation]:
-    """`max_samples` of them, drawn with the seed, in the order given; all if there are no more, or for None."""
-    if max_samples is None or len(conversations) <= max_samples:
+    """`max_samples` of them, drawn with the seed, in the order given; all if there are no more, or for None or 0."""
+    if not max_samples or len(conversations) <= max_samples:
         return list(conversations)
     chosen = set(random.Random(seed).sample(range(len(conversations)), max_samples))
     return [each for index, each in enumerate(conversations) if index in chosen]

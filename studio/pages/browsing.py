@@ -38,6 +38,11 @@ class Browser:
     measure: Any
     measured: list[Any]
 
+    @property
+    def shown(self) -> list[Any]:
+        where = [self.row, self.position, self.search, self.matches, self.preview]
+        return [self.statistics, *where, self.tokens, self.counted]
+
     def show(self, dataset: CheckedDataset | None) -> dict[Any, Any]:
         """Updates that show the first conversation of `dataset`, or nothing; tokens follow when they are counted."""
         count = len(dataset.conversations) if dataset else 0
@@ -45,7 +50,7 @@ class Browser:
             self.statistics: "",
             self.row: gr.Row(visible=count > 1),
             self.position: gr.Slider(
-                minimum=1, maximum=max(count, 2), value=1, label=f"Conversation (1 to {count})" if count else None
+                minimum=1, maximum=max(count, 2), value=1, label=f"Conversation (1 to {max(count, 1)})"
             ),
             self.search: "",
             self.matches: "",

@@ -48,7 +48,7 @@ def build(studio: Studio) -> DataPage:
                 elem_id="known-dataset",
             )
             upload = gr.File(
-                label="Upload one file or several (JSONL, JSON, CSV, TSV, Parquet; also .gz or .zip)",
+                label="Upload files (JSONL, JSON, CSV, Parquet, zip)",
                 file_count="multiple",
                 file_types=FILE_TYPES,
                 height=140,
@@ -165,7 +165,8 @@ def build(studio: Studio) -> DataPage:
         return division(dataset, int(samples) if samples else None, fraction or 0.0, int(seed or 0))
 
     private: dict[str, Any] = {"api_visibility": "private"}
-    outputs = list(nothing())
+    own = [asked, checked, chosen, summary, divided, use]
+    outputs = [*own, *settings.shown, *actions.shown, *browser.shown]
     reads = [
         known.input(told(check), known, outputs, **private),
         gr.on(

@@ -32,6 +32,10 @@ class Actions:
     download: gr.File
     pushing: gr.Accordion
 
+    @property
+    def shown(self) -> list[Any]:
+        return [self.list_problems, self.export, self.remove, self.download, self.pushing]
+
     def show(self, studio: Studio, reading: Reading, dataset: CheckedDataset | None) -> dict[Any, Any]:
         """Updates: what can be done with this dataset is there."""
         usable = dataset is not None and bool(dataset.conversations)

@@ -55,6 +55,10 @@ class Settings:
         used = [self.max_length, self.max_samples, self.eval_fraction, self.seed]
         return [self.row_format, self.written, self.skip, *used]
 
+    @property
+    def shown(self) -> list[Any]:
+        return [self.row_format, self.columns, *self.mapped, self.written, self.skip]
+
     def show(self, reading: Reading, dataset: CheckedDataset | None, columns: list[str], ask: bool) -> dict[Any, Any]:
         """Updates for a dataset that was read, or (None) for one whose `columns` alone are known; `ask`: for them."""
         chosen = parse_columns(reading.columns)
@@ -119,11 +123,11 @@ def build(studio: Studio) -> Settings:
     )
     with gr.Accordion("How much of it is used", open=False, elem_id="dataset-use"):
         max_samples = gr.Number(
-            None,
+            0,
             label="max_samples",
-            info="So many conversations, drawn at random; empty: all.",
+            info="So many conversations, drawn at random; 0: all.",
             precision=0,
-            minimum=2,
+            minimum=0,
             elem_id="data-max-samples",
         )
         eval_fraction = gr.Slider(
