@@ -12,6 +12,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from studio import adapter_zip, api, signin, tensorboard
 from studio.access import Access
+from studio.addresses import OwnAddresses
 from studio.context import Studio
 from studio.keys import Keys
 from studio.page import build_page
@@ -43,6 +44,7 @@ def build_app(studio: Studio, settings: AccessSettings | None = None) -> FastAPI
     app.add_middleware(
         CORSMiddleware, allow_origins=list(settings.cors_origins), allow_methods=["GET", "POST"], allow_headers=["*"]
     )
+    app.add_middleware(OwnAddresses)
     sessions = signin.Sessions()
     if settings.provider is not None:
         app.include_router(signin.router(settings, settings.provider, sessions))

@@ -105,10 +105,11 @@ def build_page(studio: Studio, sign_in: bool = False) -> gr.Blocks:
         def turn_to(request: gr.Request, query: str | None, shown: str | None) -> list[Any]:
             """Show the page and the run that an address names."""
             asked = parse_qs((query or "").lstrip("?"))
-            wanted, run_id = asked.get("page", ["chat"])[0], asked.get("run", [""])[0]
+            wanted, run_id = asked.get("page", [""])[0], asked.get("run", [""])[0]
             if not run_id and not shown and person_of(request).sees_runs:
                 run_id = runs.first_shown(overview.runs())
-            return [gr.Tabs(selected=wanted if wanted in PAGES else "chat"), run_id or shown or ""]
+            # Without a page in the address nothing is turned: who was quick has chosen one already.
+            return [gr.Tabs(selected=wanted) if wanted in PAGES else gr.skip(), run_id or shown or ""]
 
         def clone(run_id: str | None) -> list[Any]:
             return [*training.fill(runs.chosen(studio, run_id).recipe), gr.Tabs(selected="train")]
@@ -139,7 +140,8 @@ def build_page(studio: Studio, sign_in: bool = False) -> gr.Blocks:
         chatting.kept.success(dataset_choices, None, datasets, **private)
         where = "(query, shown) => [location.search, shown]"
         page.load(turn_to, [address, running.shown], [tabs, running.shown], js=where, **private)
-        turn_button.click(turn_to, [address, running.shown], [tabs, running.shown], js=where, **private)
+        back = where.replace("location.search", "location.search || '?page=chat'")
+        turn_button.click(turn_to, [address, running.shown], [tabs, running.shown], js=back, **private)
         all_tabs = (chat_tab, data_tab, train_tab, runs_tab, board_tab, adapters_tab, settings_tab)
         for name, tab in zip(PAGES, all_tabs, strict=True):
             tab.select(None, None, None, js=f"() => studio.went('{name}')", **private)
