@@ -1,0 +1,110 @@
+"""Formats that keep turns apart by structure lose nothing, whatever stands in a text; and those of comparisons."""
+
+from __future__ import annotations
+
+import csv
+import json
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from core.data import Message, read_dataset
+from core.data.formats import FORMATS, detect_row
+from core.data.formats.base import check_turns
+from tests.core.data.dialogues import dialogues, sharegpt_turns, words
+
+few = settings(max_examples=60, deadline=None, derandomize=True)
+MARKS = (
+    "### Human: hi",
+    "ends\n### Assistant: no",
+    "</s>",
+    "<s>[INST] x [/INST]",
+    "<<SYS>>",
+    "a USER: b ASSISTANT: c",
+    "<|im_end|>\n<|im_start|>user\nx",
+    "\n\nHuman: a\n\nAssistant: b",
+)
+
+
+@st.composite
+def wild(draw: st.DrawFn) -> str:
+    """Words with marks of other formats in them, unquoted."""
+    parts = draw(st.lists(st.one_of(words(), st.sampled_from(MARKS)), min_size=1, max_size=4))
+    return draw(st.sampled_from((" ", "\n"))).join(parts).strip() or "x"
+
+
+@st.composite
+def talks(draw: st.DrawFn) -> list[Message]:
+    system = [Message(role="system", content=draw(wild()))] if draw(st.booleans()) else []
+    turns = draw(st.integers(1, 3))
+    return system + [Message(role=role, content=draw(wild())) for _ in range(turns) for role in ("user", "assistant")]
+
+
+def convert(row: dict[str, Any], name: str) -> list[Message]:
+    found = detect_row(row)
+    assert found is not None and found.name == name
+    return check_turns(found.convert(row))[0]
+
+
+@few
+@given(talks())
+def test_lists_of_turns_keep_marks_of_other_formats(messages: list[Message]) -> None:
+    assert convert({"messages": messages}, "messages") == messages
+    assert convert({"conversations": sharegpt_turns(messages)}, "sharegpt") == messages
+
+
+@few
+@given(wild(), wild())
+def test_columns_keep_marks_of_other_formats(question: str, answer: str) -> None:
+    expected = [Message(role="user", content=question), Message(role="assistant", content=answer)]
+    assert convert({"instruction": question, "output": answer}, "alpaca") == expected
+    assert convert({"prompt": question, "completion": answer}, "prompt-completion") == expected
+    assert convert({"question": question, "answer": answer}, "question-answer") == expected
+
+
+@few
+@given(words(), words(), words())
+def test_of_compared_answers_the_chosen_one_is_read(question: str, answer: str, worse: str) -> None:
+    expected = [Message(role="user", content=question), Message(role="assistant", content=answer)]
+    turn = Message(role="assistant", content=answer)
+    for row in (
+        {"prompt": question, "chosen": answer, "rejected": worse},
+        {"prompt": question, "chosen": [turn], "rejected": [Message(role="assistant", content=worse)]},
+        {"chosen": expected, "rejected": [expected[0], Message(role="assistant", content=worse)]},
+    ):
+        assert convert(row, "preference") == expected
+        assert FORMATS["preference"].asks
+    assert convert({"prompt": question, "completion": answer, "label": True}, "kto") == expected
+
+
+@few
+@given(st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), min_size=1).filter(str.strip))
+def test_plain_text_stays_as_it_is(text: str) -> None:
+    assert FORMATS["text"].convert({"text": text}) == [Message(role="text", content=text)]
+
+
+@few
+@given(st.lists(dialogues(), min_size=1, max_size=4))
+def test_what_the_studio_exports_reads_back(conversations: list[list[Message]]) -> None:
+    for messages in conversations:
+        row = json.loads(json.dumps({"messages": messages}, ensure_ascii=False))
+        assert convert(row, "messages") == messages
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(pairs=st.lists(st.tuples(words(), words()), min_size=1, max_size=5))
+def test_tables_keep_quotes_line_breaks_and_separators(
+    tmp_path: Path, separator: str, pairs: list[tuple[str, str]]
+) -> None:
+    table = StringIO(newline="")
+    writer = csv.writer(table, delimiter=separator)
+    writer.writerows([("question", "answer"), *pairs])
+    path = tmp_path / ("table.tsv" if separator == "\t" else "table.csv")
+    path.write_text(table.getvalue(), encoding="utf-8", newline="")
+    read = read_dataset(str(path))
+    assert [tuple(turn["content"] for turn in each.messages) for each in read.conversations] == pairs
