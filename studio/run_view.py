@@ -71,7 +71,7 @@ def timeline(run: Seen) -> str:
         elif isinstance(event, Evaluation) and event.best:
             rows.append((event.at, f"best eval loss so far: {event.eval_loss:.3f} at step {event.step}"))
     items = "".join(f"<li><time>{moment(at)}</time> {text}</li>" for at, text in sorted(rows, key=lambda row: row[0]))
-    return f'<ol class="timeline">{items}</ol>'
+    return f'<ol class="timeline" tabindex="0" aria-label="What happened">{items}</ol>'
 
 
 def samples_table(run: Seen) -> str:

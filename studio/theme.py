@@ -34,4 +34,9 @@ def theme() -> gr.themes.Base:
         block_info_text_color_dark="*neutral_400",
         body_text_color_subdued="*neutral_600",
         body_text_color_subdued_dark="*neutral_400",
+        link_text_color="*primary_700",
+        link_text_color_dark="*primary_400",
+        input_placeholder_color="*neutral_600",
+        input_placeholder_color_dark="*neutral_400",
+        input_background_fill_dark="*neutral_900",
     )

@@ -2,7 +2,6 @@
 // goes back and forth, tells at the end of a run if one wants to know, and reads values off curves.
 window.studio = (() => {
   const BUSY = 1000, IDLE = 5000, AWAY = 5000, ATTENTIVE = 15000; // milliseconds
-  const PAGES = ["chat", "data", "train", "runs", "board", "adapters", "settings"];
   let touched = Date.now(), state = {}, ended = null, drawn = "";
 
   const one = (selector) => document.querySelector(selector);
@@ -67,6 +66,7 @@ window.studio = (() => {
       document.body.append(place);
     }
     place.textContent = `The run ${name} is ${how}.`;
+    if (remembered("studio-sound") === "yes") ring();
     if (remembered("studio-notify") !== "yes" || !("Notification" in window)) return;
     if (Notification.permission !== "granted") return;
     const note = new Notification(`${name}: ${how}`, { body: "Guanaco Studio", tag: id });
@@ -75,8 +75,28 @@ window.studio = (() => {
   async function wantNotifications(wanted) {
     if (wanted && "Notification" in window && await Notification.requestPermission() !== "granted") wanted = false;
     if (!("Notification" in window)) wanted = false;
-    try { localStorage.setItem("studio-notify", wanted ? "yes" : "no"); } catch { return false; }
+    return keep("studio-notify", wanted);
+  }
+  function wantSound(wanted) {
+    if (wanted) ring();
+    return keep("studio-sound", wanted);
+  }
+  function keep(key, wanted) {
+    try { localStorage.setItem(key, wanted ? "yes" : "no"); } catch { return false; }
     return wanted;
+  }
+  function ring() {
+    const audio = new AudioContext(), volume = audio.createGain();
+    volume.connect(audio.destination);
+    [660, 880].forEach((pitch, i) => {
+      const tone = audio.createOscillator();
+      tone.frequency.value = pitch;
+      tone.connect(volume);
+      tone.start(audio.currentTime + i * 0.18);
+      tone.stop(audio.currentTime + i * 0.18 + 0.16);
+    });
+    volume.gain.value = 0.15;
+    setTimeout(() => audio.close(), 1000);
   }
 
   // Addresses: /?page=runs&run=ID. A page that was gone to is a step that one can go back.
@@ -132,5 +152,6 @@ window.studio = (() => {
   }
   if (document.body) begin();
   else addEventListener("DOMContentLoaded", begin);
-  return { pages: PAGES, went, showed, go, wantNotifications, wanted: () => remembered("studio-notify") === "yes" };
+  return { went, showed, go, wantNotifications, wantSound,
+    wanted: () => ["studio-notify", "studio-sound"].map((key) => remembered(key) === "yes") };
 })();

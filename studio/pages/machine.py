@@ -40,6 +40,7 @@ def build(studio: Studio) -> None:
             notify = gr.Checkbox(
                 False, label="Tell me when a run ends (a notification of this browser)", elem_id="notify"
             )
+            sound = gr.Checkbox(False, label="Play a sound when a run ends", elem_id="sound")
         with gr.Column(min_width=320):
             gr.HTML("<h2>This machine</h2>")
             facts = gr.HTML(FACTS_LATER, elem_id="facts")
@@ -90,7 +91,8 @@ def build(studio: Studio) -> None:
     drop_cache.click(told(clear_cache), None, stored, **private)
     notify.input(None, notify, notify, js="(wanted) => studio.wantNotifications(wanted)", **private)
     gr.on(None, show_snippets, None, codes, queue=False, **private)
-    gr.on(None, None, None, notify, js="() => studio.wanted()", queue=False, **private)
+    sound.input(None, sound, sound, js="(wanted) => studio.wantSound(wanted)", **private)
+    gr.on(None, None, None, [notify, sound], js="() => studio.wanted()", queue=False, **private)
 
 
 def base_text(studio: Studio) -> str:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from core.home import Home
 from tests import browser as chromium
 from tests.app_process import ROOT, StudioProcess
+from tests.e2e.furnished import furnish
 from tests.hub_server.server import HubServer
 
 ARTEFACTS = ROOT / "artefacts"
@@ -76,3 +79,44 @@ def page(browser: Browser, studio: StudioProcess, request: pytest.FixtureRequest
 
 def is_foreign(url: str, own: str) -> bool:
     return not url.startswith((own, own.replace("http", "ws", 1), "data:", "blob:", "about:"))
+
+
+@pytest.fixture(scope="module")
+def furnished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StudioProcess]:
+    """A studio with adapters and runs, whose engine is there: one for all tests of a file."""
+    folder = tmp_path_factory.mktemp("furnished")
+    home = Home.open(folder / "home")
+    furnish(home, folder)
+    process = StudioProcess(home.root)
+    process.wait_for_address()
+    process.wait_until_ready()
+    yield process
+    process.stop()
+
+
+@pytest.fixture
+def visit(browser: Browser, furnished: StudioProcess, request: pytest.FixtureRequest) -> Iterator[Callable[..., Page]]:
+    """Opens the furnished studio in a browser of its own: visit(address, **options of the browser's context).
+
+    Nothing may be asked of other hosts, and no script may fail.
+    """
+    ARTEFACTS.mkdir(exist_ok=True)
+    pages: list[Page] = []
+    complaints: list[str] = []
+
+    def opened(address: str = "", **options: Any) -> Page:
+        context = browser.new_context(**({"viewport": {"width": 1440, "height": 900}} | options))
+        page = context.new_page()
+        pages.append(page)
+        page.on("request", lambda sent: complaints.append(sent.url) if is_foreign(sent.url, furnished.url) else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(f"{furnished.url}/{address}")
+        return page
+
+    yield opened
+    if request.node.stash.get(FAILED, True):
+        for number, page in enumerate(pages):
+            page.screenshot(path=str(ARTEFACTS / f"{request.node.name}-{number}-failed.png"))
+    for page in pages:
+        page.context.close()
+    assert not complaints

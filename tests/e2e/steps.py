@@ -33,6 +33,16 @@ def columns(page: Page, count: int) -> None:
     page.locator("#columns").get_by_text("1 column" if count == 1 else str(count), exact=True).click()
 
 
+def limit_answers(page: Page, tokens: int) -> None:
+    """Set max_tokens; what is remembered of it is in this browser only."""
+    settings = page.locator("#chat-settings")
+    field = page.locator("#max-tokens input[type=number]")
+    if not field.is_visible():
+        settings.get_by_role("button").first.click()
+    field.fill(str(tokens))
+    field.press("Tab")
+
+
 def answers(page: Page, column: int) -> Locator:
     return page.locator(f"#bot-{column} .bot.message")
 

@@ -1,0 +1,49 @@
+"""Every page, light and dark, as axe-core judges it; and narrow windows do not scroll sideways."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from tests.e2e import steps
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+TABS = ("Data", "Train", "Runs", "TensorBoard", "Adapters", "Settings", "Chat")
+GRAVE = ("serious", "critical")
+# TensorBoard's own page, in its frame, is not ours.
+OPTIONS = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"], "iframes": False}
+STANDS_OUT = "() => document.documentElement.scrollWidth - window.innerWidth"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_grave_violation_on_any_page_and_nothing_stands_out(visit: Callable[..., Page], scheme: str) -> None:
+    page = visit(color_scheme=scheme)
+    axe = Axe()
+    found: list[str] = []
+    steps.limit_answers(page, 16)
+    steps.columns(page, 2)
+    steps.ask(page, "What is the capital of Cuba?")
+    expect(page.locator("#voting")).to_be_visible(timeout=steps.MINUTE)
+    page.locator("#open-conversations").click()
+    expect(page.locator("#conversation-list li").first).to_be_visible()
+    for tab in TABS:
+        steps.open_tab(page, tab)
+        expect(page.get_by_role("tab", name=tab, exact=True)).to_have_attribute("aria-selected", "true")
+        if tab == "Runs":
+            expect(page.locator("#loss-plot g.curve").first).to_be_visible()
+        for each in axe.run(page, options=OPTIONS).response["violations"]:
+            if each["impact"] in GRAVE:
+                found.append(f"{tab}: {each['id']}: " + ", ".join(node["html"][:120] for node in each["nodes"][:3]))
+    for width in (1024, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+        for tab in TABS[:4] if width == 390 else TABS:
+            if width == 390 and not page.get_by_role("tab", name=tab, exact=True).is_visible():
+                continue
+            steps.open_tab(page, tab)
+            if (over := page.evaluate(STANDS_OUT)) > 0:
+                found.append(f"{tab} is {over} pixels wider than a window of {width}")
+    assert not found, "\n".join(found)
