@@ -127,6 +127,7 @@ EVENTS: dict[str, Role] = {
     "train.begin": Role.OWNER,
     "train.estimate": Role.OWNER,
     "train.nearest": Role.OWNER,
+    "train.measure_speed": Role.OWNER,
     "train.into_fields": Role.OWNER,
     "train.as_yaml": Role.OWNER,
     "train.as_trl": Role.OWNER,

@@ -9,7 +9,7 @@ from core.plan import CHAT, Bar, Card, Part, Plan, changed, compare
 from core.plan.teaching import SEVEN_BILLION
 from studio.present import duration, size
 
-CALIBRATE = " <code>python -m studio plan recipe.yaml --calibrate</code> measures it in a few steps."
+CALIBRATE = ' <button class="small" data-look="calibrate">Measure it: a few steps</button>'
 GB = 10**9  # what lectures and shops count in; the plan itself says GiB
 # Chosen to be told apart by people who see colours differently, on light and dark grounds; one hue per kind of thing.
 COLOURS = {
@@ -45,7 +45,9 @@ def plan_card(plan: Plan) -> str:
     if plan.eta_seconds is not None:
         facts.append(f"<b>Time</b> {duration(plan.eta_seconds)} ± {duration(plan.eta_uncertainty)}")
     source = (
-        f'<p class="said">{escape(plan.time.source)}.{CALIBRATE if unmeasured(plan) else ""}</p>' if plan.time else ""
+        f'<p class="said">{escape(plan.time.source)}.{CALIBRATE if plan.fits and unmeasured(plan) else ""}</p>'
+        if plan.time
+        else ""
     )
     scale = max(plan.total, plan.card.usable)
     rows = "".join(

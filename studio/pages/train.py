@@ -21,6 +21,7 @@ from core.training import queue
 from core.training.export import from_trl, to_trl
 from core.training.run import create_run
 from studio import imports
+from studio.calibrating import calibrate
 from studio.card import card_here
 from studio.context import Studio
 from studio.dataset_cards import cards
@@ -117,13 +118,34 @@ def build(studio: Studio, shown_run: gr.Textbox, tabs: gr.Tabs) -> TrainPage:
         except UserError as error:
             yield told_in_place(error)
 
-    def nearest(yaml_text: str | None, name: str | None, *values: Any) -> list[Any]:
+    def nearest(event: gr.EventData, yaml_text: str | None, name: str | None, *values: Any) -> list[Any]:
         """The recipe that the plan calls the nearest which fits, into the fields."""
+        if acted(event)[0] != "nearest":
+            return [gr.skip()] * len(filled)
         recipe = recipe_for(studio, yaml_text, form, name, values)
         found = plan(recipe, card_here(), home=studio.home, dataset_lengths=lengths.known(recipe)).nearest
         if found is None:
             raise UserError("There is no nearer recipe.", "The plan beside Start says what stands in the way.")
         return fill(found)
+
+    async def measure_speed(
+        event: gr.EventData, yaml_text: str | None, name: str | None, *values: Any
+    ) -> AsyncIterator[str]:
+        if acted(event)[0] != "calibrate":
+            return
+        recipe = imports.settled(studio.home, recipe_for(studio, yaml_text, form, name, values))
+        check(studio, recipe)
+        check_fits(studio, recipe)
+        yield '<div class="empty" role="status">Training a few steps to measure the speed …</div>'
+        failed = None
+        try:
+            await calibrate(studio.home, recipe)
+        except UserError as error:
+            failed = error
+        async for card in estimate(yaml_text, name, *values):
+            yield card
+        if failed:
+            raise failed
 
     def begin(overridden: bool, yaml_text: str | None, name: str | None, *values: Any) -> list[Any]:
         recipe = imports.settled(studio.home, recipe_for(studio, yaml_text, form, name, values))
@@ -170,6 +192,7 @@ def build(studio: Studio, shown_run: gr.Textbox, tabs: gr.Tabs) -> TrainPage:
         **private,
     )
     planned.select(told(nearest), [pasted, dataset, *fields], filled, **private)
+    planned.select(told(measure_speed), [pasted, dataset, *fields], planned, **private)
     started = start.click(told(begin), [anyway, pasted, dataset, *fields], [shown_run, pasted, tabs], **private)
     take.click(told(into_fields), pasted, filled, **private)
     export.click(told(as_yaml), [dataset, *fields], exported, **private)

@@ -42,7 +42,7 @@ def test_a_plan_that_fits() -> None:
     assert "<b>Steps</b> 2" in html
     assert "<b>Ways to train base</b>" in lesson
     assert "28.0 + 28.0 + 56.0 = 112.0 GB" in lesson
-    assert "--calibrate" not in html, "a T4 is not here"
+    assert 'data-look="calibrate"' not in html, "a T4 is not here"
 
 
 def test_a_plan_that_does_not_fit_shows_what_would() -> None:

@@ -1,0 +1,42 @@
+"""Measuring how fast this machine trains a recipe, for the page: a few real steps in a process of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+from pathlib import Path
+
+from core.errors import UserError
+from core.home import Home
+from core.recipe import Recipe
+from core.training.run import list_runs
+from core.training.state import ACTIVE
+
+LONGEST = 600.0  # seconds, the base's loading included
+_one_at_a_time = asyncio.Lock()
+
+
+async def calibrate(home: Home, recipe: Recipe) -> None:
+    """Train a few steps and remember the speed in the home folder. Raises UserError when that cannot be done."""
+    if any(run.state() in ACTIVE for run in list_runs(home)):
+        raise UserError("A run is training, which would be measured too.", "Wait for its end: its own speed counts.")
+    if _one_at_a_time.locked():
+        raise UserError("The speed is being measured already.", "Wait for it.")
+    async with _one_at_a_time:
+        with tempfile.TemporaryDirectory(prefix="guanaco-studio-") as folder:
+            file = Path(folder) / "recipe.yaml"
+            file.write_text(recipe.to_yaml(), encoding="utf-8")
+            command = ["-m", "studio", "plan", str(file), "--calibrate", "--json", "--home", str(home.root)]
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, *command, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
+            )
+            try:
+                _, said = await asyncio.wait_for(process.communicate(), LONGEST)
+            except BaseException:
+                process.kill()
+                await process.wait()
+                raise
+    if process.returncode not in (0, 1):  # 1: measured, though the plan says that it does not fit
+        last = said.decode(errors="replace").strip().splitlines()[-2:]
+        raise UserError(" ".join(["The speed could not be measured.", *last]), "Start a run: its speed counts as well.")

@@ -1,0 +1,31 @@
+"""Measuring this machine's speed from the page: not beside a run, and what went wrong is told."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from core.errors import UserError
+from core.home import Home
+from core.plan.calibration import remembered
+from core.process import Identity
+from core.recipe import Recipe
+from core.training.run import create_run
+from core.training.state import RunState
+from studio.calibrating import calibrate
+
+
+def test_not_while_a_run_trains(home: Home) -> None:
+    recipe = Recipe.from_dict({"dataset_name": "pirate"})
+    me = Identity.own()
+    with create_run(home, recipe).file.changing() as change:
+        change.move(RunState.PREPARING, pid=me.pid, started=me.started)
+    with pytest.raises(UserError, match="A run is training"):
+        asyncio.run(calibrate(home, recipe))
+
+
+def test_what_stands_in_the_way_is_told(home: Home) -> None:
+    with pytest.raises(UserError, match=r"could not be measured.*no dataset called 'nowhere'"):
+        asyncio.run(calibrate(home, Recipe.from_dict({"dataset_name": "nowhere"})))
+    assert remembered(home) == []
