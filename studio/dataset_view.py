@@ -134,18 +134,25 @@ def cut_list(over: Sequence[tuple[int, int, bool]], max_length: int, most: int =
     )
 
 
-def histogram(lengths: Sequence[int], max_length: int) -> str:
-    """Conversations by their length in tokens as an inline SVG, max_length drawn in.
+def bins(lengths: Sequence[int], max_length: int, bars: int = BARS) -> tuple[float, list[int]]:
+    """(width of a bar in tokens, conversations in each bar). About `bars` of them.
 
-    max_length is always the edge of a bar, so that none is half over it. Where it is far beyond the longest, the axis
-    ends earlier and an arrow points to it.
+    max_length is always the edge of a bar, so that none is half over it. Where it is far beyond the longest, the
+    bars end earlier.
     """
     longest = max(lengths)
     reach = max(longest, max_length) if max_length <= 3 * longest else longest
-    step = max_length / max(1, round(BARS * max_length / reach)) if max_length <= reach else reach / BARS
+    step = max_length / max(1, round(bars * max_length / reach)) if max_length <= reach else reach / bars
     counts = [0] * ceil(reach / step)
     for each in lengths:
         counts[min(len(counts), max(1, ceil(each / step))) - 1] += 1
+    return step, counts
+
+
+def histogram(lengths: Sequence[int], max_length: int) -> str:
+    """Conversations by their length in tokens as an inline SVG, max_length drawn in, or an arrow that points to it."""
+    longest = max(lengths)
+    step, counts = bins(lengths, max_length)
     end, most = len(counts) * step, max(counts)
 
     def x(tokens: float) -> float:
@@ -166,7 +173,7 @@ def histogram(lengths: Sequence[int], max_length: int) -> str:
         f"Tokens per conversation: {len(lengths)} conversations of {min(lengths)} to {longest} tokens, "
         f"{over} of them over max_length {max_length}"
     )
-    if max_length <= reach:
+    if max_length <= end + step / 2:
         at = x(max_length)
         side, shift = ("end", -5) if at > WIDTH * 0.6 else ("start", 5)
         limit = (

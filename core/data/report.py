@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ class Report:
     problems: list[Problem]
     notes: list[Problem]
     tokens: TokenStats
+    lengths: Sequence[int] = ()  # tokens of each conversation that the template takes
 
     def to_dict(self) -> dict[str, Any]:
         """The shape that scripts rely on; notes are for people and not part of it."""
@@ -74,4 +75,5 @@ def report_on(
         problems=sorted(scan.problems + counter.problems, key=lambda problem: problem.row or 0),
         notes=source.notes + sorted(scan.notes + counter.notes, key=lambda note: note.row or 0),
         tokens=counter.stats(),
+        lengths=counter.lengths,
     )

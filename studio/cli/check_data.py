@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 from core.data.formats import FORMATS
 
 if TYPE_CHECKING:
+    from core.data.load import Source
     from core.data.records import Problem
     from core.data.report import Report
 
+WIDEST = 40  # characters of the histogram's longest bar
 SHOWN = 100  # problems listed on the terminal; --json has them all
 
 
@@ -72,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
         for note in report.notes:
             print(one_line(note), file=sys.stderr)
     else:
-        show(report, source.name, args.base, max_length)
+        show(report, source, args.base, max_length)
     return 1 if report.problems else 0
 
 
@@ -90,20 +92,42 @@ def counting() -> Iterator[Callable[[int], None]]:
         yield told
 
 
+def packing(lengths: Sequence[int], max_length: int) -> str:
+    from core.plan import packed_rows
+
+    if not lengths:
+        return "–"
+    rows = packed_rows(list(lengths), max_length)
+    full = sum(min(each, max_length) for each in lengths) / (rows * max_length)
+    return f"{rows:,} rows of {max_length} instead of {len(lengths):,}, {full:.0%} full"
+
+
+def bars(lengths: Sequence[int], max_length: int) -> Iterator[tuple[str, bool]]:
+    """A histogram line by line, and whether the line is over max_length."""
+    from studio.dataset_view import bins
+
+    step, counts = bins(lengths, max_length, bars=10)
+    for index, count in enumerate(counts):
+        span = f"{int(index * step) + 1:,} to {int((index + 1) * step):,}"
+        yield f"{span:>18} {'█' * round(WIDEST * count / max(counts)):<{WIDEST}} {count:,}", index * step >= max_length
+
+
 def one_line(problem: Problem) -> str:
     where = f"row {problem.row}: " if problem.row else ""
     return f"{where}{problem.what} {problem.remedy}".strip()
 
 
-def show(report: Report, name: str, base: str, max_length: int) -> None:
+def show(report: Report, source: Source, base: str, max_length: int) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     console = Console()
-    facts = Table(title=Text(name), show_header=False, title_justify="left")
+    facts = Table(title=Text(source.name), show_header=False, title_justify="left")
     tokens = report.tokens
+    where = f"{source.kind}, revision {source.revision}" if source.revision else source.kind
     for label, value in (
+        ("source", f"{where}; licence {source.license or 'not stated'}"),
         ("format", f"{report.format} ({report.evidence})"),
         ("rows", f"{report.rows:,}"),
         ("conversations", f"{report.conversations:,}"),
@@ -116,9 +140,14 @@ def show(report: Report, name: str, base: str, max_length: int) -> None:
         ),
         ("trained share", f"{tokens.trained_share:.0%} of the tokens"),
         (f"over {max_length}", f"{tokens.over_max_length:,} conversations, cut there"),
+        ("packing", packing(report.lengths, max_length)),
     ):
         facts.add_row(label, Text(value))
     console.print(facts)
+    if report.lengths:
+        console.print(Text(f"Tokens per conversation; beyond {max_length} they are cut:"))
+        for line, over in bars(report.lengths, max_length):
+            console.print(Text(line, style="yellow" if over else "green"))
     for title, problems in (("Problems", report.problems), ("Notes", report.notes)):
         if problems:
             table = Table("row", "what", "what to do", title=title, title_justify="left")

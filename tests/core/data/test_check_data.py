@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -126,6 +127,20 @@ def test_conversations_that_will_be_cut_are_noted_with_what_is_lost(
     assert "all that it would teach" in capsys.readouterr().err
     assert check(str(file), "--json", "--max-length", "28") == 0
     assert capsys.readouterr().err == ""
+
+
+def test_lengths_and_packing_are_drawn_in_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "a.jsonl"
+    rows = [{"prompt": "What?", "completion": "word " * (4 * number)} for number in range(1, 31)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert check(str(path), "--max-length", "300", "--json") == 0
+    over = json.loads(capsys.readouterr().out)["tokens"]["over_max_length"]
+    assert check(str(path), "--max-length", "300") == 0
+    shown = capsys.readouterr().out
+    assert "rows of 300 instead of 30" in shown
+    bars = re.findall(r"([\d,]+) to ([\d,]+) [█ ]+ (\d+)$", shown, re.M)
+    assert sum(int(count) for *_, count in bars) == 30
+    assert sum(int(count) for begin, _, count in bars if int(begin) > 300) == over > 0
 
 
 def test_several_files_and_folders_are_checked_as_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
