@@ -8,7 +8,6 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from adapters.record import AdapterRecord
     from core.errors import UserError
     from studio.processes import EngineStatus
     from studio.side_by_side import Answer
@@ -76,37 +75,6 @@ def loading(engine: EngineStatus) -> str:
         f'<div class="loading" role="status"><span>{escape(engine.detail or engine.state)}</span>'
         f'<div class="bar" role="progressbar" aria-label="Loading the base"{value}><i {shown}></i></div></div>'
     )
-
-
-def adapters_table(
-    records: Sequence[AdapterRecord], broken: Sequence[tuple[str, str]], resident: dict[str, str]
-) -> str:
-    """All adapters with where they are, the broken ones last with the reason."""
-    if not records and not broken:
-        return (
-            '<div class="empty">No adapters yet. Train one on the Train page (the bundled samples take about a '
-            "minute), or pull one from the Hub below.</div>"
-        )
-    rows: list[Sequence[Any]] = [
-        (
-            record.name,
-            record.base_model,
-            record.dataset.name if record.dataset else "–",
-            record.created,
-            record.steps if record.steps is not None else "–",
-            number(record.eval_loss),
-            record.lora_r if record.lora_r is not None else "–",
-            size(record.size_bytes),
-            resident.get(record.name, "disk"),
-            f"{record.hub.repo_id}@{record.hub.revision[:7]}" if record.hub else "–",
-        )
-        for record in records
-    ]
-    head = ("Name", "Base", "Dataset", "Made", "Steps", "Eval loss", "Rank", "Size", "Where", "Hub")
-    trouble = "".join(
-        f'<p class="error"><b>{escape(name)}</b> cannot be used: {escape(reason)}</p>' for name, reason in broken
-    )
-    return table(head, rows) + trouble
 
 
 def told_in_place(error: UserError) -> str:
