@@ -64,6 +64,7 @@ def build(studio: Studio) -> DataPage:
                 split = gr.Textbox(label="split", placeholder="train", elem_id="hub-split")
                 revision = gr.Textbox(label="revision", placeholder="main", elem_id="hub-revision")
             settings = reading.build(studio)
+            divided = gr.HTML("", elem_id="dataset-division", padding=False)
             use = gr.Button("Train on this dataset →", variant="primary", interactive=False, elem_id="use-dataset")
             asked: gr.State = gr.State()
             checked: gr.State = gr.State()
@@ -71,7 +72,6 @@ def build(studio: Studio) -> DataPage:
             actions = dataset_actions.build(studio, asked, checked)
         with gr.Column(scale=3, min_width=320):
             summary = gr.HTML(NOTHING, elem_id="dataset-summary")
-            divided = gr.HTML("", elem_id="dataset-division")
             browser = browsing.build(studio, checked, settings.max_length)
 
     def read(wanted: Reading) -> dict[Any, Any]:
