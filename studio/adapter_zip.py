@@ -65,6 +65,9 @@ class Pieces:
     def flush(self) -> None:
         pass
 
+    def close(self) -> None:
+        pass
+
     def taken(self) -> bytes:
         whole = b"".join(self._parts)
         self._parts.clear()
