@@ -38,8 +38,8 @@ class BaseSource:
 def resolve(model_name_or_path: str) -> BaseSource:
     """Turn `builtin`, a folder or a Hub id into a BaseSource, without loading anything.
 
-    A folder must be written as a path (with a slash at its start or `./`) or exist with a config.json; a Hub id is
-    recognised by its pattern. Raises UserError for anything else.
+    A folder must be written as a path (with a slash at its start or `./`); a Hub id is recognised by its pattern, and
+    refused where a folder is called so. Raises UserError for anything else.
     """
     if model_name_or_path in (BUILTIN, BUILTIN_ID):
         from core.builtin import BASE_DIR
@@ -64,6 +64,11 @@ def resolve(model_name_or_path: str) -> BaseSource:
         raise UserError(
             f"{model_name_or_path!r} is neither 'builtin', nor a folder, nor a Hub id.",
             "Write a Hub id as owner/name, and a folder as a path that begins with / or ./.",
+        )
+    if folder.is_dir():  # transformers would load it in the place of what is on the Hub
+        raise UserError(
+            f"{model_name_or_path} is a Hub id, and also a folder where the studio was started.",
+            f"Write ./{model_name_or_path} for the folder, or start the studio elsewhere for what is on the Hub.",
         )
     return BaseSource(model_name_or_path, model_name_or_path, local=False)
 

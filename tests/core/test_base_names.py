@@ -1,0 +1,34 @@
+"""Which base a name means: the built-in one, a folder, or an id on the Hub, and never one in another's place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from core.base import BUILTIN_ID, BaseSource, resolve
+from core.errors import UserError
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    made = tmp_path / "owner" / "name"
+    made.mkdir(parents=True)
+    (made / "config.json").write_text("{}")
+    (made / "model.safetensors").write_bytes(b"")
+    monkeypatch.chdir(tmp_path)
+    return made
+
+
+def test_a_folder_called_like_an_id_is_loaded_only_as_a_path(folder: Path) -> None:
+    with pytest.raises(UserError, match="also a folder where the studio was started"):
+        resolve("owner/name")
+    assert resolve("./owner/name") == BaseSource(str(folder), str(folder), local=True)
+    assert resolve("owner/other") == BaseSource("owner/other", "owner/other", local=False)
+    assert resolve("builtin").id == BUILTIN_ID
+
+
+@pytest.mark.parametrize("name", ["./nothing", "a/b/c", "", "no base!"])
+def test_what_is_neither_is_told(name: str) -> None:
+    with pytest.raises(UserError):
+        resolve(name)
