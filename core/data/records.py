@@ -97,6 +97,17 @@ class CheckedDataset:
     columns: list[str] = field(default_factory=list)
 
     @property
+    def provenance(self) -> str:
+        """Enough to find the very same rows again: "ada/poems (hub, revision 1a2b…, licence mit, SHA-256 34cb…)"."""
+        facts = [
+            self.source,
+            f"revision {self.revision}" if self.revision else "",
+            f"licence {self.license}" if self.license else "",
+            f"SHA-256 {self.sha256}",
+        ]
+        return f"{self.name} ({', '.join(fact for fact in facts if fact)})"
+
+    @property
     def turns(self) -> int:
         """User and assistant messages over all conversations; system prompts are not turns."""
         return sum(count_turns(conversation.messages) for conversation in self.conversations)

@@ -9,7 +9,8 @@ import torch
 from datasets import Dataset
 from trl import pack_dataset
 
-from core.data import CheckedDataset, Conversation, Problem, encode, read_dataset, split, subsample
+from core.data import CheckedDataset, Conversation, Problem, encode, split, subsample
+from core.data.chosen import read_chosen
 from core.data.tokens import IGNORED, Example
 from core.errors import UserError
 from core.recipe import Recipe
@@ -33,19 +34,14 @@ class Prepared:
 
 def prepare(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> Prepared:
     """Raises UserError when the dataset can't be read, has rows that don't convert, or leaves nothing to learn."""
-    checked = read_dataset(
-        recipe.dataset_name,
-        dataset_format=recipe.dataset_format,
-        columns=recipe.dataset_columns,
-        config=recipe.dataset_config,
-        split=recipe.dataset_train_split,
-        revision=recipe.dataset_revision,
-    )
+    checked = read_chosen(recipe)
     examples, refused = _tokenise(checked.conversations, tokenizer)
     problems = checked.problems + refused
     if problems and not recipe.skip_bad_rows:
         raise _refusal(checked, problems)
-    notes = [f"{len(problems)} of {checked.rows} rows could not be used and were left out."] if problems else []
+    notes = [f"Learning from {len(checked.conversations):,} conversations of {checked.provenance}."]
+    if problems:
+        notes.append(f"{len(problems)} of {checked.rows} rows could not be used and were left out.")
     there = [each for each in checked.conversations if each.row in examples]
     usable = subsample(there, recipe.max_samples, recipe.seed)
     if len(usable) < len(there):
