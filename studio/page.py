@@ -43,7 +43,7 @@ def build_page(studio: Studio, sign_in: bool = False) -> gr.Blocks:
                 board.build()
             with gr.Tab("Adapters", id="adapters") as adapters_tab:
                 keeping = adapters.build(studio)
-                exchanged = hub.build(studio, keeping.chosen, keeping.updates)
+                exchanged = hub.build(studio, keeping.chosen, keeping.updates, keeping.troubles)
             with gr.Tab("Settings", id="settings") as settings_tab:
                 machine.build(studio)
                 access.build(studio, sign_in, greeting)

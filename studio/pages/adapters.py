@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from studio.pages.acting import html
 from studio.pages.telling import told
 from studio.people import LOCAL_OWNER, NOBODY, Person, Role, person_of
 from studio.published import check_may_use, names_for
+from studio.troubles import Troubles
 from studio.updates import Updates
 
 # A refused confirmation empties the choice, and without one nothing is deleted.
@@ -37,12 +38,12 @@ class AdaptersPage:
     changes: list[Any]  # events after which the cards are not what they were
     updates: Updates
     delete: Callable[[str], None]
-    troubles: dict[str, str] = field(default_factory=dict)  # adapter -> why what was last tried with it failed
+    troubles: Troubles
 
 
 def build(studio: Studio) -> AdaptersPage:
     updates = Updates(studio.store)
-    troubles: dict[str, str] = {}
+    troubles = Troubles()
     # Nothing but what is published goes into the page that everyone gets; the first tick fills in the rest.
     cards = html(overview(studio, NOBODY), "adapters-table")
     with gr.Row(equal_height=True, elem_id="choosing-adapter"):
@@ -58,7 +59,7 @@ def build(studio: Studio) -> AdaptersPage:
             load_button = gr.Button("Load", size="sm", elem_id="load-adapter")
             unload_button = gr.Button("Unload", size="sm", elem_id="unload-adapter")
             delete_button = gr.Button("Delete", size="sm", variant="stop", elem_id="delete-adapter")
-        merged = merging.build(studio, chosen)
+        merged = merging.build(studio, chosen, troubles)
 
     def arrive(request: gr.Request) -> list[Any]:
         owner = person_of(request).role is Role.OWNER
@@ -76,14 +77,14 @@ def build(studio: Studio) -> AdaptersPage:
         record = studio.store.rename(name, text(wanted))
         if record.name != name:
             forget(studio, name)
-            troubles.pop(name, None)
+            troubles.forget(name)
         studio.store.update(replace(record, tags=split(text(words)), note=text(about)))
         gr.Info(f"{record.name} is saved.")
         return [gr.Dropdown(choices=names_for(studio, LOCAL_OWNER), value=record.name)]
 
     def load(name: str | None) -> None:
         name = required(name)
-        with Noted(troubles, name):
+        with troubles.noting(name, "Loading"):
             studio.client.load(name, str(studio.store.path(name)))
         gr.Info(f"{name} is loaded.")
 
@@ -98,7 +99,7 @@ def build(studio: Studio) -> AdaptersPage:
     def remove(name: str) -> None:
         studio.store.delete(name)
         forget(studio, name)
-        troubles.pop(name, None)
+        troubles.forget(name)
         gr.Info(f"{name} is deleted.")
 
     private: dict[str, Any] = {"api_visibility": "private"}
@@ -115,34 +116,17 @@ def build(studio: Studio) -> AdaptersPage:
     return AdaptersPage(cards, chosen, changes, updates, remove, troubles)
 
 
-class Noted:
-    """Keeps why something failed, so that the adapter's card says it until it has worked."""
-
-    def __init__(self, troubles: dict[str, str], name: str) -> None:
-        self.troubles, self.name = troubles, name
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, UserError):
-            self.troubles[self.name] = str(error)
-        elif error is None:
-            self.troubles.pop(self.name, None)
-
-
 def overview(studio: Studio, person: Person = LOCAL_OWNER, page: AdaptersPage | None = None) -> str:
     """The cards of the adapters that `person` may use; what is broken or has failed is the owner's to know."""
     resident = {each["name"]: each.get("where", "slot") for each in studio.engine.status.adapters}
     may_use = set(names_for(studio, person))
     owner = person.role is Role.OWNER
     newer = page.updates.newer() if page and owner else {}
-    failed = page.troubles if page and owner else {}
     shown = [
         Standing(
             record,
             resident.get(record.name, "disk"),
-            unusable(studio, record) or failed.get(record.name, ""),
+            unusable(studio, record) or (page.troubles.of(record.name) if page and owner else ""),
             newer.get(record.name, ""),
             merging.where(studio, record.name) if owner else "",
         )

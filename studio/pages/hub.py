@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from dataclasses import replace
 from html import escape
 from typing import Any
@@ -19,13 +20,14 @@ from studio.pages.telling import told
 from studio.people import LOCAL_OWNER, Person, Role, person_of
 from studio.present import table
 from studio.published import Published, check_may_use
+from studio.troubles import Troubles
 from studio.updates import News, Updates
 
 PRIVATE, PUBLIC = "Private: only you can see it", "Public"
 PROGRESS = gr.Progress()
 
 
-def build(studio: Studio, chosen: gr.Dropdown, updates: Updates) -> list[Any]:
+def build(studio: Studio, chosen: gr.Dropdown, updates: Updates, troubles: Troubles) -> list[Any]:
     """`chosen` holds the name of the adapter to push. Returns the events after which there are other adapters."""
     gr.Markdown("## Hugging Face Hub")
     may = gr.HTML("", elem_id="hub-may")
@@ -123,17 +125,18 @@ def build(studio: Studio, chosen: gr.Dropdown, updates: Updates) -> list[Any]:
             said = f" With {sample_answers.fill_in(studio, name)}."
         if text(words) and person.role is Role.OWNER:
             studio.store.update(replace(studio.store.get(name), tags=split(text(words))))
-        result = hub.push(
-            studio.store,
-            name,
-            text(repo),
-            private=visible != PUBLIC,
-            token=credentials,
-            message=text(about) or None,
-            pull_request=proposal,
-            tag=text(version) or None,
-            progress=lambda share, what: progress(share, desc=what),
-        )
+        with troubles.noting(name, "The push") if person.role is Role.OWNER else nullcontext():
+            result = hub.push(
+                studio.store,
+                name,
+                text(repo),
+                private=visible != PUBLIC,
+                token=credentials,
+                message=text(about) or None,
+                pull_request=proposal,
+                tag=text(version) or None,
+                progress=lambda share, what: progress(share, desc=what),
+            )
         files = "\n".join(f"- {file}" for file in result.files)
         what = "Nothing had changed in" if not result.changed else "Proposed to" if proposal else "Pushed"
         return [f"{what} [{text(repo)}]({result.url}) as commit `{result.revision[:10]}`.{said}\n{files}", ""]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -13,6 +14,7 @@ from studio import merged_models
 from studio.context import Studio
 from studio.pages.telling import told
 from studio.people import LOCAL_OWNER, person_of
+from studio.troubles import Troubles
 
 ABOUT = (
     "Full weights in the base's own precision, as safetensors, for programs that know nothing of adapters. "
@@ -21,7 +23,7 @@ ABOUT = (
 PROGRESS = gr.Progress()
 
 
-def build(studio: Studio, chosen: gr.Dropdown) -> list[Any]:
+def build(studio: Studio, chosen: gr.Dropdown, troubles: Troubles) -> list[Any]:
     """Returns the events after which cards are not what they were."""
     with gr.Accordion("Merge into full weights", open=False, elem_id="merging"):
         gr.Markdown(ABOUT)
@@ -35,34 +37,38 @@ def build(studio: Studio, chosen: gr.Dropdown) -> list[Any]:
         done = gr.Markdown("", elem_id="merged")
 
     def merge(request: gr.Request, name: str | None, progress: gr.Progress = PROGRESS) -> str:
-        record, folder = made(name, progress)
+        folder = made(name, progress)
         place = f" in `{folder}`" if person_of(request) == LOCAL_OWNER else ""
-        return f"**{record}** is merged{place}."
+        return f"**{name}** is merged{place}."
 
     def push(name: str | None, repo: str | None, visible: bool, progress: gr.Progress = PROGRESS) -> str:
-        check_repo_id((repo or "").strip())
-        record, folder = made(name, progress)
-        result = push_merged(
-            folder,
-            studio.store.get(record),
-            (repo or "").strip(),
-            private=not visible,
-            progress=lambda share, what: progress(share, desc=what),
-        )
+        repo = (repo or "").strip()
+        check_repo_id(repo)
+        folder = made(name, progress)
+        assert name
+        with troubles.noting(name, "Pushing the merged model"):
+            result = push_merged(
+                folder,
+                studio.store.get(name),
+                repo,
+                private=not visible,
+                progress=lambda share, what: progress(share, desc=what),
+            )
         what = "Pushed" if result.changed else "Nothing had changed in"
         kind = "private" if result.private else "public"
-        return f"{what} [{(repo or '').strip()}]({result.url}) ({kind}) as commit `{result.revision[:10]}`."
+        return f"{what} [{repo}]({result.url}) ({kind}) as commit `{result.revision[:10]}`."
 
-    def made(name: str | None, progress: gr.Progress) -> tuple[str, Any]:
+    def made(name: str | None, progress: gr.Progress) -> Path:
         if not name:
             raise UserError("No adapter is chosen.", "Choose one in the list above first.")
         record = studio.store.get(name)
         target = merged_models.folder_of(studio.home, name)
         if not merged_models.is_there(studio.home, record):
-            merged_models.make(
-                studio.store.path(name), record.base_model, target, lambda share, what: progress(share, desc=what)
-            )
-        return name, target
+            with troubles.noting(name, "Merging"):
+                merged_models.make(
+                    studio.store.path(name), record.base_model, target, lambda share, what: progress(share, desc=what)
+                )
+        return target
 
     private: dict[str, Any] = {"api_visibility": "private"}
     return [

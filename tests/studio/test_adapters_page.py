@@ -97,14 +97,16 @@ def test_what_cannot_be_served_says_why_on_its_card(studio: Studio, tmp_path: Pa
 
 
 def test_what_failed_stays_on_the_card_until_it_works(studio: Studio) -> None:
-    from studio.pages.adapters import AdaptersPage, Noted
+    from studio.pages.adapters import AdaptersPage
+    from studio.troubles import Troubles
     from studio.updates import Updates
 
-    page = AdaptersPage(gr.HTML(), gr.Dropdown(), [], Updates(studio.store), studio.store.delete)
-    with pytest.raises(Exception, match="is not there"), Noted(page.troubles, "mine"):
+    page = AdaptersPage(gr.HTML(), gr.Dropdown(), [], Updates(studio.store), studio.store.delete, Troubles())
+    with pytest.raises(Exception, match="is not there"), page.troubles.noting("mine", "Loading"):
         studio.client.load("mine", "x")
-    assert "The engine is not there yet" in overview(studio, LOCAL_OWNER, page)
-    with Noted(page.troubles, "mine"):
+    assert "Loading failed. The engine is not there yet" in overview(studio, LOCAL_OWNER, page)
+    assert "Loading failed" not in overview(studio, replace(BOB, only_published=False), page)
+    with page.troubles.noting("mine", "Loading"):
         pass
     assert "The engine is not there yet" not in overview(studio, LOCAL_OWNER, page)
 
