@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from core.data.records import Message, Tools
 from core.errors import UserError
@@ -99,6 +99,7 @@ def refused(error: Exception) -> UserError:
     return UserError(f"The base's chat template refuses this conversation: {error}.", "Change the row, or the base.")
 
 
-def fold_system(messages: list[Message]) -> list[Message]:
+def fold_system(messages: list[Any]) -> list[Message]:
+    """The system message put before the first question. The engine's plain dictionaries are taken too."""
     system, question, *rest = messages
     return [Message(role="user", content=f"{system['content']}\n\n{question['content']}"), *rest]
