@@ -112,7 +112,8 @@ def links(numbers: Sequence[int], most: int = 10) -> str:
 
 
 def link(number: int) -> str:
-    return f'<button class="small" data-look="conversation" data-value="{number}">{number}</button>'
+    called = f'aria-label="Conversation {number}"'
+    return f'<button class="small" data-look="conversation" data-value="{number}" {called}>{number}</button>'
 
 
 def cut_list(over: Sequence[tuple[int, int, bool]], max_length: int, most: int = 20) -> str:
