@@ -13,7 +13,7 @@ import gradio as gr
 from adapters.compat import inspect, why_not_base, why_not_config
 from adapters.record import AdapterRecord
 from core.errors import UserError
-from studio import adapter_cards
+from studio import adapter_cards, merged_models
 from studio.adapter_cards import Standing
 from studio.context import Studio
 from studio.pages import merging
@@ -128,7 +128,7 @@ def overview(studio: Studio, person: Person = LOCAL_OWNER, page: AdaptersPage | 
             resident.get(record.name, "disk"),
             unusable(studio, record) or (page.troubles.of(record.name) if page and owner else ""),
             newer.get(record.name, ""),
-            merging.where(studio, record.name) if owner else "",
+            "in the cache" if owner and merged_models.is_there(studio.home, record) else "",
         )
         for record in studio.store.list()
         if record.name in may_use

@@ -75,12 +75,3 @@ def build(studio: Studio, chosen: gr.Dropdown, troubles: Troubles) -> list[Any]:
         merge_button.click(told(merge), chosen, done, **private),
         push_button.click(told(push), [chosen, repo_id, public], done, **private),
     ]
-
-
-def where(studio: Studio, name: str) -> str:
-    """What the owner's card says of merged weights; "" when there are none."""
-    try:
-        there = merged_models.is_there(studio.home, studio.store.get(name))
-    except UserError:
-        return ""
-    return "in the cache" if there else ""
