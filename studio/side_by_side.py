@@ -13,7 +13,7 @@ from studio.engine_client import Delta
 
 log = logging.getLogger(__name__)
 
-FRAME_SECONDS = 0.05  # snapshots come no faster than the page can draw them
+FRAME_SECONDS = 0.05  # snapshots of one column come no faster than the page can draw them
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from studio.people import Person
 from studio.present import badge, loading
 from studio.processes import POLL_SECONDS
 from studio.published import check_may_use
-from studio.side_by_side import Answer, stream_columns
+from studio.side_by_side import FRAME_SECONDS, Answer, stream_columns
 from studio.turns import History, conversation, text_of, with_answer
 
 
@@ -110,7 +110,8 @@ async def answers(
         yield {i: Shown(each.history, phase, Answer()) for i, each in questions.items()}
     system, *rest = settings
     streams = [one_answer(studio, each, conversation(each.history, system), rest) for each in questions.values()]
-    async with aclosing(stream_columns(streams)) as snapshots:
+    frame = FRAME_SECONDS * len(streams)  # a browser draws a snapshot's columns one after the other
+    async with aclosing(stream_columns(streams, frame)) as snapshots:
         async for snapshot in snapshots:
             yield {
                 i: Shown(each.answered(answer), each.badge(answer), answer)

@@ -28,6 +28,7 @@ from studio.pages.telling import told
 from studio.people import LOCAL_OWNER, Person, person_of
 from studio.present import badge
 from studio.published import names_for
+from studio.side_by_side import Answer
 from studio.turns import conversation
 
 SHOWN = 50
@@ -133,7 +134,8 @@ def wire(
             news[bots[i]] = each.history()
             model = each.model if each.model in there else BASE
             news[adapters[i]] = gr.Dropdown(choices=[*names, *learnt], value=model, visible=True)
-            news[badges[i]] = badge(None, BASE)
+            said = [Answer(model=one["model"], done=True) for one in each.messages if "model" in one]
+            news[badges[i]] = badge(said[-1] if said else None, BASE)
         return {**news, count: max(1, len(columns)), current: found.id, archive.name: found.name}
 
     def open_it(request: gr.Request, kept: Any, words: str | None, event: gr.EventData) -> dict[Any, Any]:

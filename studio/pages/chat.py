@@ -112,10 +112,7 @@ def build(studio: Studio) -> ChatPage:
         return {box.text: "", **box.editing(False)}
 
     def show(n: int) -> list[Any]:
-        return [gr.Column(visible=i < n) for i in range(COLUMNS)]
-
-    def choices(n: int) -> list[Any]:
-        return bar.choices(n)
+        return [*[gr.Column(visible=i < n) for i in range(COLUMNS)], *bar.choices(n)]
 
     def clear() -> list[Any]:
         return [[], badge(None, BASE), gr.Button(visible=False)] * COLUMNS + [None, None, gr.Row(visible=False), "", ""]
@@ -154,8 +151,7 @@ def build(studio: Studio) -> ChatPage:
     emptied = [part for c in cells for part in (c.bot, c.badge, c.go_on)]
     emptied += [poll.round, poll.ballot, poll.row, talks.current, talks.name]
     bar.clear.click(clear, None, emptied, cancels=answering, **unqueued)
-    bar.count.change(show, bar.count, [c.box for c in cells], **unqueued)
-    bar.count.change(choices, bar.count, [bar.to, bar.blind], **unqueued)
+    bar.count.change(show, bar.count, [*[c.box for c in cells], bar.to, bar.blind], **unqueued)
     bar.blind.input(hide, [bar.blind, poll.round], [*emptied, *adapters], cancels=answering, **unqueued)
     box.recall.click(recall, [bar.count, bar.to, *bots], [box.text, box.note, box.changing], **unqueued)
     box.leave.click(leave, None, [box.text, box.note, box.changing], **unqueued)
