@@ -64,7 +64,6 @@ EVENTS: dict[str, Role] = {
     "chat.example": Role.VISITOR,
     "chat.clear": Role.VISITOR,
     "chat.show": Role.VISITOR,
-    "chat.choices": Role.VISITOR,
     "chat.recall": Role.VISITOR,
     "chat.leave": Role.VISITOR,
     "chat.stopped": Role.VISITOR,
