@@ -128,7 +128,7 @@ def _figures(record: AdapterRecord) -> str:
         ("Tokens seen", f"{record.tokens:,}" if record.tokens is not None else None),
         ("Time", _duration(record.seconds) if record.seconds is not None else None),
         ("Peak memory", f"{memory / 2**30:.1f} GiB" if memory is not None else None),
-        ("Size of the adapter", f"{record.size_bytes / 2**20:.1f} MiB" if record.size_bytes else None),
+        ("Size of the adapter", _size(record.size_bytes) if record.size_bytes else None),
         ("Made", record.created),
     ]
     return _table(("", ""), [row for row in rows if row[1] is not None])
@@ -180,6 +180,10 @@ def _cell(value: Any) -> str:
 
 def _rounded(value: float | None) -> str | None:
     return f"{value:.4g}" if value is not None else None
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**20:.1f} MiB" if count >= 2**20 else f"{count / 2**10:.1f} KiB"
 
 
 def _duration(seconds: float) -> str:

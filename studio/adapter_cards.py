@@ -24,10 +24,11 @@ WHERE = {
 
 @dataclass(frozen=True)
 class Standing:
-    """One adapter and what is known of it now. trouble: why it cannot be used here, or what last failed with it."""
+    """One adapter and what is known of it now. unusable: why not here. trouble: what last failed with it, and why."""
 
     record: AdapterRecord
     where: str = "disk"
+    unusable: str = ""
     trouble: str = ""
     newer: str = ""  # the commit that is upstream, when it is another than the one here
     merged: str = ""  # where its merged weights lie, for who may know
@@ -54,11 +55,11 @@ def card(standing: Standing, role: Role) -> str:
     return (
         f'<article class="adapter" data-adapter="{escape(record.name)}"><header><h3>{escape(record.name)}</h3>'
         f"{badges}</header>"
-        + (f'<p class="error" role="alert">{escape(standing.trouble)}</p>' if standing.trouble else "")
+        + "".join(f'<p class="error">{escape(said)}</p>' for said in (standing.unusable, standing.trouble) if said)
         + (f'<p class="note">{escape(record.note)}</p>' if record.note else "")
         + (f'<p class="tags">{tags}</p>' if tags else "")
         + facts(standing)
-        + f"<footer>{''.join(buttons(record.name, role))}</footer></article>"
+        + f"<footer>{''.join(buttons(record.name, role, usable=not standing.unusable))}</footer></article>"
     )
 
 
@@ -82,13 +83,13 @@ def facts(standing: Standing) -> str:
     return f"<dl>{cells}</dl>"
 
 
-def buttons(name: str, role: Role) -> list[str]:
+def buttons(name: str, role: Role, usable: bool = True) -> list[str]:
     """data-look only changes what this browser shows; data-action is the owner's."""
-    shown = [
-        look("chat", name, "Chat", f"Chat with {name} alone"),
-        look("compare", name, "Compare", f"Chat with the base beside {name}"),
-    ]
-    if role >= Role.OWNER:
+    shown = []
+    if usable:
+        shown.append(look("chat", name, "Chat", f"Chat with {name} alone"))
+        shown.append(look("compare", name, "Compare", f"Chat with the base beside {name}"))
+    if usable and role >= Role.OWNER:
         about = f'data-value="{escape(name)}" title="A new run that begins with {escape(name)}"'
         shown.append(f'<button class="small" data-action="continue" {about}>Train on</button>')
     if role >= Role.USER:

@@ -61,16 +61,16 @@ def build(studio: Studio) -> AdaptersPage:
             delete_button = gr.Button("Delete", size="sm", variant="stop", elem_id="delete-adapter")
         merged = merging.build(studio, chosen, troubles)
 
-    def arrive(request: gr.Request) -> list[Any]:
-        owner = person_of(request).role is Role.OWNER
-        return [gr.Column(visible=owner), "" if owner else WHO]
+    def arrive(request: gr.Request) -> str:
+        return "" if person_of(request).role is Role.OWNER else WHO
 
     def details(request: gr.Request, name: str | None) -> list[Any]:
+        person = person_of(request)
         if not name:
-            return ["", "", ""]
-        check_may_use(studio, person_of(request), name)
+            return [gr.Column(visible=False), "", "", ""]
+        check_may_use(studio, person, name)
         record = studio.store.get(name)
-        return [record.name, ", ".join(record.tags), record.note]
+        return [gr.Column(visible=person.role is Role.OWNER), record.name, ", ".join(record.tags), record.note]
 
     def save(name: str | None, wanted: str | None, words: str | None, about: str | None) -> list[Any]:
         name = required(name)
@@ -104,8 +104,8 @@ def build(studio: Studio) -> AdaptersPage:
 
     private: dict[str, Any] = {"api_visibility": "private"}
     quiet = private | {"show_progress": "hidden", "queue": False}
-    gr.on(None, arrive, None, [owners, who], **quiet)
-    chosen.change(told(details), chosen, [new_name, tags, note], **quiet)
+    gr.on(None, arrive, None, who, **quiet)
+    chosen.change(told(details), chosen, [owners, new_name, tags, note], **quiet)
     changes = [
         save_button.click(told(save), [chosen, new_name, tags, note], [chosen], **private),
         load_button.click(told(load), chosen, None, **private),
@@ -126,7 +126,8 @@ def overview(studio: Studio, person: Person = LOCAL_OWNER, page: AdaptersPage | 
         Standing(
             record,
             resident.get(record.name, "disk"),
-            unusable(studio, record) or (page.troubles.of(record.name) if page and owner else ""),
+            unusable(studio, record),
+            page.troubles.of(record.name) if page and owner else "",
             newer.get(record.name, ""),
             "in the cache" if owner and merged_models.is_there(studio.home, record) else "",
         )

@@ -14,10 +14,10 @@ PROGRESS = gr.Progress()
 def build(studio: Studio) -> None:
     with gr.Accordion("Push the votes as a preference dataset", open=False, elem_id="votes-to-hub"):
         gr.Markdown("Pairs of answers as TRL's DPOTrainer takes them, and all votes; who voted is not sent.")
-        with gr.Row(equal_height=True):
+        with gr.Row():
             repo_id = gr.Textbox(label="Dataset repository", placeholder="you/votes", elem_id="votes-repo")
-            public = gr.Checkbox(False, label="Public", elem_id="votes-public", scale=0, min_width=110)
-            button = gr.Button("Push the votes", size="sm", elem_id="push-votes", scale=0, min_width=140)
+            public = gr.Checkbox(False, label="Public", elem_id="votes-public")
+        button = gr.Button("Push the votes", size="sm", elem_id="push-votes")
         done = gr.Markdown("", elem_id="votes-pushed")
 
     def push(repo: str | None, visible: bool, progress: gr.Progress = PROGRESS) -> str:

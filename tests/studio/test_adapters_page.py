@@ -93,6 +93,8 @@ def test_what_cannot_be_served_says_why_on_its_card(studio: Studio, tmp_path: Pa
     assert "trained on meta-llama/Llama-2-7b-chat-hf" in shown
     assert "half" in shown
     assert shown.count("Cannot be used") == 2
+    llamas = shown[shown.index('data-adapter="llama"') :].split("</article>")[0]
+    assert "Compare" not in llamas, "no control that cannot work"
     assert "half" not in overview(studio, BOB), "what is broken is the owner's"
 
 
@@ -115,11 +117,10 @@ def test_rename_note_and_tags(studio: Studio, page: gr.Blocks) -> None:
     handler(page, "adapters.save")("mine", "yours", "sea, #english, sea", " Talks well ")
     record = studio.store.get("yours")
     assert (record.tags, record.note) == (["sea", "english"], "Talks well")
-    assert handler(page, "adapters.details")(request_of(LOCAL_OWNER), "yours") == [
-        "yours",
-        "sea, english",
-        "Talks well",
-    ]
+    fields, *filled = handler(page, "adapters.details")(request_of(LOCAL_OWNER), "yours")
+    assert fields.visible
+    assert filled == ["yours", "sea, english", "Talks well"]
+    assert not handler(page, "adapters.details")(request_of(LOCAL_OWNER), None)[0].visible
     with pytest.raises(gr.Error, match="not published"):
         handler(page, "adapters.details")(request_of(BOB), "yours")
 
