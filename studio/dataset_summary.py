@@ -95,9 +95,9 @@ def division(dataset: CheckedDataset, max_samples: int | None, eval_fraction: fl
     return f'<p class="said">{said}</p>'
 
 
-def refusal(error: UserError) -> str:
+def refusal(error: UserError, hint: str = "") -> str:
     """Why nothing could be read, in the place of the summary; addresses in it can be followed."""
     linked = ADDRESS.sub(
         lambda found: f'<a href="{found[0]}" target="_blank" rel="noreferrer">{found[0]}</a>', escape(error.remedy)
     )
-    return f'<div class="empty"><p class="error">{escape(error.message)}</p><p>{linked}</p></div>'
+    return f'<div class="empty"><p class="error">{escape(error.message)}</p><p>{linked}</p><p>{escape(hint)}</p></div>'

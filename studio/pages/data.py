@@ -88,6 +88,7 @@ def build(studio: Studio) -> DataPage:
             said = refusal(error)
             if isinstance(error, UnknownColumns):
                 columns, ask = error.columns, True
+                said = refusal(error, "On this page: choose on the left which column is what, then read it so.")
         usable = dataset is not None and bool(dataset.conversations)
         return {
             asked: wanted,
