@@ -13,6 +13,7 @@ from adapters.store import AdapterStore
 from core.home import Home
 from core.recipe import Recipe
 from core.training import queue
+from core.training.control import start_worker
 from core.training.events import Checkpoint, Event, Progress
 from core.training.run import Run, create_run, list_runs
 from core.training.state import RunState
@@ -103,3 +104,54 @@ def test_a_wrong_recipe_exits_with_2_and_leaves_no_run(
     assert main(["train", str(path), "--home", str(home.root)]) == 2
     assert said in capsys.readouterr().err
     assert list_runs(home) == []
+
+
+# Python imports a module of this name at its start. It has any micro-batch of more than two rows run out of memory.
+SMALL_MEMORY = """
+import importlib.abc, importlib.util, sys
+
+class Hook(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name != "core.training.trainer":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        run = spec.loader.exec_module
+
+        def exec_module(module):
+            run(module)
+            real = module.StudioTrainer.compute_loss
+
+            def compute_loss(trainer, model, inputs, *args, **kwargs):
+                rows = len(inputs["input_ids"])
+                if rows > 2 and trainer.state.global_step >= 3:
+                    raise module.torch.OutOfMemoryError(f"CUDA out of memory with {rows} rows.")
+                return real(trainer, model, inputs, *args, **kwargs)
+
+            module.StudioTrainer.compute_loss = compute_loss
+
+        spec.loader.exec_module = exec_module
+        return spec
+
+sys.meta_path.insert(0, Hook())
+"""
+
+
+def test_a_worker_that_runs_out_of_memory_becomes_one_with_a_smaller_batch(
+    whole: Run, home: Home, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(SMALL_MEMORY)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    run = create_run(home, recipe)
+    assert start_worker(run).wait() == 0, run.log_path.read_text()
+    status = run.status()
+    states = [each.state for each in status.timeline]
+    assert states == ["queued", "preparing", "training", "preparing", "training", "saving", "done"]
+    assert "micro-batch is now 2 instead of 4, with 2 accumulation steps" in status.timeline[3].reason
+    assert (run.recipe.per_device_train_batch_size, run.recipe.gradient_accumulation_steps) == (2, 2)
+    told = [event.step for event in progress(run.events()[0])]
+    assert told == [1, 2, 3, 4, 5, 6], "it went on from its last whole step"
+    same = [event.loss for event in progress(whole.events()[0])][:3]
+    assert [event.loss for event in progress(run.events()[0])][:3] == same
+    assert AdapterStore(home.adapters).get("pirate").steps == 6
+    assert not run.reserve.exists()
