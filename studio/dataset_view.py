@@ -98,7 +98,7 @@ def figures(measured: Measured, max_length: int) -> str:
     counted = len(lengths) + len(measured.refused)
     if counted < measured.conversations:
         text += f"<p>Counted over {counted} of the {measured.conversations} conversations, drawn at random.</p>"
-    return text + histogram(lengths, max_length) + cut_list(over, max_length)
+    return f'{text}<div class="scroll" tabindex="0">{histogram(lengths, max_length)}</div>{cut_list(over, max_length)}'
 
 
 def count_of(numbers: Sequence[int]) -> str:
