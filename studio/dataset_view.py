@@ -98,7 +98,10 @@ def figures(measured: Measured, max_length: int) -> str:
     counted = len(lengths) + len(measured.refused)
     if counted < measured.conversations:
         text += f"<p>Counted over {counted} of the {measured.conversations} conversations, drawn at random.</p>"
-    return f'{text}<div class="scroll" tabindex="0">{histogram(lengths, max_length)}</div>{cut_list(over, max_length)}'
+    drawn_in = (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="Lengths">{histogram(lengths, max_length)}</div>'
+    )
+    return text + drawn_in + cut_list(over, max_length)
 
 
 def count_of(numbers: Sequence[int]) -> str:
