@@ -139,9 +139,11 @@ def build_page(studio: Studio, sign_in: bool = False) -> gr.Blocks:
         page.load(first_choices, None, [*datasets, *chatting.owners, *chatting.users], **private)
         chatting.kept.success(dataset_choices, None, datasets, **private)
         where = "(query, shown) => [location.search, shown]"
-        page.load(turn_to, [address, running.shown], [tabs, running.shown], js=where, **private)
+        landing = page.load(turn_to, [address, running.shown], [tabs, running.shown], js=where, **private)
+        landing.then(None, None, None, js="() => studio.land()", **private)
         back = where.replace("location.search", "location.search || '?page=chat'")
-        turn_button.click(turn_to, [address, running.shown], [tabs, running.shown], js=back, **private)
+        turning: dict[str, Any] = {**private, "trigger_mode": "always_last"}  # who goes back quickly goes back twice
+        turn_button.click(turn_to, [address, running.shown], [tabs, running.shown], js=back, **turning)
         all_tabs = (chat_tab, data_tab, train_tab, runs_tab, board_tab, adapters_tab, settings_tab)
         for name, tab in zip(PAGES, all_tabs, strict=True):
             tab.select(None, None, None, js=f"() => studio.went('{name}')", **private)

@@ -1,8 +1,8 @@
 // What a page does beside showing: it asks for news as often as there may be some, keeps address, title and icon true,
 // goes back and forth, tells at the end of a run if one wants to know, and reads values off curves.
 window.studio = (() => {
-  const BUSY = 1000, IDLE = 5000, AWAY = 5000, ATTENTIVE = 15000; // milliseconds
-  let touched = Date.now(), state = {}, ended = null, drawn = "";
+  const BUSY = 1000, IDLE = 15000, AWAY = 5000, ATTENTIVE = 15000; // milliseconds
+  let touched = Date.now(), state = {}, shown = "", ended = null, drawn = "";
 
   const one = (selector) => document.querySelector(selector);
   const query = () => new URLSearchParams(location.search);
@@ -99,16 +99,19 @@ window.studio = (() => {
     setTimeout(() => audio.close(), 1000);
   }
 
-  // Addresses: /?page=runs&run=ID. A page that was gone to is a step that one can go back.
+  // Addresses: /?page=runs&run=ID. A page that was gone to is a step that one can go back. Gradio tells of the first tab
+  // as of any other, before the page has turned to the one that the address names: that is no step.
+  let landed = false;
   function went(page) {
     const now = query();
+    if (!landed) return;
     if ((now.get("page") || "chat") === page) return;
     const next = new URLSearchParams({ page });
-    if (page === "runs" && state.shown) next.set("run", state.shown);
+    if (page === "runs" && shown) next.set("run", shown);
     history.pushState(null, "", `?${next}`);
   }
   function showed(run) {
-    state.shown = run;
+    shown = run;
     const now = query();
     if (now.get("page") !== "runs" || !run || now.get("run") === run) return;
     const first = !now.get("run");
@@ -152,6 +155,6 @@ window.studio = (() => {
   }
   if (document.body) begin();
   else addEventListener("DOMContentLoaded", begin);
-  return { went, showed, go, wantNotifications, wantSound,
+  return { went, showed, land: () => { landed = true; }, go, wantNotifications, wantSound,
     wanted: () => ["studio-notify", "studio-sound"].map((key) => remembered(key) === "yes") };
 })();
