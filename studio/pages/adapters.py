@@ -47,7 +47,12 @@ def build(studio: Studio) -> AdaptersPage:
     # Nothing but what is published goes into the page that everyone gets; the first tick fills in the rest.
     cards = html(overview(studio, NOBODY), "adapters-table")
     with gr.Row(equal_height=True, elem_id="choosing-adapter"):
-        chosen = gr.Dropdown(names_for(studio, NOBODY), value=None, label="Adapter", elem_id="chosen-adapter", scale=2)
+        chosen = gr.Dropdown(
+            names_for(studio, NOBODY),
+            value=None,
+            label="Adapter",
+            elem_id="chosen-adapter",
+        )
     who = gr.HTML(WHO, elem_id="adapters-who")
     with gr.Column(visible=False, elem_id="change-adapter") as owners:
         with gr.Row(equal_height=True):
@@ -72,7 +77,7 @@ def build(studio: Studio) -> AdaptersPage:
         record = studio.store.get(name)
         return [gr.Column(visible=person.role is Role.OWNER), record.name, ", ".join(record.tags), record.note]
 
-    def save(name: str | None, wanted: str | None, words: str | None, about: str | None) -> list[Any]:
+    def save(name: str | None, wanted: str | None, words: str | None, about: str | None) -> gr.Dropdown:
         name = required(name)
         record = studio.store.rename(name, text(wanted))
         if record.name != name:
@@ -80,7 +85,7 @@ def build(studio: Studio) -> AdaptersPage:
             troubles.forget(name)
         studio.store.update(replace(record, tags=split(text(words)), note=text(about)))
         gr.Info(f"{record.name} is saved.")
-        return [gr.Dropdown(choices=names_for(studio, LOCAL_OWNER), value=record.name)]
+        return gr.Dropdown(choices=names_for(studio, LOCAL_OWNER), value=record.name)
 
     def load(name: str | None) -> None:
         name = required(name)
@@ -92,9 +97,9 @@ def build(studio: Studio) -> AdaptersPage:
         studio.client.unload(required(name))
         gr.Info(f"{name} is unloaded; a chat that asks for it loads it again.")
 
-    def delete(name: str | None) -> list[Any]:
+    def delete(name: str | None) -> gr.Dropdown:
         remove(required(name))
-        return [gr.Dropdown(choices=names_for(studio, LOCAL_OWNER), value=None)]
+        return gr.Dropdown(choices=names_for(studio, LOCAL_OWNER), value=None)
 
     def remove(name: str) -> None:
         studio.store.delete(name)
@@ -107,10 +112,10 @@ def build(studio: Studio) -> AdaptersPage:
     gr.on(None, arrive, None, who, **quiet)
     chosen.change(told(details), chosen, [owners, new_name, tags, note], **quiet)
     changes = [
-        save_button.click(told(save), [chosen, new_name, tags, note], [chosen], **private),
+        save_button.click(told(save), [chosen, new_name, tags, note], chosen, **private),
         load_button.click(told(load), chosen, None, **private),
         unload_button.click(told(unload), chosen, None, **private),
-        delete_button.click(told(delete), chosen, [chosen], js=CONFIRM, **private),
+        delete_button.click(told(delete), chosen, chosen, js=CONFIRM, **private),
         *merged,
     ]
     return AdaptersPage(cards, chosen, changes, updates, remove, troubles)

@@ -114,7 +114,8 @@ def test_what_failed_stays_on_the_card_until_it_works(studio: Studio) -> None:
 
 
 def test_rename_note_and_tags(studio: Studio, page: gr.Blocks) -> None:
-    handler(page, "adapters.save")("mine", "yours", "sea, #english, sea", " Talks well ")
+    chosen = handler(page, "adapters.save")("mine", "yours", "sea, #english, sea", " Talks well ")
+    assert chosen.value == "yours"
     record = studio.store.get("yours")
     assert (record.tags, record.note) == (["sea", "english"], "Talks well")
     fields, *filled = handler(page, "adapters.details")(request_of(LOCAL_OWNER), "yours")
