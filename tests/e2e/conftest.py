@@ -81,9 +81,9 @@ def is_foreign(url: str, own: str) -> bool:
     return not url.startswith((own, own.replace("http", "ws", 1), "data:", "blob:", "about:"))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def furnished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StudioProcess]:
-    """A studio with adapters and runs, whose engine is there: one for all tests of a file."""
+    """A studio with adapters and runs, whose engine is there: one for all tests that use it."""
     folder = tmp_path_factory.mktemp("furnished")
     home = Home.open(folder / "home")
     furnish(home, folder)

@@ -1,0 +1,106 @@
+"""Teaching: three clicks to a fine-tune that every browser and every reload shows; addresses, comparing, undo."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.app_process import StudioProcess
+from tests.e2e import steps
+from tests.e2e.steps import MINUTE
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+Visit = Callable[..., Page]
+
+
+def shown_tab(page: Page, name: str) -> None:
+    tab = page.get_by_role("tab", name=name, exact=True)
+    expect(tab).to_have_attribute("aria-selected", "true", timeout=MINUTE)
+
+
+def test_three_clicks_teach_and_everybody_sees_it(visit: Visit, furnished: StudioProcess) -> None:
+    page, other = visit(), visit("?page=runs")
+    steps.open_tab(page, "Train")
+    page.get_by_role("button", name=re.compile("^Pirate")).click()
+    expect(page.locator("#plan")).to_contain_text("It fits", timeout=MINUTE)
+    page.locator("#start-run").click()
+    shown_tab(page, "Runs")
+    expect(steps.run_card(page)).to_have_attribute("data-state", "training", timeout=2 * MINUTE)
+    run = steps.run_card(page).get_attribute("data-run")
+    expect(page).to_have_title(re.compile(r"^training \d+ % · pirate"))
+    assert page.evaluate("document.querySelector('#state-icon').href").startswith("data:image/svg+xml")
+    expect(page).to_have_url(f"{furnished.url}/?page=runs&run={run}")
+
+    # Another browser's strip says the same, on every tab; a reload shows the same run.
+    strip = other.locator("#strip .running")
+    expect(strip).to_contain_text("pirate", timeout=MINUTE)
+    steps.open_tab(other, "Adapters")
+    expect(strip).to_be_visible()
+    page.reload()
+    shown_tab(page, "Runs")
+    expect(steps.run_card(page)).to_have_attribute("data-run", str(run), timeout=MINUTE)
+    page.wait_for_function("() => document.querySelectorAll('#loss-plot g.curve').length > 0", timeout=2 * MINUTE)
+
+    # Stopped from the strip of the other one: what was learnt is kept, and both are told.
+    other.locator("#strip").get_by_role("button", name="Stop").click()
+    expect(steps.run_card(page)).to_have_attribute("data-state", "stopped", timeout=2 * MINUTE)
+    expect(page.locator("#timeline")).to_contain_text("stopped")
+    for each in (page, other):
+        expect(each.locator("#told")).to_contain_text("The run pirate is stopped.", timeout=MINUTE)
+        expect(each).to_have_title("Guanaco Studio")
+    steps.open_tab(page, "Chat")
+    page.locator("#adapter-0 input").click()
+    expect(page.get_by_role("option", name="pirate", exact=True)).to_be_visible()
+
+
+def test_addresses_and_the_way_back(visit: Visit, furnished: StudioProcess) -> None:
+    quick = next(each.name for each in (furnished.home / "runs").iterdir() if each.name.endswith("-quick"))
+    page = visit(f"?page=runs&run={quick}")
+    shown_tab(page, "Runs")
+    expect(steps.run_card(page)).to_have_attribute("data-run", quick)
+    page.locator("#runs-table").get_by_role("button", name="slow", exact=True).click()
+    expect(steps.run_card(page)).to_have_attribute("data-run", re.compile("-slow$"))
+    expect(page).to_have_url(re.compile(r"\?page=runs&run=.*-slow$"))
+    steps.open_tab(page, "Settings")
+    expect(page).to_have_url(re.compile(r"\?page=settings$"))
+    page.go_back()
+    shown_tab(page, "Runs")
+    expect(steps.run_card(page)).to_have_attribute("data-run", re.compile("-slow$"))
+    page.go_back()
+    expect(steps.run_card(page)).to_have_attribute("data-run", quick)
+    page.go_forward()
+    page.go_forward()
+    shown_tab(page, "Settings")
+
+
+def test_runs_are_filtered_compared_cloned_deleted_and_brought_back(visit: Visit) -> None:
+    page = visit("?page=runs")
+    rows = page.locator("#runs-table tbody tr")
+    for name in ("slow", "quick"):
+        page.get_by_label(f"Compare {name}", exact=True).check()
+    compared = page.locator("#compared")
+    expect(compared.locator("tbody tr").first).to_contain_text("learning_rate")
+    expect(compared.locator("tbody tr").first).to_contain_text("0.001")
+    expect(compared).not_to_contain_text("lora_alpha")
+    assert compared.locator("g.curve").count() >= 4
+
+    steps.fill(page, "#filter-runs", "quick done")
+    expect(rows).to_have_count(1)
+    rows.get_by_role("button", name="quick").click()
+    expect(steps.run_card(page)).to_have_attribute("data-run", re.compile("-quick$"))
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.locator("#delete-run").click()
+    expect(rows).to_have_count(0)
+    page.locator("#trash summary").click()
+    page.locator("#trash").get_by_role("button", name="Restore").click()
+    expect(rows).to_have_count(1, timeout=MINUTE)
+
+    rows.get_by_role("button", name="quick").click()
+    page.locator("#clone-run").click()
+    shown_tab(page, "Train")
+    expect(page.locator("#run-name input, #run-name textarea").first).to_have_value("quick")
+    expect(page.locator("#train-dataset input")).to_have_value("Pirate (bundled)")
