@@ -1,0 +1,120 @@
+"""Data, as a person meets it: files with problems, columns of other names, a Hub dataset, and what Train then has.
+
+The page runs in this process, without an engine: nothing here asks one.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import uvicorn
+from playwright.sync_api import Browser, Page, expect
+
+from core.home import Home
+from studio.app import build_app
+from studio.context import Studio
+from studio.processes import Engine
+from tests.e2e import steps
+from tests.hub_server.fixtures import Hub
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+ROW = '{"text": "### Human: Hi ### Assistant: Hello"}\n'
+
+
+@pytest.fixture
+def page(home: Home, browser: Browser) -> Iterator[Page]:
+    app = build_app(Studio.over(home, "builtin", Engine(home, "builtin")))
+    listening = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="critical"))
+    thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
+    thread.start()
+    opened = browser.new_page(viewport={"width": 1440, "height": 900})
+    opened.goto(f"http://127.0.0.1:{listening.getsockname()[1]}")
+    steps.open_tab(opened, "Data")
+    yield opened
+    opened.close()
+    server.should_exit = True
+    server.force_exit = True
+    thread.join(10)
+
+
+def upload(page: Page, *files: Path) -> None:
+    page.locator("#upload-dataset input[type=file]").set_input_files([str(each) for each in files])
+
+
+def said(page: Page, text: str) -> None:
+    expect(page.locator("#dataset-summary")).to_contain_text(text, timeout=steps.MINUTE)
+
+
+def test_columns_are_named_by_hand_and_train_learns_of_it(page: Page, tmp_path: Path) -> None:
+    table = tmp_path / "fragen.csv"
+    table.write_text("Frage,Antwort\n" + "".join(f"Was ist {n}?,Es ist {n}.\n" for n in range(40)))
+    upload(page, table)
+    said(page, "columns are: Frage, Antwort")
+    expect(page.locator("#use-dataset")).to_be_disabled()
+    for name, column in (("question", "Frage"), ("answer", "Antwort")):
+        steps.choose(page, f"#column-{name}", column)
+        expect(page.get_by_role("option")).to_have_count(0)
+    page.locator("#read-columns").click()
+    said(page, "Conversations 40")
+    expect(page.locator("#dataset-division")).to_contain_text("38 to train on, 2 held out")
+    expect(page.locator("#token-statistics svg.histogram")).to_be_visible(timeout=steps.MINUTE)
+    page.get_by_text("How much of it is used").click()
+    steps.fill(page, "#data-max-samples", "20")
+    page.locator("#data-seed input").click()
+    expect(page.locator("#dataset-division")).to_contain_text("19 to train on, 1 held out")
+    page.locator("#use-dataset").click()
+    expect(page.locator("#plan div.plan[data-fits=true]")).to_be_visible(timeout=steps.MINUTE)
+    page.locator("#recipe-level").get_by_text("Everything").click()
+    expect(page.locator("#dataset-columns textarea, #dataset-columns input").first).to_have_value(
+        "question=Frage,answer=Antwort"
+    )
+    expect(page.locator("#max-samples input")).to_have_value("20")
+
+
+def test_what_is_cut_is_listed_and_shown(page: Page, tmp_path: Path) -> None:
+    rows = [
+        {"text": f"### Human: Question {n}? ### Assistant: {'Havana is the capital. ' * (n + 1)}"} for n in range(9)
+    ]
+    rows.append({"text": "### Human: Nobody answers."})
+    rows.append({"text": f"### Human: {'question ' * 300} ### Assistant: Yes."})
+    file = tmp_path / "mixed.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    steps.fill(page, "#data-max-length", "40")
+    upload(page, file)
+    said(page, "1 of 11 rows cannot be used")
+    expect(page.locator("#skip-bad-rows")).to_contain_text("Skip 1 row with problems")
+    statistics = page.locator("#token-statistics")
+    expect(statistics).to_contain_text("Nothing of 1 conversation would be trained", timeout=steps.MINUTE)
+    statistics.get_by_role("button", name="Conversation 10", exact=True).first.click()
+    expect(page.locator("#preview .user.message")).to_contain_text("question question")
+    expect(page.locator("#token-view .cutline")).to_contain_text("max_length 40")
+    page.locator("#list-problems").click()
+    expect(page.locator("#dataset-download")).to_contain_text(re.compile(r"problems\s*\.jsonl"))
+
+
+def test_a_hub_dataset_is_kept_a_gated_one_explained_and_one_can_be_removed(page: Page, hub: Hub, home: Home) -> None:
+    card = b"---\nlicense: apache-2.0\n---\n"
+    hub.make_repo("bob/poems", {"train.jsonl": (ROW * 30).encode(), "README.md": card}, kind="dataset")
+    hub.make_repo("bob/secret", {"train.jsonl": ROW.encode()}, kind="dataset", gated="manual")
+    steps.fill(page, "#hub-dataset", "bob/secret")
+    page.locator("#fetch-dataset").click()
+    said(page, "its owner must let you in")
+    link = page.locator("#dataset-summary a")
+    expect(link).to_have_attribute("href", f"{hub.url}/datasets/bob/secret")
+    steps.fill(page, "#hub-dataset", "bob/poems")
+    page.locator("#fetch-dataset").click()
+    said(page, "bob/poems on the Hub, revision")
+    said(page, "apache-2.0")
+    kept = home.datasets / "bob-poems"
+    assert json.loads((kept / "dataset-card.json").read_text())["license"] == "apache-2.0"
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.locator("#remove-dataset").click()
+    said(page, "Choose a dataset")
+    assert not kept.exists()
