@@ -187,7 +187,11 @@ def may_say(person: Person) -> str:
         own = f"as <b>{escape(person.name)}</b>" if person.hub_token else "with a token that you type below"
         words = f"You push and pull {own}; adapters that are published here. The others are their owner's."
     else:
-        own = "with the token in HF_TOKEN" if os.environ.get("HF_TOKEN") else "with the login of `hf auth login`"
+        own = (
+            "with the token in HF_TOKEN"
+            if os.environ.get("HF_TOKEN")
+            else "with the login of <code>hf auth login</code>"
+        )
         words = f"You push and pull {own}, unless you type another token below."
         if person != LOCAL_OWNER:
             words += " Who signs in can use their own."

@@ -14,8 +14,11 @@ def open_tab(page: Page, name: str) -> None:
 
 
 def choose(page: Page, selector: str, option: str) -> None:
-    """Pick from one of Gradio's dropdowns."""
-    page.locator(f"{selector} input").click()
+    """Pick from one of Gradio's dropdowns, unless it is picked already."""
+    field = page.locator(f"{selector} input")
+    if field.input_value() == option:
+        return
+    field.click()
     page.get_by_role("option", name=option, exact=True).click()
 
 
