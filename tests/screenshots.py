@@ -9,6 +9,7 @@ import asyncio
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from openai import AsyncOpenAI
@@ -45,7 +46,9 @@ def main() -> int:
             for style in ("radio", "json"):
                 learn(page, style)
             stream_four(page)
-            (FOLDER / "four-columns.txt").write_text(asyncio.run(recorded(studio.url)), encoding="utf-8")
+            with ThreadPoolExecutor() as other:  # this thread has Playwright's event loop
+                record = other.submit(asyncio.run, recorded(studio.url)).result()
+            (FOLDER / "four-columns.txt").write_text(record, encoding="utf-8")
             page.emulate_media(color_scheme="dark")
             page.reload()
             expect(steps.answers(page, 3)).to_have_count(1, timeout=steps.MINUTE)  # it goes on where it was

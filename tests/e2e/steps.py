@@ -19,7 +19,7 @@ def choose(page: Page, selector: str, option: str) -> None:
     if field.input_value() == option:
         return
     field.click()
-    page.get_by_role("option", name=option, exact=True).click()
+    page.locator(selector).get_by_role("option", name=option, exact=True).click()
 
 
 def fill(page: Page, selector: str, text: str) -> None:
