@@ -22,7 +22,7 @@ run: $(STAMP)
 # The browser tests need a Chromium; without one they are left out, and that is said loudly. Two files at a time.
 test: $(STAMP)
 	$(BIN)/python -m tests.browser
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(STAMP)
 	$(BIN)/ruff check .

@@ -19,6 +19,11 @@ from core.home import Home
 pytest_plugins = ["tests.hub_server.fixtures"]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The browser tests last: Playwright leaves an event loop running in its process, which asyncio.run refuses."""
+    items.sort(key=lambda item: "e2e" in item.path.parts)
+
+
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     """An empty home folder, which STUDIO_HOME also names, so that no test can touch a person's own."""

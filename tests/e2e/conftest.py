@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from core.home import Home
 from tests import browser as chromium
@@ -16,6 +16,7 @@ from tests.e2e.furnished import furnish
 from tests.hub_server.server import HubServer
 
 ARTEFACTS = ROOT / "artefacts"
+expect.set_options(timeout=30_000)  # ms; two files are tested at a time on two cores, and nothing here is about speed
 
 
 @pytest.hookimpl(wrapper=True)

@@ -45,4 +45,4 @@ def some_weights(seed: int) -> dict[str, numpy.ndarray]:
     hidden, wide = config["hidden_size"], config["intermediate_size"]
     layers = range(config["num_hidden_layers"])
     tensors = weights({f"model.layers.{layer}.mlp.up_proj": (wide, hidden) for layer in layers}, seed=seed)
-    return {name: values * (0.1 if "lora_B" in name else 1.0) for name, values in tensors.items()}
+    return {name: values * (0.5 if "lora_B" in name else 1.0) for name, values in tensors.items()}
