@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 from collections.abc import Callable
 
 import pytest
@@ -81,19 +83,28 @@ def test_retry_edit_arrow_up_continue_undo_and_swap(visit: Visit) -> None:
     assert bubbles(page, 0, "bot")[0].startswith(before)
 
 
-def test_escape_stops_an_answer_and_the_next_one_comes(visit: Visit) -> None:
+def test_escape_stops_an_answer_and_the_next_one_comes(visit: Visit, furnished: StudioProcess) -> None:
     page = visit()
     steps.limit_answers(page, 900)
     steps.choose(page, "#adapter-0", "wren")
     steps.ask(page, ENDLESS)
     expect(steps.answers(page, 0)).to_contain_text(re.compile(r"\S"), timeout=MINUTE)
-    expect(page.locator("#stop-answers")).to_be_visible()
-    page.locator("#composer textarea").press("Escape")
-    expect(page.locator("#send")).to_be_visible()
+    engine = int(str(furnished.record("engine")["pid"]))
+    os.kill(engine, signal.SIGSTOP)  # so that the answer cannot come to its end before the key does
+    try:
+        expect(page.locator("#stop-answers")).to_be_visible()
+        page.locator("#composer textarea").press("Escape")
+        expect(page.locator("#send")).to_be_visible()
+    finally:
+        os.kill(engine, signal.SIGCONT)
+    expect(page.locator("#badge-0")).not_to_contain_text("cut at the length limit")
+    stopped = bubbles(page, 0, "bot")[-1]
+    steps.limit_answers(page, 60)
     steps.choose(page, "#adapter-0", "base")
     steps.ask(page, CUBA)
     steps.wait_for_answer(page, 0, BASE)
     expect(steps.answers(page, 0).last).to_contain_text("Havana")
+    assert bubbles(page, 0, "bot")[0] == stopped, "what came after the stop is not added to the answer"
 
 
 def test_conversations_are_kept_found_named_exported_and_survive_a_reload(
