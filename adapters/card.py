@@ -22,6 +22,7 @@ _RESTORED = (
     "peak_memory_bytes", "samples", "note", "tags",
 )  # fmt: skip
 MAX_CARD = 1_000_000  # bytes; a larger one is not read
+MAX_RECORD = 100_000  # characters; a stranger's record of an adapter is shown on everybody's page
 
 
 def is_on_hub(base_model: str) -> bool:
@@ -138,12 +139,13 @@ def _data(record: AdapterRecord) -> str:
     data = record.dataset
     if data is None:
         return ""
+    assumed = "apache-2.0, as the studio" if data.source == "bundled" else "not known"
     rows = [
         ("Dataset", _dataset_link(record)),
-        ("Revision", f"`{data.revision}`" if data.revision else None),
+        ("Revision", f"`{_cell(data.revision)}`" if data.revision else None),
         ("Conversations", data.conversations),
-        ("SHA-256", f"`{data.sha256}`" if data.sha256 else None),
-        ("Licence", data.license or ("apache-2.0, as the studio" if data.source == "bundled" else "not known")),
+        ("SHA-256", f"`{_cell(data.sha256)}`" if data.sha256 else None),
+        ("Licence", _cell(data.license or assumed)),
     ]
     return "### Data\n\n" + _table(("", ""), [row for row in rows if row[1] is not None], escape=False)
 
@@ -221,7 +223,14 @@ def read_card(text: str, name: str) -> AdapterRecord | None:
     if not isinstance(ours, dict):
         return None
     known = {key: value for key, value in ours.items() if key in (*_RESTORED, "base_model", "version")}
-    return AdapterRecord.from_dict({**known, "name": name})
+    record = AdapterRecord.from_dict({**known, "name": name})
+    try:
+        size = len(record.to_json())
+    except (TypeError, ValueError, RecursionError) as error:  # YAML has kinds of values that JSON has not
+        raise UserError(f"The card's record cannot be kept: {error}.") from error
+    if size > MAX_RECORD:
+        raise UserError(f"The card's record has {size} characters, more than any adapter's.")
+    return record
 
 
 def record_from_card(folder: Path, name: str, base_model: str) -> AdapterRecord:

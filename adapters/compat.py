@@ -11,16 +11,20 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-from adapters.errors import UserError
+from adapters.errors import UserError, shortened
 from adapters.layout import CONFIG_FILE, PICKLE_FILE, WEIGHTS_FILE
 from adapters.record import RECORD_FILE, AdapterRecord
 from adapters.safetensors_header import TensorFacts, read_header
 
 _MAX_CONFIG = 1_000_000
+_MAX_RANK = 65_536  # no layer is that wide
+_MAX_ALPHA = 1e9
+_MAX_NAME = 500
+_MAX_PATTERNS = 1_000  # each of them is tried on each module
 _PREFIX = "base_model.model."  # what PEFT puts before every module's path
 _LORA_KEY = re.compile(r"(?P<module>.+)\.lora_(?P<side>[AB])\.weight")
 
@@ -155,6 +159,11 @@ def parse_config(content: bytes, *, where: str = CONFIG_FILE) -> dict[str, Any]:
     for key, meaning in (("peft_type", "the PEFT method"), ("base_model_name_or_path", "the base")):
         if not isinstance(config.get(key), str) or not config[key].strip():
             raise UserError(f"{where} does not name {meaning} ({key}).", "Add it, or save the adapter anew with PEFT.")
+    base = config["base_model_name_or_path"]
+    if len(base) > _MAX_NAME or not base.isprintable() or set(base) & set('"`<>'):
+        raise UserError(  # it is written into cards, and there into code to copy
+            f"{where} names a base that no model is called: {shortened(base)}.", "Do not use it."
+        )
     if config["peft_type"] == "LORA":
         _check_numbers(config, where)
     return config
@@ -166,11 +175,16 @@ def _check_numbers(config: dict[str, Any], where: str) -> None:
     if not isinstance(ranks, dict) or not isinstance(alphas, dict):
         raise UserError(f"{where}: rank_pattern and alpha_pattern must be objects.", "Save the adapter anew with PEFT.")
     for key, value in [("r", config.get("r", 8)), *(("rank_pattern", each) for each in ranks.values())]:
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise UserError(f"{where}: {key} must be whole and positive, not {value!r}.", "Save the adapter anew.")
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _MAX_RANK:
+            raise UserError(
+                f"{where}: {key} must be whole and between 1 and {_MAX_RANK}, not {shortened(value)}.",
+                "Save the adapter anew.",
+            )
     for key, value in [("lora_alpha", config.get("lora_alpha", 8)), *(("alpha_pattern", a) for a in alphas.values())]:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise UserError(f"{where}: {key} must be a number, not {value!r}.", "Save the adapter anew.")
+        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _MAX_ALPHA:
+            raise UserError(f"{where}: {key} must be a number, not {shortened(value)}.", "Save the adapter anew.")
+    if len(ranks) + len(alphas) > _MAX_PATTERNS:
+        raise UserError(f"{where} has more than {_MAX_PATTERNS} patterns.", "Save the adapter anew with PEFT.")
     for pattern in (*ranks, *alphas):
         if "(" in pattern or sum(map(pattern.count, "*+?{")) > 2:
             raise UserError(  # a stranger's pattern must not be able to keep the engine busy for hours
@@ -222,8 +236,9 @@ def why_not_config(config: Mapping[str, Any]) -> str | None:
         return f"It is a {config['peft_type']} adapter; only LoRA is served."
     if config.get("use_dora"):
         return "It uses DoRA, which also rescales the base's weights."
-    if config.get("modules_to_save"):
-        return f"It replaces whole layers of the base ({', '.join(map(str, config['modules_to_save']))})."
+    if modules := config.get("modules_to_save"):
+        named = ", ".join(map(str, modules)) if isinstance(modules, list) else str(modules)
+        return f"It replaces whole layers of the base ({named})."
     if config.get("bias", "none") != "none" or config.get("lora_bias"):
         return "It has trained biases."
     if config.get("init_lora_weights", True) not in _PLAIN_STARTS:
@@ -261,6 +276,11 @@ def why_not_slots(facts: AdapterFacts, max_rank: int) -> str | None:
 def _by_pattern(patterns: Mapping[str, Any] | None, module: str, default: Any) -> Any:
     """PEFT's rule (peft.utils.get_pattern_key): the first pattern that matches the end of the module's path counts."""
     for pattern, value in (patterns or {}).items():
-        if re.match(rf"(.*\.)?({pattern})$", module):
+        if _ending(pattern).match(module):
             return value
     return default
+
+
+@lru_cache(maxsize=2 * _MAX_PATTERNS)
+def _ending(pattern: str) -> re.Pattern[str]:
+    return re.compile(rf"(.*\.)?({pattern})$")

@@ -6,13 +6,14 @@ The file is written last, so a folder that has one is complete.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
-from adapters.errors import UserError
+from adapters.errors import UserError, shortened
 
 RECORD_FILE = "studio.json"
 RECORD_VERSION = 1
@@ -145,5 +146,11 @@ def _check_kinds(part: Any) -> None:
         fits = isinstance(value, (*kinds, int) if float in kinds else kinds) and not isinstance(value, bool)
         if each.name in ("target_modules", "tags"):
             fits = fits and all(isinstance(item, str) for item in value)
+        if isinstance(value, int):
+            fits = fits and abs(value) < 2**63  # what a stranger makes longer, nothing can show or calculate with
+        if each.name == "seconds" and value is not None:
+            fits = fits and math.isfinite(value)
         if not fits:
-            raise UserError(f"{RECORD_FILE}: {each.name} cannot be {value!r}.", "Import the adapter's folder anew.")
+            raise UserError(
+                f"{RECORD_FILE}: {each.name} cannot be {shortened(value)}.", "Import the adapter's folder anew."
+            )

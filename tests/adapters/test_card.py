@@ -143,6 +143,12 @@ def test_cards_of_others_carry_no_record() -> None:
         "{version: 2, base_model: b}",
         "{version: 1, base_model: !!python/name:os.system }",
         "{version: 1, base_model: &a b, note: *a}",
+        "{version: 1, base_model: b, eval_loss: 1" + "0" * 400 + "}",
+        "{version: 1, base_model: b, steps: 0x" + "f" * 9_000 + "}",
+        "{version: 1, base_model: b, recipe: {lora_r: 0x" + "f" * 9_000 + "}}",
+        "{version: 1, base_model: b, recipe: {when: 2026-01-01}}",
+        "{version: 1, base_model: b, seconds: .inf}",
+        "{version: 1, base_model: b, note: " + "x" * 100_000 + "}",
         "{",
     ],
 )
@@ -168,3 +174,12 @@ def test_a_small_text_cannot_become_a_huge_value() -> None:
 def test_record_round_trip_through_its_file() -> None:
     record = AdapterRecord(**{**RECORD.__dict__, "hub": HubRef("a/b", "c")})
     assert AdapterRecord.from_dict(record.to_dict()) == record
+
+
+def test_a_strangers_words_stay_words_in_the_card_that_is_pushed_on() -> None:
+    markup = "</td>|<img src=x onerror=alert(1)>"
+    dataset = DatasetRef(markup, "file", markup, markup, 3, markup)
+    text = render_card(local(dataset=dataset, note=markup, samples=[Sample(markup, markup, markup)]), "ada/x")
+    body = text.split("---\n", 2)[2]
+    assert "<img" not in body
+    assert all(line.count("|") - line.count("\\|") == 3 for line in body.splitlines() if line.startswith("| SHA-256"))

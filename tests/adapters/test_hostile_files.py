@@ -100,3 +100,55 @@ def test_any_front_matter_is_read_or_refused(text: str) -> None:
     except UserError:
         return
     assert record is None or record.name == "x"
+
+
+@pytest.mark.parametrize("number", ["9" * 4_000, "1" + "0" * 30])
+def test_sizes_that_no_file_has_are_refused_before_they_are_multiplied(tmp_path: Path, number: str) -> None:
+    shape = ",".join([number] * 5_000)
+    content = f'{{"a": {{"dtype": "F32", "shape": [{shape}], "data_offsets": [0, 4]}}}}'.encode()
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(struct.pack("<Q", len(content)) + content + b"\0" * 4)
+    with pytest.raises(UserError, match="malformed"):  # without the check this takes hours
+        read_header(path)
+
+
+def test_a_header_larger_than_any_adapters_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "x.safetensors"
+    with path.open("wb") as file:
+        file.write(struct.pack("<Q", 30_000_000) + b"{")
+        file.truncate(40_000_000)  # a file with a hole: it takes no room
+    with pytest.raises(UserError, match="larger than any"):
+        read_header(path)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"r": 10**400},
+        {"r": 10**6},
+        {"lora_alpha": 10**400},
+        {"lora_alpha": float("inf")},
+        {"alpha_pattern": {"q_proj": 10**400}},
+        {"rank_pattern": {f"layers.{i}": 4 for i in range(2_000)}},
+        {"base_model_name_or_path": 'x"); import os; os.system("id")#'},
+        {"base_model_name_or_path": "x` <script>alert(1)</script>"},
+        {"base_model_name_or_path": "x\n\n# Another heading"},
+        {"base_model_name_or_path": "x" * 1_000},
+    ],
+)
+def test_values_that_nothing_can_calculate_or_show_are_refused(changes: dict) -> None:
+    with pytest.raises(UserError) as caught:
+        parse_config(json.dumps(config() | changes).encode())
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("modules", [True, 5, "lm_head", ["lm_head"]])
+def test_whole_layers_are_named_however_they_are_written(modules: object) -> None:
+    assert "whole layers" in str(why_not_config(config(modules_to_save=modules)))
+
+
+def test_a_custom_class_or_mapping_in_a_configuration_means_nothing(tmp_path: Path) -> None:
+    """PEFT would import what `auto_mapping` names; here it is text that is neither followed nor sent on."""
+    mapping = {"base_model_class": "os", "parent_library": "subprocess"}
+    facts = inspect(write_adapter(tmp_path / "x", auto_mapping=mapping))
+    assert why_not_config(facts.config) is None
