@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ MOUNT = "/data"
 DEFAULT_HARDWARE = "t4-small"
 NO_GPU = ("cpu-basic", "cpu-upgrade")
 DEFAULT_SLEEP = 3600  # seconds without a visitor; a GPU that never sleeps is paid around the clock
+NEVER = -1  # as the Hub writes it
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Deployment:
     variables: dict[str, str]
     files: dict[str, bytes] = field(repr=False)
     secrets: dict[str, str] = field(repr=False)
+    base_is_given: bool = True  # else an existing Space keeps its own
 
     @property
     def first_hardware(self) -> str:
@@ -76,6 +78,11 @@ def plan(
     if keep_in is not None:
         check_id(keep_in, "repository")
     check_hardware(hardware)
+    if sleep_time is not None and sleep_time != NEVER and sleep_time < 1:
+        raise UserError(
+            f"A Space cannot sleep after {sleep_time} s.", f"Give a number of seconds, or {NEVER} for never."
+        )
+    base_is_given = base is not None or hardware in NO_GPU
     if base is None:
         base = BUILTIN if hardware in NO_GPU else catalogue.DEFAULT
     if base != BUILTIN:
@@ -85,7 +92,7 @@ def plan(
     files = collect(root)
     files["README.md"] = readme(files["README.md"].decode(), base, hardware).encode()
     return Deployment(
-        repo_id, base, private, hardware, sleep_time, volume, variables, files=files, secrets=dict(secrets or {})
+        repo_id, base, private, hardware, sleep_time, volume, variables, files, dict(secrets or {}), base_is_given
     )
 
 
@@ -136,9 +143,10 @@ def readme(text: str, base: str, hardware: str | None = None) -> str:
 
 def describe(deployment: Deployment) -> str:
     """What would be sent, in full, but for the values of secrets and the files' contents."""
+    unless = "" if deployment.base_is_given else " (when created, else unchanged)"
     lines = [
         f"Space       {deployment.repo_id} ({'private' if deployment.private else 'public'}, sdk docker)",
-        f"Base        {deployment.base}{about(deployment.base)}",
+        f"Base        {deployment.base}{about(deployment.base)}{unless}",
         f"Hardware    {kept(deployment.hardware, deployment.first_hardware)}",
         f"Sleeps      {kept(deployment.sleep_time, deployment.first_sleep_time, ' s without a visitor')}",
         f"Volume      {f'bucket {deployment.volume} at {MOUNT}' if deployment.volume else 'none'}",
@@ -183,6 +191,7 @@ def send(deployment: Deployment, api: HfApi) -> str:
         if deployment.volume:
             api.create_bucket(deployment.volume, private=True, exist_ok=True)
         if api.repo_exists(deployment.repo_id, repo_type="space"):
+            deployment = keeping_base(deployment, api)
             update(deployment, api, volumes)
         else:
             api.create_repo(
@@ -200,6 +209,19 @@ def send(deployment: Deployment, api: HfApi) -> str:
     except HfHubHTTPError as error:
         raise refused(deployment, error) from error
     return f"{api.endpoint}/spaces/{deployment.repo_id}"
+
+
+def keeping_base(deployment: Deployment, api: HfApi) -> Deployment:
+    """What an existing Space runs on stays, unless another base was asked for."""
+    if deployment.base_is_given:
+        return deployment
+    known = api.get_space_variables(deployment.repo_id).get("STUDIO_BASE")
+    if known is None or not known.value:
+        return deployment
+    text = readme(deployment.files["README.md"].decode(), known.value, deployment.hardware)
+    variables = deployment.variables | {"STUDIO_BASE": known.value}
+    files = deployment.files | {"README.md": text.encode()}
+    return replace(deployment, base=known.value, variables=variables, files=files)
 
 
 def update(deployment: Deployment, api: HfApi, volumes: list[Any]) -> None:

@@ -25,7 +25,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("repo_id", metavar="USER/NAME", help="the Space")
     parser.add_argument("--hardware", help="such as t4-small (what a new Space gets), l4x1 or cpu-basic")
-    parser.add_argument("--base", help=f"builtin or a Hub id (default: {catalogue.DEFAULT} on a GPU, else builtin)")
+    parser.add_argument(
+        "--base", help=f"builtin or a Hub id (default for a new Space: {catalogue.DEFAULT} on a GPU, else builtin)"
+    )
     parser.add_argument("--private", action="store_true", help="only you see the Space")
     parser.add_argument("--volume", metavar="USER/BUCKET", help="keep runs and adapters in this bucket, at /data")
     parser.add_argument(
@@ -33,7 +35,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="USER/NAME",
         help="without a volume: keep them in this private dataset repository, with the secret HF_TOKEN",
     )
-    parser.add_argument("--sleep-time", type=int, metavar="SECONDS", help="sleep when nobody came for so long")
+    parser.add_argument(
+        "--sleep-time", type=int, metavar="SECONDS", help="sleep when nobody came for so long; -1: never"
+    )
     parser.add_argument("--owner", action="append", default=[], metavar="NAME", help="one more who may do everything")
     parser.add_argument(
         "--secret",

@@ -64,6 +64,11 @@ class Spaces:
                 return JSONResponse({"error": "Not found"}, 404)
         return space.runtime()
 
+    async def variables(self, request: Request) -> Response:
+        self._writable(request)
+        space = self.of[f"{request.path_params['owner']}/{request.path_params['name']}"]
+        return JSONResponse({key: {"value": value} for key, value in space.variables.items()})
+
     async def create_bucket(self, request: Request) -> Response:
         self._signed_in(request)
         bucket = f"{request.path_params['owner']}/{request.path_params['name']}"
@@ -75,6 +80,7 @@ class Spaces:
 
     def routes(self) -> list[Route]:
         return [
+            Route("/api/{kind}/{owner}/{name}/variables", self.variables, methods=["GET"]),
             Route("/api/{kind}/{owner}/{name}/{what}", self.change, methods=["POST", "PUT"]),
             Route("/api/buckets/{owner}/{name}", self.create_bucket, methods=["POST"]),
         ]

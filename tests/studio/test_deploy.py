@@ -102,6 +102,10 @@ def test_an_update_is_one_commit_that_also_removes_what_is_gone(hub: Hub, checko
     space.send(space.plan("ada/studio", root=checkout, hardware="t4-medium", sleep_time=90, volume="ada/b"), api)
     assert (made.hardware, made.sleep_time) == ("t4-medium", 90)
     assert made.volumes[0]["source"] == "ada/b"
+    assert made.variables["STUDIO_BASE"] == "builtin", "the base stays too, though a new Space would get another"
+    assert "models" not in space.front_matter(hub.read("ada/studio", "README.md", "space").decode())
+    space.send(space.plan("ada/studio", root=checkout, sleep_time=-1, base="a/b"), api)
+    assert (made.sleep_time, made.variables["STUDIO_BASE"]) == (-1, "a/b")
 
 
 def test_private_is_not_promised_for_a_space_that_is_public_already(hub: Hub, checkout: Path) -> None:
@@ -221,3 +225,14 @@ def test_every_base_of_the_catalogue_fits_and_the_default_is_open_to_all() -> No
     default = catalogue.find(catalogue.DEFAULT)
     assert default is not None
     assert not default.gated
+
+
+@pytest.mark.parametrize("seconds", [0, -2, -3600])
+def test_a_time_to_sleep_that_is_none_is_refused(seconds: int, checkout: Path) -> None:
+    with pytest.raises(UserError, match="-1 for never"):
+        space.plan("ada/studio", sleep_time=seconds, root=checkout)
+
+
+def test_what_is_said_before_is_what_an_update_leaves_alone(checkout: Path) -> None:
+    assert "(when created, else unchanged)" in space.describe(space.plan("ada/studio", root=checkout))
+    assert "(when created, else unchanged)" not in space.describe(space.plan("a/b", base="builtin", root=checkout))
