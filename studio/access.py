@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from studio.bodies import Refusal, bounded, replayed
-from studio.limits import Limits
-from studio.people import LOCAL_OWNER, NOBODY, SCOPE_KEY, AccessSettings, Person, Role, cookie_of
+from studio.headers import with_headers
+from studio.limits import Limits, sender
+from studio.people import LOCAL_OWNER, NOBODY, SCOPE_KEY, AccessSettings, Person, Role, cookie_of, cookie_secret
 from studio.signin import COOKIE as SESSION_COOKIE
 from studio.signin import Sessions
 
@@ -48,6 +50,7 @@ ROUTES: tuple[tuple[str, str, Needed], ...] = (
     ("POST", r"/gradio_api/upload", Role.OWNER),
     ("GET", r"/gradio_api/upload_progress", Role.OWNER),
     ("GET", r"/adapters/[^/]+\.zip", Role.USER),
+    ("GET", r"/adapters/[^/]+/merged\.zip", Role.OWNER),
     # For programs.
     ("GET", r"/v1/models", Role.VISITOR),
     ("POST", r"/v1/(chat/)?completions", Role.VISITOR),
@@ -74,6 +77,7 @@ EVENTS: dict[str, Role] = {
     "mending.edit": Role.VISITOR,
     "mending.go_on": Role.VISITOR,
     "mending.undo": Role.VISITOR,
+    "mending.forget": Role.VISITOR,
     "voting.vote": Role.USER,
     "archive.keep_it": Role.VISITOR,
     "archive.show": Role.VISITOR,
@@ -102,6 +106,8 @@ EVENTS: dict[str, Role] = {
     "data.check": Role.OWNER,
     "data.check_hub": Role.OWNER,
     "data.check_upload": Role.OWNER,
+    "data.check_folder": Role.OWNER,
+    "data.state_licence": Role.OWNER,
     "data.check_as": Role.OWNER,
     "data.divide": Role.OWNER,
     "data.take_away": Role.OWNER,
@@ -121,6 +127,7 @@ EVENTS: dict[str, Role] = {
     "page.clone": Role.OWNER,
     "page.from_adapter": Role.OWNER,
     "train.pick": Role.VISITOR,
+    "train.as_remembered": Role.OWNER,
     "train.mark": Role.VISITOR,
     "train.show_level": Role.VISITOR,
     "train.begin": Role.OWNER,
@@ -170,7 +177,8 @@ EVENTS: dict[str, Role] = {
     "access.create_key": Role.OWNER,
     "access.revoke_key": Role.OWNER,
 }
-MESSAGES = ("chat.send", "mending.retry", "mending.edit", "mending.go_on")  # what counts against the limits, with:
+# What counts against the limits: what has models answer, fills the disk, or asks the Hub; with:
+MESSAGES = ("chat.send", "mending.retry", "mending.edit", "mending.go_on", "voting.vote", "hub.push", "hub.pull")
 MESSAGE_PATHS = re.compile(r"/v1/(chat/)?completions")
 EVENT_PATHS = ("/gradio_api/queue/join", "/gradio_api/run/predict")
 KEY_PATHS = re.compile(r"/v1/.*|/metrics")  # where an API key counts
@@ -181,13 +189,9 @@ LOCAL_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 UPLOAD_BYTES = 110 << 20  # a little over what the page takes, so that its own refusal, which is friendlier, comes first
 BODY_BYTES = 8 << 20
-# 'unsafe-inline' and 'unsafe-eval': Gradio's page has inline scripts and compiles templates. No other host is named.
-POLICY = (
-    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' data: blob:; "
-    "worker-src 'self' blob:; frame-src 'self'; object-src 'none'; base-uri 'self'; form-action 'self'; "
-    "frame-ancestors 'self'"
-)
+EVENTS_PER_MINUTE = (3_000, 15_000)  # of one person, and of all but the owner: a brake on floods, far from any use
+GUESSES_PER_MINUTE = (10, 1_000)  # wrong tokens, from one address and from all: a token may be a short word
+FILE = '"_type": "gradio.FileData"'  # in an event's body as json.dumps writes it: Gradio reads or downloads its path
 SIGN_IN_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Guanaco Studio</title>
 <body style="font-family:system-ui;max-width:26rem;margin:20vh auto;padding:0 1rem">
 <h1>Guanaco Studio</h1><p>{message}</p>
@@ -225,6 +229,9 @@ class Access:
         self.keys = keys
         self.sessions = sessions or Sessions()
         self.limits = Limits(*settings.messages_per_minute)
+        self.events = Limits(*EVENTS_PER_MINUTE)
+        self.guesses = Limits(*GUESSES_PER_MINUTE)
+        self.secret = cookie_secret(keys.home) if settings.access_token else b""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -233,7 +240,7 @@ class Access:
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1008})  # nothing here speaks WebSocket
             return
-        send = self._with_headers(send)
+        send = with_headers(send, in_a_frame=self.settings.provider is not None)
         try:
             answer, receive = await self._checked(scope, receive)
         except Refusal as refusal:
@@ -263,7 +270,9 @@ class Access:
             raise not_allowed(person, needed)
         receive = bounded(request, UPLOAD_BYTES if path == "/gradio_api/upload" else BODY_BYTES)
         if path in EVENT_PATHS:
-            name, receive = await self._event(request, receive)
+            if person.role < Role.OWNER and (seconds := self.events.wait(person.key)):
+                raise too_many("These are too many requests", seconds)
+            name, receive = await self._event(request, receive, person)
             if person.role < EVENTS[name]:
                 raise not_allowed(person, EVENTS[name])
             if name in MESSAGES:
@@ -276,12 +285,17 @@ class Access:
         host = request.headers.get("host", "").lower()
         if self.settings.local and host.rsplit(":", 1)[0] not in LOCAL_HOSTS and host not in LOCAL_HOSTS:
             raise Refusal(400, f"This studio serves 127.0.0.1 and localhost only, not {host!r}.")
+        if request.method in SAFE_METHODS:
+            return
         origin = request.headers.get("origin")
-        if request.method in SAFE_METHODS or origin is None:
-            return
-        if origin in self.settings.cors_origins and KEY_PATHS.fullmatch(request.url.path):
-            return
-        if urlsplit(origin).netloc.lower() not in {host, *self.settings.hosts}:
+        if origin is None:  # no browser leaves it out of a POST; if one did, it would say from where it comes like this
+            own = request.headers.get("sec-fetch-site", "none") in ("none", "same-origin")
+        elif origin in self.settings.cors_origins and KEY_PATHS.fullmatch(request.scope["path"]):
+            own = True
+        else:
+            netloc = origin.partition("://")[2].lower()  # empty for the origin "null"
+            own = bool(netloc) and netloc in {host, *self.settings.hosts}
+        if not own:
             raise Refusal(403, f"A page of another origin ({origin}) may not change anything here.")
 
     def _person(self, request: Request) -> Person:
@@ -290,45 +304,60 @@ class Access:
         if settings.local:
             return LOCAL_OWNER
         if (given := bearer(request.headers)) is not None:
+            address = self._may_guess(request)
             person = settings.by_token(given)
-            if person is None and KEY_PATHS.fullmatch(request.url.path):
+            if person is None and KEY_PATHS.fullmatch(request.scope["path"]):
                 person = self.keys.person(given)
             if person is not None:
-                return person
+                return counted(person, request)
             # A private Space's own proxy wants the caller's Hub token here: it is none of our business.
             if not (settings.provider and given.startswith("hf_")):
+                self.guesses.wait(address)
                 raise Refusal(401, "This token or API key is not known here (any more).")
         if settings.provider is not None:
             signed_in = self.sessions.person(request.cookies.get(SESSION_COOKIE))
             return signed_in or settings.visitor(sender(request))
-        return settings.by_cookie(request.cookies.get(COOKIE)) or NOBODY
+        return counted(settings.by_cookie(request.cookies.get(COOKIE), self.secret) or NOBODY, request)
 
     async def _token_shown(self, request: Request) -> Response | None:
         """A token in the sign-in form, or once in a link, becomes a cookie; the link is left at once."""
         if not (self.settings.access_token or self.settings.user_token):
             return None
-        if request.url.path == "/access" and request.method == "POST":
+        path = request.scope["path"]
+        if path == "/access" and request.method == "POST":
+            address = self._may_guess(request)
             receive = bounded(request, 4096)
             form = dict(parse_qsl((await Request(request.scope, receive).body()).decode(errors="replace")))
             if self.settings.by_token(form.get("token")) is None:
+                self.guesses.wait(address)
                 return HTMLResponse(SIGN_IN_PAGE.format(message="That is not the token."), 401)
             return self._welcome(request, form["token"], "/")
         given = request.query_params.get("token")
-        if request.method == "GET" and given and self.settings.by_token(given) is not None:
-            rest = urlencode([(key, value) for key, value in request.query_params.multi_items() if key != "token"])
-            return self._welcome(request, given, request.url.path + (f"?{rest}" if rest else ""))
+        if request.method == "GET" and given:
+            address = self._may_guess(request)
+            if self.settings.by_token(given) is not None:
+                rest = urlencode([(key, value) for key, value in request.query_params.multi_items() if key != "token"])
+                return self._welcome(request, given, path + (f"?{rest}" if rest else ""))
+            self.guesses.wait(address)
         return None
+
+    def _may_guess(self, request: Request) -> str:
+        """From which address a token is shown. Raises Refusal when too many wrong ones came from there."""
+        address = sender(request, behind_proxy=self.settings.provider is not None)
+        if seconds := self.guesses.left(address):
+            raise too_many("Too many wrong tokens came from here", seconds)
+        return address
 
     def _welcome(self, request: Request, token: str, location: str) -> Response:
         # A path that begins with two slashes would be another host.
         answer = RedirectResponse("/" + location.lstrip("/\\"), 303, {"Referrer-Policy": "no-referrer"})
-        secure = "https" in (request.url.scheme, request.headers.get("x-forwarded-proto", ""))
+        secure = "https" in (request.url.scheme, request.headers.get("x-forwarded-proto", "").split(",")[0].strip())
         answer.set_cookie(
-            COOKIE, cookie_of(token), httponly=True, samesite="lax", secure=secure, max_age=30 * 24 * 3600
+            COOKIE, cookie_of(token, self.secret), httponly=True, samesite="lax", secure=secure, max_age=30 * 24 * 3600
         )
         return answer
 
-    async def _event(self, request: Request, receive: Receive) -> tuple[str, Receive]:
+    async def _event(self, request: Request, receive: Receive, person: Person) -> tuple[str, Receive]:
         """The name in EVENTS of the event that a body asks for, and a body that can mean nothing else to Gradio."""
         from gradio.data_classes import PredictBody
         from pydantic import ValidationError
@@ -342,36 +371,24 @@ class Access:
         name = event_name(function.fn) if function else ""
         if function is None or name not in EVENTS:
             raise Refusal(403, "There is no such event of the page.")
-        return name, replayed(json.dumps(asked | {"fn_index": index}).encode(), request)
+        body = json.dumps(asked | {"fn_index": index})
+        if FILE in body and person.role < Role.OWNER:
+            raise Refusal(403, "Only the owner of this studio may give it files, or addresses to fetch them from.")
+        return name, replayed(body.encode(), request)
 
     def _count(self, person: Person) -> None:
         if person.role < Role.OWNER and (seconds := self.limits.wait(person.key)):
             hint = "" if person.role > Role.VISITOR else " Who signs in is counted alone."
-            raise Refusal(
-                429, f"Many people are asking at once: try again in {seconds} s.{hint}", {"Retry-After": str(seconds)}
-            )
-
-    def _with_headers(self, send: Send) -> Send:
-        ancestors = " https://huggingface.co" if self.settings.provider else ""
-
-        async def sending(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers.setdefault("Content-Security-Policy", POLICY + ancestors)  # TensorBoard has one of its own
-                headers.setdefault("X-Content-Type-Options", "nosniff")
-                headers.setdefault("Referrer-Policy", "same-origin")
-                headers.setdefault("Permissions-Policy", "camera=(), microphone=(), geolocation=()")
-                if not self.settings.provider:
-                    headers.setdefault("X-Frame-Options", "SAMEORIGIN")
-            await send(message)
-
-        return sending
+            raise too_many("Many people are asking at once", seconds, hint)
 
 
-def sender(request: Request) -> str:
-    """The address that a Space's proxy says a request came from. It can be made up: the limit for all holds then."""
-    forwarded = request.headers.get("x-forwarded-for", "").split(",")[0].strip()
-    return forwarded or (request.client.host if request.client else "")
+def counted(person: Person, request: Request) -> Person:
+    """Users who share one token are counted one by one all the same, by their address."""
+    return replace(person, key=f"user:{sender(request, behind_proxy=False)}") if person.key == "user" else person
+
+
+def too_many(what: str, seconds: int, hint: str = "") -> Refusal:
+    return Refusal(429, f"{what}: try again in {seconds} s.{hint}", {"Retry-After": str(seconds)})
 
 
 def bearer(headers: Headers) -> str | None:

@@ -21,6 +21,7 @@ from studio.sync.keeper import kept_word
 from studio.theme import CSS, HEAD, theme
 
 MAX_UPLOAD = "100mb"
+SESSIONS = 500  # pages whose last inputs are remembered; Gradio would keep 10,000, megabytes each if somebody wants it
 
 
 def build_app(studio: Studio, settings: AccessSettings | None = None) -> FastAPI:
@@ -50,13 +51,14 @@ def build_app(studio: Studio, settings: AccessSettings | None = None) -> FastAPI
         app.include_router(signin.router(settings, settings.provider, sessions))
     page = build_page(studio, sign_in=settings.provider is not None)
     app.add_middleware(Access, settings=settings, page=page, keys=Keys(studio.home), sessions=sessions)
+    page.state_session_capacity = SESSIONS
     app = gr.mount_gradio_app(
         app,
         page,
         path="/",
         footer_links=[],
         run_history=False,
-        show_error=True,
+        show_error=False,  # of what is not meant for people nobody is told more than that it failed
         max_file_size=MAX_UPLOAD,
         ssr_mode=False,
         theme=theme(),

@@ -33,6 +33,7 @@ class Key:
 
 class Keys:
     def __init__(self, home: Home) -> None:
+        self.home = home
         self.path: Path = home.root / "keys.json"
         self._lock = FileLock(home.processes / "keys.lock")
         self._seen: tuple[int, int] | None = None

@@ -1,14 +1,18 @@
-"""How many messages people may send: each one, and all visitors and users together, per minute."""
+"""How much people may send: each one, and all visitors and users together, per minute; and who is one."""
 
 from __future__ import annotations
 
+import ipaddress
 import math
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
 
+from starlette.requests import Request
+
 WINDOW_SECONDS = 60.0
 REMEMBERED = 10_000  # people whose messages are counted at once
+NETWORK_BITS = 64  # of an IPv6 address, what one household has all of
 
 
 class Limits:
@@ -23,9 +27,20 @@ class Limits:
 
     def wait(self, key: str) -> int:
         """Count one message of `key` and return 0; or count nothing and return the seconds to wait for the next."""
+        if seconds := self.left(key):
+            return seconds
+        now = self._clock()
+        self._of[key].append(now)
+        self._all.append(now)
+        return 0
+
+    def left(self, key: str) -> int:
+        """The seconds that `key` has to wait for the next message; 0 when it may come now. Counts nothing."""
         now = self._clock()
         own = self._of.setdefault(key, deque())
         self._of.move_to_end(key)
+        while len(self._of) > REMEMBERED:
+            self._of.popitem(last=False)
         for times in (own, self._all):
             while times and times[0] <= now - WINDOW_SECONDS:
                 times.popleft()
@@ -33,8 +48,27 @@ class Limits:
             if len(times) >= most:
                 oldest = times[0] if times else now
                 return max(1, math.ceil(oldest + WINDOW_SECONDS - now))
-        own.append(now)
-        self._all.append(now)
-        while len(self._of) > REMEMBERED:
-            self._of.popitem(last=False)
         return 0
+
+
+def sender(request: Request, behind_proxy: bool = True) -> str:
+    """By which address a stranger is counted.
+
+    A proxy writes what it saw at the end of X-Forwarded-For, behind whatever the sender made up. So the last public
+    address counts; private ones after it are the proxies of the house.
+    """
+    seen = request.headers.get("x-forwarded-for", "").split(",") if behind_proxy else []
+    for each in reversed(seen):
+        try:
+            address = ipaddress.ip_address(each.strip())
+        except ValueError:
+            break
+        if address.is_global:
+            return counted_as(address)
+    return request.client.host if request.client else ""
+
+
+def counted_as(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
+    if isinstance(address, ipaddress.IPv6Address):
+        return str(ipaddress.ip_network((address, NETWORK_BITS), strict=False))
+    return str(address)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import ipaddress
 import os
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
+from adapters.files import write_atomic
 from core.errors import UserError
+from core.home import Home
 
 
 class Role(IntEnum):
@@ -128,9 +130,9 @@ class AccessSettings:
             return Person(Role.USER, "user", "user")
         return None
 
-    def by_cookie(self, given: str | None) -> Person | None:
+    def by_cookie(self, given: str | None, secret: bytes) -> Person | None:
         for token in (self.access_token, self.user_token):
-            if token and same(given, cookie_of(token)):
+            if token and same(given, cookie_of(token, secret)):
                 return self.by_token(token)
         return None
 
@@ -180,8 +182,20 @@ def same(given: str | None, wanted: str | None) -> bool:
     return bool(given and wanted) and hmac.compare_digest(str(given).encode(), str(wanted).encode())
 
 
-def cookie_of(token: str) -> str:
-    return hashlib.sha256(f"guanaco-studio:{token}".encode()).hexdigest()
+def cookie_of(token: str, secret: bytes) -> str:
+    """The cookie that a token becomes: with this studio's `secret` in it, it cannot be calculated from a guess."""
+    return hmac.digest(secret, token.encode(), "sha256").hex()
+
+
+def cookie_secret(home: Home) -> bytes:
+    """256 random bits of this studio's own, which stay the same when it starts again. They never leave the machine."""
+    path = home.processes / "cookie-secret"
+    try:
+        return bytes.fromhex(path.read_text())
+    except (FileNotFoundError, ValueError):
+        secret = secrets.token_bytes(32)
+        write_atomic(path, secret.hex())  # readable by this user alone
+        return secret
 
 
 def person_of(request: Any) -> Person:

@@ -15,11 +15,13 @@ from core.errors import UserError
 from core.home import Home
 
 if TYPE_CHECKING:
+    from studio.processes import Engine
     from studio.sync.keeper import Keeper
 
 QUEUE_SECONDS = 1.0
 LEAVE_SECONDS = 12.0  # for a checkpoint; a Space going down gives 30 seconds for everything
 KEEP_SECONDS = 10.0  # for the last state
+CONNECTIONS = 800  # an open page has three; with more, files could not be opened any more (1024 is a usual limit)
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -62,7 +64,8 @@ def run(args: argparse.Namespace) -> int:
     from studio.context import Studio
     from studio.masking import mask_logs
     from studio.people import AccessSettings, is_loopback
-    from studio.processes import Engine, WebLock
+    from studio.processes import Engine
+    from studio.weblock import WebLock
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
     for chatty in ("httpx", "tensorboard"):
@@ -85,12 +88,14 @@ def run(args: argparse.Namespace) -> int:
         keeper = bring_back(home, args.keep_in)
         app = build_app(Studio.over(home, args.base, engine, keeper), settings)
         engine.start()
-        threading.Thread(target=keep_queue_moving, args=(home, queue_stop), daemon=True).start()
+        threading.Thread(target=keep_queue_moving, args=(home, engine, queue_stop), daemon=True).start()
         print(f"Guanaco Studio: {url}   (home: {home.root})", flush=True)
         log_start()
         # uvicorn raises the signal anew when it has shut down; the default action would end this process right there.
         signal.signal(signal.SIGTERM, lambda *_: None)
-        config = uvicorn.Config(app, log_config=None, log_level="warning", timeout_graceful_shutdown=3)
+        config = uvicorn.Config(
+            app, log_config=None, log_level="warning", timeout_graceful_shutdown=3, limit_concurrency=CONNECTIONS
+        )
         uvicorn.Server(config).run(sockets=[listener])
     finally:
         queue_stop.set()
@@ -161,13 +166,13 @@ def leave_runs(home: Home) -> None:
         time.sleep(0.1)
 
 
-def keep_queue_moving(home: Home, stop: threading.Event) -> None:
+def keep_queue_moving(home: Home, engine: Engine, stop: threading.Event) -> None:
     """Start the next queued run whenever none is training; notice runs whose worker died."""
     from core.training import queue
 
     log = logging.getLogger(__name__)
     while not stop.wait(QUEUE_SECONDS):
         try:
-            queue.advance(home)
+            queue.advance(home, engine_there=engine.there)
         except Exception:
             log.exception("the queue of runs could not be advanced")
