@@ -18,7 +18,7 @@ from adapters.errors import UserError
 from adapters.hub_errors import explained, offline, patiently
 from adapters.hub_login import api_with, check_owner, check_repo_id, is_offline, writer
 from adapters.hub_message import description, title
-from adapters.hub_source import Progress, cached, check_listing, fetch_files, listed
+from adapters.hub_source import Progress, cached, check_listing, check_size, fetch_files, listed
 from adapters.layout import CARD_FILE, CONFIG_FILE, PLOT_FILE, known_files
 from adapters.plot import loss_plot
 from adapters.record import AdapterRecord, HubRef
@@ -132,12 +132,14 @@ def pull(
     name: str | None = None,
     token: str | None = None,
     base_id: str | None = None,
+    most_bytes: int | None = None,
     progress: Progress | None = None,
 ) -> AdapterRecord:
     """Fetch the LoRA adapter in `repo_id` into the store, under the repository's name unless `name` is given.
 
-    Its configuration is read first: what is no LoRA that the studio can serve, or (with `base_id`) was made for another
-    base, is refused before any weights are downloaded. In offline mode what the Hub's cache holds is taken.
+    Its configuration is read first: what is no LoRA that the studio can serve, (with `base_id`) was made for another
+    base, or is larger than `most_bytes`, is refused before any weights are downloaded. In offline mode what the Hub's
+    cache holds is taken.
     """
     tell = progress or _silent
     check_repo_id(repo_id)
@@ -155,6 +157,7 @@ def pull(
         config = parse_config(source.fetch(CONFIG_FILE, _silent).read_bytes(), where=f"{repo_id}/{CONFIG_FILE}")
         if reason := why_not_config(config) or (why_not_base(config, base_id) if base_id else None):
             raise UserError(f"{repo_id} cannot be used here. {reason}", "Nothing was downloaded but its configuration.")
+        check_size(repo_id, source, most_bytes)
         with store.staging() as stage:
             folder = stage / "pulled"
             fetch_files(source, folder, store.root, tell)

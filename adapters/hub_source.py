@@ -90,6 +90,16 @@ def check_listing(repo_id: str, paths: list[str]) -> None:
         raise UserError(*missing_weights(repo_id, PICKLE_FILE in paths))
 
 
+def check_size(repo_id: str, source: Source, most_bytes: int | None) -> None:
+    total = sum(source.files[each][0] for each in known_files(source.files))
+    if most_bytes is not None and total > most_bytes:
+        raise UserError(
+            f"{repo_id} has {total / 2**20:,.0f} MiB; at most {most_bytes / 2**20:,.0f} MiB are taken from anyone but "
+            "the owner.",
+            "Ask the owner of this studio to pull it.",
+        )
+
+
 def fetch_files(source: Source, folder: Path, root: Path, tell: Progress) -> None:
     """Download what belongs to an adapter, and copy it into `folder` as plain files."""
     names = known_files(source.files)

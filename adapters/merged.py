@@ -29,13 +29,9 @@ def push_merged(
     progress: Progress | None = None,
 ) -> PushResult:
     """Upload the merged model in `folder`, which was made from the adapter of `record`. Raises UserError."""
-    files: dict[str, Path | bytes] = {each.name: each for each in sorted(folder.iterdir()) if each.is_file()}
-    if "config.json" not in files or not any(name.endswith(".safetensors") for name in files):
-        raise UserError(f"{folder} is no merged model.", "Merge the adapter first.")
-    files[CARD_FILE] = merged_card(record, repo_id).encode()
     return push_files(
         repo_id,
-        files,
+        merged_files(folder, record, repo_id),
         repo_type="model",
         marker="config.json",
         replaced=REPLACED,
@@ -44,6 +40,15 @@ def push_merged(
         token=token,
         progress=progress,
     )
+
+
+def merged_files(folder: Path, record: AdapterRecord, repo_id: str) -> dict[str, Path | bytes]:
+    """Path in the repository -> file or content: the merged model in `folder`, and its card. Raises UserError."""
+    files: dict[str, Path | bytes] = {each.name: each for each in sorted(folder.iterdir()) if each.is_file()}
+    if "config.json" not in files or not any(name.endswith(".safetensors") for name in files):
+        raise UserError(f"{folder} is no merged model.", "Merge the adapter first.")
+    files[CARD_FILE] = merged_card(record, repo_id).encode()
+    return files
 
 
 def merged_card(record: AdapterRecord, repo_id: str) -> str:

@@ -59,7 +59,7 @@ def card(standing: Standing, role: Role) -> str:
         + (f'<p class="note">{escape(record.note)}</p>' if record.note else "")
         + (f'<p class="tags">{tags}</p>' if tags else "")
         + facts(standing)
-        + f"<footer>{''.join(buttons(record.name, role, usable=not standing.unusable))}</footer></article>"
+        + f"<footer>{''.join(buttons(standing, role))}</footer></article>"
     )
 
 
@@ -83,8 +83,9 @@ def facts(standing: Standing) -> str:
     return f"<dl>{cells}</dl>"
 
 
-def buttons(name: str, role: Role, usable: bool = True) -> list[str]:
+def buttons(standing: Standing, role: Role) -> list[str]:
     """data-look only changes what this browser shows; data-action is the owner's."""
+    name, usable = standing.record.name, not standing.unusable
     shown = []
     if usable:
         shown.append(look("chat", name, "Chat", f"Chat with {name} alone"))
@@ -95,6 +96,10 @@ def buttons(name: str, role: Role, usable: bool = True) -> list[str]:
     if role >= Role.USER:
         about = f'title="Its PEFT folder with a model card" aria-label="Download {escape(name)} as a zip"'
         shown.append(f'<a class="small" href="/adapters/{escape(name)}.zip" download {about}>Zip</a>')
+    if role >= Role.OWNER and standing.merged:
+        about = f'title="The full weights it was merged into" aria-label="Download {escape(name)} merged, as a zip"'
+        shown.append(f'<a class="small" href="/adapters/{escape(name)}/merged.zip" download {about}>Merged zip</a>')
+    if role >= Role.USER:
         shown.append(look("push", name, "Push …", f"Push {name} to the Hub"))
     if role >= Role.OWNER:
         shown.append(look("change", name, "Change …", f"Rename, describe, load, merge or delete {name}"))

@@ -1,4 +1,7 @@
-"""GET /adapters/NAME.zip: an adapter's folder as a push would send it, made while it is downloaded."""
+"""GET /adapters/NAME.zip: an adapter's folder as a push would send it, made while it is downloaded.
+
+GET /adapters/NAME/merged.zip: the same of the weights that it was merged into.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,9 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.responses import Response
 
 from adapters.hub import files_to_push
+from adapters.merged import merged_files
 from core.errors import UserError
+from studio import merged_models
 from studio.context import Studio
 from studio.people import person_of
 from studio.published import check_may_use
@@ -29,10 +34,25 @@ def router(studio: Studio) -> APIRouter:
             files = files_to_push(studio.store, name, f"you/{name}")
         except UserError as error:
             return JSONResponse({"detail": str(error)}, 404)
-        headers = {"Content-Disposition": f'attachment; filename="{name}.zip"'}
-        return StreamingResponse(zipped(files), media_type="application/zip", headers=headers)
+        return sent(name, files)
+
+    @routes.get("/adapters/{name}/merged.zip")
+    def download_merged(name: str) -> Response:
+        try:
+            record = studio.store.get(name)
+            if not merged_models.is_there(studio.home, record):
+                raise UserError(f"{name} is not merged, or has changed since.", "Merge it on the Adapters page first.")
+            files = merged_files(merged_models.folder_of(studio.home, name), record, f"you/{name}-merged")
+        except UserError as error:
+            return JSONResponse({"detail": str(error)}, 404)
+        return sent(f"{name}-merged", files)
 
     return routes
+
+
+def sent(name: str, files: dict[str, Path | bytes]) -> Response:
+    headers = {"Content-Disposition": f'attachment; filename="{name}.zip"'}
+    return StreamingResponse(zipped(files), media_type="application/zip", headers=headers)
 
 
 def zipped(files: dict[str, Path | bytes]) -> Iterator[bytes]:

@@ -18,6 +18,7 @@ from studio.adapter_cards import Standing
 from studio.context import Studio
 from studio.pages import merging
 from studio.pages.acting import html
+from studio.pages.failing import in_place, place
 from studio.pages.telling import told
 from studio.people import LOCAL_OWNER, NOBODY, Person, Role, person_of
 from studio.published import check_may_use, names_for
@@ -64,6 +65,7 @@ def build(studio: Studio) -> AdaptersPage:
             load_button = gr.Button("Load", size="sm", elem_id="load-adapter")
             unload_button = gr.Button("Unload", size="sm", elem_id="unload-adapter")
             delete_button = gr.Button("Delete", size="sm", variant="stop", elem_id="delete-adapter")
+        failed = place("change-failed")
         merged = merging.build(studio, chosen, troubles)
 
     def arrive(request: gr.Request) -> str:
@@ -72,10 +74,11 @@ def build(studio: Studio) -> AdaptersPage:
     def details(request: gr.Request, name: str | None) -> list[Any]:
         person = person_of(request)
         if not name:
-            return [gr.Column(visible=False), "", "", ""]
+            return [gr.Column(visible=False), "", "", "", ""]
         check_may_use(studio, person, name)
         record = studio.store.get(name)
-        return [gr.Column(visible=person.role is Role.OWNER), record.name, ", ".join(record.tags), record.note]
+        fields = [record.name, ", ".join(record.tags), record.note]
+        return [gr.Column(visible=person.role is Role.OWNER), *fields, ""]
 
     def save(name: str | None, wanted: str | None, words: str | None, about: str | None) -> gr.Dropdown:
         name = required(name)
@@ -97,7 +100,9 @@ def build(studio: Studio) -> AdaptersPage:
         studio.client.unload(required(name))
         gr.Info(f"{name} is unloaded; a chat that asks for it loads it again.")
 
-    def delete(name: str | None) -> gr.Dropdown:
+    def delete(name: str | None) -> Any:
+        if name is None:  # the confirmation was refused
+            return gr.skip()
         remove(required(name))
         return gr.Dropdown(choices=names_for(studio, LOCAL_OWNER), value=None)
 
@@ -110,12 +115,12 @@ def build(studio: Studio) -> AdaptersPage:
     private: dict[str, Any] = {"api_visibility": "private"}
     quiet = private | {"show_progress": "hidden", "queue": False}
     gr.on(None, arrive, None, who, **quiet)
-    chosen.change(told(details), chosen, [owners, new_name, tags, note], **quiet)
+    chosen.change(told(details), chosen, [owners, new_name, tags, note, failed], **quiet)
     changes = [
-        save_button.click(told(save), [chosen, new_name, tags, note], chosen, **private),
-        load_button.click(told(load), chosen, None, **private),
-        unload_button.click(told(unload), chosen, None, **private),
-        delete_button.click(told(delete), chosen, chosen, js=CONFIRM, **private),
+        save_button.click(in_place(save, failed), [chosen, new_name, tags, note], [chosen, failed], **private),
+        load_button.click(in_place(load, failed), chosen, failed, **private),
+        unload_button.click(in_place(unload, failed), chosen, failed, **private),
+        delete_button.click(in_place(delete, failed), chosen, [chosen, failed], js=CONFIRM, **private),
         *merged,
     ]
     return AdaptersPage(cards, chosen, changes, updates, remove, troubles)

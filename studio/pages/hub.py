@@ -16,6 +16,7 @@ from studio import push_preview, sample_answers
 from studio.context import Studio
 from studio.pages import importing, votes_hub
 from studio.pages.adapters import required, text
+from studio.pages.failing import in_place, place
 from studio.pages.telling import told
 from studio.people import LOCAL_OWNER, Person, Role, person_of
 from studio.present import table
@@ -25,6 +26,9 @@ from studio.updates import News, Updates
 
 PRIVATE, PUBLIC = "Private: only you can see it", "Public"
 PROGRESS = gr.Progress()
+# What people other than the owner may bring to the owner's disk.
+USERS_BYTES = 1 << 30  # in one pull
+USERS_ADAPTERS = 200  # that are here, whoever brought them
 
 
 def build(studio: Studio, chosen: gr.Dropdown, updates: Updates, troubles: Troubles) -> list[Any]:
@@ -62,6 +66,7 @@ def build(studio: Studio, chosen: gr.Dropdown, updates: Updates, troubles: Troub
             with gr.Row():
                 preview_button = gr.Button("Show what would be sent", elem_id="preview-push")
                 push_button = gr.Button("Push", variant="primary", elem_id="push")
+            push_failed = place("push-failed")
             pushed = gr.Markdown(elem_id="pushed")
             listed = gr.HTML("", elem_id="push-files")
             with gr.Accordion("The model card", open=True, visible=False, elem_id="push-card") as shown_card:
@@ -74,6 +79,7 @@ def build(studio: Studio, chosen: gr.Dropdown, updates: Updates, troubles: Troub
                 revision = gr.Textbox(label="Revision", placeholder="main", elem_id="pull-revision")
                 pull_name = gr.Textbox(label="Name here", placeholder="the repository's name", elem_id="pull-name")
             pull_button = gr.Button("Pull", elem_id="pull")
+            pull_failed = place("pull-failed")
             pulled = gr.Markdown(elem_id="pulled")
             with gr.Column(visible=False) as owners:
                 gr.Markdown("### Newer versions upstream")
@@ -150,6 +156,7 @@ def build(studio: Studio, chosen: gr.Dropdown, updates: Updates, troubles: Troub
         progress: gr.Progress = PROGRESS,
     ) -> list[Any]:
         person = person_of(request)
+        check_room(studio, person)
         record = hub.pull(
             studio.store,
             text(repo),
@@ -157,6 +164,7 @@ def build(studio: Studio, chosen: gr.Dropdown, updates: Updates, troubles: Troub
             name=text(wanted) or None,
             token=own_token(person, text(given)),
             base_id=studio.engine.status.base or None,
+            most_bytes=None if person.role is Role.OWNER else USERS_BYTES,
             progress=lambda share, what: progress(share, desc=what),
         )
         if person.only_published:
@@ -169,12 +177,18 @@ def build(studio: Studio, chosen: gr.Dropdown, updates: Updates, troubles: Troub
     gr.on(None, arrive, None, [may, preview_button, push_button, pull_button, owners], **quiet)
     gr.on(None, notice, None, news, **quiet)
     look_button.click(told(look), None, news, **private)
-    previewed = [listed, shown_card, metadata, card]
-    preview_button.click(told(preview), [chosen, repo_id, visibility, proposed], previewed, **private)
+    previewed = [listed, shown_card, metadata, card, push_failed]
+    asked = [chosen, repo_id, visibility, proposed]
+    preview_button.click(in_place(preview, push_failed), asked, previewed, **private)
     settings = [chosen, repo_id, visibility, token, proposed, message, tag, labels, samples]
     return [
-        push_button.click(told(push), settings, [pushed, token], **private),
-        pull_button.click(told(pull), [source, pull_name, token, revision], [pulled, token], **private),
+        push_button.click(in_place(push, push_failed, pushed), settings, [pushed, token, push_failed], **private),
+        pull_button.click(
+            in_place(pull, pull_failed, pulled),
+            [source, pull_name, token, revision],
+            [pulled, token, pull_failed],
+            **private,
+        ),
         *imported,
     ]
 
@@ -199,6 +213,15 @@ def may_say(person: Person) -> str:
     if offline:
         words += " <b>Offline mode is on</b> (HF_HUB_OFFLINE): pull takes what is in the cache, and push is refused."
     return f"<p>{words}</p>"
+
+
+def check_room(studio: Studio, person: Person) -> None:
+    """Raises UserError when only the owner may add one more adapter."""
+    if person.role < Role.OWNER and len(studio.store.list()) >= USERS_ADAPTERS:
+        raise UserError(
+            f"There are {USERS_ADAPTERS} adapters here already.",
+            "Only the owner of this studio can add more, or delete some.",
+        )
 
 
 def news_table(found: list[News]) -> str:

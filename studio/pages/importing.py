@@ -12,7 +12,7 @@ from adapters.store import AdapterStore
 from core.errors import UserError
 from studio import adapter_upload
 from studio.context import Studio
-from studio.pages.telling import told
+from studio.pages.failing import in_place, place
 from studio.people import LOCAL_OWNER, person_of
 
 TYPES = [".zip", ".safetensors", ".json", ".jinja", ".model", ".txt", ".md"]
@@ -33,6 +33,7 @@ def build(studio: Studio) -> list[Any]:
         name = gr.Textbox(label="Name here", placeholder="the zip's or folder's name", elem_id="import-name")
         button = gr.Button("Import", elem_id="import")
         adopt_button = gr.Button("Adopt what was put into the store by hand", elem_id="adopt")
+        failed = place("import-failed")
         done = gr.Markdown("", elem_id="imported")
 
     def bring_in(request: gr.Request, uploads: list[str] | None, path: str | None, wanted: str | None) -> list[Any]:
@@ -57,8 +58,10 @@ def build(studio: Studio) -> list[Any]:
 
     private: dict[str, Any] = {"api_visibility": "private"}
     return [
-        button.click(told(bring_in), [files, folder, name], [done, files, folder, name], **private),
-        adopt_button.click(told(adopt), None, done, **private),
+        button.click(
+            in_place(bring_in, failed, done), [files, folder, name], [done, files, folder, name, failed], **private
+        ),
+        adopt_button.click(in_place(adopt, failed, done), None, [done, failed], **private),
     ]
 
 

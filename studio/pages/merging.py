@@ -12,7 +12,7 @@ from adapters.merged import push_merged
 from core.errors import UserError
 from studio import merged_models
 from studio.context import Studio
-from studio.pages.telling import told
+from studio.pages.failing import in_place, place
 from studio.people import LOCAL_OWNER, person_of
 from studio.troubles import Troubles
 
@@ -35,12 +35,13 @@ def build(studio: Studio, chosen: gr.Dropdown, troubles: Troubles) -> list[Any]:
         with gr.Row(elem_classes="actions"):
             merge_button = gr.Button("Merge", size="sm", elem_id="merge")
             push_button = gr.Button("Merge and push", size="sm", elem_id="push-merged")
+        failed = place("merge-failed")
         done = gr.Markdown("", elem_id="merged")
 
     def merge(request: gr.Request, name: str | None, progress: gr.Progress = PROGRESS) -> str:
         folder = made(name, progress)
-        place = f" in `{folder}`" if person_of(request) == LOCAL_OWNER else ""
-        return f"**{name}** is merged{place}."
+        where = f"in `{folder}`" if person_of(request) == LOCAL_OWNER else "in the studio's cache"
+        return f"**{name}** is merged, {where}: [download it as a zip](/adapters/{name}/merged.zip)."
 
     def push(name: str | None, repo: str | None, visible: bool, progress: gr.Progress = PROGRESS) -> str:
         repo = (repo or "").strip()
@@ -73,6 +74,6 @@ def build(studio: Studio, chosen: gr.Dropdown, troubles: Troubles) -> list[Any]:
 
     private: dict[str, Any] = {"api_visibility": "private"}
     return [
-        merge_button.click(told(merge), chosen, done, **private),
-        push_button.click(told(push), [chosen, repo_id, public], done, **private),
+        merge_button.click(in_place(merge, failed, done), chosen, [done, failed], **private),
+        push_button.click(in_place(push, failed, done), [chosen, repo_id, public], [done, failed], **private),
     ]

@@ -6,7 +6,7 @@ import gradio as gr
 
 from studio import votes_push
 from studio.context import Studio
-from studio.pages.telling import told
+from studio.pages.failing import in_place, place
 
 PROGRESS = gr.Progress()
 
@@ -18,6 +18,7 @@ def build(studio: Studio) -> None:
             repo_id = gr.Textbox(label="Dataset repository", placeholder="you/votes", elem_id="votes-repo")
             public = gr.Checkbox(False, label="Public", elem_id="votes-public")
         button = gr.Button("Push the votes", size="sm", elem_id="push-votes")
+        failed = place("votes-failed")
         done = gr.Markdown("", elem_id="votes-pushed")
 
     def push(repo: str | None, visible: bool, progress: gr.Progress = PROGRESS) -> str:
@@ -29,4 +30,4 @@ def build(studio: Studio) -> None:
         state = f"commit `{result.revision[:10]}`" if result.changed else "nothing had changed"
         return f"The votes are at [{repo}]({result.url}) ({kind}, {state})."
 
-    button.click(told(push), [repo_id, public], done, api_visibility="private")
+    button.click(in_place(push, failed, done), [repo_id, public], [done, failed], api_visibility="private")

@@ -45,10 +45,12 @@ def request_of(person: Person) -> gr.Request:
     return gr.Request(request=Request({"type": "http", "headers": [], SCOPE_KEY: person}))  # type: ignore[arg-type]
 
 
-def handler(page: gr.Blocks, name: str) -> Any:
+def handler(page: gr.Blocks, name: str, *, in_place: bool = False) -> Any:
+    """What an event of that name runs. Where failures stand in place, one that raises them unless `in_place`."""
     from studio.access import event_name
 
-    return next(each.fn for each in page.fns.values() if event_name(each.fn) == name)
+    found = next(each.fn for each in page.fns.values() if event_name(each.fn) == name)
+    return found if in_place else getattr(found, "raising", found)
 
 
 def files_beneath(folder: Path) -> set[str]:

@@ -17,6 +17,7 @@ from starlette.testclient import TestClient
 
 from adapters.record import DatasetRef, HubRef
 from core.builtin import BASE_DIR
+from core.errors import UserError
 from core.home import Home
 from studio import adapter_upload, merged_models
 from studio.adapter_cards import Standing, card
@@ -120,7 +121,7 @@ def test_rename_note_and_tags(studio: Studio, page: gr.Blocks) -> None:
     assert (record.tags, record.note) == (["sea", "english"], "Talks well")
     fields, *filled = handler(page, "adapters.details")(request_of(LOCAL_OWNER), "yours")
     assert fields.visible
-    assert filled == ["yours", "sea, english", "Talks well"]
+    assert filled == ["yours", "sea, english", "Talks well", ""]
     assert not handler(page, "adapters.details")(request_of(LOCAL_OWNER), None)[0].visible
     with pytest.raises(gr.Error, match="not published"):
         handler(page, "adapters.details")(request_of(BOB), "yours")
@@ -172,6 +173,16 @@ def test_merging_makes_a_model_and_pushes_it(studio: Studio, page: gr.Blocks, hu
     folder = merged_models.folder_of(studio.home, "mine")
     assert str(folder) in said
     assert "in the cache" in overview(studio)
+    assert 'href="/adapters/mine/merged.zip"' in overview(studio)
+    assert "merged.zip" not in overview(studio, replace(BOB, only_published=False))
+    client = TestClient(build_app(studio), base_url="http://127.0.0.1")
+    whole = zipfile.ZipFile(io.BytesIO(client.get("/adapters/mine/merged.zip").content))
+    assert {"README.md", "config.json", "model.safetensors", "tokenizer.json"} <= set(whole.namelist())
+    assert whole.read("model.safetensors") == (folder / "model.safetensors").read_bytes()
+    missing = client.get("/adapters/none/merged.zip")
+    assert (missing.status_code, "no adapter named" in missing.text) == (404, True)
+    (studio.store.path("mine") / "adapter_model.safetensors").touch()
+    assert "Merge it" in client.get("/adapters/mine/merged.zip").json()["detail"], "it may be another adapter now"
     before, after = load_file(BASE_DIR / "model.safetensors"), load_file(folder / "model.safetensors")
     changed = {name for name in before if (before[name] != after[name]).any()}
     assert changed == {f"{module}.weight" for module in LINEARS}
@@ -206,3 +217,51 @@ def test_published_adapters_are_what_a_user_downloads(studio: Studio) -> None:
     assert client.get("/adapters/mine.zip").status_code == 404
     Published(studio.home).set(studio.store.get("mine"), True)
     assert client.get("/adapters/mine.zip").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("event", "given", "where", "says"),
+    [
+        ("adapters.load", ("mine",), "change-failed", ("The engine is not there yet", "")),
+        ("adapters.save", ("mine", "../x", "", ""), "change-failed", ("cannot be an adapter", "Use 1 to 64")),
+        ("adapters.delete", ("gone",), "change-failed", ("no adapter named", "Adapters here: mine")),
+        ("merging.merge", ("small",), "merge-failed", ("trained on another base", "")),
+        ("merging.push", ("mine", "whole", False), "merge-failed", ("not a repository", "Write owner/name")),
+        ("hub.pull", ("a b", "", ""), "pull-failed", ("not a repository", "Write owner/name")),
+        ("hub.push", ("mine", "x", "Public", ""), "push-failed", ("not a repository", "Write owner/name")),
+        ("hub.preview", (None, "", "Public", False), "push-failed", ("No adapter is chosen", "Choose one")),
+        ("importing.bring_in", (None, "", ""), "import-failed", ("Nothing was uploaded", "Choose a zip")),
+        ("importing.adopt", (), "import-failed", ("by hand", "Put one into")),
+        ("votes_hub.push", ("x", False), "votes-failed", ("no vote yet", "Ask two columns")),
+    ],
+)
+def test_what_fails_says_why_in_its_place_with_the_remedy(
+    studio: Studio, page: gr.Blocks, tmp_path: Path, event: str, given: tuple, where: str, says: tuple[str, str]
+) -> None:
+    studio.store.import_folder(write_adapter(tmp_path / "small"), "small") if event == "merging.merge" else None
+    asks_who = event in ("merging.merge", "hub.pull", "hub.push", "hub.preview", "importing.bring_in")
+    called = handler(page, event, in_place=True)
+    news = called(*([request_of(LOCAL_OWNER)] if asks_who else []), *given)
+    (reason,) = [value for place, value in news.items() if place.elem_id == where]
+    assert 'role="alert"' in reason
+    assert all(each in reason for each in says)
+    function = next(each for each in page.fns.values() if each.fn is called)
+    assert set(news) <= set(function.outputs), "what it changes is there to be changed"
+    assert all(value == "" for place, value in news.items() if place.elem_id != where), "an earlier success is gone"
+
+
+def test_what_works_takes_the_old_failure_away(studio: Studio, page: gr.Blocks) -> None:
+    assert handler(page, "adapters.save", in_place=True)("mine", "mine", "", "fine")[-1] == ""
+    assert handler(page, "hub.preview", in_place=True)(request_of(LOCAL_OWNER), "mine", "", "Public", False)[-1] == ""
+    assert handler(page, "adapters.delete", in_place=True)(None)[-1] == "", "a refused confirmation is no failure"
+    studio.store.get("mine")
+
+
+def test_a_bug_tells_that_it_is_one_and_no_more(page: gr.Blocks) -> None:
+    from studio.pages.failing import reason
+
+    said = reason(KeyError("/home/ada/secret"))
+    assert "unexpected" in said
+    assert "secret" not in said
+    assert "<img" not in reason(UserError("<img src=x>", "<img src=y> hf_abcdefgh12345678"))
+    assert "hf_" not in reason(UserError("x", "hf_abcdefgh12345678"))

@@ -16,6 +16,7 @@ from core.home import Home
 from studio import adapter_upload, sample_answers
 from studio.context import Studio
 from studio.page import build_page
+from studio.pages import hub as pages_hub
 from studio.pages.hub import may_say, news_table
 from studio.people import LOCAL_OWNER, Person, Role
 from studio.processes import Engine
@@ -215,3 +216,22 @@ def test_answers_that_are_there_are_not_asked_for_again(studio: Studio) -> None:
     assert sample_answers.fill_in(studio, "mine") == "1 sample answers"
     with pytest.raises(UserError):
         adapter_upload.take(studio.store, [], "x")
+
+
+def test_what_users_may_bring_to_the_owners_disk_is_bounded(
+    hub: Hub, studio: Studio, page: gr.Blocks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.make_repo("ada/x", plain_files(studio.store.path("mine")))
+    pull = handler(page, "hub.pull")
+    monkeypatch.setattr(pages_hub, "USERS_BYTES", 100)
+    with pytest.raises(gr.Error, match="at most 0 MiB are taken from anyone but the owner"):
+        pull(request_of(BOB), "ada/x", "", "")
+    assert not any("adapter_model.safetensors" in each for each in hub.requests), "refused before its weights came"
+    monkeypatch.setattr(pages_hub, "USERS_BYTES", 1 << 20)
+    monkeypatch.setattr(pages_hub, "USERS_ADAPTERS", 1)
+    with pytest.raises(gr.Error, match="Only the owner"):
+        pull(request_of(BOB), "ada/x", "", "")
+    pull(request_of(LOCAL_OWNER), "ada/x", "one", "")
+    monkeypatch.setattr(pages_hub, "USERS_ADAPTERS", 3)
+    pull(request_of(BOB), "ada/x", "two", "")
+    assert {each.name for each in studio.store.list()} == {"mine", "one", "two"}
