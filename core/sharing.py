@@ -1,44 +1,63 @@
-"""One copy of the base: engine and trainer map one file, and so does the next start instead of quantising again."""
+"""One copy of the base for engine and trainer, and for the next start instead of quantising again.
+
+On a CPU all map one file. On a CUDA device the engine reads that file into one allocation and lends it (core.arena.
+lending); a trainer borrows it. Lending on CUDA has NOT BEEN RUN ON A GPU YET: the tests run all but the CUDA calls.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
-import re
-import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock, Timeout
-
-from adapters.files import sync_folder
-from core.arena.file import ArenaBroken, open_arena
+from core.arena.cache import CachedArena
+from core.arena.lending import Lender, LoanState, awaited_loan, sampled
+from core.arena.opening import NotShared, Opened, first_line, found_or_made, mapped, on_device
 from core.base import BaseSource, fingerprint, load_model, read_config
 from core.device import Choice, choose_device, choose_dtype
 from core.home import Home
+from core.process import Identity
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
-MAPPED, OWN = "mapped", "own copy"
-KEPT_FREE = 256 << 20  # bytes of disk that an arena must leave for everything else
-WAIT_SECONDS = 5.0  # between two signs of life while another process quantises
+    from core.arena.device_memory import DeviceMemory
+
+MAPPED, LENT, BORROWED, OWN = "mapped", "lent", "borrowed", "own copy"
 
 log = logging.getLogger(__name__)
+Load = Callable[[], "PreTrainedModel"]
+Say = Callable[[str], None]
+Open = Callable[[Path], Opened]
 
 
 @dataclass(frozen=True)
 class SharedBase:
-    """A loaded base, and whether its weights are the ones that all processes share."""
+    """A loaded base, and whether its weights are the ones that all processes share.
+
+    owner: the process in whose memory the weights lie, where that is another one. When it ends they are gone.
+    """
 
     model: PreTrainedModel
     how: Choice
+    owner: Identity | None = None
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What a process that uses the base beside the engine, a trainer, has to say while it is opened.
+
+    stays: asked with whether engine and trainer would have one copy, before anything is loaded; where it says no the
+    engine has been ended, and the base is a copy of this process's own. give_up: ends all waiting.
+    """
+
+    stays: Callable[[bool], bool] = lambda shared: True
+    give_up: Callable[[], bool] = lambda: False
 
 
 def open_base(
@@ -48,13 +67,16 @@ def open_base(
     load_in_4bit: bool = True,
     use_bnb_nested_quant: bool = True,
     device: str | None = None,
-    progress: Callable[[str], None] | None = None,
+    lends: bool = False,
+    beside: Beside = Beside(),
+    progress: Say | None = None,
 ) -> SharedBase:
-    """The base as `core.base.load_model` gives it, bit for bit, but mapped from the home's cache where that can be.
+    """The base as `core.base.load_model` gives it, bit for bit, shared with other processes where that can be.
 
     The first process that needs a base quantises it and leaves the result in the cache (checked against what it
-    loaded); others wait for that, and all map the one file. Where this is not possible the model is a copy of this
-    process's own, and `how` says why. Raises UserError as `load_model` does.
+    loaded); others wait for that. On a CPU all map the one file. On another device the one that `lends` (the engine)
+    puts it into memory that the others open. Where this is not possible the model is a copy of this process's own, and
+    `how` says why. Raises UserError as `load_model` does.
     """
     say = progress or (lambda phase: None)
     device = device or choose_device().value
@@ -68,84 +90,98 @@ def open_base(
             progress=progress,
         )
 
-    if reason := _why_own(device, load_in_4bit):
+    def own(reason: str) -> SharedBase:
+        log.info("the base is not shared: %s", reason)
+        beside.stays(False)
         return SharedBase(load(), Choice(OWN, reason))
+
+    if not load_in_4bit:
+        return own("it is not wanted in 4 bit, and the shared one is")
     say("reading the configuration")
     config = read_config(source)
     if not use_bnb_nested_quant and getattr(config, "quantization_config", None) is None:
-        reason = "it is wanted without double quantisation, and the shared one has it"
-        return SharedBase(load(), Choice(OWN, reason))
+        return own("it is wanted without double quantisation, and the shared one has it")
     identity = _identity(source, config, choose_dtype(device, config.model_type).value)
     if identity is None:
-        return SharedBase(load(), Choice(OWN, "its revision is unknown, so two processes might mean different weights"))
-    place = _Place(home.cache, source.id, identity)
-    say("mapping the quantised weights")
-    if found := _mapped(place, config):
-        return SharedBase(found, Choice(MAPPED, f"found in the cache, {place.described()}"))
-    return _prepare(place, config, load, say)
+        return own("its revision is unknown, so two processes might mean different weights")
+    place, memory = CachedArena(home.cache, source.id, identity), device_memory(device)
+    if memory is None:
+        beside.stays(True)
+        return _cached(place, partial(mapped, config), load, say)
+    if lends:
+        return _lent(place, partial(on_device, config, memory), Lender(home), load, say)
+    borrowed = _borrowed(home, place, config, memory, beside, say)
+    return own(borrowed) if isinstance(borrowed, str) else borrowed
 
 
-def _prepare(
-    place: _Place, config: PretrainedConfig, load: Callable[[], PreTrainedModel], say: Callable[[str], None]
-) -> SharedBase:
-    """Load the base and leave it in the cache, unless another process has just done so."""
-    from core.arena.model import DoesNotFit, release
-
-    model: PreTrainedModel | None = None
-    try:
-        with place.locked(say):
-            if found := _mapped(place, config):
-                return SharedBase(found, Choice(MAPPED, f"another process has just made it, {place.described()}"))
-            model = load()
-            say("keeping the quantised weights for the next start")
-            mapped = _keep(place, config, model)
-    except (DoesNotFit, OSError, NotImplementedError) as error:  # the last: a file system without locks
-        what = "this model" if isinstance(error, DoesNotFit) else f"the cache in {place.path.parent}"
-        reason = f"{what} does not allow sharing it: {error}"
-        log.warning("the base is not shared: %s", reason)
-        return SharedBase(load() if model is None else model, Choice(OWN, reason))
-    release(model)
-    return SharedBase(mapped, Choice(MAPPED, f"made now and kept in the cache, {place.described()}"))
-
-
-def _keep(place: _Place, config: PretrainedConfig, model: PreTrainedModel) -> PreTrainedModel:
-    """Write the arena of `model` into the cache and return its twin, mapped and seen to calculate the same."""
-    from core.arena.model import DoesNotFit, same_logits, write_model
-
-    with place.writing(model.get_memory_footprint()) as unfinished:
-        write_model(model, unfinished, place.identity)
-        mapped = _opened(unfinished, config)
-        if not same_logits(model, mapped):
-            raise DoesNotFit("out of the arena it calculates something else")
-    return mapped
-
-
-def _mapped(place: _Place, config: PretrainedConfig) -> PreTrainedModel | None:
-    """The model from the cache, or None when there is none that can be used."""
-    from core.arena.model import DoesNotFit
-
-    try:
-        return _opened(place.path, config)
-    except FileNotFoundError:
+def device_memory(device: str) -> DeviceMemory | None:
+    """Memory of `device` that processes lend each other; None where they map a file instead."""
+    if device == "cpu":
         return None
-    except (ArenaBroken, DoesNotFit, OSError) as error:
-        log.warning("%s can't be used and is made anew: %s", place.path, error)
-        return None
+    from core.arena.device_memory import CudaMemory
+
+    return CudaMemory(device)
 
 
-def _opened(path: Path, config: PretrainedConfig) -> PreTrainedModel:
-    from core.arena.model import mapped_view, rebuild
+def _cached(place: CachedArena, opened: Open, load: Load, say: Say) -> SharedBase:
+    """The base as all processes map it."""
+    try:
+        found, how = found_or_made(place, opened, load, say)
+    except NotShared as error:
+        return _unshared(error, load)
+    reason = f"{how}, {_size(found.nbytes)} that chat and training map from one file: one copy in memory"
+    return SharedBase(found.model, Choice(MAPPED, reason))
 
-    arena = open_arena(path)
-    return rebuild(config, arena.contents, partial(mapped_view, arena))
+
+def _lent(place: CachedArena, opened: Open, lender: Lender, load: Load, say: Say) -> SharedBase:
+    """The base in memory that other processes may open."""
+    lender.prepare()
+    try:
+        found, how = found_or_made(place, opened, load, say)
+        assert found.lent is not None
+        lender.lend(*found.lent, found.contents)
+    except NotShared as error:
+        lender.keep(str(error))
+        return _unshared(error, load)
+    except BaseException:
+        lender.keep("it could not be loaded")
+        raise
+    reason = f"{how}, {_size(found.nbytes)} of device memory that training opens too: one copy"
+    return SharedBase(found.model, Choice(LENT, reason))
 
 
-def _why_own(device: str, load_in_4bit: bool) -> str | None:
-    if not load_in_4bit:
-        return "it is not wanted in 4 bit, and the shared one is"
-    if device != "cpu":
-        return "sharing one copy between processes over CUDA IPC is not enabled yet"
-    return None
+def _unshared(error: NotShared, load: Load) -> SharedBase:
+    log.warning("the base is not shared: %s", error)
+    return SharedBase(load() if error.model is None else error.model, Choice(OWN, str(error)))
+
+
+def _borrowed(
+    home: Home, place: CachedArena, config: PretrainedConfig, memory: DeviceMemory, beside: Beside, say: Say
+) -> SharedBase | str:
+    """The base in the engine's memory, or why not."""
+    from core.arena.device_memory import Refused
+    from core.arena.model import DoesNotFit, device_view, rebuild
+
+    loan = awaited_loan(home, place.base_id, say, beside.give_up)
+    if loan is None:
+        return "no chat has it in this device's memory"
+    if loan.state is LoanState.KEPT:
+        return f"the chat keeps its copy to itself: {loan.reason}"
+    if loan.contents.get("identity") != place.identity:
+        return "the chat has another base, or another version of it"
+    if not beside.stays(True):
+        return "the chat is parked, and its copy with it"
+    try:
+        there = memory.opened(loan.handle, loan.nbytes)
+        if sampled(there) != loan.sample:
+            raise Refused("behind its handle lies something else")
+        model = rebuild(config, loan.contents, partial(device_view, there))
+    except (DoesNotFit, KeyError, OSError, Refused, RuntimeError, ValueError) as error:
+        return f"the chat's copy could not be opened: {first_line(error)}"
+    if not loan.owner.alive():
+        return "the chat ended while its copy was opened"
+    reason = f"the chat's own {_size(loan.nbytes)} of device memory, lent by process {loan.owner.pid}: one copy"
+    return SharedBase(model, Choice(BORROWED, reason), loan.owner)
 
 
 def _identity(source: BaseSource, config: PretrainedConfig, dtype: str) -> dict[str, Any] | None:
@@ -163,53 +199,5 @@ def _identity(source: BaseSource, config: PretrainedConfig, dtype: str) -> dict[
     }
 
 
-class _Place:
-    """Where in the cache a base's arena lies. There is one per base: a newer one takes an older one's place."""
-
-    def __init__(self, cache: Path, base_id: str, identity: dict[str, Any]) -> None:
-        readable = re.sub(r"[^A-Za-z0-9._-]+", "-", base_id).strip("-.")[-60:]
-        self.identity = identity
-        self.base = f"base-{readable}-{hashlib.sha256(base_id.encode()).hexdigest()[:8]}"
-        version = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
-        self.path = cache / f"{self.base}.{version}.arena"
-
-    def described(self) -> str:
-        return (
-            f"{self.path.stat().st_size / 2**20:.1f} MiB that chat and training map from one file: one copy in memory"
-        )
-
-    @contextmanager
-    def locked(self, say: Callable[[str], None]) -> Iterator[None]:
-        """Let one process at a time write. The lock of one that was killed is free."""
-        lock = FileLock(self.path.with_name(f"{self.base}.lock"))
-        while True:
-            try:
-                lock.acquire(timeout=WAIT_SECONDS)
-                break
-            except Timeout:
-                say("waiting for another process that quantises the same base")
-        try:
-            yield
-        finally:
-            lock.release()
-
-    @contextmanager
-    def writing(self, size: int) -> Iterator[Path]:
-        """A file to write an arena of about `size` bytes into; it gets the arena's name when the block ends well.
-
-        Arenas of other versions then go (a process that maps one keeps it). Raises OSError when it would leave too
-        little of the disk.
-        """
-        free = shutil.disk_usage(self.path.parent).free
-        if free < size + KEPT_FREE:
-            raise OSError(f"it takes {size / 2**30:.2f} GiB and the disk has {free / 2**30:.2f} GiB left")
-        unfinished = self.path.with_name(f"{self.base}.unfinished")
-        try:
-            yield unfinished
-            unfinished.replace(self.path)
-        finally:
-            unfinished.unlink(missing_ok=True)
-        sync_folder(self.path.parent)
-        for other in self.path.parent.glob(f"{self.base}.*.arena"):
-            if other != self.path:
-                other.unlink(missing_ok=True)
+def _size(nbytes: int) -> str:
+    return f"{nbytes / 2**20:.1f} MiB"

@@ -33,9 +33,9 @@ from torch import Tensor, nn
 from transformers import BitsAndBytesConfig, LlamaConfig, LlamaForCausalLM, PreTrainedModel, TrainerCallback
 from transformers.quantizers import AutoHfQuantizer
 
-from benchmarks.gpu import ipc
+from core.arena.device_memory import CudaMemory
 from core.arena.file import Arena, open_arena
-from core.arena.model import Place, mapped_view, rebuild, write_model
+from core.arena.model import device_view, mapped_view, rebuild, write_model
 from core.base import BaseSource, frozen, load_tokenizer, resolve
 from core.device import Choice
 from core.recipe import Recipe
@@ -88,12 +88,6 @@ def _small_random(shape: torch.Size, **where: Any) -> Tensor:
     return torch.randn(shape, **where) * 0.02
 
 
-def device_view(memory: Tensor, place: Place) -> Tensor:
-    dtype, start = getattr(torch, place["dtype"]), place["offset"]
-    nbytes = dtype.itemsize * torch.Size(place["shape"]).numel()
-    return memory[start : start + nbytes].view(dtype).view(place["shape"])
-
-
 def logits(model: PreTrainedModel) -> Tensor:
     with torch.no_grad():
         return model(input_ids=torch.arange(5, 69, device=model.device)[None]).logits.float().cpu()
@@ -129,7 +123,9 @@ def trainer(given: argparse.Namespace) -> None:
     """The trainer's process: opens what the owner has exported, compares the logits, trains."""
     arena = open_arena(given.work / "arena")
     exported = given.work / "handle"
-    memory = ipc.opened(exported.read_bytes(), arena.nbytes) if exported.exists() else bytes_of(arena)
+    memory = (
+        CudaMemory(given.device).opened(exported.read_bytes(), arena.nbytes) if exported.exists() else bytes_of(arena)
+    )
     if given.copy:
         memory = memory.clone()
     config = LlamaConfig.from_pretrained(given.work)
@@ -198,7 +194,7 @@ def owner(given: argparse.Namespace) -> None:
 
         gc.collect()
         torch.cuda.empty_cache()
-        memory, handle = ipc.allocate(arena.nbytes)
+        memory, handle = CudaMemory(given.device).allocate(arena.nbytes)
         memory.copy_(bytes_of(arena))
         (given.work / "handle").write_bytes(handle)
         chat = rebuild(config, arena.contents, partial(device_view, memory))
@@ -225,7 +221,7 @@ def main() -> None:
     parser.add_argument("--copy", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
-    given.device = "cpu" if given.dry_run else "cuda"
+    given.device = "cpu" if given.dry_run else "cuda:0"
     given.layers = given.layers or (3 if given.dry_run else 32)
     given.steps = given.steps or (4 if given.dry_run else 20)
     given.max_length = given.max_length or (64 if given.dry_run else 1024)

@@ -77,11 +77,11 @@ def rebuild(config: PretrainedConfig, contents: dict[str, Any], tensor: View) ->
     return frozen(model)
 
 
-def same_logits(one: PreTrainedModel, other: PreTrainedModel) -> bool:
-    """Whether both calculate the very same numbers for a few tokens."""
-    tokens = torch.arange(8)[None] % one.config.get_text_config().vocab_size
+def sample_logits(model: PreTrainedModel) -> Tensor:
+    """What the model calculates for a few tokens: [1, 8, vocabulary]."""
+    tokens = torch.arange(8, device=model.device)[None] % model.config.get_text_config().vocab_size
     with torch.no_grad():
-        return torch.equal(one(input_ids=tokens).logits, other(input_ids=tokens).logits)
+        return model(input_ids=tokens).logits
 
 
 def release(model: PreTrainedModel) -> None:
@@ -201,6 +201,13 @@ def mapped_view(arena: Arena, place: Place) -> Tensor:
     if not (count := math.prod(shape)):
         return torch.empty(shape, dtype=dtype)
     return torch.frombuffer(arena.data, dtype=dtype, count=count, offset=place["offset"]).view(shape)
+
+
+def device_view(memory: Tensor, place: Place) -> Tensor:
+    """A tensor over its part of an arena whose bytes lie in `memory`, on any device."""
+    dtype, start = getattr(torch, place["dtype"]), place["offset"]
+    nbytes = dtype.itemsize * math.prod(place["shape"])
+    return memory[start : start + nbytes].view(dtype).view(place["shape"])
 
 
 def _owner(model: nn.Module, name: str) -> tuple[nn.Module, str]:

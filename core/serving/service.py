@@ -54,7 +54,7 @@ class Service:
         self.base_id = source.id
         self.default_max_tokens = default_max_tokens
         tokenizer = load_tokenizer(source)
-        base = open_base(source, home, progress=say)
+        base = open_base(source, home, lends=True, progress=say)
         model = base.model
         facts = BaseFacts(source.id, fingerprint(source), linears(model))
         built = build_engine(model, tokenizer, settings, say=say, deliver=deliver, busy=Busy(home).mark)

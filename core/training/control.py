@@ -124,7 +124,7 @@ def continue_run(run: Run, *, num_train_epochs: float | None = None, max_steps: 
 def _requeue(run: Run, reason: str, **fields: object) -> Status:
     if run.status().state not in AT_REST:
         raise UserError(f"The run {run.id} is {run.state()}.", "Only a run that is at rest can be resumed.")
-    return run.move(RunState.QUEUED, reason, resumes_itself=False, **fields)
+    return run.move(RunState.QUEUED, reason, resumes_itself=False, waits_for_engine=False, **fields)
 
 
 def _signal(run: Run, number: signal.Signals, reason: str, *, resumes_itself: bool) -> Status:

@@ -23,12 +23,16 @@ LISTED_PROBLEMS = 20
 
 @dataclass
 class Prepared:
-    """Tokenised halves with the columns input_ids and labels (and seq_lengths where packed), and what to tell."""
+    """Tokenised halves with the columns input_ids and labels (and seq_lengths where packed), and what to tell.
+
+    longest: tokens of the longest conversation, as it is trained.
+    """
 
     checked: CheckedDataset
     train: Dataset
     held_out: Dataset | None
     held_out_conversations: list[Conversation]
+    longest: int
     notes: list[str] = field(default_factory=list)
 
 
@@ -67,7 +71,8 @@ def prepare(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> Prepared:
             f"Packed {len(train.rows)} conversations into {len(train_set)} rows of {recipe.max_length} tokens."
         )
     held_out_set = _dataset(held_out.rows, recipe) if held_out.rows else None
-    return Prepared(checked, train_set, held_out_set, halves[1], notes)
+    longest = max(len(row["input_ids"]) for row in train.rows + held_out.rows)
+    return Prepared(checked, train_set, held_out_set, halves[1], longest, notes)
 
 
 def _tokenise(

@@ -26,10 +26,11 @@ def waiting(home: Home) -> list[Run]:
     return [queued[run_id] for run_id in (*ordered, *newcomers)]
 
 
-def advance(home: Home, *, torch_threads: int | None = 1) -> Run | None:
+def advance(home: Home, *, torch_threads: int | None = 1, engine_there: bool = True) -> Run | None:
     """Start the next run if none trains, and return it. Runs that were cut off and resume by themselves go first.
 
-    Cheap enough to be called every second. See control.start_worker for torch_threads.
+    Cheap enough to be called every second. See control.start_worker for torch_threads. engine_there: where it is not,
+    but will be, runs that ended with it wait for it.
     """
     with _lock(home):
         runs = list_runs(home)
@@ -38,7 +39,8 @@ def advance(home: Home, *, torch_threads: int | None = 1) -> Run | None:
             return None
         for run in runs:
             status = statuses[run.id]
-            if status.state is RunState.INTERRUPTED and status.resumes_itself:
+            wait = status.waits_for_engine and not engine_there
+            if status.state is RunState.INTERRUPTED and status.resumes_itself and not wait:
                 resume(run, "Resumed by itself.", by_itself=True)
                 _write(home, [run.id, *(each.id for each in waiting(home) if each.id != run.id)])
         for run in waiting(home)[:1]:

@@ -5,6 +5,7 @@ core.training.control starts and stops runs.
 
 from __future__ import annotations
 
+import logging
 import re
 import tempfile
 import time
@@ -32,6 +33,7 @@ from core.training.state import ACTIVE, RunState, StateFile, Status
 MAX_ATTEMPTS = 3  # workers that may die at the same step before a run stops resuming by itself
 RESERVE = 64 * 1024  # bytes
 STALL_SECONDS = 120.0  # a worker that lives but has not beaten for so long hangs (or its disk does)
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,12 @@ class Run:
     def beat(self) -> None:
         """The worker's sign of life, apart from its process being there."""
         (self.folder / "heartbeat").touch()
+
+    def note(self, text: str) -> None:
+        """Tell something in the log and on the timeline."""
+        logger.info(text)
+        self.beat()
+        append_event(self.events_path, Note(text=text))
 
     def stalled(self, status: Status) -> bool:
         """The worker's process is there, but it has shown no sign of life for STALL_SECONDS."""

@@ -58,6 +58,7 @@ class Status:
     pid, started: the worker's process, see core.process. adapter: name in the store once there is one.
     resumes_itself: an interrupted run goes on without being asked. attempts, resumed_from: how many workers in a row
     began from that same step; a run that dies again and again without getting further must not be started for ever.
+    waits_for_engine: it resumes by itself once there is an engine again.
     """
 
     timeline: tuple[Transition, ...]
@@ -67,6 +68,7 @@ class Status:
     resumes_itself: bool = False
     attempts: int = 0
     resumed_from: int = 0
+    waits_for_engine: bool = False
 
     @property
     def state(self) -> RunState:

@@ -41,12 +41,20 @@ class EvaluationCut(Exception):
 class StudioTrainer(SFTTrainer):
     """SFTTrainer whose checkpoints appear whole, hold no pickled arguments, and whose losses are checked.
 
-    before_step is called before each micro-step; it may wait (to let a chat go first) or raise.
+    before_step is called before each micro-step; it may wait (to let a chat go first) or raise. check is called after
+    each micro-step and each evaluation, before anything is made of the result; it may raise.
     """
 
-    def __init__(self, *args: Any, before_step: Callable[[], None] | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        before_step: Callable[[], None] | None = None,
+        check: Callable[[], None] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         self._before_step = before_step or (lambda: None)
+        self._check = check or (lambda: None)
         self._saving_to: Path | None = None
         self._begun = -1  # the step whose micro-steps are being done is the one after it
         self._random_state: dict[str, Any] = {}
@@ -88,7 +96,9 @@ class StudioTrainer(SFTTrainer):
         loss = super().training_step(model, inputs, num_items_in_batch)
         # TRL's own count starts at 0 after a resume and takes one row for the whole of a packed batch.
         self._metrics["train"]["num_tokens"] = [self.tokens_seen]
-        if not torch.isfinite(loss):
+        finite = bool(torch.isfinite(loss))  # waits for the device, so that the check comes after all of the work
+        self._check()
+        if not finite:
             raise Diverged(f"The loss became {loss.item()} in step {self.state.global_step + 1}.")
         return loss
 
@@ -102,6 +112,11 @@ class StudioTrainer(SFTTrainer):
                 self._metrics["eval"].clear()
                 self.control.should_save = self.control.should_training_stop = True
                 return {}
+
+    def evaluation_loop(self, *args: Any, **kwargs: Any) -> Any:
+        output = super().evaluation_loop(*args, **kwargs)
+        self._check()
+        return output
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         """No card: adapters.card writes the one that is pushed."""
@@ -239,6 +254,7 @@ def build_trainer(
     collator: Callable[[list[dict[str, Any]]], dict[str, Any]] | None = None,
     callbacks: list[TrainerCallback] | None = None,
     before_step: Callable[[], None] | None = None,
+    check: Callable[[], None] | None = None,
 ) -> StudioTrainer:
     """The trainer, its adapter's weights in fp32 and its base's real id in the adapter's config.
 
@@ -254,6 +270,7 @@ def build_trainer(
         data_collator=collator,
         callbacks=callbacks,
         before_step=before_step,
+        check=check,
     )
     for config in trainer.model.peft_config.values():
         config.base_model_name_or_path = source.id

@@ -6,15 +6,12 @@ there. 1: none is, and state.json says why; a traceback, if any, is in log.txt (
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import sys
-from collections.abc import Sequence
-from dataclasses import replace
-from functools import partial
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from adapters.compat import BaseFacts, why_not, why_not_config
 from adapters.record import Sample
@@ -24,22 +21,24 @@ from core.errors import UserError
 from core.priority import Busy, Turns
 from core.process import Identity
 from core.recipe import Recipe
+from core.training.beside import BaseGone
 from core.training.checkpoints import SavedStep, best_step, newest
 from core.training.control import THREADS
-from core.training.events import Done, Note, StateChanged, append_event
+from core.training.events import Done, StateChanged, append_event
+from core.training.mishaps import give_up, lose_base, out_of_memory, recover
 from core.training.run import RESERVE, Run
 from core.training.signals import Signals, StoppedAtOnce
 from core.training.state import ACTIVE, RunState
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from core.device import Choice
     from core.training.callbacks import Reporter
+    from core.training.dataset import Prepared
     from core.training.trainer import StudioTrainer
 
-SHORTEST = 64  # tokens below which cutting conversations further is no help
 logger = logging.getLogger(__name__)
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -55,6 +54,8 @@ def main(arguments: Sequence[str]) -> int:
         return give_up(run, RunState.INTERRUPTED, "Stopped at once. What was learnt since the last checkpoint is lost.")
     except UserError as error:
         return give_up(run, RunState.FAILED, str(error))
+    except BaseGone:
+        return lose_base(run, signals)
     except BaseException as error:
         logger.exception("the run ends here")
         return recover(run, signals, error)
@@ -87,19 +88,19 @@ def train(run: Run, signals: Signals) -> int:
         torch.set_num_threads(int(threads))
 
     from core.base import load_tokenizer
-    from core.device import choose_device, choose_dtype
-    from core.sharing import open_base
-    from core.training.callbacks import Reporter
-    from core.training.dataset import PackedRows, prepare
-    from core.training.samples import answers, prompts_for
-    from core.training.save import save_adapter
-    from core.training.trainer import build_trainer, total_steps
+    from core.device import choose_device
+    from core.sharing import Beside, open_base
+    from core.training.beside import Room, needing
+    from core.training.dataset import prepare
 
-    saved = newest(run.checkpoints_folder)
     tokenizer = load_tokenizer(source)
     data = prepare(recipe, tokenizer)
     for text in data.notes:
-        note(run, text)
+        run.note(text)
+
+    def interrupted() -> bool:
+        return signals.any
+
     device = choose_device()
     base = open_base(
         source,
@@ -107,12 +108,35 @@ def train(run: Run, signals: Signals) -> int:
         load_in_4bit=recipe.load_in_4bit,
         use_bnb_nested_quant=recipe.use_bnb_nested_quant,
         device=device.value,
+        beside=Beside(Room(run, recipe, data.longest, interrupted).chat_stays, interrupted),
         progress=lambda phase: run.beat(),
     )
-    model = base.model
-    note(run, f"The base in memory: {base.how.value}, {base.how.reason}.")
+    run.note(f"The base in memory: {base.how.value}, {base.how.reason}.")
+    with needing(base.owner) as check:
+        return teach(run, signals, source, tokenizer, data, base.model, device, check)
+
+
+def teach(
+    run: Run,
+    signals: Signals,
+    source: BaseSource,
+    tokenizer: PreTrainedTokenizerBase,
+    data: Prepared,
+    model: PreTrainedModel,
+    device: Choice,
+    check: Callable[[], None],
+) -> int:
+    """Train on the base that is there, and leave an adapter. `check` raises when the base is there no more."""
+    from core.device import choose_dtype
+    from core.training.callbacks import Reporter
+    from core.training.dataset import PackedRows
+    from core.training.samples import answers, prompts_for
+    from core.training.save import save_adapter
+    from core.training.trainer import build_trainer, total_steps
+
+    recipe, saved = run.recipe, newest(run.checkpoints_folder)
     dtype = choose_dtype(device.value, model.config.model_type)
-    note(run, f"Training on {device.value} ({device.reason}) in {dtype.value}: {dtype.reason}.")
+    run.note(f"Training on {device.value} ({device.reason}) in {dtype.value}: {dtype.reason}.")
     reporter = Reporter(
         run, signals, evaluates=data.held_out is not None, vocabulary=model.get_input_embeddings().num_embeddings
     )
@@ -129,10 +153,17 @@ def train(run: Run, signals: Signals) -> int:
         collator=PackedRows(tokenizer.pad_token_id) if recipe.packing else None,
         callbacks=[reporter],
         before_step=Turns(Busy(run.home), give_up=lambda: signals.any),
+        check=check,
     )
+
+    def ask(prompts: list[str]) -> list[str]:
+        said = answers(trainer.model, tokenizer, prompts)
+        check()
+        return said
+
     reporter.abandon_step = trainer.abandon_step
     reporter.prompts = prompts_for(recipe, data.held_out_conversations)
-    reporter.ask = partial(answers, trainer.model, tokenizer)
+    reporter.ask = ask
     if signals.any and (signals.leave or saved is None):
         return leave_early(run, signals)
     learn(run, trainer, reporter, saved, total_steps(trainer))
@@ -193,7 +224,7 @@ def begin_from(run: Run, recipe: Recipe, source: BaseSource, model: PreTrainedMo
     reason = why_not_config(facts.config) or why_not(facts, BaseFacts(source.id, fingerprint(source)))
     if reason:
         raise UserError(f"The run can't begin from {recipe.init_adapter}: {reason}", "Choose another adapter, or none.")
-    note(run, f"Begins from the adapter {recipe.init_adapter}, with its rank {facts.config['r']} and its layers.")
+    run.note(f"Begins from the adapter {recipe.init_adapter}, with its rank {facts.config['r']} and its layers.")
     return store.path(recipe.init_adapter)
 
 
@@ -205,7 +236,7 @@ def best_weights(run: Run, trainer: StudioTrainer) -> int:
     if best is None or best == last or best not in by_step:
         return last
     trainer.load_adapter(by_step[best].path)
-    note(run, f"The adapter has the weights of step {best}, which had the lowest eval loss, not those of step {last}.")
+    run.note(f"The adapter has the weights of step {best}, which had the lowest eval loss, not those of step {last}.")
     return best
 
 
@@ -215,90 +246,6 @@ def leave_early(run: Run, signals: Signals) -> int:
     else:
         run.move(RunState.STOPPED, "Stopped before the first step: nothing was learnt, so there is no adapter.")
     return 1
-
-
-def recover(run: Run, signals: Signals, error: BaseException) -> int:
-    """Give up, unless memory ran out: then start this very process anew with a smaller batch."""
-    smaller = smaller_batch(run.recipe) if out_of_memory(error) and not signals.any else None
-    if smaller is not None:
-        start_anew(run, *smaller)
-    return give_up(run, RunState.FAILED, explain(run, error))
-
-
-def start_anew(run: Run, recipe: Recipe, change: str) -> NoReturn:
-    note(run, f"Out of memory. {change} The run goes on from its last whole step.")
-    run.write_recipe(recipe)
-    run.move(RunState.PREPARING, f"Out of memory. {change}")
-    # A new image in the same process: no tensor that the traceback still holds survives, and pid and start time stay.
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os.execv(sys.executable, [sys.executable, "-P", "-m", "core.training.worker", str(run.folder)])
-
-
-def smaller_batch(recipe: Recipe) -> tuple[Recipe, str] | None:
-    """The next smaller recipe with the same batch per optimiser step, and what it changes; None when there is none.
-
-    At one conversation per micro-batch only shorter conversations are left, which changes what is learnt.
-    """
-    size, accumulation = recipe.per_device_train_batch_size, recipe.gradient_accumulation_steps
-    if size > 1:
-        half = size // 2
-        steps = -(-size * accumulation // half)
-        smaller = replace(recipe, per_device_train_batch_size=half, gradient_accumulation_steps=steps)
-        smaller.per_device_eval_batch_size = min(half, recipe.per_device_eval_batch_size)
-        return smaller, f"The micro-batch is now {half} instead of {size}, with {steps} accumulation steps."
-    if recipe.max_length > 2 * SHORTEST:
-        length = recipe.max_length // 2
-        return replace(recipe, max_length=length), (
-            f"The micro-batch is already 1, so conversations are now cut at {length} tokens instead of "
-            f"{recipe.max_length}: longer answers are not learnt to their end."
-        )
-    return None
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """CUDA has a class for it; on CPU torch raises a RuntimeError that only its text tells apart."""
-    words = str(error)
-    return (
-        isinstance(error, MemoryError)
-        or type(error).__name__ == "OutOfMemoryError"
-        or "can't allocate memory" in words
-        or "CUDA out of memory" in words
-    )
-
-
-def disk_full(error: BaseException) -> bool:
-    """safetensors and torch wrap the operating system's error in classes of their own and keep its text."""
-    return (isinstance(error, OSError) and error.errno in DISK_FULL) or "No space left on device" in str(error)
-
-
-def explain(run: Run, error: BaseException) -> str:
-    """What went wrong, in words for the page; the traceback is in the log."""
-    saved = newest(run.checkpoints_folder)
-    kept = f"The checkpoint of step {saved.step} is kept." if saved else "There is no checkpoint yet."
-    if disk_full(error):
-        return f"The disk is full. Free some space, then resume the run. {kept}"
-    if out_of_memory(error):
-        return f"Out of memory even with the smallest batch. Choose a smaller base or lower max_length. {kept}"
-    if type(error).__name__ == "Diverged":
-        rate = run.recipe.learning_rate
-        return f"{error} Most often the learning rate is too high: try {rate / 4:.1g} instead of {rate:.1g}. {kept}"
-    first_line = str(error).strip().splitlines()[0] if str(error).strip() else "no message"
-    return f"Training failed with {type(error).__name__}: {first_line} The details are in log.txt. {kept}"
-
-
-def give_up(run: Run, state: RunState, reason: str) -> int:
-    """End without an adapter. On a full disk, the space that was held in reserve is what lets the reason be written."""
-    logger.error(reason)
-    run.reserve.unlink(missing_ok=True)
-    run.move(state, reason)
-    return 1
-
-
-def note(run: Run, text: str) -> None:
-    logger.info(text)
-    run.beat()
-    append_event(run.events_path, Note(text=text))
 
 
 if __name__ == "__main__":

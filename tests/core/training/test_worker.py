@@ -19,8 +19,8 @@ from core.data import encode, read_dataset
 from core.device import Choice
 from core.home import Home
 from core.recipe import Recipe
+from core.training import mishaps, worker
 from core.training import trainer as trainer_module
-from core.training import worker
 from core.training.control import continue_run
 from core.training.dataset import IGNORED, PackedRows, prepare
 from core.training.events import Checkpoint, Done, Evaluation, Note, Progress, Sample
@@ -336,9 +336,9 @@ def test_running_out_of_memory_starts_anew_with_a_smaller_batch(
 
 def test_the_smallest_batch_shortens_conversations_and_then_gives_up(recipe: Recipe) -> None:
     smallest = replace(recipe, per_device_train_batch_size=1, max_length=300)
-    shorter, change = worker.smaller_batch(smallest) or (None, "")
+    shorter, change = mishaps.smaller_batch(smallest) or (None, "")
     assert shorter and shorter.max_length == 150 and "cut at 150 tokens" in change
-    assert worker.smaller_batch(replace(smallest, max_length=100)) is None
+    assert mishaps.smaller_batch(replace(smallest, max_length=100)) is None
 
 
 def test_any_other_error_is_said_plainly_and_its_traceback_is_logged(

@@ -1,0 +1,66 @@
+"""Where a base's arena lies in the home's cache, who may write it, and how it gets its name."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from adapters.files import sync_folder
+
+KEPT_FREE = 256 << 20  # bytes of disk that an arena must leave for everything else
+WAIT_SECONDS = 5.0  # between two signs of life while another process quantises
+
+
+class CachedArena:
+    """The place of one base's arena. There is one per base: a newer one takes an older one's place."""
+
+    def __init__(self, cache: Path, base_id: str, identity: dict[str, Any]) -> None:
+        readable = re.sub(r"[^A-Za-z0-9._-]+", "-", base_id).strip("-.")[-60:]
+        self.base_id, self.identity = base_id, identity
+        self.base = f"base-{readable}-{hashlib.sha256(base_id.encode()).hexdigest()[:8]}"
+        version = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+        self.path = cache / f"{self.base}.{version}.arena"
+
+    @contextmanager
+    def locked(self, say: Callable[[str], None]) -> Iterator[None]:
+        """Let one process at a time write. The lock of one that was killed is free."""
+        lock = FileLock(self.path.with_name(f"{self.base}.lock"))
+        while True:
+            try:
+                lock.acquire(timeout=WAIT_SECONDS)
+                break
+            except Timeout:
+                say("waiting for another process that quantises the same base")
+        try:
+            yield
+        finally:
+            lock.release()
+
+    @contextmanager
+    def writing(self, size: int) -> Iterator[Path]:
+        """A file to write an arena of about `size` bytes into; it gets the arena's name when the block ends well.
+
+        Arenas of other versions then go (a process that maps one keeps it). Raises OSError when it would leave too
+        little of the disk.
+        """
+        free = shutil.disk_usage(self.path.parent).free
+        if free < size + KEPT_FREE:
+            raise OSError(f"it takes {size / 2**30:.2f} GiB and the disk has {free / 2**30:.2f} GiB left")
+        unfinished = self.path.with_name(f"{self.base}.unfinished")
+        try:
+            yield unfinished
+            unfinished.replace(self.path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+        sync_folder(self.path.parent)
+        for other in self.path.parent.glob(f"{self.base}.*.arena"):
+            if other != self.path:
+                other.unlink(missing_ok=True)

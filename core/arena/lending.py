@@ -1,0 +1,144 @@
+"""The engine lends its copy of the base in device memory: who has it, by what handle it is opened, and what lies in it.
+
+It says so in processes/base.json (mode 0600: who has the handle can write to the memory), from before it loads until it
+ends. A record of a process that is gone means nothing.
+"""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from adapters.files import write_atomic
+from core.home import Home
+from core.process import Identity
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+ENGINE_FILE = "engine.json"  # where the engine says that it is there, from its first moment (core.serving)
+POLL_SECONDS = 0.2
+PATIENCE_SECONDS = 120.0  # for an engine that is there and has not come to its base yet
+SAMPLE = 1 << 20  # bytes at the start, in the middle and at the end by which borrowed memory is recognised
+
+
+class LoanState(StrEnum):
+    PREPARING = "preparing"  # the base is being loaded
+    LENT = "lent"
+    KEPT = "kept"  # the engine has a copy that it can't lend; the reason says why
+
+
+@dataclass(frozen=True)
+class Loan:
+    """What a lender says of its base. contents: the arena's; sample: the `sampled` bytes behind the handle."""
+
+    owner: Identity
+    state: LoanState
+    reason: str = ""
+    handle: bytes = b""
+    nbytes: int = 0
+    sample: str = ""
+    contents: dict[str, Any] = field(default_factory=dict)
+
+
+class Lender:
+    """The engine's side: each method replaces what is said. What this process said goes when it ends."""
+
+    def __init__(self, home: Home) -> None:
+        self.path = loan_path(home)
+        self.own = Identity.own()
+        atexit.register(self.withdraw)
+
+    def prepare(self) -> None:
+        self._say(LoanState.PREPARING)
+
+    def keep(self, reason: str) -> None:
+        self._say(LoanState.KEPT, reason=reason)
+
+    def lend(self, memory: Tensor, handle: bytes, contents: dict[str, Any]) -> None:
+        self._say(LoanState.LENT, handle=handle.hex(), nbytes=memory.numel(), sample=sampled(memory), contents=contents)
+
+    def withdraw(self) -> None:
+        loan = read_loan(self.path)
+        if loan is not None and loan.owner == self.own:
+            self.path.unlink(missing_ok=True)
+
+    def _say(self, state: LoanState, **facts: Any) -> None:
+        owner = {"pid": self.own.pid, "started": self.own.started}
+        write_atomic(self.path, json.dumps(owner | {"state": state} | facts))
+
+
+def loan_path(home: Home) -> Path:
+    return home.processes / "base.json"
+
+
+def read_loan(path: Path) -> Loan | None:
+    """What the last lender has said, alive or not. None when there is none."""
+    try:
+        record = json.loads(path.read_bytes())
+        owner, state = Identity.read(record), LoanState(record["state"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+    if owner is None:
+        return None
+    return Loan(
+        owner,
+        state,
+        record.get("reason", ""),
+        bytes.fromhex(record.get("handle", "")),
+        record.get("nbytes", 0),
+        record.get("sample", ""),
+        record.get("contents", {}),
+    )
+
+
+def awaited_loan(home: Home, base_id: str, say: Callable[[str], None], give_up: Callable[[], bool]) -> Loan | None:
+    """What the living engine says of its base once it is loaded. None when no engine has this base, or will soon.
+
+    `give_up` is asked while waiting; where it says yes the answer is None.
+    """
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not give_up():
+        loan = read_loan(loan_path(home))
+        if loan is not None and not loan.owner.alive():
+            loan = None
+        if loan is not None and loan.state is not LoanState.PREPARING:
+            return loan
+        if loan is None and (time.monotonic() > deadline or not engine_has(home, base_id)):
+            return None
+        say("waiting for the chat to load the base")
+        time.sleep(POLL_SECONDS)
+    return None
+
+
+def living_engine(home: Home) -> Identity | None:
+    """The engine of this home, however far it is."""
+    identity = Identity.read(_engine_record(home))
+    return identity if identity is not None and identity.alive() else None
+
+
+def engine_has(home: Home, base_id: str) -> bool:
+    return living_engine(home) is not None and _engine_record(home).get("base") == base_id
+
+
+def _engine_record(home: Home) -> dict[str, Any]:
+    try:
+        record = json.loads((home.processes / ENGINE_FILE).read_bytes())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def sampled(memory: Tensor) -> str:
+    """A hash of three samples of the bytes, which tells one base's memory from another's without reading all of it."""
+    digest, size = hashlib.sha256(), memory.numel()
+    for start in (0, size // 2, max(0, size - SAMPLE)):
+        digest.update(memory[start : start + SAMPLE].cpu().numpy().data)
+    return digest.hexdigest()

@@ -1,0 +1,128 @@
+"""A run whose base lies in the engine's memory, in processes of their own: see device_stand_in."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from core.arena.lending import loan_path
+from core.base import load_model, resolve
+from core.home import Home
+from core.recipe import Recipe
+from core.sharing import LENT, open_base
+from core.training import queue
+from core.training.control import request_stop, start_worker
+from core.training.events import Checkpoint, Note, Progress
+from core.training.run import Run, create_run
+from core.training.state import RunState
+from tests.core.device_stand_in import FOLDER, SITE, FileMemory
+from tests.core.mapping_process import logits_digest
+from tests.core.training.conftest import wait_for
+
+
+@pytest.fixture
+def device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder that is the device of all processes that are started."""
+    memory, site = tmp_path / "device", tmp_path / "site"
+    memory.mkdir()
+    site.mkdir()
+    (site / "sitecustomize.py").write_text(SITE)
+    monkeypatch.setenv("PYTHONPATH", str(site))
+    monkeypatch.setenv(FOLDER, str(memory))
+    return memory
+
+
+class Lending:
+    """An engine's process, as far as its base goes."""
+
+    def __init__(self, home: Home) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.core.device_stand_in", str(home.root)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+
+    def line(self) -> str:
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().strip()
+
+    def logits(self) -> str:
+        assert self.process.stdin is not None
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        return self.line()
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+def progress(run: Run) -> dict[int, float]:
+    return {event.step: event.loss for event in run.events()[0] if isinstance(event, Progress)}
+
+
+def notes(run: Run) -> list[str]:
+    return [event.text for event in run.events()[0] if isinstance(event, Note)]
+
+
+def test_a_run_on_borrowed_memory_learns_the_same_and_leaves_it_alone(
+    whole: Run, home: Home, recipe: Recipe, work: Callable[[Run], int], device: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.sharing.device_memory", lambda device: FileMemory())
+    engine = open_base(resolve("builtin"), home, lends=True)
+    (memory,) = device.iterdir()
+    before = hashlib.sha256(memory.read_bytes()).hexdigest()
+    run = create_run(home, recipe)
+    assert work(run) == 0
+    assert any(f"borrowed, the chat's own {memory.stat().st_size / 2**20:.1f} MiB" in text for text in notes(run))
+    assert progress(run) == progress(whole), "bit for bit as on a base that is mapped from a file"
+    assert hashlib.sha256(memory.read_bytes()).hexdigest() == before
+    assert logits_digest(engine.model) == logits_digest(load_model(resolve("builtin")))
+
+
+def test_a_run_on_borrowed_memory_ends_with_its_engine_and_goes_on_with_the_next(
+    home: Home, recipe: Recipe, device: Path
+) -> None:
+    first = Lending(home)
+    try:
+        assert json.loads(first.line())["value"] == LENT
+        expected = first.logits()
+        run = create_run(home, replace(recipe, max_steps=500, save_steps=2))
+        worker = start_worker(run)
+        wait_for(run, lambda events: any(isinstance(event, Checkpoint) for event in events))
+        assert first.logits() == expected
+    finally:
+        first.kill()
+    assert worker.wait() == 1
+    status = run.status()
+    assert status.state is RunState.INTERRUPTED and status.resumes_itself
+    last = run.checkpoints()[-1].step
+    assert status.reason == f"The engine, whose copy of the base it used, ended. Resuming goes on from step {last}."
+    assert not list(home.adapters.iterdir())
+    assert queue.advance(home, engine_there=False) is None, "it waits for the engine"
+
+    second = Lending(home)
+    try:
+        assert json.loads(second.line())["value"] == LENT
+        assert queue.advance(home) is not None
+        wait_for(run, lambda events: any(isinstance(each, Progress) and each.step > last for each in events))
+        assert sum("borrowed" in text for text in notes(run)) == 2
+        request_stop(run)
+        wait_for(run, lambda events: run.state() is RunState.STOPPED)
+        assert sorted(progress(run)) == list(range(1, max(progress(run)) + 1))
+        assert second.logits() == expected
+        assert second.process.stdin is not None
+        second.process.stdin.close()
+        assert second.process.wait(60) == 0
+        assert not loan_path(home).exists(), "an engine that ends takes its word back"
+    finally:
+        second.kill()
