@@ -4,8 +4,8 @@
 
 Random NF4 weights, 8 random adapters of rank 16 on all linear layers, 1 to 32 rows with `--context` tokens each in the
 cache. Beside each time stands the floor: the bytes that a step cannot avoid reading (4-bit weights, head, keys and
-values) over the copy bandwidth measured on the same card. Eager only: the engine has no CUDA graphs, because nothing
-has shown yet that they would be right here.
+values) over the copy bandwidth measured on the same card. Each is measured eagerly and with CUDA graphs; a last
+line says how many steps were replayed, or why none.
 
 --dry-run does the same with a small model on the CPU: it shows that this program works, and measures nothing.
 """
@@ -25,6 +25,7 @@ from benchmarks.gpu.shared_base import random_base
 from core.base import load_tokenizer, resolve
 from core.serving.build import EngineSettings, build_engine
 from core.serving.engine import Engine
+from core.serving.graphs import CudaRecorder, Graphs
 from core.serving.params import SamplingParams
 from core.serving.rows import Row
 from core.serving.slot_layers import linears
@@ -123,16 +124,27 @@ def main() -> None:
         f"{given.layers} layers, {given.dtype}; a step reads {read / 2**30:.2f} GiB, copy at {bandwidth / 1e9:.0f} GB/s"
     )
     print(f"cache: {engine.cache.budget} tokens of {per_token / 1024:.0f} KiB\n")
-    print("| rows | base, ms/step | 8 adapters, ms/step | floor, ms | adapters / floor | tokens/s |")
-    print("|--:|--:|--:|--:|--:|--:|")
+    graphs = None if given.dry_run else Graphs(CudaRecorder())
+    print("| rows | base, ms/step | 8 adapters, ms/step | the same, graphs | floor, ms | graphs / floor | tokens/s |")
+    print("|--:|--:|--:|--:|--:|--:|--:|")
     for rows in ROWS:
         if not engine.cache.can_hold(rows, length):
-            print(f"| {rows} | does not fit the cache | | | | |")
+            print(f"| {rows} | does not fit the cache | | | | | |")
             continue
-        base = milliseconds(engine, [None] * rows, given.context)
-        mixed = milliseconds(engine, [adapters[i % ADAPTERS] for i in range(rows)], given.context)
+        mixed = [adapters[i % ADAPTERS] for i in range(rows)]
+        engine.forward.graphs = None
+        base, eager = (milliseconds(engine, each, given.context) for each in ([None] * rows, mixed))
+        engine.forward.graphs = graphs
+        recorded = milliseconds(engine, mixed, given.context)
         floor = 1000 * (read + rows * given.context * per_token) / bandwidth
-        print(f"| {rows} | {base:.2f} | {mixed:.2f} | {floor:.2f} | {mixed / floor:.2f} | {1000 * rows / mixed:.0f} |")
+        print(
+            f"| {rows} | {base:.2f} | {eager:.2f} | {recorded:.2f} | {floor:.2f} | {recorded / floor:.2f} "
+            f"| {1000 * rows / recorded:.0f} |"
+        )
+    if graphs is not None:
+        print(
+            f"\n{graphs.replays} steps were replayed{f'; then not any more: {graphs.given_up}' * bool(graphs.given_up)}"
+        )
 
 
 def _wait(device: torch.device) -> None:

@@ -56,6 +56,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--max-waiting", type=int, default=256, help="requests that may wait")
     parser.add_argument("--default-max-tokens", type=int, default=512, help="where a request says nothing")
     parser.add_argument("--weights", choices=["packed", "plain"], help="keep 4-bit weights packed, or written out")
+    parser.add_argument("--cuda-graphs", action="store_true", help="on a GPU, record decode steps and replay them")
     parser.add_argument("--host-cache-mb", type=int, default=2048, help="memory for adapters that are in no slot")
     parser.add_argument("--threads", type=int, help="torch's threads (default: half of the cores)")
     return parser
@@ -191,6 +192,7 @@ class Work:
                 chunk=given.prefill_chunk,
                 max_waiting=given.max_waiting,
                 weights=given.weights,
+                cuda_graphs=given.cuda_graphs,
             ),
             default_max_tokens=given.default_max_tokens,
             host_cache_bytes=given.host_cache_mb << 20,

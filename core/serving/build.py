@@ -19,11 +19,12 @@ from core.serving.attention import FULL, SLIDING, Masks
 from core.serving.cache import ALIGN, KvShape, RowCache, ShapeProbe, aligned
 from core.serving.engine import Engine
 from core.serving.forward import Forward
+from core.serving.graphs import CudaRecorder, Graphs
 from core.serving.params import SamplingParams
 from core.serving.rows import Row
 from core.serving.slot_layers import shared_inputs
 from core.serving.slots import Slots
-from core.serving.weights import PLAIN, choose_weights, write_out
+from core.serving.weights import PLAIN, add_batched, choose_batched, choose_weights, write_out
 
 CPU_SHARE = 0.25  # of the free memory, for keys and values
 GPU_SHARE = 0.35  # of what is free beyond the reserve; a training run on the same card needs the rest
@@ -49,6 +50,8 @@ class EngineSettings:
     max_waiting: int = 256
     weights: str | None = None
     """"packed" or "plain" (see weights.py); None: chosen."""
+    cuda_graphs: bool = False
+    """Record decode steps and replay them (see graphs.py)."""
 
 
 @dataclass
@@ -74,6 +77,9 @@ def build_engine(
     if choices["weights"].value == PLAIN:
         say("writing the 4-bit weights out")
         write_out(model)
+    choices["batched_products"] = choose_batched(model, device)
+    if choices["batched_products"].value == "on":
+        add_batched(model)
     choices["context"] = choose_context(model.config, settings.max_length)
     length = int(choices["context"].value)
     say("probing what the model caches")
@@ -82,9 +88,13 @@ def build_engine(
     masks = Masks(model.config, model.dtype, device, aligned(length))
     cache = RowCache(shapes, int(choices["kv_tokens"].value), settings.max_rows, device)
     slots = Slots(model, settings.slots, model.dtype, device, shared)
-    forward = Forward(model, cache, masks, slots)
+    choices["cuda_graphs"] = choose_graphs(settings.cuda_graphs, device)
+    graphs = Graphs(CudaRecorder()) if choices["cuda_graphs"].value == "on" else None
+    forward = Forward(model, cache, masks, slots, graphs)
     say("checking the engine against the model")
     check_against_model(forward, length)
+    if graphs is not None and graphs.given_up:
+        choices["cuda_graphs"] = Choice("off", graphs.given_up)
     engine = Engine(
         forward,
         decode=decoder(tokenizer),
@@ -177,6 +187,13 @@ def choose_budget(shapes: dict[int, KvShape], settings: EngineSettings, length: 
             "Choose a smaller base, free memory, or raise --kv-tokens.",
         )
     return Choice(str(tokens), reason)
+
+
+def choose_graphs(wanted: bool, device: torch.device) -> Choice:
+    """Whether decode steps are recorded. Not by itself as long as that has not been seen on a GPU."""
+    if device.type != "cuda":
+        return Choice("off", "they are for GPUs")
+    return Choice("on", "asked for") if wanted else Choice("off", "not asked for (--cuda-graphs)")
 
 
 def decoder(tokenizer: PreTrainedTokenizerBase, *, special: bool = False) -> Callable[[Sequence[int]], str]:

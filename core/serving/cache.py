@@ -138,5 +138,5 @@ class RowCache(Cache):
         return 0
 
 
-def aligned(length: int) -> int:
-    return -(-length // ALIGN) * ALIGN
+def aligned(length: int, unit: int = ALIGN) -> int:
+    return -(-length // unit) * unit

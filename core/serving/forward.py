@@ -10,9 +10,12 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from core.serving.attention import Masks
-from core.serving.cache import RowCache, aligned
+from core.serving.cache import ALIGN, RowCache, aligned
+from core.serving.graphs import Graphs
 from core.serving.rows import Row
 from core.serving.slots import Slots
+
+RECORDED_ALIGN = 256  # tokens: recorded steps read the cache up to a multiple of this, so that fewer are needed
 
 
 @dataclass(frozen=True)
@@ -27,10 +30,15 @@ class Outcome:
 class Forward:
     """The model with its cache, masks and slots. `first` is always the cache's row of the first row given."""
 
-    def __init__(self, model: PreTrainedModel, cache: RowCache, masks: Masks, slots: Slots) -> None:
+    def __init__(
+        self, model: PreTrainedModel, cache: RowCache, masks: Masks, slots: Slots, graphs: Graphs | None = None
+    ) -> None:
         self.model, self.cache, self.masks, self.slots = model, cache, masks, slots
+        self.graphs = graphs
         self._device = model.device
         self._count = torch.arange(cache.max_rows, device=self._device)
+        self._fed = torch.zeros(3, cache.max_rows, dtype=torch.long, device=self._device)
+        self._recorded_shape = slots.shape
 
     def chunk(self, rows: list[Row], first: int, start: int, stop: int) -> Outcome:
         """Read tokens start..stop-1 of the rows' prompts."""
@@ -49,14 +57,26 @@ class Forward:
         return self._logits(tokens, positions, self.masks.chunk(start, stop))
 
     def _step(self, rows: list[Row], first: int) -> Tensor:
-        slots = [row.slot for row in rows]
+        count, slots = len(rows), [row.slot for row in rows]
+        fed = self._fed[:, :count]
         # one transfer to the device for all that changes between steps
-        fed = torch.tensor([[row.output[-1] for row in rows], [row.cached for row in rows], slots], device=self._device)
+        fed.copy_(torch.tensor([[row.output[-1] for row in rows], [row.cached for row in rows], slots]))
         tokens, positions, on_device = fed
-        self.slots.route.set(slots, on_device, 1)
-        read = min(self.cache.length, aligned(max(row.cached for row in rows) + 1))
-        self.cache.plan_step(first, first + len(rows), positions, self._count[: len(rows)], read)
-        return self._logits(tokens[:, None], positions[:, None], self.masks.step(positions, read))
+        unit = RECORDED_ALIGN if self.graphs else ALIGN
+        read = min(self.cache.length, aligned(max(row.cached for row in rows) + 1, unit))
+
+        def work() -> Tensor:
+            self.slots.route.set(slots, on_device, 1)
+            self.cache.plan_step(first, first + count, positions, self._count[:count], read)
+            return self._logits(tokens[:, None], positions[:, None], self.masks.step(positions, read))
+
+        if self.graphs is None or first:
+            return work()
+        if self._recorded_shape != self.slots.shape:  # the slots have moved to other memory
+            self._recorded_shape = self.slots.shape
+            self.graphs.forget()
+        alone = slots[0] if len(set(slots)) == 1 else None
+        return self.graphs.run((count, read, self.cache.length, alone, max(slots)), work)
 
     def _logits(self, tokens: Tensor, positions: Tensor, mask: Tensor | dict[str, Tensor]) -> Tensor:
         return self.model(

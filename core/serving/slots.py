@@ -56,6 +56,11 @@ class Slots:
         self._downs: dict[tuple[str, ...], Down] = {}
         self._clock = 0
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Changes when the slots move to other memory: the rank that each group of layers has room for, 0 for none."""
+        return tuple(rank for down in self._downs.values() for rank in (len(down.layers), down.rank))
+
     def resident(self) -> list[HostAdapter]:
         return [slot.adapter for slot in list(self.slots) if slot.adapter is not None and not slot.retired]
 
