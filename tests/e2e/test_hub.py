@@ -64,11 +64,17 @@ def test_an_adapters_way_to_the_hub_and_back(
     assert "With this adapter" in plain_hub.read("ada/polly", "README.md").decode()
     expect(polly).to_contain_text("on the Hub", timeout=MINUTE)
 
-    # And back under another name; what does not fit the base is refused in place.
+    # And back under another name. What fails says why in its place, until something works.
+    fill(page, "#pull-repo", "ada/not-there")
+    page.locator("#pull").click()
+    failed = page.locator("#pull-failed").get_by_role("alert")
+    expect(failed).to_contain_text("There is no repository ada/not-there", timeout=MINUTE)
+    expect(failed).to_contain_text("Check its name")
     fill(page, "#pull-repo", "ada/polly")
     fill(page, "#pull-name", "polly-again")
     page.locator("#pull").click()
     expect(page.locator('[data-adapter="polly-again"]')).to_contain_text("#bird", timeout=MINUTE)
+    expect(failed).to_have_count(0)
 
     with page.expect_download() as downloading:
         polly.get_by_role("link", name="Download polly as a zip").click()
@@ -80,6 +86,8 @@ def test_an_adapters_way_to_the_hub_and_back(
     page.locator("#merging").get_by_text("Merge into full weights").click()
     page.locator("#merge").click()
     expect(page.locator("#merged")).to_contain_text("is merged", timeout=2 * MINUTE)
+    expect(page.locator("#merged a")).to_have_attribute("href", "/adapters/polly/merged.zip")
+    expect(polly.get_by_role("link", name="Download polly merged, as a zip")).to_be_visible(timeout=MINUTE)
 
     polly.get_by_text("Compare").click()
     expect(page.locator("#adapter-1 input").first).to_have_value(re.compile("polly"), timeout=MINUTE)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -20,20 +19,22 @@ from tests.studio.openid import CLIENT_ID, CLIENT_SECRET, OpenIDProvider
 pytestmark = pytest.mark.e2e
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def provider() -> Iterator[OpenIDProvider]:
     server = OpenIDProvider()
     yield server
     server.close()
 
 
-@pytest.fixture
-def space(tmp_path: Path, provider: OpenIDProvider) -> Iterator[StudioProcess]:
+@pytest.fixture(scope="module")
+def space(tmp_path_factory: pytest.TempPathFactory, provider: OpenIDProvider) -> Iterator[StudioProcess]:
     """A studio with a Space's environment, but for SPACE_HOST: the browser reaches it by its own address."""
+    tmp_path = tmp_path_factory.mktemp("space")
     home = Home.open(tmp_path / "home")
     store = AdapterStore(home.adapters)
     Published(home).set(store.import_folder(write_adapter(tmp_path / "a"), "for-everyone"), True)
     store.import_folder(write_adapter(tmp_path / "b"), "not-yet")
+    store.import_folder(write_adapter(tmp_path / "c"), "soon")
     environment = {
         "SPACE_ID": "ada/studio",
         "SPACE_AUTHOR_NAME": "ada",
@@ -112,12 +113,12 @@ def test_the_owner_publishes_and_makes_a_key(visit: Page, provider: OpenIDProvid
     owner = sign_in(visit, provider, "Ada")
     role(owner, "owner")
     open_tab(owner, "Settings")
-    choose(owner, "#publish-adapter", "not-yet")
+    choose(owner, "#publish-adapter", "soon")
     owner.locator("#publish").click()
-    expect(owner.locator("#published")).to_contain_text("not-yet", timeout=MINUTE)
+    expect(owner.locator("#published")).to_contain_text("soon", timeout=MINUTE)
     fill(owner, "#key-name", "notebook")
     owner.locator("#create-key").click()
     expect(owner.locator("#new-key textarea, #new-key input").first).to_have_value(re.compile("^gs_"), timeout=MINUTE)
     open_tab(visit, "Adapters")
-    expect(visit.locator("#adapters-table")).to_contain_text("not-yet", timeout=MINUTE)
+    expect(visit.locator("#adapters-table")).to_contain_text("soon", timeout=MINUTE)
     assert "gs_" not in (space.home / "keys.json").read_text()
