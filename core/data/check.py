@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from core.data.formats import Format, detect, detect_row, format_named
-from core.data.formats.base import check_turns
+from core.data.formats.base import check_turns, columns_in
+from core.data.formats.chat import COLUMNS
 from core.data.formats.columns import PLAIN_TEXT
 from core.data.mapping import parse_columns, renamed
 from core.data.records import Conversation, LeftOut, Problem, Row, RowError
@@ -15,13 +16,14 @@ from core.data.remarks import Remarks
 from core.errors import UserError
 
 SAMPLE = 1000
+SAMPLE_CHARACTERS = 1 << 26  # of the rows, as Python writes them
 
 
 class Scan:
     """One pass over the rows of a source: iterate over it for the conversations, then read the counts and problems.
 
-    Memory is bounded by SAMPLE rows, a number for each row, and the problems and notes. The format is the one given, or
-    the one that most of the first SAMPLE rows have; a row of another format in the same file is read by its own.
+    Memory is bounded by the sample, a number for each row, and the problems and notes. The format is the one given, or
+    the one that most rows of the sample have; a row of another format in the same file is read by its own.
     """
 
     def __init__(self, rows: Iterable[Row], dataset_format: str | None = None, columns: str | None = None) -> None:
@@ -30,11 +32,11 @@ class Scan:
         """
         chosen = parse_columns(columns)
         rows = iter(rows)
-        sample = list(itertools.islice(rows, SAMPLE))
+        sample = list(beginning(rows))
         self.columns = columns_of(sample)
         if unknown := [column for column in chosen.values() if self.columns and column not in self.columns]:
             raise UnknownColumns(
-                f"No row has a column {' or '.join(map(repr, unknown))}; its columns are: {', '.join(self.columns)}.",
+                f"No row has a column {' or '.join(map(repr, unknown))}; its columns are: {columns_in(self.columns)}.",
                 "Name one of these.",
                 self.columns,
             )
@@ -108,6 +110,16 @@ class UnknownColumns(UserError):
         self.columns = columns
 
 
+def beginning(rows: Iterator[Row]) -> Iterator[Row]:
+    """The first SAMPLE rows, or fewer that hold SAMPLE_CHARACTERS."""
+    characters = 0
+    for row in itertools.islice(rows, SAMPLE):
+        yield row
+        characters += len(str(row.value))
+        if characters > SAMPLE_CHARACTERS:
+            return
+
+
 def columns_of(sample: list[Row]) -> list[str]:
     """The names of all columns, in the order in which they first appear."""
     values = [row.value for row in sample if not isinstance(row.value, RowError)]
@@ -124,11 +136,20 @@ def detect_or_explain(sample: list[Row]) -> Format:
     found = detect(values)
     if found is None:
         columns = columns_of(sample)
+        if column := next((each for row in values for each in COLUMNS if looks_like_turns(row.get(each))), None):
+            raise UserError(
+                f"The column {column} holds lists of turns as text that is no JSON.",
+                "Write them with json.dumps; Python's own way of printing a list is not read.",
+            )
         raise UnknownColumns(
-            f"The rows have no format that is known here; their columns are: {', '.join(columns)}.",
+            f"The rows have no format that is known here; their columns are: {columns_in(columns)}.",
             'Known are texts with "### Human:", "USER:", "[INST]" or "<|im_start|>" turns, and the columns messages, '
             "conversations, instruction/output, prompt/completion, question/answer. Say which columns stand for them "
             "(--columns question=…,answer=…), or rename them.",
             columns,
         )
     return found
+
+
+def looks_like_turns(value: object) -> bool:
+    return isinstance(value, str) and value.lstrip().startswith("[{")

@@ -9,7 +9,13 @@ from dataclasses import dataclass
 
 from core.data.records import RowError
 
-BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+BOMS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),  # begins like UTF-16's, so it is asked first
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
 NOT_IN_CP1252 = re.compile(rb"[\x81\x8d\x8f\x90\x9d]")
 ESCAPED = re.compile("[\udc80-\udcff]")
 
@@ -37,8 +43,9 @@ def detect_encoding(chunks: Iterable[bytes]) -> Encoding:
         if first:
             for bom, name in BOMS:
                 if chunk.startswith(bom):
-                    said = "" if name == "utf-8-sig" else "The file is UTF-16, not UTF-8; it was read as such."
-                    return Encoding(name, said, "surrogateescape" if said == "" else "surrogatepass")
+                    return Encoding("utf-8-sig") if bom == codecs.BOM_UTF8 else wide(name)
+            if found := without_bom(chunk):
+                return wide(found)
             first = False
         text = decoder.decode(chunk)
         escaped = len(ESCAPED.findall(text))
@@ -51,6 +58,18 @@ def detect_encoding(chunks: Iterable[bytes]) -> Encoding:
     return Encoding(
         name, f"The file is not UTF-8; it was read as {title}. Look whether its accents are right.", "strict"
     )
+
+
+def wide(name: str) -> Encoding:
+    return Encoding(name, f"The file is {name[:6].upper()}, not UTF-8; it was read as such.", "surrogatepass")
+
+
+def without_bom(chunk: bytes) -> str | None:
+    """UTF-16 that does not say so: every other byte of its ASCII is zero, which no other text has."""
+    low, high = chunk[:2000:2], chunk[1:2000:2]
+    if high and high.count(0) > 0.6 * len(high) and not low.count(0):
+        return "utf-16-le"
+    return "utf-16-be" if high and low.count(0) > 0.6 * len(low) and not high.count(0) else None
 
 
 def check_text(value: object) -> None:

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import csv
-import functools
 import hashlib
 import io
 import itertools
-import json
+import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-from core.data.encoding import Encoding, check_text, detect_encoding
+from core.data.encoding import check_text
+from core.data.json_files import Values, read_json
 from core.data.packed import ZIP, DataFile, kind_of_name
 from core.data.records import Row, RowError
+from core.data.text import MAX_LINE_CHARACTERS, chunks_of, encoding_of, lines_of, open_text
 from core.errors import UserError
 
-CHUNK = 1 << 20
-# A JSON document (not JSON Lines) must be read whole; its objects take several times the room of its text.
-MAX_JSON_CHARACTERS = 1 << 28
-MAX_LINE_CHARACTERS = 1 << 25
-
-Values = Iterator[dict[str, Any] | RowError]
+SEPARATORS = ",;\t|"
+DECLARED = re.compile(rf"sep=([{SEPARATORS}])\s*", re.I)  # a first line that Excel reads and writes
 
 
 def is_data_file(path: str | Path) -> bool:
@@ -46,9 +42,17 @@ def read_rows(files: list[DataFile]) -> Iterator[Row]:
             ) from error
 
 
+def is_there(path: Path) -> bool:
+    """Like Path.exists, but false for a name that no file can have (too long, say), where that raises."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
 def check_file(path: Path) -> None:
     """Raises UserError for everything that can be known about a file before it is parsed."""
-    if not path.is_file():
+    if not is_there(path) or not path.is_file():
         raise UserError(f"There is no file {path}.", "Check the path.")
     if not is_data_file(path):
         raise UserError(
@@ -91,132 +95,18 @@ def encoding_notes(files: list[DataFile]) -> list[str]:
     return [f"{file.name}: {said}" for file in texts if (said := encoding_of(file).said)]
 
 
-def chunks_of(file: BinaryIO) -> Iterator[bytes]:
-    while chunk := file.read(CHUNK):
-        yield chunk
-
-
-def encoding_of(file: DataFile) -> Encoding:
-    status = file.path.stat()
-    return _encoding_of(file, status.st_size, status.st_mtime_ns)
-
-
-@functools.lru_cache(maxsize=64)  # reader and notes ask for the same file; size and time make a changed file a new one
-def _encoding_of(file: DataFile, size: int, modified: int) -> Encoding:
-    with file.open() as data:
-        return detect_encoding(chunks_of(data))
-
-
-@contextmanager
-def open_text(file: DataFile) -> Iterator[io.TextIOWrapper]:
-    encoding = encoding_of(file)
-    with file.open() as data:
-        yield io.TextIOWrapper(data, encoding=encoding.name, errors=encoding.errors, newline="")
-
-
-def lines_of(text: io.TextIOWrapper) -> Iterator[str]:
-    """Lines with their ends, a very long one in pieces of MAX_LINE_CHARACTERS, so that memory stays bounded."""
-    return iter(lambda: text.readline(MAX_LINE_CHARACTERS), "")
-
-
-# --- JSON and JSON Lines
-
-
-def read_json(file: DataFile) -> Values:
-    """A list, one list under a key, or JSON Lines: told apart by what the file begins with, not by its name."""
-    with open_text(file) as text:
-        lines = lines_of(text)
-        first_line = next((line for line in lines if line.strip()), "")
-        second_line = next((line for line in lines if line.strip()), "")
-    if not first_line:
-        raise UserError(f"{file.name} holds only blank lines.", "Give a file with at least one conversation.")
-    if is_one_document(file, first_line, second_line):
-        return read_document(file)
-    return read_lines(file)
-
-
-def is_one_document(file: DataFile, first_line: str, second_line: str) -> bool:
-    """A list is a document, and so is an object that spreads over lines, or stands alone and holds the rows."""
-    if first_line.lstrip().startswith("["):
-        return True
-    try:
-        alone = json.loads(first_line)
-    except ValueError:
-        # A broken first row of a JSON Lines file must not turn the whole file into a broken document.
-        return file.kind == ".json" and not second_line.lstrip().startswith("{")
-    return not second_line and isinstance(alone, dict) and row_list(alone) is not None
-
-
-def row_list(document: dict[str, Any]) -> list[Any] | None:
-    """The rows of {"data": [{…}, …]}: the only list of objects under a key, unless that is a conversation's turns."""
-    lists = [
-        value
-        for key, value in document.items()
-        if key not in ("messages", "conversations", "conversation", "prompt", "completion", "chosen", "rejected")
-        and isinstance(value, list)
-        and value
-        and all(isinstance(item, dict) for item in value)
-    ]
-    return lists[0] if len(lists) == 1 else None
-
-
-def read_document(file: DataFile) -> Values:
-    with open_text(file) as data:
-        text = data.read(MAX_JSON_CHARACTERS + 1)
-    if len(text) > MAX_JSON_CHARACTERS:
-        raise UserError(
-            f"{file.name} is one JSON document of more than {MAX_JSON_CHARACTERS >> 20} million characters, which must "
-            "be read whole.",
-            "Write it as JSON Lines (one object a line); those are read row by row.",
-        )
-    try:
-        document = json.loads(text)
-    except ValueError as error:
-        raise UserError(f"{file.name} is not valid JSON: {error}.", "Mend it there, or write JSON Lines.") from error
-    except RecursionError as error:
-        raise UserError(f"{file.name} is nested too deeply to be a dataset.", "Give a list of objects.") from error
-    rows = document if isinstance(document, list) else row_list(document) if isinstance(document, dict) else None
-    if rows is None and isinstance(document, dict):
-        rows = [document]
-    if not rows:
-        raise UserError(f"{file.name} holds no rows.", "Give a list of objects, or one such list under a key.")
-    for value in rows:
-        yield value if isinstance(value, dict) else not_an_object(value, "")
-
-
-def read_lines(file: DataFile) -> Values:
-    with open_text(file) as text:
-        lines = lines_of(text)
-        for line_number, line in enumerate(lines, start=1):
-            if len(line) == MAX_LINE_CHARACTERS and not line.endswith("\n"):
-                next((rest for rest in lines if rest.endswith("\n")), "")
-                yield RowError(f"Line {line_number} is longer than {MAX_LINE_CHARACTERS:,} characters.", "Split it.")
-            elif line.strip():
-                yield parse_line(line, line_number)
-
-
-def parse_line(line: str, line_number: int) -> dict[str, Any] | RowError:
-    try:
-        value = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        reason = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
-        return RowError(f"Line {line_number} is not valid JSON: {reason}.", "Write one whole JSON object on this line.")
-    return value if isinstance(value, dict) else not_an_object(value, f"Line {line_number} ")
-
-
-def not_an_object(value: Any, where: str) -> RowError:
-    return RowError(f"{where or 'It '}is not a JSON object but a {type(value).__name__}.", "Write {column: value}.")
-
-
 # --- CSV and TSV
 
 
 def read_csv(file: DataFile) -> Values:
-    """The first line names the columns; the separator is the one of , ; and tab that it has most of."""
+    """The first line names the columns; the separator is the one of , ; | and tab that it has most of."""
     csv.field_size_limit(MAX_LINE_CHARACTERS)
     with open_text(file) as text:
         header_line = text.readline(MAX_LINE_CHARACTERS)
-        separator = "\t" if file.kind == ".tsv" else max(",;\t", key=header_line.count)
+        declared = DECLARED.fullmatch(header_line)
+        header_line = text.readline(MAX_LINE_CHARACTERS) if declared else header_line
+        separator = "\t" if file.kind == ".tsv" else max(SEPARATORS, key=header_line.count)
+        separator = declared[1] if declared else separator
         lines = csv.reader(itertools.chain([header_line], whole_lines(text)), delimiter=separator, strict=True)
         header: list[str] | None = None
         while True:
@@ -270,7 +160,9 @@ def read_parquet(file: DataFile) -> Values:
             for batch in table.iter_batches(batch_size=256):
                 yield from batch.to_pylist()
     except (pyarrow.ArrowException, OSError) as error:
-        raise UserError(f"{file.name} cannot be read as Parquet: {error}.", "Is the file whole?") from error
+        raise UserError(
+            f"{file.name} cannot be read as Parquet: {str(error).rstrip('.')}.", "Is the file whole?"
+        ) from error
 
 
 READERS: dict[str, Callable[[DataFile], Values]] = {

@@ -16,6 +16,7 @@ from core.data.packed import ZIP, kind_of_name
 from core.errors import UserError
 
 HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
+ADDRESS = re.compile(r"(?:https?://(?:huggingface\.co|hf\.co)/|hf://)datasets/([^/?#]+/[^/?#]+)(?:[/?#].*)?")
 MAX_BYTES = 1 << 33
 
 # The names by which splits are told from file and folder names, as the Hub's own viewer and `datasets` do it.
@@ -38,6 +39,12 @@ class HubFiles:
 
 def is_hub_id(text: str) -> bool:
     return HUB_ID.fullmatch(text) is not None and ".." not in text and "--" not in text
+
+
+def id_of(text: str) -> str:
+    """The id in the address of a dataset's page; any other text as it is."""
+    address = ADDRESS.fullmatch(text.strip())
+    return address[1] if address else text
 
 
 def fetch(

@@ -8,11 +8,13 @@ from pathlib import Path, PurePosixPath
 
 from core.data import hub
 from core.data.check import Scan
-from core.data.files import check_file, encoding_notes, hash_files, is_data_file, read_rows
+from core.data.files import check_file, encoding_notes, hash_files, is_data_file, is_there, read_rows
 from core.data.origin import Origin, read_origin
 from core.data.packed import ZIP, DataFile, is_clutter, kind_of_name, members
 from core.data.records import CheckedDataset, Problem, Row, SourceKind
 from core.errors import UserError
+
+GIVE = "Give JSON, JSON Lines, CSV, TSV or Parquet files."
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,9 @@ def read_dataset(
     sha256 = source.sha256
     changed = []
     if source.origin and source.origin.sha256 != sha256:
-        source = replace(source, name=source.files[0].path.parent.name, kind="file", revision=None, license=None)
+        licence = source.license if source.origin.source == "file" else None  # said by whoever changed them
+        name = source.files[0].path.parent.name
+        source = replace(source, name=name, kind="file", revision=None, license=licence)
         changed = [Problem(None, "Its files were changed after they were imported; it is taken for a file.", "")]
     return CheckedDataset(
         name=source.name,
@@ -80,14 +84,23 @@ def open_source(
 
     A local file or folder that happens to be called like a Hub id is never read in its place (see is_path).
     """
+    name = hub.id_of(name)
     if is_path(name):
-        return local_source(Path(name).expanduser(), split)
+        return local_source(in_home(name), split)
     from core.builtin import SAMPLES
 
     if name in SAMPLES:
         return Source(name, "bundled", [DataFile(Path(SAMPLES[name].path))])
     if hub.is_hub_id(name):
-        return hub_source(name, config=config, split=split, revision=revision, token=token)
+        try:
+            return hub_source(name, config=config, split=split, revision=revision, token=token)
+        except UserError as error:
+            if not is_there(Path(name)):
+                raise
+            here = f"If you mean what lies here under that name, write ./{name}."
+            raise UserError(error.message, f"{error.remedy} {here}") from error
+    if name.strip() and is_there(Path(name)):  # no id, so nothing else can be meant
+        return local_source(Path(name), split)
     raise UserError(
         f"There is no dataset called {name!r}.",
         f"Give a bundled sample ({', '.join(SAMPLES)}), a file, a folder (./name), or a Hub id (owner/name).",
@@ -118,6 +131,14 @@ def is_path(name: str) -> bool:
     return is_data_file(name) or name.startswith(("/", ".", "~"))
 
 
+def in_home(name: str) -> Path:
+    """The path with ~ replaced, where it can be."""
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:  # ~nobody
+        return Path(name)
+
+
 def files_source(paths: list[Path], split: str = "train") -> Source:
     """Several files, or folders of such, as one dataset. Raises UserError."""
     if len(paths) == 1:
@@ -130,7 +151,7 @@ def files_source(paths: list[Path], split: str = "train") -> Source:
 
 
 def local_source(path: Path, split: str = "train") -> Source:
-    if path.is_dir():
+    if is_there(path) and path.is_dir():
         origin = read_origin(path)
         paths, notes = files_of_folder(path, split)
         files, more = unpacked(paths, split)
@@ -183,7 +204,7 @@ def unpacked(paths: list[Path], split: str) -> tuple[list[DataFile], list[Proble
         chosen, left_out = files_of_one_split(path.name, members(path), split)
         files += [DataFile(path, member) for member in chosen]
         notes += left_out
-    said = [Problem(None, said, "Save the file as UTF-8 if they are not.") for said in encoding_notes(files)]
+    said = [Problem(None, said, "Save the file as UTF-8 to be sure.") for said in encoding_notes(files)]
     return files, notes + said
 
 
@@ -193,7 +214,7 @@ def files_of_one_split(where: str, names: list[str], split: str) -> tuple[list[s
     data = [name for name in names if is_data_file(name) and PurePosixPath(name).name not in hub.NOT_DATA]
     if not data:
         held = f": it holds {', '.join(names[:5])}" if names else ""
-        raise UserError(f"There is no data file in {where}{held}.", "Give JSON, JSON Lines, CSV, TSV or Parquet files.")
+        raise UserError(f"There is no data file in {where}{held}.", GIVE)
     splits = hub.splits_by_name(data)
     if split not in splits:
         raise UserError(f"{where} has no split {split!r}.", f"Its splits: {', '.join(splits)}.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from core.data.formats.base import columns_in
 from core.data.records import Row, RowError
 from core.errors import UserError
 
@@ -58,7 +59,7 @@ def renamed(row: Row, columns: Mapping[str, str]) -> Row:
         return row
     missing = [column for column in columns.values() if column not in row.value]
     if missing:
-        there = ", ".join(map(str, row.value))
+        there = columns_in(row.value)
         problem = RowError(
             f"The column {' and '.join(map(repr, missing))} is missing (columns: {there}).", "Name a column it has."
         )

@@ -18,6 +18,8 @@ class Origin:
     """`name` as people know it: a Hub id, or the uploaded file's. `files` as they were called there.
 
     sha256: over all files in order, as CheckedDataset has it. split, config and revision are the Hub's.
+    license: the Hub's, or what a person said of their own. dataset_format, columns: how a person chose to read it, as a
+    recipe's dataset_format and dataset_columns.
     """
 
     name: str
@@ -29,6 +31,8 @@ class Origin:
     license: str | None = None
     config: str | None = None
     split: str | None = None
+    dataset_format: str | None = None
+    columns: str | None = None
 
 
 def now() -> str:

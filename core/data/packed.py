@@ -12,6 +12,7 @@ import stat
 import tempfile
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -135,6 +136,9 @@ def members(path: Path) -> list[str]:
         raise UserError(
             f"{path.name} holds {len(infos):,} files; up to {MAX_MEMBERS:,} are read.", "Join them into fewer."
         )
+    names = Counter(info.filename for info in infos)
+    if twice := [name for name, count in names.items() if count > 1]:
+        raise UserError(f"{path.name} holds several files called {twice[0]!r}.", "Give each a name of its own.")
     check_size(path.name, sum(info.file_size for info in infos), path.stat().st_size)
     for info in infos:
         if stat.S_ISLNK(info.external_attr >> 16):

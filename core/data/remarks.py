@@ -11,6 +11,7 @@ from core.data.split import whole
 CONTROL = re.compile(
     r"</?s>|<\|[a-z_]+\|>|<(?:start|end)_of_turn>|\[/?INST\]|<</?SYS>>|###[ \t]*(?:Human|Assistant|System):"
 )
+UNSEEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 class Remarks:
@@ -30,5 +31,12 @@ class Remarks:
             if found:
                 remarks.append(
                     (f'Message {index} holds "{found[0]}", a mark that may be read as a command.', "Is it meant?")
+                )
+            if found := UNSEEN.search(message["content"]):
+                remarks.append(
+                    (
+                        f"Message {index} holds the control character U+{ord(found[0]):04X}, which nobody sees.",
+                        "It would be learnt: remove it, unless it is meant.",
+                    )
                 )
         return remarks

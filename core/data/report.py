@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from core.data.check import Scan
+from core.data.languages import Languages
 from core.data.load import Source
 from core.data.records import Problem, count_turns
 from core.data.tokens import TokenCounter, TokenStats
@@ -29,6 +30,7 @@ class Report:
     notes: list[Problem]
     tokens: TokenStats
     lengths: Sequence[int] = ()  # tokens of each conversation that the template takes
+    languages: str = ""  # as core.data.languages guesses them
 
     def to_dict(self) -> dict[str, Any]:
         """The shape that scripts rely on; notes are for people and not part of it."""
@@ -61,10 +63,12 @@ def report_on(
     scan = Scan(source.rows(), dataset_format, columns)
     counter = TokenCounter(tokenizer, max_length)
     conversations = turns = 0
+    languages = Languages()
     for conversation in scan:
         conversations += 1
         turns += count_turns(conversation.messages)
         counter.add(conversation)
+        languages.add(conversation)
         progress(scan.rows)
     return Report(
         format=scan.format.name,
@@ -76,4 +80,5 @@ def report_on(
         notes=source.notes + sorted(scan.notes + counter.notes, key=lambda note: note.row or 0),
         tokens=counter.stats(),
         lengths=counter.lengths,
+        languages=str(languages),
     )

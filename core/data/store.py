@@ -6,20 +6,21 @@ import re
 import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from adapters.files import remove_tree, sync_folder
 from core.data.files import hash_files, is_data_file
-from core.data.hub import MAX_BYTES
-from core.data.load import files_source, hub_source
+from core.data.hub import MAX_BYTES, NOT_DATA, splits_by_name
+from core.data.load import GIVE, files_of_one_split, files_source, hub_source
 from core.data.origin import CARD_FILE, Origin, now, read_origin, write_origin
-from core.data.packed import GZIP, kind_of_name
+from core.data.packed import GZIP, is_clutter, kind_of_name
 from core.errors import UserError
 from core.home import Home
 
 COLLECTED = "collected"  # the dataset that grows from the chat; nothing else is kept under its name
 MAX_FILES = 1000
+MAX_LICENCE = 120
 NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -67,7 +68,8 @@ def find(home: Home, dataset_name: str) -> Kept | None:
 def keep_files(home: Home, files: Sequence[Path]) -> Kept:
     """Keep files byte for byte as one dataset. Raises UserError for what is no data file or cannot be written.
 
-    The same content under the same name is kept once; other content under a taken name gets a number.
+    The same content under the same name is kept once; other content under a taken name gets a number. Where their names
+    tell splits, "train" among them, that is the one which is read.
     """
     files = sorted(files, key=lambda each: each.name)
     files_source(list(files))  # raises for what cannot be opened, such as a broken archive
@@ -77,8 +79,30 @@ def keep_files(home: Home, files: Sequence[Path]) -> Kept:
     names = [_safe(each.name) for each in files] if len(files) > 1 else [f"data{_ending(files[0].name)}"]
     if len(set(names)) < len(names):
         names = [f"{number:04}-{name}" for number, name in enumerate(names)]
+    if "train" not in splits_by_name(names):
+        names = _plain_names(files)
+    files_of_one_split("The upload", names, "train")  # raises where they do not go together
     origin = Origin(stem, "file", [each.name for each in files], hash_files(list(files)), now())
     return _keep(home, stem, dict(zip(names, files, strict=True)), origin)
+
+
+def keep_folder(home: Home, files: Sequence[Path]) -> tuple[Kept, list[str]]:
+    """Keep the data files among a folder's `files` as one dataset; returns the names of the others too.
+
+    Raises UserError where none is one, and as keep_files does.
+    """
+    data = [each for each in files if is_data_file(each) and not is_clutter(each.name) and each.name not in NOT_DATA]
+    if not data:
+        held = ", ".join(each.name for each in files[:5]) or "nothing"
+        raise UserError(f"There is no data file in the folder: it holds {held}.", GIVE)
+    return keep_files(home, data), sorted(each.name for each in files if each not in data)
+
+
+def _plain_names(files: Sequence[Path]) -> list[str]:
+    """Names that tell no split. A dataset's only file is called data."""
+    if len(files) == 1:
+        return [f"data{_ending(files[0].name)}"]
+    return [f"part-{number:05}{_ending(path.name)}" for number, path in enumerate(files)]
 
 
 def keep_from_hub(
@@ -94,8 +118,7 @@ def keep_from_hub(
     source = hub_source(repo_id, config=config, split=split, revision=revision, token=token)
     paths = list(dict.fromkeys(file.path for file in source.files))
     # Plain names: the ones on the Hub name splits and folders, which would be sought again when this is read.
-    names = [f"part-{number:05}{_ending(path.name)}" for number, path in enumerate(paths)]
-    names = names if len(paths) > 1 else [f"data{_ending(paths[0].name)}"]
+    names = _plain_names(paths)
     origin = Origin(
         repo_id,
         "hub",
@@ -117,6 +140,39 @@ def remove(home: Home, dataset_name: str) -> Kept:
         raise UserError("This is no dataset of this studio's home folder.", "Only your own datasets can be removed.")
     remove_tree(found.folder)
     return found
+
+
+def state_licence(home: Home, dataset_name: str, license: str) -> str | None:
+    """Write what a person says of the licence of their own files into the card; returns it as written there.
+
+    None for "not stated". Raises UserError.
+    """
+    found = find(home, dataset_name)
+    if found is None or found.origin is None or found.origin.source == "hub":
+        raise UserError(
+            "The licence can be stated for files that were uploaded.",
+            "One from the Hub has the licence of its card there; kept answers get theirs when they are pushed.",
+        )
+    text = " ".join(license.split())
+    if len(text) > MAX_LICENCE:
+        raise UserError(
+            f"This licence has {len(text)} characters; up to {MAX_LICENCE} are kept.",
+            "Give its name, such as cc-by-4.0, or its address.",
+        )
+    _restate(found, replace(found.origin, license=text or None))
+    return text or None
+
+
+def remember_reading(home: Home, dataset_name: str, dataset_format: str | None, columns: str | None) -> None:
+    """Note in the card how a person chose to read it (see Origin). Nothing for what has no card."""
+    found = find(home, dataset_name)
+    if found and found.origin:
+        _restate(found, replace(found.origin, dataset_format=dataset_format or None, columns=columns or None))
+
+
+def _restate(dataset: Kept, origin: Origin) -> None:
+    if origin != dataset.origin:
+        write_origin(dataset.folder, origin)
 
 
 def _keep(home: Home, stem: str, files: dict[str, Path], origin: Origin) -> Kept:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,11 +106,30 @@ def text_of(value: Any, where: str) -> str:
     return value
 
 
+KINDS: tuple[tuple[Any, str], ...] = (
+    (bool, "true/false"),
+    ((int, float), "a number"),
+    (str, "text"),
+    (bytes, "binary data"),
+    (Mapping, "an object"),
+)
+
+
 def kind_of(value: Any) -> str:
     """The JSON name of a value's type, as people who write JSON know it."""
     if value is None:
         return "null"
-    for kinds, name in ((bool, "true/false"), ((int, float), "a number"), (str, "text"), (Mapping, "an object")):
+    for kinds, name in KINDS:
         if isinstance(value, kinds):
             return name
     return "a list" if isinstance(value, list) else f"a {type(value).__name__}"
+
+
+def printable(text: str) -> str:
+    """Without what a terminal would take for a command."""
+    return "".join(character if character.isprintable() else "\ufffd" for character in text)
+
+
+def columns_in(names: Iterable[Any]) -> str:
+    """Column names for a message."""
+    return ", ".join(printable(str(name)) for name in names)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from core.data.formats.base import Format, kind_of, text_of
+from core.data.formats.base import Format, columns_in, kind_of, text_of
 from core.data.formats.tools import calls_in_text, read_calls, read_tools
 from core.data.records import Message, RowError
 
@@ -57,7 +57,7 @@ def read_turns(row: Mapping[str, Any]) -> list[Message]:
     found = find_turns(row)
     if found is None:
         raise RowError(
-            f"It has no list of turns (columns: {', '.join(map(str, row))}).",
+            f"It has no list of turns (columns: {columns_in(row)}).",
             "Give a column `messages`: a list of {role, content}.",
         )
     column, turns = found

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from core.data.formats.base import text_of
+from core.data.formats.base import columns_in, printable, text_of
 from core.data.records import Message, RowError
 
 
@@ -24,7 +24,7 @@ def on_text(parse: Callable[[str], list[Message]]) -> Callable[[Mapping[str, Any
                 text = text_of(row["text"], "`text`")
             else:
                 raise RowError(
-                    f"It has no column `text` (columns: {', '.join(map(str, row))}).",
+                    f"It has no column `text` (columns: {columns_in(row)}).",
                     "Put the conversation into a column `text`.",
                 )
         if not text.strip():
@@ -57,5 +57,5 @@ def written_as(dialect: str) -> Callable[[Mapping[str, Any]], bool]:
 
 
 def shorten(text: str, length: int = 60) -> str:
-    text = " ".join(text.split())
+    text = printable(" ".join(text.split()))
     return text if len(text) <= length else text[: length - 1] + "…"

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from core.data.formats.base import Format, kind_of, text_of
+from core.data.formats.base import Format, columns_in, kind_of, text_of
 from core.data.formats.chat import read_turn
 from core.data.formats.column import on_text
 from core.data.records import Message, RowError
@@ -28,7 +28,7 @@ def find_columns(row: Mapping[str, Any], *choices: tuple[str, ...]) -> list[str]
     missing = [" or ".join(names) for names, name in zip(choices, found, strict=True) if name is None]
     if missing:
         raise RowError(
-            f"The column {' and '.join(missing)} is missing (columns: {', '.join(map(str, row))}).",
+            f"The column {' and '.join(missing)} is missing (columns: {columns_in(row)}).",
             f"Give the columns {', '.join(names[0] for names in choices)}, or say which columns stand for them.",
         )
     return [name for name in found if name]

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.data.formats.base import Format, kind_of
-from core.data.formats.chat import read_turn
-from core.data.formats.columns import find_columns, prompt_completion
+from core.data.formats.chat import find_turns, read_turn, read_turns
+from core.data.formats.columns import CONTEXTS, cell, find_columns, first_of, prompt_completion
 from core.data.formats.marked import Dialect, parse
 from core.data.records import LeftOut, Message, RowError
 
@@ -19,15 +19,28 @@ TRANSCRIPT = Dialect(re.compile(r"(?:^|(?<=\n))(Human|Assistant):[ \t]*"), {"Hum
 
 
 def chosen(row: Mapping[str, Any]) -> list[Message]:
-    """The chosen side: turns, an answer to `prompt`, or a transcript with "Human:" and "Assistant:" lines."""
+    """The chosen side: turns, an answer to what was asked, or a transcript with "Human:" and "Assistant:" lines."""
     find_columns(row, ("chosen",), ("rejected",))
-    answer, prompt = row["chosen"], row.get("prompt", row.get("question"))
+    answer = row["chosen"]
     turns = read_side(answer, "chosen")
     if turns is None:
         raise RowError(f"`chosen` is {kind_of(answer)}, neither text nor turns.", "Write it as a string, or as turns.")
-    if turns and turns[0]["role"] == "assistant" and prompt is not None:
-        return [*(read_side(prompt, "prompt", role="user") or []), *turns]
-    return turns
+    return [*asked(row), *turns] if turns and turns[0]["role"] == "assistant" else turns
+
+
+def asked(row: Mapping[str, Any]) -> list[Message]:
+    """What both answers answer: a list of turns, `prompt` or `question`, or Alpaca's `instruction` with `input`."""
+    if find_turns(row):
+        return read_turns(row)
+    column = first_of(row, ("prompt", "question"))
+    if column is None and "instruction" in row:
+        parts = [cell(row, "instruction"), cell(row, first_of(row, CONTEXTS))]
+        before = [Message(role="user", content="\n\n".join(part for part in parts if part.strip()))]
+    else:
+        before = (read_side(row[column], column, role="user") or []) if column else []
+    system = cell(row, first_of(row, ("system",)))
+    first = [Message(role="system", content=system)] if system.strip() else []
+    return before if before and before[0]["role"] == "system" else [*first, *before]
 
 
 def read_side(value: Any, column: str, role: str = "assistant") -> list[Message] | None:
@@ -43,10 +56,28 @@ def read_side(value: Any, column: str, role: str = "assistant") -> list[Message]
 
 
 def liked(row: Mapping[str, Any]) -> list[Message]:
-    find_columns(row, ("prompt",), ("completion", "response"), ("label",))
-    if not row["label"]:
+    if not find_turns(row):
+        find_columns(row, ("prompt",), ("completion", "response"), ("label",))
+    if label_of(row) is None:
+        raise RowError("It has no `label` that is true or false.", "Write true for a good answer, false for a bad one.")
+    if not label_of(row):
         raise LeftOut("Its label says that the answer is not a good one; it is left out.")
-    return prompt_completion(row)
+    return read_turns(row) if find_turns(row) else prompt_completion(row)
+
+
+def label_of(row: Mapping[str, Any]) -> bool | None:
+    """Its thumb up or down; as text where it comes from a table. None for a label that is something else."""
+    for value in (row.get("label"), row.get("kto_tag")):
+        if isinstance(value, bool):
+            return value
+        if isinstance(value, str) and value.strip().lower() in ("true", "false"):
+            return value.strip().lower() == "true"
+    return None
+
+
+def is_labelled(row: Mapping[str, Any]) -> bool:
+    answered = "prompt" in row and ("completion" in row or "response" in row)
+    return label_of(row) is not None and (answered or find_turns(row) is not None)
 
 
 PREFERENCE = Format(
@@ -58,8 +89,8 @@ PREFERENCE = Format(
 )
 KTO = Format(
     "kto",
-    "the columns `prompt`, `completion` and a `label` true or false",
-    lambda row: isinstance(row.get("label"), bool) and "prompt" in row and ("completion" in row or "response" in row),
+    "the columns `prompt` and `completion` (or a list of turns) and a `label` true or false",
+    is_labelled,
     liked,
     asks="It is preference data (answers labelled good or bad), which fine-tuning on examples does not compare.",
 )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,8 @@ import pyarrow.parquet
 import pytest
 
 from core.builtin import SAMPLES
-from core.data import CheckedDataset, read_dataset
+from core.data import CheckedDataset, check, read_dataset
+from core.data.records import Row
 from core.errors import UserError
 
 ROWS = [
@@ -65,6 +68,8 @@ def table(rows: list[dict[str, str]], delimiter: str = ",") -> str:
         ("bom.csv", b"\xef\xbb\xbf" + table(ROWS).encode()),
         ("excel.csv", table(ROWS, ";")),
         ("a.tsv", table(ROWS, "\t")),
+        ("pipes.csv", table(ROWS, "|")),
+        ("declared.csv", "sep=;\r\n" + table(ROWS, ";")),
     ],
 )
 def test_every_kind_of_file_gives_the_same_rows(tmp_path: Path, name: str, content: str | bytes) -> None:
@@ -92,6 +97,30 @@ def test_one_object_over_several_lines_is_one_row(tmp_path: Path) -> None:
 def test_a_single_conversation_on_one_line_is_a_row_and_not_a_list_of_rows(tmp_path: Path) -> None:
     turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
     assert read(tmp_path / "a.jsonl", lines([{"messages": turns}])).conversations[0].messages == turns
+
+
+def test_a_single_row_with_tools_is_a_row_and_not_a_list_of_tools(tmp_path: Path) -> None:
+    turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    tools = [{"type": "function", "function": {"name": "f", "parameters": {}}}]
+    (only,) = read(tmp_path / "a.jsonl", lines([{"messages": turns, "tools": tools}])).conversations
+    assert (only.messages, only.tools) == (turns, tools)
+    (alpaca,) = read(tmp_path / "b.jsonl", lines([{"instruction": "a", "output": "b", "tools": tools}])).conversations
+    assert alpaca.messages == turns
+
+
+def test_no_name_is_not_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.jsonl").write_text(lines(ROWS))
+    for name in ("", " "):
+        with pytest.raises(UserError, match="no dataset called"):
+            read_dataset(name)
+
+
+def test_column_names_reach_a_terminal_without_commands(tmp_path: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        read(tmp_path / "a.jsonl", lines([{"\x1b[31mred": "x", "b": "y"}]))
+    assert "\x1b" not in str(caught.value)
+    assert "red, b" in str(caught.value)
 
 
 def test_bundled_samples_are_found_by_name_and_have_no_problems() -> None:
@@ -136,10 +165,13 @@ def test_a_csv_in_latin_1_is_read_and_said(tmp_path: Path, codec: str) -> None:
     assert note.row is None and "not UTF-8" in note.what and "Windows-1252" in note.what
 
 
-def test_utf_16_is_read_and_said(tmp_path: Path) -> None:
-    dataset = read(tmp_path / "a.csv", table(ROWS).encode("utf-16"))
+@pytest.mark.parametrize("codec", ["utf-16", "utf-16-be", "utf-16-le", "utf-32"])
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
+def test_utf_16_is_read_and_said_with_and_without_its_mark(tmp_path: Path, codec: str, name: str) -> None:
+    text = table(ROWS) if name == "a.csv" else lines(ROWS)
+    dataset = read(tmp_path / name, text.encode(codec))
     assert pairs(dataset) == ROWS
-    assert "UTF-16" in dataset.notes[0].what
+    assert codec[:6].upper() in dataset.notes[0].what
 
 
 def test_a_damaged_byte_in_utf_8_is_a_problem_of_that_row_only(tmp_path: Path) -> None:
@@ -181,10 +213,23 @@ def test_a_csv_with_a_quote_that_is_never_closed_says_from_where(tmp_path: Path)
         ("a.json", b"[" * 100_000, "nested too deeply|not valid JSON"),
         ("a.jsonl", b"{broken\n{also", "No row can be read. The first: Line 1"),
         ("a.csv", b"prompt,completion\n", "There are no rows"),
+        ("a.json", json.dumps({"train": ROWS, "test": ROWS}).encode(), "several lists of rows: train, test"),
+        ("a.json", json.dumps({"prompt": ["a", "b"], "completion": ["c", "d"]}).encode(), "written column by column"),
+        ("a.json", json.dumps({"prompt": {"0": "a"}, "completion": {"0": "b"}}).encode(), "written column by column"),
+        (
+            "a.csv",
+            b"messages\n\"[{'role': 'user', 'content': 'a'}]\"\n",
+            "column messages holds lists of turns as text",
+        ),
         ("a.csv", b"prompt,prompt\na,b\n", "several columns called 'prompt'"),
         ("a.csv", b"question;antwort\na;b\n", "columns are: question, antwort"),
         ("a.parquet", b"PAR1 not really", "cannot be read as Parquet"),
         ("a.pkl", b"x", "not a kind of file"),
+        ("a.jsonl", gzip.compress(b"{}"), r"no \.jsonl file: what is in it is gzipped"),
+        ("a.jsonl.gz", gzip.compress(gzip.compress(b"{}")), "what is in it is gzipped"),
+        ("a.csv", b"PK\x03\x04 a spreadsheet", "a zip archive or a spreadsheet"),
+        ("a.json", b"PAR1 more", "what is in it is Parquet"),
+        ("a.jsonl", b"3\n4\n", "not a JSON object but a number"),
     ],
 )
 def test_a_file_that_cannot_be_read_at_all(tmp_path: Path, name: str, content: bytes, message: str) -> None:
@@ -200,6 +245,9 @@ def test_a_file_that_cannot_be_read_at_all(tmp_path: Path, name: str, content: b
         ("./nothing", "There is no file nothing"),
         ("parrot", r"no dataset called 'parrot'.*pirate"),
         ("a/b/c", "no dataset called"),
+        ("x" * 5000, "no dataset called"),
+        ("/" + "x" * 5000, "There is no file"),
+        ("~nobody-here/a.jsonl", "There is no file"),
     ],
 )
 def test_a_name_that_means_nothing(name: str, message: str) -> None:
@@ -211,3 +259,28 @@ def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
     (tmp_path / "folder.jsonl").mkdir()
     with pytest.raises(UserError, match=r"no data file in folder.jsonl"):
         read_dataset(str(tmp_path / "folder.jsonl"))
+
+
+def test_a_name_that_can_be_no_id_is_what_lies_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "talks" / "old").mkdir(parents=True)
+    (tmp_path / "talks" / "old" / "a.jsonl").write_text(lines(ROWS))
+    (tmp_path / "notes.txt").write_text("x")
+    for name in ("talks", "talks/", "talks/old/"):
+        assert pairs(read_dataset(name)) == ROWS
+    with pytest.raises(UserError, match=r"notes\.txt is not a kind of file"):
+        read_dataset("notes.txt")
+
+
+def test_a_few_very_long_rows_are_sample_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check, "SAMPLE_CHARACTERS", 100)
+    drawn: list[int] = []
+
+    def rows() -> Iterator[Row]:
+        for number in range(1, 50):
+            drawn.append(number)
+            yield Row(number, {"prompt": "a" * 40, "completion": "b"})
+
+    scan = check.Scan(rows())
+    assert len(drawn) == 2
+    assert [each.row for each in scan] == list(range(1, 50))

@@ -128,6 +128,12 @@ PREFERENCES = [
     {"prompt": talk("Who?"), "chosen": [*talk("x", "Ann")[1:]], "rejected": [*talk("x", "Bob")[1:]]},
     {"question": "Who?", "chosen": {"role": "assistant", "content": "Ann"}, "rejected": "Bob"},
     {"chosen": "\n\nHuman: Who?\n\nAssistant: Ann", "rejected": "\n\nHuman: Who?\n\nAssistant: Bob"},
+    {
+        "conversations": talk("Who?"),
+        "chosen": {"from": "gpt", "value": "Ann"},
+        "rejected": {"from": "gpt", "value": "Bob"},
+    },
+    {"instruction": "Who?", "input": "", "chosen": "Ann", "rejected": "Bob"},
 ]
 
 
@@ -139,8 +145,18 @@ def test_preference_data_is_recognised_and_trained_only_if_asked_for(row: dict[s
     assert conversation.messages == talk("Who?", "Ann")
 
 
-def test_labelled_answers_are_recognised_and_only_the_good_ones_trained_if_asked_for() -> None:
-    rows = [{"prompt": "Who?", "completion": name, "label": name == "Ann"} for name in ("Ann", "Bob")]
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [{"prompt": "Who?", "completion": name, "label": name == "Ann"} for name in ("Ann", "Bob")],
+        [{"prompt": "Who?", "completion": name, "label": str(name == "Ann")} for name in ("Ann", "Bob")],  # from a CSV
+        [{"messages": talk("Who?", name), "label": name == "Ann"} for name in ("Ann", "Bob")],
+        [{"messages": talk("Who?", name), "kto_tag": name == "Ann"} for name in ("Ann", "Bob")],
+    ],
+)
+def test_labelled_answers_are_recognised_and_only_the_good_ones_trained_if_asked_for(
+    rows: list[dict[str, Any]],
+) -> None:
     with pytest.raises(UserError, match="labelled good or bad"):
         scan_of(*rows)
     scan = scan_of(*rows, dataset_format="kto")
@@ -334,3 +350,17 @@ def test_marks_of_templates_inside_a_text_are_noted(mark: str) -> None:
     assert len(list(scan)) == 2 and scan.problems == []
     (note,) = scan.notes
     assert note.row == 1 and f'Message 2 holds "{mark}"' in note.what
+
+
+def test_a_label_that_is_no_thumb_is_a_column_like_any_other() -> None:
+    scan = scan_of(
+        {"messages": talk("Who?", "Ann"), "label": "history"}, {"prompt": "a", "completion": "b", "label": 3}
+    )
+    assert len(list(scan)) == 2
+
+
+@pytest.mark.parametrize("character", ["\x00", "\x1b", "\x07", "\x7f"])
+def test_control_characters_inside_a_text_are_noted(character: str) -> None:
+    scan = scan_of({"prompt": "Who?\r\n\tNow?", "completion": f"An{character}n"})
+    assert len(list(scan)) == 1
+    assert [(note.row, f"U+{ord(character):04X}" in note.what) for note in scan.notes] == [(1, True)]

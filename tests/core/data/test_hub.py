@@ -10,7 +10,7 @@ import pytest
 from huggingface_hub import constants
 
 from core.data import read_dataset
-from core.data.hub import files_of_split, is_hub_id
+from core.data.hub import files_of_split, id_of, is_hub_id
 from core.errors import UserError
 from tests.core.data.hub_site import SHA, Site, serving
 
@@ -171,3 +171,27 @@ def test_patterns_of_a_card() -> None:
     assert split_of(names, data_files={"train": "x/y/[ab].csv"}) == ["x/y/b.csv"]
     assert split_of(names, data_dir="x") == ["x/a.csv", "x/y/b.csv"]
     assert split_of(names, data_dir="x", data_files="*.csv") == ["x/a.csv"]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://huggingface.co/datasets/ada/poems",
+        "https://huggingface.co/datasets/ada/poems/viewer/default/train?row=3",
+        " https://hf.co/datasets/ada/poems/ ",
+        "hf://datasets/ada/poems",
+        "ada/poems",
+    ],
+)
+def test_the_address_of_a_page_names_its_dataset(address: str) -> None:
+    assert id_of(address) == "ada/poems"
+    assert id_of("https://elsewhere.example/datasets/ada/poems") == "https://elsewhere.example/datasets/ada/poems"
+
+
+def test_what_lies_here_under_an_id_is_named_where_the_hub_has_none(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ada" / "missing").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"no dataset ada/missing on the Hub.*write \./ada/missing"):
+        read_dataset("ada/missing")

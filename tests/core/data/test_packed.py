@@ -126,6 +126,15 @@ def test_archives_that_are_refused(tmp_path: Path, files: dict[str, str | bytes]
     assert caught.value.remedy
 
 
+def test_two_files_of_one_name_in_an_archive_are_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
+        file.writestr("a.jsonl", lines(ROWS[:1]))
+        with pytest.warns(UserWarning, match="Duplicate name"):
+            file.writestr("a.jsonl", lines(ROWS[1:]))
+    with pytest.raises(UserError, match=r"several files called .a\.jsonl."):
+        read(tmp_path / "a.zip")
+
+
 def test_a_link_in_an_archive_is_refused(tmp_path: Path) -> None:
     info = zipfile.ZipInfo("a.jsonl")
     info.external_attr = (stat.S_IFLNK | 0o777) << 16
