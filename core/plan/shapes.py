@@ -185,28 +185,46 @@ def shape_of(config: dict[str, Any], name: str) -> Shape:
             f"The planner does not know the architecture {model_type!r} of {name}.",
             f"It has been measured for {', '.join(FAMILIES)}.",
         )
-    if missing := [key for key in NEEDED if not isinstance(config.get(key), int)]:
+    if missing := [key for key in NEEDED if not _is_count(config.get(key))]:
         raise UserError(
-            f"The config of {name} lacks {', '.join(missing)}.", "Give the config.json of a language model."
+            f"The config of {name} lacks {', '.join(missing)}, or has no whole number above 0 for it.",
+            "Give the config.json of a language model as its makers published it.",
         )
     family = FAMILIES[model_type]
     values = dict(family.defaults) | {key: value for key, value in config.items() if value is not None}
-    heads = int(values["num_attention_heads"])
+    hidden, heads = values["hidden_size"], values["num_attention_heads"]
+    heads_of = {"num_key_value_heads": heads, "head_dim": hidden // heads} | values
+    if wrong := [key for key in ("num_key_value_heads", "head_dim") if not _is_count(heads_of[key])]:
+        raise UserError(
+            f"The config of {name} has no whole number above 0 for {', '.join(wrong)}.",
+            "Give the config.json of a language model as its makers published it.",
+        )
+    own = values.get("quantization_config") or {}
+    if own and not (isinstance(own, dict) and own.get("load_in_4bit")):
+        method = own.get("quant_method", "unknown method") if isinstance(own, dict) else own
+        raise UserError(
+            f"The weights of {name} are quantised already ({method}), and not as bitsandbytes 4-bit.",
+            "Choose the same model without quantisation: it is quantised here while it is loaded.",
+        )
     return Shape(
         name=name,
         model_type=model_type,
-        hidden=int(values["hidden_size"]),
-        intermediate=int(values["intermediate_size"]),
-        layers=int(values["num_hidden_layers"]),
+        hidden=hidden,
+        intermediate=values["intermediate_size"],
+        layers=values["num_hidden_layers"],
         heads=heads,
-        kv_heads=int(values.get("num_key_value_heads", heads)),
-        head_dim=int(values.get("head_dim", int(values["hidden_size"]) // heads)),
-        vocab=int(values["vocab_size"]),
+        kv_heads=heads_of["num_key_value_heads"],
+        head_dim=heads_of["head_dim"],
+        vocab=values["vocab_size"],
         tied=bool(values["tie_word_embeddings"]),
         window=_window(values),
         biases=_biases(family, values),
-        quantised=bool((values.get("quantization_config") or {}).get("load_in_4bit")),
+        quantised=bool(own),
     )
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and value > 0
 
 
 def _window(values: dict[str, Any]) -> int | None:
@@ -214,7 +232,7 @@ def _window(values: dict[str, Any]) -> int | None:
     if values.get("use_sliding_window") is False:
         return None
     window = values.get("sliding_window")
-    return int(window) if window else None
+    return window if _is_count(window) else None
 
 
 def _biases(family: Family, values: dict[str, Any]) -> tuple[str, ...]:

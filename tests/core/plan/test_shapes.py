@@ -79,6 +79,12 @@ def test_the_builtin_base() -> None:
         (MIXTRAL, "mixture of experts"),
         ({"model_type": "mamba", "hidden_size": 8}, "does not know the architecture 'mamba'"),
         ({"model_type": "llama", "hidden_size": 8}, "lacks intermediate_size"),
+        (LLAMA_2_7B | {"num_attention_heads": 0}, "lacks num_attention_heads, or has no whole number above 0"),
+        (LLAMA_2_7B | {"hidden_size": "4096"}, "lacks hidden_size"),
+        (LLAMA_2_7B | {"num_key_value_heads": -1}, "no whole number above 0 for num_key_value_heads"),
+        (LLAMA_2_7B | {"num_attention_heads": 8192}, "no whole number above 0 for head_dim"),
+        (LLAMA_2_7B | {"quantization_config": {"quant_method": "gptq", "bits": 4}}, r"quantised already \(gptq\)"),
+        (LLAMA_2_7B | {"quantization_config": "awq"}, r"quantised already \(awq\)"),
     ],
 )
 def test_what_cannot_be_counted_is_refused(config: dict[str, Any], words: str) -> None:
