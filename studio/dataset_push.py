@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import tempfile
+from html import escape
 from pathlib import Path
 
 from adapters.hub import PushResult
-from adapters.hub_dataset import DatasetFacts, push_dataset
+from adapters.hub_dataset import LICENCES, DatasetFacts, push_dataset
 from core.data import CheckedDataset, store
 from core.errors import UserError
 from core.home import Home
@@ -44,7 +45,10 @@ def push(
             f"{len(dataset.problems)} of {dataset.rows} rows of {kept.title} cannot be converted.",
             "See them on the Data page, and mend or remove them first.",
         )
-    facts = DatasetFacts(len(dataset.conversations), dataset.turns, about(kept), license or dataset.license)
+    licence, said = license or dataset.license, about(kept)
+    if licence and not license and licence not in LICENCES:  # in somebody's own words, which the Hub has no id for
+        licence, said = "other", f"{said} Their licence: {escape(licence)}."
+    facts = DatasetFacts(len(dataset.conversations), dataset.turns, said, licence)
     with tempfile.TemporaryDirectory(prefix="guanaco-studio-") as folder:
         file = Path(folder) / "train.jsonl"
         write_jsonl(file, dataset)

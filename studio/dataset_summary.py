@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from html import escape
-from itertools import islice
 from typing import TYPE_CHECKING
 
+from core.data.languages import Languages
 from core.data.split import split, subsample, whole
 from studio.present import table
 
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
     from core.errors import UserError
 
 ADDRESS = re.compile(r"https?://[^\s<>\"']+[^\s<>\"'.,;:)]")
-SCRIPTS = {"CJK": "Han", "HIRAGANA": "Japanese", "KATAKANA": "Japanese", "HANGUL": "Korean"}
-LOOKED_AT = 20_000  # characters, over which the share of each script is taken
 
 
 def dataset_summary(dataset: CheckedDataset, most: int = 20) -> str:
@@ -30,7 +27,7 @@ def dataset_summary(dataset: CheckedDataset, most: int = 20) -> str:
         "Conversations": len(dataset.conversations),
         "Turns": dataset.turns,
         "Problems": len(dataset.problems),
-        "Scripts": scripts(dataset.conversations),
+        "Languages (a guess)": languages(dataset.conversations),
         "Source": source_of(dataset),
         "Licence": dataset.license or "not stated",
         "SHA-256": f"{dataset.sha256[:12]}…",
@@ -70,17 +67,9 @@ def kinds(notes: Iterable[Problem], most: int = 4) -> str:
     return "; ".join([*said, *(["…"] if len(alike) > most else [])])
 
 
-def scripts(conversations: Sequence[Conversation]) -> str:
-    """Which scripts the text is written in, by the share of its letters: cheap, where telling languages is not."""
-    text = "".join(message["content"] for each in islice(conversations, 500) for message in each.messages)[:LOOKED_AT]
-    found = Counter(script for letter in text if letter.isalpha() and (script := script_of(letter)))
-    shares = [(name, count / found.total()) for name, count in found.most_common(4)]
-    return ", ".join(f"{name} {share:.0%}" for name, share in shares if share >= 0.005)
-
-
-def script_of(letter: str) -> str:
-    word = unicodedata.name(letter, "").partition(" ")[0]
-    return SCRIPTS.get(word, word.title())
+def languages(conversations: Sequence[Conversation], most: int = 500) -> str:
+    """Of `most` conversations, evenly taken from the whole dataset."""
+    return str(Languages(conversations[:: max(1, len(conversations) // most)]))
 
 
 def division(dataset: CheckedDataset, max_samples: int | None, eval_fraction: float, seed: int) -> str:

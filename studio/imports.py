@@ -26,6 +26,13 @@ def offered(home: Home) -> set[str]:
     return {name for _, name in choices(home)}
 
 
+def remembered(home: Home, dataset_name: str) -> tuple[str, str]:
+    """How a person last chose to read it, as a recipe's dataset_format and dataset_columns; "" for as detected."""
+    kept = store.find(home, dataset_name)
+    origin = kept.origin if kept else None
+    return (origin.dataset_format or "", origin.columns or "") if origin else ("", "")
+
+
 def settled(home: Home, recipe: Recipe) -> Recipe:
     """The recipe for a dataset that is here: one on the Hub is fetched and kept first. Raises UserError.
 

@@ -132,6 +132,7 @@ def show(report: Report, source: Source, base: str, max_length: int) -> None:
         ("rows", f"{report.rows:,}"),
         ("conversations", f"{report.conversations:,}"),
         ("turns", f"{report.turns:,}"),
+        ("languages", f"{report.languages} (a guess)" if report.languages else "–"),
         ("problems", f"{len(report.problems):,}"),
         ("notes", f"{len(report.notes):,}"),
         (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ import gradio as gr
 
 from core.data import read_dataset, store
 from core.data.check import UnknownColumns
-from core.data.hub import is_hub_id
+from core.data.hub import id_of, is_hub_id
 from core.errors import UserError
 from studio import imports
 from studio.context import Studio
@@ -22,7 +22,10 @@ from studio.pages.telling import told
 if TYPE_CHECKING:
     from core.data import CheckedDataset
 
-NOTHING = '<div class="empty">Choose a dataset: what was understood, and a preview, will show here.</div>'
+NOTHING = (
+    '<div class="empty">Choose a sample or a dataset of yours, upload files or a whole folder, or name a dataset of '
+    "the Hub: what was understood, and a preview, will show here.</div>"
+)
 # A refused confirmation empties the choice, and without one nothing is removed.
 CONFIRM = "(name) => name && confirm('Remove this dataset and its files from the studio?') ? name : null"
 FILE_TYPES = [".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".gz", ".zip"]
@@ -51,9 +54,10 @@ def build(studio: Studio) -> DataPage:
                 label="Upload files (JSONL, JSON, CSV, Parquet, zip)",
                 file_count="multiple",
                 file_types=FILE_TYPES,
-                height=140,
+                height=120,
                 elem_id="upload-dataset",
             )
+            folder = gr.UploadButton("Or a whole folder", file_count="directory", size="sm", elem_id="upload-folder")
             with gr.Row(equal_height=True):
                 hub_id = gr.Textbox(
                     label="Hub dataset", placeholder="owner/name", elem_id="hub-dataset", scale=3, min_width=140
@@ -108,14 +112,14 @@ def build(studio: Studio) -> DataPage:
         # Only what the studio offers: a path would show any file of this machine.
         if name not in imports.offered(studio.home):
             raise UserError(f"{name!r} is neither a dataset of this studio nor a Hub id.", "Upload the file above.")
-        return read(Reading(name))
+        return read(Reading(name, *imports.remembered(studio.home, name)))
 
     def kept_now(kept: store.Kept) -> dict[Any, Any]:
         offered = gr.Dropdown(choices=imports.choices(studio.home), value=kept.dataset_name)
-        return {**read(Reading(kept.dataset_name)), known: offered}
+        return {**check(kept.dataset_name), known: offered}
 
     def check_hub(repo_id: str | None, its_config: str | None, its_split: str | None, commit: str | None) -> Any:
-        repo_id = (repo_id or "").strip()
+        repo_id = id_of((repo_id or "").strip())
         if not is_hub_id(repo_id):
             raise UserError(f"{repo_id!r} is not a dataset id.", "Write owner/name, as in the page's address.")
         try:
@@ -135,10 +139,29 @@ def build(studio: Studio) -> DataPage:
             return {asked: gr.skip()}
         return kept_now(store.keep_files(studio.home, [Path(each) for each in paths]))
 
+    def check_folder(paths: list[str] | None) -> Any:
+        if not paths:
+            return {asked: gr.skip()}
+        kept, others = store.keep_folder(studio.home, [Path(each) for each in paths])
+        if others:
+            more = f" and {len(others) - 5} more" if len(others) > 5 else ""
+            gr.Info(f"Left out, since they are no data files: {', '.join(others[:5])}{more}.")
+        return kept_now(kept)
+
     def check_as(wanted: Reading | None, dataset_format: str | None, *columns: str | None) -> Any:
         if wanted is None:
             return {asked: gr.skip()}
-        return read(Reading(wanted.name, dataset_format or "", columns_chosen(columns)))
+        now = Reading(wanted.name, dataset_format or "", columns_chosen(columns))
+        updates = read(now)
+        if updates[chosen]:
+            store.remember_reading(studio.home, now.name, now.dataset_format, now.columns)
+        return updates
+
+    def state_licence(wanted: Reading | None, dataset: CheckedDataset | None, text: str | None) -> list[Any]:
+        if wanted is None or dataset is None or (text or "") == (dataset.license or ""):
+            return [gr.skip(), gr.skip()]
+        stated = replace(dataset, license=store.state_licence(studio.home, wanted.name, text or ""))
+        return [stated, dataset_summary(stated)]
 
     def nothing() -> dict[Any, Any]:
         hidden = {checked: None, chosen: None, divided: "", summary: NOTHING, use: gr.Button(interactive=False)}
@@ -178,6 +201,7 @@ def build(studio: Studio) -> DataPage:
             **private,
         ),
         upload.upload(told(check_upload), upload, [*outputs, known], **private),
+        folder.upload(told(check_folder), folder, [*outputs, known], **private),
         gr.on(
             [settings.row_format.input, settings.read_so.click],
             told(check_as),
@@ -199,5 +223,7 @@ def build(studio: Studio) -> DataPage:
         trigger_mode="always_last",
         **quiet,
     )
+    saying = [asked, checked, actions.licence]
+    gr.on([actions.licence.submit, actions.licence.blur], told(state_licence), saying, [checked, summary], **quiet)
     actions.remove.click(told(take_away), known, [*outputs, known], js=CONFIRM, **private)
     return DataPage(known, use, [chosen, *settings.handed])

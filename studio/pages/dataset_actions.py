@@ -29,24 +29,31 @@ class Actions:
     list_problems: gr.Button
     export: gr.Button
     remove: gr.Button
+    licence: gr.Textbox
     download: gr.File
     pushing: gr.Accordion
+    pushed_licence: gr.Dropdown
 
     @property
     def shown(self) -> list[Any]:
-        return [self.list_problems, self.export, self.remove, self.download, self.pushing]
+        own = [self.licence, self.pushing, self.pushed_licence]
+        return [self.list_problems, self.export, self.remove, self.download, *own]
 
     def show(self, studio: Studio, reading: Reading, dataset: CheckedDataset | None) -> dict[Any, Any]:
         """Updates: what can be done with this dataset is there."""
         usable = dataset is not None and bool(dataset.conversations)
         kept = store.find(studio.home, reading.name) if reading.name else None
-        ours = kept is not None and (kept.origin is None or kept.origin.source != "hub")
+        origin = kept.origin if kept else None
+        ours = kept is not None and (origin is None or origin.source != "hub")
+        stated = dataset.license or "" if dataset else ""
         return {
             self.list_problems: gr.Button(visible=dataset is not None and bool(dataset.problems or dataset.notes)),
             self.export: gr.Button(visible=usable),
             self.remove: gr.Button(visible=kept is not None),
+            self.licence: gr.Textbox(stated, visible=usable and origin is not None and ours),
             self.download: gr.File(visible=False),
             self.pushing: gr.Accordion(visible=usable and ours),
+            self.pushed_licence: stated if stated in LICENCES else "",
         }
 
 
@@ -56,11 +63,20 @@ def build(studio: Studio, asked: gr.State, checked: gr.State) -> Actions:
         list_problems = gr.Button("List of problems", size="sm", visible=False, elem_id="list-problems")
         export = gr.Button("Export as JSONL", size="sm", visible=False, elem_id="export-dataset")
         remove = gr.Button("Remove", size="sm", variant="stop", visible=False, elem_id="remove-dataset")
+    licence = gr.Textbox(
+        label="Its licence",
+        info="Recorded with every run on it and told on the adapter's card.",
+        placeholder="cc-by-4.0, or in your own words",
+        visible=False,
+        elem_id="dataset-licence",
+    )
     download = gr.File(label="Download", visible=False, interactive=False, elem_id="dataset-download")
     with gr.Accordion("Push it to the Hub as a dataset", open=False, visible=False, elem_id="push-dataset") as pushing:
         repo_id = gr.Textbox(label="Repository", placeholder="you/name-of-the-dataset", elem_id="dataset-repo")
         visibility = gr.Radio([PRIVATE, PUBLIC], value=PRIVATE, label="Visibility", elem_id="dataset-visibility")
-        licence = gr.Dropdown([("not stated", ""), *LICENCES], value="", label="Licence", elem_id="dataset-licence")
+        pushed_licence = gr.Dropdown(
+            [("not stated", ""), *LICENCES], value="", label="Licence", elem_id="pushed-licence"
+        )
         push_button = gr.Button("Push", elem_id="push-dataset-now")
         pushed = gr.Markdown(elem_id="dataset-pushed")
 
@@ -94,5 +110,5 @@ def build(studio: Studio, asked: gr.State, checked: gr.State) -> Actions:
     private: dict[str, Any] = {"api_visibility": "private"}
     list_problems.click(told(problems_file), checked, download, **private)
     export.click(told(export_file), checked, download, **private)
-    push_button.click(told(push), [asked, checked, repo_id, visibility, licence], pushed, **private)
-    return Actions(list_problems, export, remove, download, pushing)
+    push_button.click(told(push), [asked, checked, repo_id, visibility, pushed_licence], pushed, **private)
+    return Actions(list_problems, export, remove, licence, download, pushing, pushed_licence)

@@ -37,6 +37,7 @@ from studio.present import told_in_place
 PLAN_LATER = (
     '<div class="empty">Choose what to learn from: whether the run fits, and how long it takes, shows here.</div>'
 )
+PARKED = "Where both do not have room, the chat is parked meanwhile and comes back by itself."
 
 
 @dataclass(frozen=True)
@@ -95,11 +96,15 @@ def build(studio: Studio, shown_run: gr.Textbox, tabs: gr.Tabs) -> TrainPage:
 
     fields = list(form.fields.values())
 
-    def pick(request: gr.Request, event: gr.EventData) -> Any:
+    def pick(request: gr.Request, event: gr.EventData) -> list[Any]:
         name = acted(event)[1]
         if person_of(request).role < Role.OWNER and name not in SAMPLES:
-            return gr.skip()
-        return name
+            return [gr.skip()] * 3
+        return [name, *imports.remembered(studio.home, name)]
+
+    def as_remembered(name: str | None) -> list[str]:
+        """How the dataset that was chosen is read: as on the Data page the last time."""
+        return [*imports.remembered(studio.home, name or "")]
 
     def mark(request: gr.Request, name: str | None) -> str:
         return cards(studio.home, name, person_of(request).role is Role.OWNER)
@@ -135,7 +140,7 @@ def build(studio: Studio, shown_run: gr.Textbox, tabs: gr.Tabs) -> TrainPage:
             return
         recipe = imports.settled(studio.home, recipe_for(studio, yaml_text, form, name, values))
         check(studio, recipe)
-        check_fits(studio, recipe)
+        check_fits(studio, recipe, lengths.known(recipe))
         yield '<div class="empty" role="status">Training a few steps to measure the speed …</div>'
         failed = None
         try:
@@ -151,7 +156,7 @@ def build(studio: Studio, shown_run: gr.Textbox, tabs: gr.Tabs) -> TrainPage:
         recipe = imports.settled(studio.home, recipe_for(studio, yaml_text, form, name, values))
         check(studio, recipe)
         if not overridden:
-            check_fits(studio, recipe)
+            check_fits(studio, recipe, lengths.known(recipe))
         run = create_run(studio.home, recipe)
         queue.advance(studio.home)
         gr.Info("The run starts. Chat goes on meanwhile.")
@@ -178,7 +183,9 @@ def build(studio: Studio, shown_run: gr.Textbox, tabs: gr.Tabs) -> TrainPage:
 
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     filled = [dataset, *fields, pasted, form.level]
-    picks.select(told(pick), None, dataset, queue=False, **private)
+    reading = [form.fields["dataset_format"], form.fields["dataset_columns"]]
+    picks.select(told(pick), None, [dataset, *reading], queue=False, **private)
+    as_before = dataset.input(told(as_remembered), dataset, reading, queue=False, **private)
     dataset.change(mark, dataset, picks, queue=False, **private)
     form.level.change(show_level, form.level, form.groups, queue=False, **private)
     # Text boxes when they are left, the rest as it changes: planning at every key would flicker.
@@ -191,6 +198,7 @@ def build(studio: Studio, shown_run: gr.Textbox, tabs: gr.Tabs) -> TrainPage:
         trigger_mode="always_last",
         **private,
     )
+    as_before.success(estimate, [pasted, dataset, *fields], planned, **private)
     planned.select(told(nearest), [pasted, dataset, *fields], filled, **private)
     planned.select(told(measure_speed), [pasted, dataset, *fields], planned, **private)
     started = start.click(told(begin), [anyway, pasted, dataset, *fields], [shown_run, pasted, tabs], **private)
@@ -243,12 +251,13 @@ def check(studio: Studio, recipe: Recipe) -> None:
         )
 
 
-def check_fits(studio: Studio, recipe: Recipe) -> None:
+def check_fits(studio: Studio, recipe: Recipe, dataset_lengths: list[int] | None) -> None:
     """Raises UserError, naming the nearest recipe that does, when the plan says that this one cannot fit."""
-    planned = plan(recipe, card_here(), home=studio.home)
+    planned = plan(recipe, card_here(), home=studio.home, dataset_lengths=dataset_lengths)
     if not planned.fits:
         nearest = ", ".join(changed(recipe, planned.nearest)) if planned.nearest else ""
         raise UserError(
             planned.reason,
             f"This would: {nearest}." if nearest else "Tick the box beneath Start to try it all the same.",
         )
+    return planned.fits

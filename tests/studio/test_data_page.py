@@ -16,12 +16,13 @@ from core.recipe import Recipe
 from core.training.run import create_run
 from studio import imports
 from studio.context import Studio
-from studio.dataset_summary import division, kinds, refusal, scripts
+from studio.dataset_summary import division, kinds, languages, refusal
 from studio.page import build_page
 from studio.pages.reading import HANDED, MAPPED, Reading, columns_chosen
+from studio.people import LOCAL_OWNER
 from studio.processes import Engine
 from tests.hub_server.fixtures import Hub
-from tests.studio.conftest import handler
+from tests.studio.conftest import handler, request_of
 
 CSV = "Frage,Antwort\n" + "".join(f"Was ist {n}?,Es ist {n}.\n" for n in range(20))
 ROW = '{"text": "### Human: Hi ### Assistant: Hello"}\n'
@@ -180,12 +181,77 @@ def test_the_division_is_the_one_that_training_makes(play: Play) -> None:
     assert "<b>45</b> to train on, <b>5</b>" in division(dataset, 50, 0.1, 7)
 
 
-def test_remarks_of_one_kind_are_counted_together_and_scripts_by_their_share() -> None:
+def test_remarks_of_one_kind_are_counted_together_and_languages_by_their_share() -> None:
     from core.data import Conversation, Message, Problem
     from core.errors import UserError
 
     notes = [Problem(row, f'It says the same as row {row - 1}, "x{row}".', "") for row in range(2, 5)]
     assert kinds(notes) == "3 × It says the same as row N, …"
-    talk = Conversation(1, [Message(role="user", content="Привет abc 日本"), Message(role="assistant", content="12")])
-    assert scripts([talk]) == "Cyrillic 55%, Latin 27%, Han 18%"
+    talks = [[Message(role="user", content=text)] for text in ["Привет"] + ["What is the time?"] * 3]
+    assert languages([Conversation(1, each) for each in talks]) == "English 75%, Cyrillic script 25%"
     assert "<script>" not in refusal(UserError("<script>", "See https://x.example/a?b=<i>"))
+
+
+def test_a_folder_is_uploaded_as_one_dataset_and_what_is_no_data_is_named(
+    play: Play, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(gr, "Info", said.append)
+    names = ("train-1.jsonl", "train-2.jsonl", "test.jsonl", "README.md", "photo.png", ".hidden.jsonl")
+    read = play("data.check_folder", [written(tmp_path, name, ROW * 2) for name in names])
+    assert "<b>Rows</b> 4" in read["dataset-summary"]
+    assert "and not test.jsonl" in read["dataset-summary"]
+    assert said == ["Left out, since they are no data files: .hidden.jsonl, README.md, photo.png."]
+    assert len(store.kept(home)) == 1
+    with pytest.raises(gr.Error, match=r"no data file in the folder: it holds photo\.png"):
+        play("data.check_folder", [str(tmp_path / "photo.png")])
+    with pytest.raises(gr.Error, match=r"files of several kinds \(\.csv, \.jsonl\)"):
+        play("data.check_folder", [written(tmp_path, "a.jsonl", ROW), written(tmp_path, "a.csv", CSV)])
+    assert len(store.kept(home)) == 1, "what cannot be read together is not kept"
+
+
+def test_several_files_without_a_train_split_among_their_names_are_all_read(play: Play, tmp_path: Path) -> None:
+    read = play("data.check_upload", [written(tmp_path, name, ROW * 2) for name in ("test-a.jsonl", "test-b.jsonl")])
+    assert "<b>Rows</b> 4" in read["dataset-summary"]
+
+
+def test_a_stated_licence_is_on_the_card_and_in_the_next_reading(
+    page: gr.Blocks, play: Play, home: Home, tmp_path: Path
+) -> None:
+    read = play("data.check_upload", [written(tmp_path, "mine.jsonl", ROW * 2)])
+    assert read["dataset-licence"].visible
+    dataset = next(each for each in read.values() if hasattr(each, "conversations"))
+    stated, summary = handler(page, "data.state_licence")(reading(read), dataset, "  CC BY-NC 4.0,\nno resale ")
+    assert "<b>Licence</b> CC BY-NC 4.0, no resale" in summary
+    again = play("data.check", reading(read).name)
+    assert again["dataset-licence"].value == stated.license == "CC BY-NC 4.0, no resale"
+    (kept,) = store.kept(home)
+    assert json.loads((kept.folder / "dataset-card.json").read_text())["license"] == "CC BY-NC 4.0, no resale"
+    with pytest.raises(gr.Error, match="200 characters"):
+        handler(page, "data.state_licence")(reading(read), dataset, "x" * 200)
+
+
+def test_the_licence_of_a_sample_or_of_the_hub_is_not_changed_here(page: gr.Blocks, play: Play, hub: Hub) -> None:
+    assert not play("data.check", "pirate")["dataset-licence"].visible
+    card = b"---\nlicense: mit\n---\n"
+    hub.make_repo("ada/poems", {"train.jsonl": (ROW * 3).encode(), "README.md": card}, kind="dataset")
+    read = play("data.check_hub", "ada/poems", "", None, "main")
+    assert not read["dataset-licence"].visible
+    dataset = next(each for each in read.values() if hasattr(each, "conversations"))
+    with pytest.raises(gr.Error, match="for files that were uploaded"):
+        handler(page, "data.state_licence")(reading(read), dataset, "none")
+
+
+def test_how_a_dataset_was_read_is_remembered_here_and_on_train(page: gr.Blocks, play: Play, tmp_path: Path) -> None:
+    asked = play("data.check_upload", [written(tmp_path, "fragen.csv", CSV)])
+    name = reading(asked).name
+    chosen = [{"question": "Frage", "answer": "Antwort"}.get(each, "") for each in MAPPED]
+    play("data.check_as", reading(asked), "", *chosen)
+    assert "<b>Conversations</b> 20" in play("data.check", name)["dataset-summary"]
+    on_card = gr.EventData(None, {"action": "dataset", "value": name})
+    assert handler(page, "train.pick")(request_of(LOCAL_OWNER), on_card) == [name, "", "question=Frage,answer=Antwort"]
+    assert handler(page, "train.as_remembered")(name) == ["", "question=Frage,answer=Antwort"]
+    assert handler(page, "train.as_remembered")("pirate") == ["", ""]
+    wrong = [{"question": "Antwort"}.get(each, "") for each in MAPPED]
+    assert "columns are" in play("data.check_as", reading(asked), "", *wrong)["dataset-summary"]
+    assert handler(page, "train.as_remembered")(name) == ["", "question=Frage,answer=Antwort"], "what works stays"

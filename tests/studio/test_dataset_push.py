@@ -107,3 +107,17 @@ def test_without_a_token_nothing_is_made(home: Home, hub: Hub, capsys: pytest.Ca
     assert main(["push-data", "collected", "--repo", "ada/x"]) == 1
     assert "no token" in capsys.readouterr().err
     assert hub.repos.find("dataset", "ada/x") is None
+
+
+def test_a_licence_in_ones_own_words_is_told_as_other(home: Home, hub: Hub, tmp_path: Path) -> None:
+    file = tmp_path / "mine.jsonl"
+    file.write_text(json.dumps({"messages": TALK}) + "\n")
+    kept = store.keep_files(home, [file])
+    store.state_licence(home, kept.dataset_name, "Ask Ada <first>")
+    assert main(["push-data", "mine", "--repo", "ada/mine"]) == 0
+    card = hub.read("ada/mine", CARD_FILE, "dataset").decode()
+    assert "license: other" in card
+    assert "Their licence: Ask Ada &lt;first&gt;." in card
+    store.state_licence(home, kept.dataset_name, "mit")
+    assert main(["push-data", "mine", "--repo", "ada/mine"]) == 0
+    assert "license: mit" in hub.read("ada/mine", CARD_FILE, "dataset").decode()

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 import gradio as gr
 import pytest
 import yaml
 
 from core.errors import UserError
+from core.plan import plan
+from core.plan.calibration import remembered
 from core.recipe import SETTINGS, Recipe
 from core.training.export import to_trl
+from core.training.run import list_runs
+from studio.card import card_here
 from studio.context import Studio
 from studio.dataset_cards import cards
+from studio.page import build_page
 from studio.pages import recipe_form
-from studio.pages.train import recipe_in
+from studio.pages.train import check_fits, recipe_in
+from tests.studio.conftest import handler
+
+TOO_MUCH = {"max_length": 1 << 20, "per_device_train_batch_size": 1024, "packing": True}
 
 
 @pytest.fixture
@@ -76,3 +87,67 @@ def test_cards_show_what_a_sample_is_like_and_which_is_chosen(quiet_studio: Stud
     shown = cards(quiet_studio.home, "radio")
     assert "Over." in shown
     assert shown.count('aria-pressed="true"') == 1
+
+
+@pytest.fixture
+def page(quiet_studio: Studio) -> gr.Blocks:
+    return build_page(quiet_studio)
+
+
+def values_of(page: gr.Blocks, recipe: Recipe) -> tuple[Any, ...]:
+    """What the fields of the page hold for `recipe`, in their order."""
+    settings = [name for name in SETTINGS if name not in recipe_form.ELSEWHERE]
+    given = recipe.to_dict()
+    return tuple(recipe_form.written(name, given[name]) for name in settings)
+
+
+def acting(action: str) -> gr.EventData:
+    return gr.EventData(None, {"action": action, "value": ""})
+
+
+def test_one_click_takes_the_nearest_recipe_that_fits(page: gr.Blocks, form: recipe_form.RecipeForm) -> None:
+    given = Recipe.from_dict({"dataset_name": "pirate", **TOO_MUCH})
+    assert not plan(given, card_here()).fits
+    filled = handler(page, "train.nearest")(acting("nearest"), "", "pirate", *values_of(page, given))
+    fields = tuple(each.value if isinstance(each, gr.Slider) else each for each in filled[1:-2])
+    taken = form.recipe(filled[0], fields)
+    assert plan(taken, card_here()).fits
+    assert taken.max_length < TOO_MUCH["max_length"]
+
+
+def test_where_nothing_nearer_is_that_is_told_and_other_clicks_do_nothing(page: gr.Blocks) -> None:
+    fits = values_of(page, Recipe.from_dict({"dataset_name": "pirate"}))
+    with pytest.raises(gr.Error, match="no nearer recipe"):
+        handler(page, "train.nearest")(acting("nearest"), "", "pirate", *fits)
+    assert all(each == gr.skip() for each in handler(page, "train.nearest")(acting("calibrate"), "", "pirate", *fits))
+
+
+def test_what_cannot_fit_is_not_started_unless_overridden(page: gr.Blocks, quiet_studio: Studio) -> None:
+    given = values_of(page, Recipe.from_dict({"dataset_name": "pirate", **TOO_MUCH}))
+    with pytest.raises(gr.Error, match=r"It does not fit.*This would"):
+        handler(page, "train.begin")(False, "", "pirate", *given)
+    assert list_runs(quiet_studio.home) == []
+
+
+def test_measuring_the_speed_trains_a_few_steps_and_the_plan_then_has_a_time(
+    page: gr.Blocks, quiet_studio: Studio
+) -> None:
+    small = {"dataset_name": "pirate", "max_length": 64, "per_device_train_batch_size": 1, "max_samples": 20}
+    given = values_of(page, Recipe.from_dict(small))
+
+    async def shown() -> list[str]:
+        return [each async for each in handler(page, "train.measure_speed")(acting("calibrate"), "", "pirate", *given)]
+
+    first, *later = asyncio.run(shown())
+    assert "Training a few steps" in first
+    assert "<b>Time</b>" in later[-1]
+    assert "±" in later[-1]
+    assert remembered(quiet_studio.home)
+
+
+def test_start_goes_by_the_same_lengths_as_the_plan_beside_it(quiet_studio: Studio) -> None:
+    """Where the conversations have been counted and are short, a large max_length costs nothing."""
+    unpacked = Recipe.from_dict({"dataset_name": "pirate", **TOO_MUCH, "packing": False})
+    check_fits(quiet_studio, unpacked, [40] * 100)
+    with pytest.raises(UserError, match="does not fit"):
+        check_fits(quiet_studio, unpacked, None)
