@@ -29,8 +29,13 @@ def is_on_hub(base_model: str) -> bool:
     return HUB_ID.fullmatch(base_model) is not None
 
 
-def render_card(record: AdapterRecord, repo_id: str, *, loss_plot: str | None = None) -> str:
-    """The README.md of the repository `repo_id`. `loss_plot`: path in the repository of a picture of the losses."""
+def render_card(
+    record: AdapterRecord, repo_id: str, *, loss_plot: str | None = None, own_tokenizer: bool = True
+) -> str:
+    """The README.md of the repository `repo_id`.
+
+    loss_plot: path in the repository of a picture of the losses. own_tokenizer: whether the repository has one, too.
+    """
     base = shared_base(record.base_model)
     sections = [
         f"# {record.name}",
@@ -38,7 +43,7 @@ def render_card(record: AdapterRecord, repo_id: str, *, loss_plot: str | None = 
         _note(record),
         _samples(record),
         "## How to load it",
-        _loading(base, repo_id, record.lora_r),
+        _loading(base, repo_id, record.lora_r, own_tokenizer),
         "## Training",
         _figures(record),
         f"![Losses]({loss_plot})" if loss_plot else "",
@@ -74,6 +79,8 @@ def _summary(record: AdapterRecord, base: str) -> str:
         f"This is {shape} for {on}{data} with [PEFT](https://huggingface.co/docs/peft). It changes how the base "
         "answers; it holds no base weights, and the base's own limits and licence still apply."
     )
+    if record.recipe.get("load_in_4bit"):
+        text += " It was trained on the base in 4 bits (QLoRA), and can be loaded on it in any precision."
     if base == BUILTIN_ID:
         text += (
             "\n\nIts base is the tiny model that is part of Guanaco Studio, made to try the studio without a GPU. "
@@ -95,12 +102,13 @@ def _samples(record: AdapterRecord) -> str:
     return "## Sample answers\n\n" + _table(("Prompt", "The base alone", "With this adapter"), rows)
 
 
-def _loading(base: str, repo_id: str, rank: int | None) -> str:
+def _loading(base: str, repo_id: str, rank: int | None, own_tokenizer: bool) -> str:
     studio = f"With Guanaco Studio:\n\n```bash\npython -m studio pull {repo_id}\n```"
     if base == BUILTIN_ID:
         return studio
     source = base if is_on_hub(base) else f"path/to/{base}"
-    peft = f"""With PEFT:
+    tokenizer = repo_id if own_tokenizer else source
+    peft = f"""With PEFT (`pip install peft transformers accelerate`):
 
 ```python
 from peft import PeftModel
@@ -108,7 +116,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 base = AutoModelForCausalLM.from_pretrained("{source}", device_map="auto")
 model = PeftModel.from_pretrained(base, "{repo_id}")
-tokenizer = AutoTokenizer.from_pretrained("{repo_id}")
+tokenizer = AutoTokenizer.from_pretrained("{tokenizer}")
 messages = [{{"role": "user", "content": "Hello!"}}]
 inputs = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_tensors="pt", return_dict=True)
 output = model.generate(**inputs.to(model.device), max_new_tokens=200)
@@ -116,7 +124,10 @@ print(tokenizer.decode(output[0][inputs["input_ids"].shape[1]:], skip_special_to
 ```"""
     fits_rank = f" --max-lora-rank {rank}" if rank and rank > 16 else ""  # vLLM's own limit, unless it is raised
     name = repo_id.split("/")[-1]
-    vllm = f"With vLLM:\n\n```bash\nvllm serve {source} --enable-lora{fits_rank} --lora-modules {name}={repo_id}\n```"
+    vllm = (
+        f"With vLLM:\n\n```bash\nvllm serve {source} --enable-lora{fits_rank} --lora-modules {name}={repo_id}\n```\n\n"
+    )
+    vllm += f"It then answers as the model `{name}`, and the base under its own name."
     return "\n\n".join([peft, vllm, studio])
 
 

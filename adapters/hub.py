@@ -120,7 +120,9 @@ def files_to_push(store: AdapterStore, name: str, repo_id: str) -> dict[str, Pat
     plot = loss_plot(folder)
     if plot is not None:
         files[PLOT_FILE] = plot
-    files[CARD_FILE] = render_card(record, repo_id, loss_plot=PLOT_FILE if plot is not None else None).encode()
+    picture = PLOT_FILE if plot is not None else None
+    own_tokenizer = "tokenizer_config.json" in names
+    files[CARD_FILE] = render_card(record, repo_id, loss_plot=picture, own_tokenizer=own_tokenizer).encode()
     return dict(sorted(files.items()))
 
 

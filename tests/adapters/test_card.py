@@ -57,6 +57,9 @@ def test_body_tells_a_stranger_what_is_needed() -> None:
         "https://huggingface.co/meta-llama/Llama-2-7b-chat-hf",
         'PeftModel.from_pretrained(base, "ada/pirate")',
         "vllm serve meta-llama/Llama-2-7b-chat-hf --enable-lora --max-lora-rank 64 --lora-modules pirate=ada/pirate",
+        "pip install peft transformers accelerate",
+        "It then answers as the model `pirate`",
+        "trained on the base in 4 bits (QLoRA)",
         "python -m studio pull ada/pirate",
         "| Training loss | 1.235 |",
         "| Evaluation loss, on conversations held out | 1.3 |",
@@ -183,3 +186,9 @@ def test_a_strangers_words_stay_words_in_the_card_that_is_pushed_on() -> None:
     body = text.split("---\n", 2)[2]
     assert "<img" not in body
     assert all(line.count("|") - line.count("\\|") == 3 for line in body.splitlines() if line.startswith("| SHA-256"))
+
+
+def test_the_tokenizer_is_loaded_from_where_there_is_one() -> None:
+    assert 'AutoTokenizer.from_pretrained("ada/pirate")' in render_card(RECORD, "ada/pirate")
+    without = render_card(RECORD, "ada/pirate", own_tokenizer=False)
+    assert 'AutoTokenizer.from_pretrained("meta-llama/Llama-2-7b-chat-hf")' in without
