@@ -11,6 +11,7 @@ MASK = "•••"
 SHAPES = re.compile(r"\b(?:hf|api_org|gs)_[\w-]{8,}|(?<=Bearer )[^\s\"',]+|(?<=[?&]token=)[^\s&\"'#]+", re.ASCII)
 NAMES = ("HF_TOKEN", "STUDIO_ACCESS_TOKEN", "STUDIO_USER_TOKEN", "OAUTH_CLIENT_SECRET")
 SHORTEST = 6  # masking every occurrence of a shorter word would make texts unreadable, and hide little
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and newline: a terminal may obey them
 
 
 def masked(text: str, *secrets: str | None) -> str:
@@ -22,7 +23,10 @@ def masked(text: str, *secrets: str | None) -> str:
 
 
 class MaskingFormatter(logging.Formatter):
-    """Masks whole formatted records, so tracebacks too."""
+    """Masks whole formatted records, so tracebacks too.
+
+    What a stranger sent may stand in them: further lines are marked, so that none looks like a record of its own.
+    """
 
     def __init__(self, inner: logging.Formatter, *secrets: str | None) -> None:
         super().__init__()
@@ -30,7 +34,8 @@ class MaskingFormatter(logging.Formatter):
         self.secrets = secrets
 
     def format(self, record: logging.LogRecord) -> str:
-        return masked(self.inner.format(record), *self.secrets)
+        text = masked(self.inner.format(record), *self.secrets)
+        return CONTROL.sub("�", text).replace("\n", "\n  | ")
 
 
 def mask_logs(*secrets: str | None) -> None:

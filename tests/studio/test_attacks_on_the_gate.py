@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 import threading
 import time
@@ -25,6 +26,7 @@ from studio.app import SESSIONS, build_app
 from studio.context import Studio
 from studio.keys import Keys
 from studio.limits import Limits, sender
+from studio.masking import MaskingFormatter
 from studio.page import build_page
 from studio.people import AccessSettings, Role, cookie_of, cookie_secret
 from tests.studio.conftest import SPACE_HOST, space_settings
@@ -334,3 +336,12 @@ def test_half_sent_requests_do_not_keep_others_out_of_files(address: tuple[str, 
     finally:
         for each in held:
             each.close()
+
+
+def test_what_a_stranger_sends_is_no_line_of_the_log() -> None:
+    formatter = MaskingFormatter(logging.Formatter("%(asctime)s %(name)s: %(message)s"))
+    said = "refused: x\n2026-01-01 00:00:00,000 studio: the owner signed in\r\x1b[2J\x9b"
+    text = formatter.format(logging.LogRecord("x", 40, "", 0, "%s", (said,), None))
+    _, *others = text.split("\n")
+    assert all(line.startswith("  | ") for line in others)
+    assert not any(each in text for each in ("\r", "\x1b", "\x9b"))
