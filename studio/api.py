@@ -13,10 +13,12 @@ from core.errors import UserError
 from studio.context import Studio
 from studio.engine_client import LONG
 from studio.people import person_of
+from studio.processes import PARKED
 from studio.published import check_may_use
 
 PASSED_ON = {"content-type", "accept", "x-request-id"}  # nothing else of a client's headers reaches the engine
 RETURNED = {"content-type", "retry-after", "x-request-id", "cache-control"}
+PARKED_SECONDS = 30  # a run takes long, and its end is not known to the second
 ROUTES = (
     ("GET", "/v1/models"),
     ("POST", "/v1/chat/completions"),
@@ -33,13 +35,16 @@ def router(studio: Studio) -> APIRouter:
     http = httpx.AsyncClient(timeout=LONG, trust_env=False)
 
     async def pass_on(request: Request) -> Response:
+        path = request.scope["path"]  # as Access has checked it; request.url is made of the Host header, too
+        if engine.url is None and engine.status.state == PARKED:
+            return unavailable(engine.status.detail, "chat_parked", PARKED_SECONDS)
         if engine.url is None:
             return not_ready(engine.status.detail)
-        if request.url.path.endswith("completions") and (refusal := await not_published(studio, request)):
+        if path.endswith("completions") and (refusal := await not_published(studio, request)):
             return refusal
         outgoing = http.build_request(
             request.method,
-            engine.url + request.url.path,
+            engine.url + path,
             content=await request.body(),
             headers={name: value for name, value in request.headers.items() if name in PASSED_ON},
         )
@@ -79,7 +84,11 @@ async def not_published(studio: Studio, request: Request) -> JSONResponse | None
 
 
 def not_ready(detail: str) -> JSONResponse:
-    """503 in OpenAI's error shape."""
     message = f"The engine is not ready: {detail or 'starting'}. Try again in a few seconds."
-    error = {"message": message, "type": "service_unavailable", "param": None, "code": "engine_not_ready"}
-    return JSONResponse({"error": error}, 503, {"Retry-After": "2"})
+    return unavailable(message, "engine_not_ready", 2)
+
+
+def unavailable(message: str, code: str, seconds: int) -> JSONResponse:
+    """503 in OpenAI's error shape; a client may try again after `seconds`."""
+    error = {"message": message, "type": "service_unavailable", "param": None, "code": code}
+    return JSONResponse({"error": error}, 503, {"Retry-After": str(seconds)})

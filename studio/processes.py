@@ -6,7 +6,6 @@ import asyncio
 import fcntl
 import json
 import logging
-import os
 import signal
 import subprocess
 import sys
@@ -19,17 +18,21 @@ from typing import IO, Any
 import httpx
 import psutil
 
+from core import parking
 from core.errors import UserError
 from core.home import Home
+from core.priority import Busy
 from core.process import Identity
+from studio import parked
 
 log = logging.getLogger(__name__)
 
-STARTING, LOADING, READY, FAILED = "starting", "loading", "ready", "failed"
+STARTING, LOADING, READY, FAILED, PARKED = "starting", "loading", "ready", "failed", "parked"
 POLL_SECONDS = 0.5
 MAX_BACKOFF_SECONDS = 30.0
 GIVE_UP_AFTER = 5  # deaths in a row without having been ready in between
 STOP_SECONDS = 10.0
+PARK_SECONDS = 15.0  # for answers under way when the chat is parked
 
 
 @dataclass(frozen=True)
@@ -87,14 +90,23 @@ class Engine:
     def status(self) -> EngineStatus:
         return self._status
 
+    @property
+    def there(self) -> bool:
+        """Whether it can answer, or there is nothing to wait for: it has given up, is parked, or is someone else's."""
+        if self.external_url is not None or self._status.state in (FAILED, PARKED):
+            return True
+        return self.ready.is_set() and self._alive()
+
     def start(self) -> None:
         self._thread.start()
 
     async def wait_until_ready(self) -> None:
-        """Return once the engine can answer. Raises UserError when it has given up."""
+        """Return once the engine can answer. Raises UserError when it has given up, or is parked."""
         while not self.ready.is_set():
             if self._status.state == FAILED:
                 raise UserError("The engine is not running.", self._status.detail)
+            if self._status.state == PARKED:
+                raise UserError(self._status.detail, "Ask again when the run has ended.")
             await asyncio.sleep(POLL_SECONDS / 2)
 
     def stop(self) -> None:
@@ -111,6 +123,10 @@ class Engine:
     def _watch(self) -> None:
         deaths = 0
         while not self._stopping.is_set():
+            if self.external_url is None and (asked := parking.read(self.home)) is not None and asked.wanted:
+                self._park(asked)
+                self._stopping.wait(POLL_SECONDS)
+                continue
             if self.external_url is None and not self._alive():
                 self.ready.clear()
                 if self._identity is not None:
@@ -125,6 +141,8 @@ class Engine:
                         return
                 self._adopt_or_spawn()
             self._poll()
+            if self._status.ready and self._url is not None and self.external_url is None:
+                parked.bring_back(self.home, self._http, self._url)
             self._stopping.wait(POLL_SECONDS)
 
     def _alive(self) -> bool:
@@ -139,6 +157,23 @@ class Engine:
             f"The engine ended {deaths} times in a row: {last_line(self.log_path)} "
             f"The whole log is {self.log_path}. Correct the cause and start the studio again.",
         )
+
+    def _park(self, asked: parking.Parking) -> None:
+        """End the engine, if it is there, for as long as the run needs its memory."""
+        engine = self._identity or Identity.read(read_record(self.record_path))
+        if engine is not None and engine.alive():
+            self._identity = engine
+            self._poll()
+            parked.remember(self.home, asked, self._status.adapters)
+        self.ready.clear()
+        self._url = None  # nothing new is passed on; what is being answered is given some time
+        self._note(PARKED, parked.told(asked))
+        if engine is not None:
+            busy, deadline = Busy(self.home), time.monotonic() + PARK_SECONDS
+            while busy.rows() and time.monotonic() < deadline and not self._stopping.wait(POLL_SECONDS):
+                pass
+            end(engine)
+        self._identity = self._process = None
 
     def _adopt_or_spawn(self) -> None:
         self._url = None
@@ -227,35 +262,6 @@ class Engine:
             old.restarts if restarts is None else restarts,
             adapters,
         )
-
-
-class WebLock:
-    """One web process per home folder. The record tells the second one where the first is to be found."""
-
-    def __init__(self, home: Home) -> None:
-        self.path = home.processes / "web.json"
-        self.home = home
-
-    def acquire(self, url: str) -> None:
-        """Raises UserError when a living web process has this home folder."""
-        from filelock import FileLock
-
-        from adapters.files import write_atomic
-
-        with FileLock(self.home.processes / "web.lock"):
-            record = read_record(self.path)
-            identity = Identity.read(record)
-            if identity is not None and identity.alive() and identity.pid != os.getpid():
-                raise UserError(
-                    f"Another Guanaco Studio (pid {identity.pid}) already uses the home folder {self.home.root}.",
-                    f"Open {record.get('url')}, end that one first, or choose another folder with --home.",
-                )
-            own = Identity.own()
-            write_atomic(self.path, json.dumps({"pid": own.pid, "started": own.started, "url": url}))
-
-    def release(self) -> None:
-        if Identity.read(read_record(self.path)) == Identity.own():
-            self.path.unlink(missing_ok=True)
 
 
 def end(identity: Identity, seconds: float = STOP_SECONDS) -> None:

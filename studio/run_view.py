@@ -18,8 +18,10 @@ NO_RUN = (
 NO_CHOICE = '<div class="empty">Choose a run in the table: its curve, answers and history will show here.</div>'
 
 
-def run_card(run: Seen, memory: int | None = None, answering: int = 0, place: int | None = None) -> str:
-    """Bar, figures, and what just happened. `place`: how many runs go before a queued one."""
+def run_card(
+    run: Seen, memory: int | None = None, answering: int = 0, place: int | None = None, parked: bool = False
+) -> str:
+    """Bar, figures, and what just happened. `place`: how many runs go before a queued one. `parked`: the chat is."""
     line = run.summary
     share = line.step / line.max_steps if line.max_steps else 0.0
     share = 1.0 if line.state == "done" else share
@@ -34,7 +36,9 @@ def run_card(run: Seen, memory: int | None = None, answering: int = 0, place: in
     }
     if memory is not None:
         facts["Memory"] = size(memory)
-    if training:
+    if parked and run.state in ACTIVE:
+        facts["Chat"] = "parked until this run ends"
+    elif training:
         facts["Chat"] = f"{answering} answering, training waits" if answering else "idle"
     if line.adapter:
         facts["Adapter"] = line.adapter

@@ -32,7 +32,7 @@ class Part:
 class Chat:
     """The engine beside the training. Defaults as in core.serving.__main__, and a cache for a few open chats.
 
-    shared: engine and trainer hold one copy of the base; None: as core.sharing decides for this device.
+    shared: engine and trainer hold one copy of the base; None: see is_shared.
     """
 
     kv_tokens: int = 4096
@@ -141,7 +141,10 @@ def chat_parts(recipe: Recipe, shape: Shape, card: Card, chat: Chat) -> list[Par
 
 
 def is_shared(recipe: Recipe, card: Card) -> bool:
-    """Whether engine and trainer map one copy of the base; core.sharing does so on CPU, for the usual 4 bit only."""
+    """Whether one copy of the base for engine and trainer is planned with: on CPU, for the usual 4 bit only.
+
+    core.sharing has one on CUDA too, but that has not been seen to work on a card yet, and a plan must not fall short.
+    """
     return card.on_cpu and recipe.load_in_4bit and recipe.use_bnb_nested_quant
 
 

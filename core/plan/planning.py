@@ -21,7 +21,7 @@ class Plan:
     """Bytes and seconds. `parts` add up to `total`, the most that is in use at one moment.
 
     nearest: the smallest change of the recipe that fits, None when the recipe itself fits or nothing does.
-    without_chat: it would fit if the chat were stopped meanwhile.
+    without_chat: it would fit if the chat were stopped meanwhile, as core.training.beside then has it.
     eta_seconds ± eta_uncertainty: None without the dataset's lengths or without a measured speed; `time` says why.
     """
 
@@ -110,7 +110,9 @@ def _why_not(recipe: Recipe, card: Card, parts: list[Part], nearest: Recipe | No
     if nearest:
         sentences.append(f"Nearest that fits: {', '.join(changed(recipe, nearest))}.")
     if without_chat:
-        sentences.append("As it is it would fit if the chat were stopped meanwhile.")
+        sentences.append(
+            "As it is it would fit if the chat were stopped meanwhile: the studio does so, and brings it back."
+        )
     if not nearest and not without_chat:
         sentences.append("No setting makes it fit: choose a smaller base or a larger card.")
     return " ".join(sentences)

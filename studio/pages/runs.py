@@ -22,6 +22,7 @@ from studio.pages.acting import acted, html
 from studio.pages.telling import told
 from studio.people import Person, Role
 from studio.present import size
+from studio.processes import PARKED
 from studio.runs_view import Look
 
 LOG_BYTES = 20_000
@@ -196,7 +197,9 @@ def draw(
     place = waiting.index(run.id) if run.id in waiting else None
     return [
         *top,
-        run_view.run_card(run, memory_of(run.status), overview.answering(), place),
+        run_view.run_card(
+            run, memory_of(run.status), overview.answering(), place, studio.engine.status.state == PARKED
+        ),
         *(each and owner for each in possible(run)),
         run_view.loss_chart(run, weight),
         run_view.timeline(run),

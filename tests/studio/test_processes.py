@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
+import psutil
 import pytest
+from starlette.testclient import TestClient
 
+from adapters.record import AdapterRecord
+from adapters.store import AdapterStore
+from core import parking
+from core.errors import UserError
 from core.home import Home
-from studio.processes import Engine
+from studio.app import build_app
+from studio.context import Studio
+from studio.engine_client import EngineClient
+from studio.processes import PARKED, Engine
 from tests.app_process import left_behind, poll
+from tests.core.serving import tiny
 
 WAIT_SECONDS = 240.0
 
@@ -48,4 +62,69 @@ def test_a_studio_that_ends_at_once_takes_the_engine_along_that_its_forerunner_s
     second = Engine(clean, "builtin")
     second.start()
     second.stop()
+    assert not left_behind(clean.root)
+
+
+ASKER = """
+import sys
+from core import parking
+from core.home import Home
+parking.ask(Home.open(sys.argv[1]), "20990101-000000-pirate", "pirate")
+print(flush=True)
+sys.stdin.read()
+"""
+
+
+def asker(home: Home) -> subprocess.Popen[str]:
+    """A process that wants the chat parked, as a run's worker does."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", ASKER, str(home.root)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    return process
+
+
+def engines(home: Home) -> list[psutil.Process]:
+    return [each for each in left_behind(home.root) if "core.serving" in each.cmdline()]
+
+
+def test_a_parked_chat_says_so_and_comes_back_with_its_adapters(clean: Home, tmp_path: Path) -> None:
+    base = tiny.base_folder(tmp_path / "tiny")
+    store = AdapterStore(clean.adapters)
+    for name in ("pirate", "radio"):
+        record = AdapterRecord(name=name, base_model=str(base))
+        store.add(name, tiny.adapter(tmp_path / name, base), record)
+    first = Engine(clean, str(base))
+    first.start()
+    assert first.ready.wait(WAIT_SECONDS) and first.there
+    EngineClient(first).load("pirate", str(store.path("pirate")))
+    wants = asker(clean)
+    poll(lambda: first.status.state == PARKED, WAIT_SECONDS, "the chat to be parked")
+    said = "The chat is parked while pirate trains: both do not fit the memory. It comes back by itself."
+    assert first.status.detail == said and not first.ready.is_set()
+    with TestClient(build_app(Studio.over(clean, str(base), first)), base_url="http://127.0.0.1:7860") as web:
+        answer = web.get("/v1/models")
+    assert answer.status_code == 503 and answer.headers["Retry-After"] == "30"
+    assert answer.json()["error"]["message"] == said and answer.json()["error"]["code"] == "chat_parked"
+    with pytest.raises(UserError, match="The chat is parked"):
+        asyncio.run(first.wait_until_ready())
+    poll(lambda: not engines(clean), WAIT_SECONDS, "the engine to end")
+
+    first._stopping.set()  # and here its web process is killed
+    first._thread.join()
+    second = Engine(clean, str(base))
+    second.start()
+    try:
+        poll(lambda: second.status.state == PARKED, WAIT_SECONDS, "the next studio to leave the chat parked")
+        assert not engines(clean)
+        wants.kill()  # however the run ends
+        wants.wait()
+        assert second.ready.wait(WAIT_SECONDS)
+        poll(lambda: parking.read(clean) is None, WAIT_SECONDS, "the adapters to be loaded again")
+        poll(lambda: bool(second.status.adapters), WAIT_SECONDS, "the engine to say so")
+        assert [each["name"] for each in second.status.adapters] == ["pirate"]
+    finally:
+        wants.kill()
+        second.stop()
     assert not left_behind(clean.root)

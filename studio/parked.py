@@ -1,0 +1,43 @@
+"""What an engine that is parked had in memory, and how it comes back. core.parking says who asks for that, and why."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import httpx
+
+from adapters.store import AdapterStore
+from core import parking
+from core.errors import UserError
+from core.home import Home
+
+log = logging.getLogger(__name__)
+
+
+def told(asked: parking.Parking) -> str:
+    return f"The chat is parked while {asked.name} trains: both do not fit the memory. It comes back by itself."
+
+
+def remember(home: Home, asked: parking.Parking, adapters: tuple[dict[str, Any], ...]) -> None:
+    """Note which adapters of the store the engine has. Checkpoints of runs come back when they are asked for."""
+    there = {record.name for record in AdapterStore(home.adapters).list()}
+    names = tuple(str(each["name"]) for each in adapters if each.get("name") in there)
+    if names:
+        parking.remember(home, asked, names)
+
+
+def bring_back(home: Home, http: httpx.Client, url: str) -> None:
+    """Load the adapters that a parked engine had into the new one. One that is gone or refused is only logged."""
+    asked = parking.read(home)
+    if asked is None or asked.wanted:
+        return
+    store = AdapterStore(home.adapters)
+    for name in asked.adapters:
+        try:
+            body = {"lora_name": name, "lora_path": str(store.path(name)), "load_inplace": True}
+            http.post(f"{url}/v1/load_lora_adapter", json=body, timeout=60.0).raise_for_status()
+        except (UserError, httpx.HTTPError) as error:
+            log.warning("%s was in the parked chat's memory and is not loaded again: %s", name, error)
+    parking.forget(home)
+    log.info("the chat is back, with %d of its adapters", len(asked.adapters))

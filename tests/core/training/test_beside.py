@@ -1,0 +1,151 @@
+"""Whether chat and run both have room, and what is done when they do not. The card is given; processes are real."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from core import parking
+from core.home import Home
+from core.plan import CHAT, Card, Chat, plan
+from core.process import Identity
+from core.recipe import Recipe
+from core.training import beside
+from core.training.beside import BaseGone, Room, needing
+from core.training.events import Note
+from core.training.run import Run, create_run
+
+MIB = 1 << 20
+
+
+@pytest.fixture
+def run(home: Home) -> Run:
+    return create_run(home, Recipe.from_dict({"dataset_name": "pirate", "run_name": "buccaneer"}))
+
+
+@pytest.fixture
+def engine(home: Home) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that the home's records call the engine, beneath a studio that is there."""
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    for name, identity in (("engine", Identity.of(process.pid)), ("web", Identity.own())):
+        (home.processes / f"{name}.json").write_text(json.dumps({"pid": identity.pid, "started": identity.started}))
+    yield process
+    process.kill()
+    process.wait()
+
+
+def card(monkeypatch: pytest.MonkeyPatch, run: Run, *, chat: bool, spare: int, shared: bool = False) -> None:
+    """A device with `spare` bytes more than the run takes, with or without the chat."""
+    big = Card("a device", 1 << 50, 1 << 50, None, here=True)
+    parts = plan(run.recipe, big, dataset_lengths=[100], chat=Chat(shared=shared)).parts
+    size = sum(part.bytes for part in parts if chat or part.owner != CHAT) + spare
+    monkeypatch.setattr("core.plan.cards.this_machine", lambda: replace(big, nominal=size, usable=size))
+
+
+def room(run: Run, give_up: bool = False) -> Room:
+    return Room(run, run.recipe, 100, lambda: give_up)
+
+
+def notes(run: Run) -> list[str]:
+    return [event.text for event in run.events()[0] if isinstance(event, Note)]
+
+
+def test_a_second_copy_that_fits_stays_beside_the_chat_and_is_said(
+    run: Run, home: Home, engine: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card(monkeypatch, run, chat=True, spare=MIB)
+    assert room(run).chat_stays(shared=False)
+    (said,) = notes(run)
+    assert said.startswith("The chat stays, with a copy of the base of its own. It fits:")
+    assert parking.read(home) is None and engine.poll() is None
+
+
+def test_the_chat_is_parked_where_only_the_run_fits(
+    run: Run, home: Home, engine: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card(monkeypatch, run, chat=False, spare=MIB)
+    asked = threading.Event()
+    beat = Run.beat
+
+    def see(self: Run) -> None:
+        """What the studio does when it sees that the chat is to be parked."""
+        if parking.read(home) is not None:
+            asked.set()
+            engine.kill()
+        beat(self)
+
+    monkeypatch.setattr(Run, "beat", see)
+    assert not room(run).chat_stays(shared=False)
+    assert asked.is_set()
+    wanted = parking.read(home)
+    assert wanted is not None and wanted.wanted and (wanted.run, wanted.name) == (run.id, "buccaneer")
+    assert "So the chat is parked while this run trains; it comes back by itself." in notes(run)[0]
+    assert room(run).chat_stays(shared=False), "nobody is there any more who could be in the way"
+
+
+def test_what_fits_neither_way_is_tried_with_the_chat(
+    run: Run, home: Home, engine: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card(monkeypatch, run, chat=False, spare=-MIB)
+    assert room(run).chat_stays(shared=False)
+    assert "It does not fit" in notes(run)[0] and "tried all the same" in notes(run)[0]
+    assert parking.read(home) is None
+
+
+def test_the_chat_stays_where_no_studio_could_bring_it_back(
+    run: Run, home: Home, engine: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card(monkeypatch, run, chat=False, spare=MIB)
+    (home.processes / "web.json").unlink()
+    assert room(run).chat_stays(shared=False)
+    assert "no studio is there" in notes(run)[0] and parking.read(home) is None
+
+
+def test_a_run_that_is_stopped_meanwhile_gives_the_chat_free_again(
+    run: Run, home: Home, engine: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card(monkeypatch, run, chat=False, spare=MIB)
+    assert room(run, give_up=True).chat_stays(shared=False)
+    assert parking.read(home) is None and engine.poll() is None
+
+
+def test_without_an_engine_nothing_is_asked_or_said(run: Run, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    card(monkeypatch, run, chat=False, spare=-MIB)
+    assert room(run).chat_stays(shared=False)
+    assert notes(run) == []
+
+
+def test_who_asks_again_keeps_what_the_chat_had_in_memory(home: Home) -> None:
+    parking.ask(home, "a", "first")
+    first = parking.read(home)
+    assert first is not None
+    parking.remember(home, first, ("pirate", "radio"))
+    parking.ask(home, "b", "second")
+    second = parking.read(home)
+    assert second is not None and second.name == "second" and second.adapters == ("pirate", "radio")
+    parking.forget(home)
+    parking.forget(home)
+    assert parking.read(home) is None
+
+
+def test_an_error_of_a_device_whose_memory_has_gone_is_told_from_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    owner = Identity.of(process.pid)
+    monkeypatch.setattr(beside, "ENDING_SECONDS", 0.2)
+    with pytest.raises(ZeroDivisionError), needing(owner) as check:
+        check()
+        _ = 1 / 0
+    with pytest.raises(BaseGone), needing(owner) as check:
+        process.kill()
+        process.wait()
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+    with pytest.raises(BaseGone), needing(owner) as check:
+        check()
+    with needing(None) as check:
+        check()
