@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from adapters import plain_yaml
 from adapters.compat import shared_base
 from adapters.errors import UserError
 from adapters.layout import CARD_FILE
@@ -209,15 +210,6 @@ def _yaml(values: Any) -> str:
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=1000)
 
 
-class _PlainLoader(yaml.SafeLoader):
-    """Refuses aliases, by which a small text becomes a huge value."""
-
-    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("aliases are not allowed")
-        return super().compose_node(parent, index)
-
-
 def read_card(text: str, name: str) -> AdapterRecord | None:
     """The record that a card written by `render_card` carries; None for a card without one.
 
@@ -227,8 +219,8 @@ def read_card(text: str, name: str) -> AdapterRecord | None:
     if match is None:
         return None
     try:
-        values = yaml.load(match[1], Loader=_PlainLoader)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        values = plain_yaml.load(match[1])
+    except yaml.YAMLError as error:
         raise UserError(f"The card's front matter cannot be read: {error}.") from error
     ours = values.get(FRONT_MATTER_KEY) if isinstance(values, dict) else None
     if not isinstance(ours, dict):

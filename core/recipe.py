@@ -11,6 +11,7 @@ from typing import Any, get_args, get_type_hints
 
 import yaml
 
+from adapters import plain_yaml
 from core.data.mapping import parse_columns
 from core.errors import UserError
 
@@ -113,7 +114,7 @@ class Recipe:
     def from_yaml(cls, text: str) -> Recipe:
         """Parse a recipe's YAML text. Raises UserError for broken YAML and for wrong settings."""
         try:
-            given = yaml.safe_load(text)
+            given = plain_yaml.load(text)
         except yaml.YAMLError as error:
             raise UserError(f"The recipe is not valid YAML: {error}.", "Write one 'name: value' per line.") from error
         if not isinstance(given, dict):

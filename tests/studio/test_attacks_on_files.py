@@ -13,6 +13,7 @@ import pytest
 from adapters.errors import UserError
 from adapters.store import AdapterStore
 from core.home import Home
+from core.recipe import Recipe
 from studio import adapter_upload
 from tests.adapters.folders import write_adapter
 from tests.studio.conftest import files_beneath
@@ -114,3 +115,25 @@ def test_zips_with_no_or_several_adapters_are_refused(store: AdapterStore, tmp_p
     path.write_bytes(two.getvalue())
     with pytest.raises(UserError, match="several adapters"):
         adapter_upload.take(store, [path], "x")
+
+
+def bomb() -> str:
+    """A few hundred bytes of YAML that would be a thousand million words."""
+    lines = ["a: &a [x, x, x, x, x, x, x, x, x, x]"]
+    for old, new in zip("abcdefgh", "bcdefghi", strict=True):
+        lines.append(f"{new}: &{new} [{', '.join([f'*{old}'] * 10)}]")
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize("setting", ["dataset_name: *i", "run_name: *i", "max_steps: *i", "lora_target_modules: *i"])
+def test_a_recipe_cannot_become_larger_than_it_is(setting: str) -> None:
+    with pytest.raises(UserError, match="aliases"):  # without the check its own error message fills the memory
+        Recipe.from_yaml(f"dataset_name: pirate\n{bomb()}\n{setting}")
+
+
+@pytest.mark.parametrize(
+    "text", ["max_steps: " + "9" * 5_000, "max_steps: " + "[" * 5_000, "!!python/object/apply:os.system ['id']"]
+)
+def test_a_recipe_that_cannot_be_read_is_refused_in_plain_words(text: str) -> None:
+    with pytest.raises(UserError, match="not valid YAML"):
+        Recipe.from_yaml(f"dataset_name: pirate\n{text}")
