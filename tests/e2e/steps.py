@@ -63,10 +63,12 @@ def choose_sample(page: Page, title: str) -> None:
     expect(page.locator("#preview .bot.message").first).to_be_visible()
 
 
-def start_run(page: Page, name: str) -> None:
-    """From a chosen dataset on the Data page to a run that trains."""
+def start_run(page: Page, name: str, epochs: str = "") -> None:
+    """From a chosen dataset on the Data page to a run that trains, for as long as the default recipe or `epochs`."""
     page.locator("#use-dataset").click()
     fill(page, "#run-name", name)
+    if epochs:
+        page.locator("#num-train-epochs input[type=number]").fill(epochs)
     page.locator("#start-run").click()
     expect(run_card(page)).to_have_attribute("data-state", "training", timeout=2 * MINUTE)
 

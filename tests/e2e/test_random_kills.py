@@ -31,7 +31,7 @@ from tests.app_process import StudioProcess, left_behind, poll
 
 ROUNDS = int(os.environ.get("STUDIO_KILL_ROUNDS", "3"))
 SEED = int(os.environ.get("STUDIO_KILL_SEED", "10984"))
-STEPS = 40 if ROUNDS < 10 else 200  # a run ends more than once within many rounds
+STEPS = 24 if ROUNDS < 10 else 200  # a run ends more than once within many rounds
 WHO = ("web", "engine", "trainer")
 SINCE = (frozenset(RunState), ACTIVE, frozenset({RunState.TRAINING, RunState.SAVING}))
 LONGEST = 4.0  # seconds
