@@ -14,6 +14,7 @@ from adapters.errors import UserError
 from adapters.store import AdapterStore
 from core.home import Home
 from core.recipe import Recipe
+from core.training.export import from_trl
 from studio import adapter_upload
 from tests.adapters.folders import write_adapter
 from tests.studio.conftest import files_beneath
@@ -127,8 +128,9 @@ def bomb() -> str:
 
 @pytest.mark.parametrize("setting", ["dataset_name: *i", "run_name: *i", "max_steps: *i", "lora_target_modules: *i"])
 def test_a_recipe_cannot_become_larger_than_it_is(setting: str) -> None:
-    with pytest.raises(UserError, match="aliases"):  # without the check its own error message fills the memory
-        Recipe.from_yaml(f"dataset_name: pirate\n{bomb()}\n{setting}")
+    for read in (Recipe.from_yaml, from_trl):
+        with pytest.raises(UserError, match="aliases"):  # without the check its own error message fills the memory
+            read(f"dataset_name: pirate\n{bomb()}\n{setting}")
 
 
 @pytest.mark.parametrize(
