@@ -44,7 +44,7 @@ new PerformanceObserver((list) => { for (const each of list.getEntries()) if (ea
 const look = () => {
   if (seen.composer === null && document.querySelector('#composer textarea')) seen.composer = performance.now();
   document.querySelectorAll('[id^=bot-]').forEach((bot) => {
-    const said = [...bot.querySelectorAll('.bot.message')].at(-1)?.textContent.match(/w(\\d+)/g);
+    const said = [...bot.querySelectorAll('.bot.message')].at(-1)?.textContent.slice(-50).match(/w(\\d+)/g);
     if (said) { const word = bot.id + said.at(-1); seen.words[word] ??= Date.now(); }
   });
 };

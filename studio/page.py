@@ -19,6 +19,7 @@ from studio.people import LOCAL_OWNER, Person, Role, person_of
 from studio.published import names_for
 from studio.runs_view import Look
 from studio.strip import strip
+from studio.thrift import Page
 
 PAGES = ("chat", "data", "train", "runs", "board", "adapters", "settings")  # as addresses name them: /?page=runs
 LOOK = Look()
@@ -27,7 +28,7 @@ LOOK = Look()
 def build_page(studio: Studio, sign_in: bool = False) -> gr.Blocks:
     """`sign_in`: people sign in here with Hugging Face."""
     overview = Overview(studio.home)
-    with gr.Blocks(title="Guanaco Studio", analytics_enabled=False, fill_width=True) as page:
+    with Page(title="Guanaco Studio", analytics_enabled=False, fill_width=True) as page:
         status = html(strip(studio.engine.status, None, 0), "strip")
         greeting = gr.HTML("", elem_id="greeting")
         with gr.Tabs(elem_id="tabs") as tabs:
@@ -147,6 +148,7 @@ def build_page(studio: Studio, sign_in: bool = False) -> gr.Blocks:
         all_tabs = (chat_tab, data_tab, train_tab, runs_tab, board_tab, adapters_tab, settings_tab)
         for name, tab in zip(PAGES, all_tabs, strict=True):
             tab.select(None, None, None, js=f"() => studio.went('{name}')", **private)
+        page.spare()
     return page
 
 

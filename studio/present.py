@@ -46,8 +46,8 @@ def number(value: float | None, digits: int = 3) -> str:
     return "–" if value is None else f"{value:.{digits}f}"
 
 
-def badge(answer: Answer | None, asked: str) -> str:
-    """Under a column: who really answered, and how fast."""
+def badge(answer: Answer | None, asked: str, note: str = "") -> str:
+    """Under a column: who really answered, and how fast. `note` is said of an answer that is complete."""
     if answer is None:
         return '<div class="badge"></div>'
     if answer.error:
@@ -61,9 +61,13 @@ def badge(answer: Answer | None, asked: str) -> str:
         facts.append(f"{tokens} tokens")
     if answer.finish_reason == "length":
         facts.append("cut at the length limit")
-    if not answer.done and not answer.text:
+    waiting = not answer.done and not answer.text
+    if waiting:
         facts.append("…")
-    return f'<div class="badge">{"".join(f"<span>{fact}</span>" for fact in facts)}</div>'
+    if note and answer.done:
+        facts.append(escape(note))
+    shown = "".join(f"<span>{fact}</span>" for fact in facts)
+    return f'<div class="badge{" waiting" if waiting else ""}">{shown}</div>'
 
 
 def loading(engine: EngineStatus) -> str:

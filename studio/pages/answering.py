@@ -18,7 +18,7 @@ from studio.people import Person
 from studio.present import badge, loading
 from studio.processes import POLL_SECONDS
 from studio.published import check_may_use
-from studio.side_by_side import FRAME_SECONDS, Answer, stream_columns
+from studio.side_by_side import Answer, stream_columns
 from studio.turns import History, conversation, text_of, with_answer
 
 
@@ -44,7 +44,9 @@ class Question:
         return with_answer(self.history[:-1], text_of(self.history[-1]["content"]) + answer.text, model)
 
     def badge(self, answer: Answer) -> str:
-        return badge(replace(answer, model=self.hidden, timings={}) if self.hidden else answer, self.chosen)
+        if not self.hidden:
+            return badge(answer, self.chosen)
+        return badge(replace(answer, model=self.hidden, timings={}), self.chosen, "speed is not told in a blind round")
 
 
 @dataclass(frozen=True)
@@ -77,22 +79,33 @@ class Asking:
         first: dict[Any, Any],
         last: Callable[[dict[int, Shown]], dict[Any, Any]],
     ) -> AsyncIterator[dict[Any, Any]]:
-        """Updates of the page. `first` goes with the first of them, what `last` makes of the whole with the last."""
+        """Updates of the page. `first` goes with the first of them, what `last` makes of the whole with the last.
+
+        What is on the page already is not sent again: a browser draws each column that it gets.
+        """
         shown: dict[int, Shown] = {}
         news = {**first, **self.busy(True)}
         try:
             async with aclosing(answers(self.studio, person, questions, settings)) as snapshots:
-                async for shown in snapshots:
-                    drawn = {self.cells[i].bot: each.history for i, each in shown.items()}
-                    badges = {self.cells[i].badge: each.badge for i, each in shown.items()}
-                    yield {**news, **drawn, **badges}
-                    news = {}
+                async for now in snapshots:
+                    if update := {**news, **self.changes(shown, now)}:
+                        yield update
+                    shown, news = now, {}
         except Exception:
             if not news:
                 yield self.busy(False)
             raise
         cut = {self.cells[i].go_on: gr.Button(visible=each.answer.unfinished) for i, each in shown.items()}
         yield {**self.busy(False), **cut, **last(shown)}
+
+    def changes(self, before: Mapping[int, Shown], now: Mapping[int, Shown]) -> dict[Any, Any]:
+        drawn: dict[Any, Any] = {}
+        for i, each in now.items():
+            if i not in before or each.history != before[i].history:
+                drawn[self.cells[i].bot] = each.history
+            if i not in before or each.badge != before[i].badge:
+                drawn[self.cells[i].badge] = each.badge
+        return drawn
 
 
 async def answers(
@@ -110,8 +123,7 @@ async def answers(
         yield {i: Shown(each.history, phase, Answer()) for i, each in questions.items()}
     system, *rest = settings
     streams = [one_answer(studio, each, conversation(each.history, system), rest) for each in questions.values()]
-    frame = FRAME_SECONDS * len(streams)  # a browser draws a snapshot's columns one after the other
-    async with aclosing(stream_columns(streams, frame)) as snapshots:
+    async with aclosing(stream_columns(streams)) as snapshots:
         async for snapshot in snapshots:
             yield {
                 i: Shown(each.answered(answer), each.badge(answer), answer)
@@ -122,7 +134,7 @@ async def answers(
 async def phases(studio: Studio) -> AsyncIterator[str]:
     """How far the loading engine is, whenever that changes; ends as soon as it can answer or has given up."""
     before = None
-    while not studio.engine.ready.is_set() and studio.engine.status.state != "failed":
+    while not studio.engine.ready.is_set() and studio.engine.status.state not in ("failed", "parked"):
         if (now := studio.engine.status) != before:
             yield loading(now)
             before = now

@@ -137,12 +137,14 @@ def build(studio: Studio) -> ChatPage:
 
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     unqueued = {**quiet, "queue": False}
+    # Nothing can be asked again in a column that is being answered: Gradio sees to that where it shows progress.
+    streaming = {**quiet, "concurrency_limit": 16, "show_progress_on": bots}
     inputs = [box.text, bar.count, bar.to, box.changing, bar.blind, poll.round, *chosen.all, *adapters, *bots]
     outputs = [*box.all, *poll.all, *adapters, *bots, *badges, *[c.go_on for c in cells], talks.current, talks.name]
     picking = bots[0].example_select(example, [bar.count, adapters[0]], [box.text, bar.count, adapters[1]], **unqueued)
     sending = [
-        gr.on([box.text.submit, box.send.click], told(send), inputs, outputs, concurrency_limit=16, **quiet),
-        picking.success(told(send), inputs, outputs, concurrency_limit=16, **quiet),
+        gr.on([box.text.submit, box.send.click], told(send), inputs, outputs, **streaming),
+        picking.success(told(send), inputs, outputs, **streaming),
     ]
     mended, undone = mending.build(asking, poll, chosen.all)
     # Cancelling closes the handler's iterator, which closes the requests, which frees the engine's rows.

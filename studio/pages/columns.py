@@ -28,15 +28,20 @@ class Column:
     badge: gr.HTML
     go_on: gr.Button
     keep: gr.Button  # shown to those who may
+    forget: gr.Button  # pressed by what stands on each turn, which says which one it is: studio/assets/turns.js
+    turn: gr.Number
 
 
 def build(examples: tuple[str, ...]) -> list[Column]:
     """All columns, side by side; the first is shown. `examples` stand in it while it is empty."""
+    # Not within the columns: Gradio shows everything in a column that is shown again, hidden things too.
+    forget = [gr.Button("Delete a turn", visible="hidden", elem_id=f"forget-{i}") for i in range(COLUMNS)]
+    turn = [gr.Number(None, label="Turn", visible="hidden", precision=0) for _ in range(COLUMNS)]
     with gr.Row(elem_id="columns-row"):
-        return [column(index, examples if index == 0 else ()) for index in range(COLUMNS)]
+        return [column(i, examples if i == 0 else (), forget[i], turn[i]) for i in range(COLUMNS)]
 
 
-def column(index: int, examples: tuple[str, ...]) -> Column:
+def column(index: int, examples: tuple[str, ...], forget: gr.Button, turn: gr.Number) -> Column:
     cards: Any = [{"text": text} for text in examples]
     with gr.Column(visible=index == 0, min_width=240, elem_classes="chat-column") as box:
         adapter = gr.Dropdown(
@@ -58,6 +63,7 @@ def column(index: int, examples: tuple[str, ...]) -> Column:
             editable="all",
             layout="bubble",
             feedback_options=None,
+            autoscroll=False,  # studio/assets/follow.js does
             latex_delimiters=LATEX,
             elem_id=f"bot-{index}",
         )
@@ -65,4 +71,4 @@ def column(index: int, examples: tuple[str, ...]) -> Column:
             answered = gr.HTML(badge(None, BASE), elem_id=f"badge-{index}", padding=False)
             go_on = gr.Button("Continue", size="sm", scale=0, min_width=80, visible=False, elem_id=f"continue-{index}")
             keep = gr.Button("Keep answer", size="sm", scale=0, min_width=110, visible=False, elem_id=f"keep-{index}")
-    return Column(box, adapter, bot, answered, go_on, keep)
+    return Column(box, adapter, bot, answered, go_on, keep, forget, turn)

@@ -44,7 +44,8 @@ def build(studio: Studio) -> None:
         with gr.Column(min_width=320):
             gr.HTML("<h2>This machine</h2>")
             facts = gr.HTML(FACTS_LATER, elem_id="facts")
-            examine = gr.Button("Examine", size="sm", elem_id="examine")
+            with gr.Row(elem_classes="actions"):
+                examine = gr.Button("Examine", size="sm", elem_id="examine")
             gr.HTML("<h2>Storage</h2>")
             stored = gr.HTML(STORAGE_LATER, elem_id="storage")
             with gr.Row(elem_classes="actions"):

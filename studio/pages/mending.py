@@ -15,10 +15,12 @@ from studio.pages.telling import told
 from studio.pages.voting import Poll, candidate
 from studio.people import person_of
 from studio.present import badge
-from studio.turns import History, before_last_question, edited, up_to_question
+from studio.side_by_side import Answer
+from studio.turns import History, before_last_question, edited, model_of, up_to_question, without_turn
 from studio.votes import Ballot
 
 Updates = AsyncIterator[dict[Any, Any]]
+TURN = "(history) => [history, studio.turn]"  # which one was pointed at: studio/assets/turns.js
 
 
 def build(asking: Asking, poll: Poll, settings: list[Any]) -> tuple[list[Any], list[Any]]:
@@ -63,7 +65,7 @@ def wire(asking: Asking, poll: Poll, settings: list[Any], index: int) -> tuple[l
     async def edit(request: gr.Request, data: gr.EditData, history: History, *rest: Any) -> Updates:
         changed, asks = edited(history, place(data.index), words(data.value))
         if not asks:
-            yield {cell.bot: changed, **poll.closed()}
+            yield {cell.bot: changed, cell.badge: who_said(changed), **poll.closed()}
             return
         async for update in again(request, changed, *rest):
             yield update
@@ -75,9 +77,15 @@ def wire(asking: Asking, poll: Poll, settings: list[Any], index: int) -> tuple[l
             yield update
 
     def undo(history: History) -> list[Any]:
-        return [before_last_question(history), badge(None, BASE), None, gr.Row(visible=False)]
+        return left(before_last_question(history))
 
-    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": 16}
+    def forget(history: History, which: float | None) -> list[Any]:
+        if which is None or not 0 <= which < len(history or []):
+            raise UserError("That turn is not there any more.", "Point at the turn that shall go once more.")
+        return left(without_turn(history, int(which)))
+
+    # Nothing can be asked again in a column that is being answered: Gradio sees to that where it shows progress.
+    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "show_progress_on": [cell.bot]}
     inputs = [cell.bot, cell.adapter, poll.round, poll.ballot, *settings]
     outputs = [cell.bot, cell.badge, cell.go_on, asking.send, asking.stop, poll.ballot, poll.row]
     pairs: list[tuple[Callable[..., Any], Callable[..., Any]]] = [
@@ -85,9 +93,24 @@ def wire(asking: Asking, poll: Poll, settings: list[Any], index: int) -> tuple[l
         (cell.bot.edit, edit),
         (cell.go_on.click, go_on),
     ]
-    answering = [trigger(told(handler), inputs, outputs, **quiet) for trigger, handler in pairs]
-    undoing = cell.bot.undo(told(undo), cell.bot, [cell.bot, cell.badge, poll.ballot, poll.row], queue=False, **quiet)
-    return answering, [undoing]
+    answering = [trigger(told(handler), inputs, outputs, concurrency_limit=16, **quiet) for trigger, handler in pairs]
+    shortened = [cell.bot, cell.badge, cell.go_on, poll.ballot, poll.row]
+    taking = [
+        cell.bot.undo(told(undo), cell.bot, shortened, queue=False, **quiet),
+        cell.forget.click(told(forget), [cell.bot, cell.turn], shortened, js=TURN, queue=False, **quiet),
+    ]
+    return answering, taking
+
+
+def left(history: History) -> list[Any]:
+    """What the page shows of a column that some turns were taken out of."""
+    return [history, who_said(history), gr.Button(visible=False), None, gr.Row(visible=False)]
+
+
+def who_said(history: History) -> str:
+    """The badge of the answer that is now the last one; none where that was not told, as in a blind round."""
+    said = [model_of(each) for each in history if each["role"] == "assistant"]
+    return badge(Answer(model=said[-1], done=True) if said and said[-1] else None, BASE)
 
 
 def place(index: Any) -> int:
