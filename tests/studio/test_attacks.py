@@ -30,6 +30,7 @@ from tests.studio.openid import OpenIDProvider
 HERE = "http://127.0.0.1:7860"
 SECRET_LINE = "root:x:0:0"
 OUTSIDE = ("/etc/passwd", "../../../../../../etc/passwd", "..", "", ".", "a/../../b", "a\0b", "~/x", "..%2f..%2fetc")
+ODD = (".hidden", "x" * 65, "\u0430dapter", "\uff0fa", "a\nb", "a b", "base", "BASE", "-rf", "run:x", "a\u202eb")
 VISITOR = Person(Role.VISITOR, "visitor", "from:1.1.1.1", sees_runs=False, only_published=True)
 USER = Person(Role.USER, "bob", "hub:bob", "hf_oauth_bobs", sees_runs=False, only_published=True)
 
@@ -149,7 +150,7 @@ def test_a_recipe_cannot_name_another_base_or_an_object(page: gr.Blocks) -> None
 # Names that lead elsewhere
 
 
-@pytest.mark.parametrize("name", OUTSIDE)
+@pytest.mark.parametrize("name", [*OUTSIDE, *ODD])
 def test_adapter_names_lead_nowhere_else(page: gr.Blocks, quiet_studio: Studio, name: str) -> None:
     root = quiet_studio.home.root
     (root / "precious.txt").write_text("x")
@@ -164,7 +165,7 @@ def test_adapter_names_lead_nowhere_else(page: gr.Blocks, quiet_studio: Studio, 
     assert files_beneath(root) == before
 
 
-@pytest.mark.parametrize("name", OUTSIDE)
+@pytest.mark.parametrize("name", [*OUTSIDE, *ODD])
 def test_an_adapter_cannot_be_renamed_out_of_the_store(
     page: gr.Blocks, quiet_studio: Studio, tmp_path: Path, name: str
 ) -> None:
@@ -176,7 +177,7 @@ def test_an_adapter_cannot_be_renamed_out_of_the_store(
     quiet_studio.store.delete("mine")
 
 
-@pytest.mark.parametrize("run_id", [each for each in OUTSIDE if each])
+@pytest.mark.parametrize("run_id", [each for each in (*OUTSIDE, *ODD) if each])
 @pytest.mark.parametrize("event", ["runs.end", "runs.rest", "runs.go_on", "runs.remove", "runs.log_of"])
 def test_run_ids_lead_nowhere_else(page: gr.Blocks, quiet_studio: Studio, run_id: str, event: str) -> None:
     before = files_beneath(quiet_studio.home.root)
@@ -185,7 +186,27 @@ def test_run_ids_lead_nowhere_else(page: gr.Blocks, quiet_studio: Studio, run_id
     assert files_beneath(quiet_studio.home.root) == before
 
 
-@pytest.mark.parametrize("repo_id", ["../../etc", "/etc/passwd", "a/b/c", "https://evil.example/a/b", "", "a b/c"])
+@pytest.mark.parametrize(
+    "repo_id",
+    [
+        "../../etc",
+        "/etc/passwd",
+        "a/b/c",
+        "https://evil.example/a/b",
+        "",
+        "a b/c",
+        "evil.example:8080/x",
+        "a/b:443",
+        "a/b@main",
+        "a/b?x=1",
+        "a/b#x",
+        "\u0430/b",
+        "a\n/b",
+        "a/b.git",
+        "a/" + "b" * 100,
+        "a--b/c",
+    ],
+)
 def test_repository_ids_lead_nowhere_else(page: gr.Blocks, quiet_studio: Studio, repo_id: str) -> None:
     before = files_beneath(quiet_studio.home.adapters)
     with pytest.raises(gr.Error):
