@@ -36,11 +36,14 @@ class HubTarget:
         """Make the repository if there is none. Raises UserError for a public one, HubError."""
         with explained(self.repo_id, self.api.endpoint):
             patiently(lambda: self.api.create_repo(self.repo_id, repo_type="dataset", private=True, exist_ok=True))
-            if not patiently(lambda: self.api.dataset_info(self.repo_id)).private:
-                raise UserError(
-                    f"{self.repo_id} is public: everyone could read runs, datasets and keys' names there.",
-                    "Make it private in its settings on the Hub, or choose another name.",
-                )
+            self._check_private()
+
+    def _check_private(self) -> None:
+        if not patiently(lambda: self.api.dataset_info(self.repo_id)).private:
+            raise UserError(
+                f"{self.repo_id} is public: everyone could read runs, datasets and keys' names there.",
+                "Make it private in its settings on the Hub, or choose another name.",
+            )
 
     def save(self, home: Path, files: dict[str, Kept]) -> None:
         """Make `files` the newest state, in one commit. Raises ChangedMeanwhile, HubError."""
@@ -55,6 +58,7 @@ class HubTarget:
             gone = [path for path in there if path not in files]
             if not changed and not gone:
                 return
+            self._check_private()  # somebody may have made it public since the start
             operations: list[Any] = [CommitOperationDelete(BELOW + path) for path in gone]
             operations += [CommitOperationAdd(BELOW + path, content(home, path, files[path])) for path in changed]
             for operation in operations[len(gone) :]:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -466,3 +467,15 @@ def test_where_to_keep_a_home(home: Home, tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(UserError, match="Nothing can be kept"):
         keeper_for(home, str(tmp_path / "file"))
     assert isinstance(keeper_for(home, str(tmp_path / "place")).target, FolderTarget)
+
+
+def test_nothing_more_goes_into_a_repository_that_has_become_public(hub: Hub, home: Home, tmp_path: Path) -> None:
+    hub.login("hf_ada")
+    fill(home, tmp_path)
+    keeper = keeper_for(home, "ada/home")
+    assert keeper.keep()
+    hub.repos.save(replace(hub.repo("ada/home", "dataset"), private=False))
+    (home.root / "datasets" / "new.txt").write_text("a secret")
+    assert not keeper.keep()
+    assert "public" in keeper.standing.error
+    assert not any("new.txt" in path for path in hub.head("ada/home", "dataset").files)
