@@ -19,9 +19,18 @@ from core.home import Home
 pytest_plugins = ["tests.hub_server.fixtures"]
 
 
+# Of the end-to-end tests these files take longest; begun first, none is left for one worker to end alone.
+LONGEST = ("test_survival.py", "test_teach.py", "test_chat_habits.py", "test_main_job.py", "test_random_kills.py")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The browser tests last: Playwright leaves an event loop running in its process, which asyncio.run refuses."""
-    items.sort(key=lambda item: "e2e" in item.path.parts)
+
+    def place(item: pytest.Item) -> tuple[bool, int]:
+        name = item.path.name
+        return "e2e" in item.path.parts, LONGEST.index(name) if name in LONGEST else len(LONGEST)
+
+    items.sort(key=place)
 
 
 @pytest.fixture(autouse=True)
