@@ -155,11 +155,11 @@ def build(studio: Studio, shown_run: gr.Textbox, tabs: gr.Tabs) -> TrainPage:
     def begin(overridden: bool, yaml_text: str | None, name: str | None, *values: Any) -> list[Any]:
         recipe = imports.settled(studio.home, recipe_for(studio, yaml_text, form, name, values))
         check(studio, recipe)
-        if not overridden:
-            check_fits(studio, recipe, lengths.known(recipe))
+        may_park = studio.engine.external_url is None
+        stays = overridden or check_fits(studio, recipe, lengths.known(recipe), may_park=may_park)
         run = create_run(studio.home, recipe)
         queue.advance(studio.home)
-        gr.Info("The run starts. Chat goes on meanwhile.")
+        gr.Info(f"The run starts. {'Chat goes on meanwhile.' if stays else PARKED}")
         return [run.id, "", gr.Tabs(selected="runs")]
 
     def into_fields(yaml_text: str | None) -> list[Any]:
@@ -251,10 +251,13 @@ def check(studio: Studio, recipe: Recipe) -> None:
         )
 
 
-def check_fits(studio: Studio, recipe: Recipe, dataset_lengths: list[int] | None) -> None:
-    """Raises UserError, naming the nearest recipe that does, when the plan says that this one cannot fit."""
+def check_fits(studio: Studio, recipe: Recipe, dataset_lengths: list[int] | None, *, may_park: bool = False) -> bool:
+    """Whether the run fits beside the chat; False where it fits once the chat is parked, if that may be done.
+
+    Raises UserError, naming the nearest recipe that does, when the plan says that this one cannot fit.
+    """
     planned = plan(recipe, card_here(), home=studio.home, dataset_lengths=dataset_lengths)
-    if not planned.fits:
+    if not planned.fits and not (may_park and planned.without_chat):
         nearest = ", ".join(changed(recipe, planned.nearest)) if planned.nearest else ""
         raise UserError(
             planned.reason,

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from core.errors import UserError
-from core.plan import plan
+from core.plan import CHAT, Card, plan
 from core.plan.calibration import remembered
 from core.recipe import SETTINGS, Recipe
 from core.training.export import to_trl
@@ -151,3 +151,18 @@ def test_start_goes_by_the_same_lengths_as_the_plan_beside_it(quiet_studio: Stud
     check_fits(quiet_studio, unpacked, [40] * 100)
     with pytest.raises(UserError, match="does not fit"):
         check_fits(quiet_studio, unpacked, None)
+
+
+def test_a_run_that_fits_without_the_chat_starts_where_the_chat_can_be_parked(
+    quiet_studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = Recipe.from_dict({"dataset_name": "pirate"})
+    parts = plan(recipe, Card.find("cpu")).parts
+    alone = sum(part.bytes for part in parts if part.owner != CHAT)
+    monkeypatch.setattr("studio.pages.train.card_here", lambda: Card("small", alone, alone, None, here=True))
+    assert not check_fits(quiet_studio, recipe, None, may_park=True)
+    with pytest.raises(UserError, match="if the chat were stopped"):
+        check_fits(quiet_studio, recipe, None)
+    monkeypatch.setattr("studio.pages.train.card_here", lambda: Card("smaller", alone, alone - 1, None, here=True))
+    with pytest.raises(UserError, match="It does not fit"):
+        check_fits(quiet_studio, recipe, None, may_park=True)
