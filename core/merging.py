@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adapters.compat import AdapterFacts, inspect, why_not_base, why_not_config
-from adapters.files import remove_tree
+from adapters.files import remove_tree, temporary_name
 from adapters.layout import WEIGHTS_FILE
 from core.base import BaseSource, load_error, resolve
 from core.errors import UserError
@@ -184,7 +184,7 @@ def staged(target: Path, size: int) -> Iterator[Path]:
         )
     if target.exists() and not (target / "config.json").is_file() and any(target.iterdir()):
         raise UserError(f"{target} exists and holds something else than a model.", "Choose another folder.")
-    stage = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    stage = Path(tempfile.mkdtemp(prefix=temporary_name(target.name), dir=target.parent))
     try:
         yield stage
         stage.chmod(0o755)

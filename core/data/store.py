@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from adapters.files import remove_tree, sync_folder
+from adapters.files import remove_tree, sync_folder, temporary_name
 from core.data.files import hash_files, is_data_file
 from core.data.hub import MAX_BYTES, NOT_DATA, splits_by_name
 from core.data.load import GIVE, files_of_one_split, files_source, hub_source
@@ -192,7 +192,7 @@ def _keep(home: Home, stem: str, files: dict[str, Path], origin: Origin) -> Kept
             break
     else:
         raise UserError(f"There are a thousand datasets named {stem}.", "Rename the file and upload it again.")
-    staged = Path(tempfile.mkdtemp(prefix=".new-", dir=home.datasets))
+    staged = Path(tempfile.mkdtemp(prefix=temporary_name("new"), dir=home.datasets))
     try:
         for target, path in files.items():
             shutil.copyfile(path, staged / target)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from adapters.errors import UserError
+from adapters.files import temporary_name
 from core.home import Home
 from studio.masking import masked
 from studio.sync.files import ChangedMeanwhile, Kept, Reader, belonging, signature
@@ -73,7 +74,7 @@ class Keeper:
         if belonging(self.home) and not marker.exists():
             return 0
         marker.touch()
-        stage = Path(tempfile.mkdtemp(prefix=".restore-", dir=self.home.root))
+        stage = Path(tempfile.mkdtemp(prefix=temporary_name("restore"), dir=self.home.root))
         try:
             files = self.target.restore(stage)
             for path in files:

@@ -77,6 +77,45 @@ def test_a_dead_workers_reserve_and_half_checkpoint_go(home: Home, recipe: Recip
     assert not run.reserve.exists() and not saving.parent.exists()
 
 
+DIES = """
+import os, signal, sys
+from pathlib import Path
+from core.home import Home
+home = Home.open(sys.argv[1])
+
+def die(*arguments, **named):
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+KEEPS_A_DATASET = """
+from core.data import store
+store.write_origin = die
+data = home.root / "rows.jsonl"
+data.write_text('{"text": "### Human: One? ### Assistant: Two."}')
+store.keep_files(home, [data])
+"""
+MERGES = """
+from core.merging import staged
+with staged(home.cache / "merged" / "pirate", 1) as stage:
+    (stage / "config.json").write_text("{}")
+    die()
+"""
+RESTORES = """
+from studio.sync.keeper import Keeper
+class Place:
+    where, restore = "nowhere", die
+Keeper(home, Place(), 1.0).restore()
+"""
+
+
+@pytest.mark.parametrize("work", [KEEPS_A_DATASET, MERGES, RESTORES], ids=["dataset", "merged model", "restored home"])
+def test_half_made_folders_of_killed_processes_go(work: str, home: Home) -> None:
+    killed = subprocess.run([sys.executable, "-c", DIES + work, str(home.root)], capture_output=True, text=True)
+    assert killed.returncode == -9, killed.stderr
+    (left,) = [path for path in home.root.rglob(".*~*") if path.is_dir()]
+    sweep(home)
+    assert not left.exists()
+
+
 @pytest.fixture
 def recipe(tmp_path: Path) -> Recipe:
     return Recipe.from_dict({"dataset_name": "pirate"})
