@@ -48,6 +48,10 @@ class EngineClient:
         body = {"lora_name": name, "lora_path": path, "load_inplace": True}
         self._request("POST", "/v1/load_lora_adapter", body)
 
+    def resident(self) -> list[str]:
+        """Names of the adapters that the engine has in memory, checkpoints of runs included."""
+        return [str(each["name"]) for each in self._request("GET", "/health").get("adapters", [])]
+
     def unload(self, name: str) -> None:
         self._request("POST", "/v1/unload_lora_adapter", {"lora_name": name})
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from core.errors import UserError
 from core.home import Home
 from core.training import checkpoints
@@ -34,6 +36,18 @@ def resident(client: EngineClient, home: Home, value: str) -> str:
     saved = checkpoints.newest(run.checkpoints_folder) if run.folder.is_dir() else None
     if saved is None:
         raise UserError("This run has no checkpoint any more.", "Choose its finished adapter, or another one.")
-    name = f"{run.name[:40]}.step-{saved.step}"
+    stem = f"{run.name[:40]}.step-"
+    name = f"{stem}{saved.step}"
     client.load(name, str(saved.path))
+    for older in superseded(stem, saved.step, client.resident()):
+        client.unload(older)
     return name
+
+
+def superseded(stem: str, step: int, resident: list[str]) -> list[str]:
+    """Checkpoints of a run that no question goes to any more; the engine finishes what it answers with one.
+
+    The newest one before `step` stays: a question may just be on its way to it.
+    """
+    steps = sorted(int(name[len(stem) :]) for name in resident if re.fullmatch(re.escape(stem) + r"\d+", name))
+    return [f"{stem}{each}" for each in [each for each in steps if each < step][:-1]]

@@ -21,13 +21,21 @@ from studio import learning
 
 
 class Loads:
-    """Stands in for the engine: takes note of what it was told to load."""
+    """Stands in for the engine: takes note of what it was told to load, and has it until it is told otherwise."""
 
     def __init__(self) -> None:
         self.loaded: list[tuple[str, str]] = []
+        self.has = ["pirate", "buccaneer.step-by-step", "buccaneers.step-1"]
 
     def load(self, name: str, path: str) -> None:
         self.loaded.append((name, Path(path).name))
+        self.has.append(name)
+
+    def resident(self) -> list[str]:
+        return self.has
+
+    def unload(self, name: str) -> None:
+        self.has.remove(name)
 
 
 def checkpoint(run: Run, step: int) -> None:
@@ -65,6 +73,15 @@ def test_the_newest_checkpoint_is_in_the_list_and_the_choice_stays_the_same(home
     checkpoint(run, 60)
     assert learning.resident(engine, home, second) == "buccaneer.step-60"  # type: ignore[arg-type]
     assert engine.loaded == [("buccaneer.step-40", "checkpoint-40"), ("buccaneer.step-60", "checkpoint-60")]
+
+
+def test_older_checkpoints_leave_the_engine_as_newer_ones_come(home: Home, run: Run) -> None:
+    engine = Loads()
+    others = list(engine.has)
+    for step in (20, 40, 100):
+        checkpoint(run, step)
+        learning.resident(engine, home, learning.MARK + run.id)  # type: ignore[arg-type]
+    assert engine.has == [*others, "buccaneer.step-40", "buccaneer.step-100"], "the last but one may just be asked"
 
 
 def test_a_torn_checkpoint_is_not_offered(home: Home, run: Run) -> None:
