@@ -148,7 +148,7 @@ async def one_answer(
     await studio.engine.wait_until_ready()
     model = await asyncio.to_thread(learning.resident, studio.client, studio.home, question.chosen)
     body: dict[str, Any] = {"temperature": temperature, "top_p": top_p, "max_tokens": int(max_tokens)}
-    if seed is not None:
+    if seed is not None and seed >= 0:
         body["seed"] = int(seed)
     if question.continues:
         body |= {"add_generation_prompt": False, "continue_final_message": True}  # as vLLM names it

@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 
 NAMES = ("system", "temperature", "top_p", "max_tokens", "seed")
+NEW_SEED = -1  # Gradio makes a 0 of a number that is not given
 # Gradio encrypts what it keeps in the browser. Nothing here is secret, and the key must outlive a restart.
 KEY = "guanaco-studio"
 REMEMBER = "(...values) => [Object.fromEntries(['system', 'temperature', 'top_p', 'max_tokens', 'seed']" + (
@@ -41,7 +42,7 @@ def build(page: gr.Blocks, temperature: float) -> ChatSettings:
                 gr.Slider(0, 2, temperature, step=0.05, label="temperature", info="0 is greedy", elem_id="temperature"),
                 gr.Slider(0.05, 1, 0.95, step=0.05, label="top_p"),
                 gr.Slider(16, 2048, 256, step=16, label="max_tokens", elem_id="max-tokens"),
-                gr.Number(None, label="seed", info="empty for a new one each time", precision=0),
+                gr.Number(NEW_SEED, label="seed", info="-1: a new one each time", precision=0, minimum=NEW_SEED),
             )
     remembered = gr.BrowserState(None, storage_key="guanaco-chat-settings", secret=KEY)
 
@@ -63,4 +64,4 @@ def applied(kept: Any) -> list[Any]:
         value = given.get(name)
         shown.append(value if isinstance(value, int | float) and low <= value <= high else gr.skip())
     seed = given.get("seed")
-    return [*shown, seed if isinstance(seed, int) and seed >= 0 else gr.skip()]
+    return [*shown, seed if isinstance(seed, int) and seed >= NEW_SEED else gr.skip()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -68,10 +69,11 @@ def build(studio: Studio) -> RunsPage:
         from_adapter = gr.Button("New run from its adapter", size="sm", elem_id="run-from-adapter", visible=False)
         delete = gr.Button("Delete", size="sm", variant="stop", elem_id="delete-run", visible=False)
     with gr.Row(visible=False, elem_classes="actions", equal_height=True) as further:
-        epochs = gr.Number(
-            None,
+        epochs = gr.Textbox(
+            "",
             label="Train on, to so many epochs in all (steps where max_steps is set)",
-            minimum=0.01,
+            placeholder="more than it has",
+            max_lines=1,
             elem_id="more-epochs",
             min_width=300,
             scale=0,
@@ -124,8 +126,8 @@ def build(studio: Studio) -> RunsPage:
         resume(chosen(studio, run_id))
         queue.advance(studio.home)
 
-    def train_on(run_id: str | None, wanted: float | None) -> None:
-        run = chosen(studio, run_id)
+    def train_on(run_id: str | None, text: str | float | None) -> None:
+        run, wanted = chosen(studio, run_id), number_in(text)
         recipe = run.recipe
         by_steps = recipe.max_steps > 0
         if not wanted:
@@ -225,6 +227,15 @@ def chosen(studio: Studio, run_id: str | None) -> Run:
     if not run_id:
         raise UserError("No run is chosen.", "Start one, or choose one in the table.")
     return find_run(studio.home, run_id)
+
+
+def number_in(text: str | float | None) -> float:
+    """What was written, or 0 where that is no number."""
+    try:
+        number = float(str(text or 0).replace(",", "."))
+    except ValueError:
+        return 0.0
+    return number if math.isfinite(number) else 0.0
 
 
 def tail(run: Run) -> str:

@@ -99,6 +99,8 @@ def test_training_on_counts_in_what_the_run_goes_by(
         train_on(steps.id, None)
     with pytest.raises(gr.Error, match="2 epochs"):
         train_on(epochs.id, 0)
+    with pytest.raises(gr.Error, match="larger number"):
+        train_on(epochs.id, "many")
     with pytest.raises(gr.Error, match="max_steps = 5, and 3 is no more"):
         train_on(steps.id, 3)
     train_on(steps.id, 9)
