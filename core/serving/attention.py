@@ -14,7 +14,7 @@ class Masks:
     """Masks in the form the model expects, which transformers' own generate() derives from the same three facts:
 
     `layer_types` in the configuration: a mapping from layer type to mask; only `sliding_window`: one mask with a
-    window; neither: one causal mask. Boolean for SDPA, additive for eager attention.
+    window; neither: one causal mask. Boolean for SDPA on a GPU, additive elsewhere.
     """
 
     def __init__(self, config: Any, dtype: torch.dtype, device: torch.device, length: int) -> None:
@@ -23,7 +23,8 @@ class Masks:
         self.kinds: tuple[str, ...] = tuple(sorted(set(types))) if types else (SLIDING if window else FULL,)
         self.mapped = types is not None
         self.window: int = window or length
-        self.additive = config._attn_implementation == "eager"
+        # SDPA on a CPU takes either, but would turn a boolean mask into an additive one in every layer.
+        self.additive = config._attn_implementation == "eager" or device.type == "cpu"
         self.dtype = dtype
         self.positions = torch.arange(length, device=device)
 
