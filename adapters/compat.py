@@ -20,7 +20,7 @@ from adapters.layout import CONFIG_FILE, PICKLE_FILE, WEIGHTS_FILE
 from adapters.record import RECORD_FILE, AdapterRecord
 from adapters.safetensors_header import TensorFacts, read_header
 
-_MAX_CONFIG = 1_000_000
+MAX_CONFIG = 1_000_000
 _MAX_RANK = 65_536  # no layer is that wide
 _MAX_ALPHA = 1e9
 _MAX_NAME = 500
@@ -124,7 +124,7 @@ def inspect(folder: Path) -> AdapterFacts:
         raise UserError(
             f"{folder.name} has no {CONFIG_FILE}, so it is not a PEFT adapter.", "Give a folder that PEFT has saved."
         )
-    if config_path.stat().st_size > _MAX_CONFIG:
+    if config_path.stat().st_size > MAX_CONFIG:
         raise UserError(f"{folder.name}/{CONFIG_FILE} is larger than any adapter's.", "Fetch or save the adapter anew.")
     config = parse_config(config_path.read_bytes(), where=f"{folder.name}/{CONFIG_FILE}")
     weights_path = folder / WEIGHTS_FILE

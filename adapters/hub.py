@@ -156,10 +156,10 @@ def pull(
         tell(0.0, f"Asking the Hub about {repo_id}")
         source = cached(api, repo_id, revision) if is_offline() else listed(api, repo_id, revision)
         check_listing(repo_id, list(source.files))
+        check_size(repo_id, source, most_bytes)
         config = parse_config(source.fetch(CONFIG_FILE, _silent).read_bytes(), where=f"{repo_id}/{CONFIG_FILE}")
         if reason := why_not_config(config) or (why_not_base(config, base_id) if base_id else None):
             raise UserError(f"{repo_id} cannot be used here. {reason}", "Nothing was downloaded but its configuration.")
-        check_size(repo_id, source, most_bytes)
         with store.staging() as stage:
             folder = stage / "pulled"
             fetch_files(source, folder, store.root, tell)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from adapters.compat import missing_weights
+from adapters.compat import MAX_CONFIG, missing_weights
 from adapters.errors import UserError
 from adapters.hub_errors import HubError, offline, patiently
 from adapters.layout import CONFIG_FILE, PICKLE_FILE, WEIGHTS_FILE, known_files
@@ -17,6 +17,7 @@ from adapters.layout import CONFIG_FILE, PICKLE_FILE, WEIGHTS_FILE, known_files
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
+_MOST_FILES = 500  # a run that was begun anew has one more of TensorBoard's; each is asked for by itself
 Progress = Callable[[float, str], None]  # share done (0 to 1), what is being done
 
 
@@ -88,9 +89,13 @@ def check_listing(repo_id: str, paths: list[str]) -> None:
         raise UserError(f"{repo_id} has no {CONFIG_FILE}, so it is not a PEFT adapter.", "Check its name.")
     if WEIGHTS_FILE not in paths:
         raise UserError(*missing_weights(repo_id, PICKLE_FILE in paths))
+    if len(known_files(paths)) > _MOST_FILES:
+        raise UserError(f"{repo_id} has {len(known_files(paths)):,} files, more than any adapter.", "Do not use it.")
 
 
 def check_size(repo_id: str, source: Source, most_bytes: int | None) -> None:
+    if source.files[CONFIG_FILE][0] > MAX_CONFIG:
+        raise UserError(f"{repo_id}'s {CONFIG_FILE} is larger than any adapter's.", "Do not use it.")
     total = sum(source.files[each][0] for each in known_files(source.files))
     if most_bytes is not None and total > most_bytes:
         raise UserError(

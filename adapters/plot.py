@@ -12,6 +12,8 @@ logger = logging.getLogger(__name__)
 
 Curve = list[tuple[int, float]]  # (step, loss)
 
+_MOST_BYTES = 100 << 20  # of events; a longer run, or a stranger's file, is not read for a picture
+_MOST_STEP, _MOST_LOSS = 2**40, 1e30  # what is beyond cannot be told apart on an axis
 _SIZE = (760, 400)
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 20, 40, 48  # margins around the axes, in pixels
 _SCALE = 2  # drawn larger and then reduced, which smooths the lines
@@ -39,9 +41,13 @@ def read_curves(events: Iterable[Path]) -> dict[str, Curve]:
             continue
         for event in records:
             for value in event.summary.value:
-                if value.tag in names and value.HasField("simple_value") and math.isfinite(value.simple_value):
+                if value.tag in names and value.HasField("simple_value") and _drawable(event.step, value.simple_value):
                     curves[names[value.tag]][event.step] = value.simple_value
     return {name: sorted(points.items()) for name, points in curves.items() if points}
+
+
+def _drawable(step: int, loss: float) -> bool:
+    return 0 <= step <= _MOST_STEP and math.isfinite(loss) and abs(loss) <= _MOST_LOSS
 
 
 def smoothed(curve: Curve, weight: float = 0.8) -> Curve:
@@ -112,5 +118,8 @@ def ticks(low: float, high: float, wanted: int = 5) -> Sequence[float]:
 def loss_plot(folder: Path) -> bytes | None:
     """The picture for the adapter in `folder`; None when its events hold no curve."""
     events = list((folder / "tensorboard").glob("events.out.tfevents.*"))
+    if sum(each.stat().st_size for each in events) > _MOST_BYTES:
+        logger.warning("the events of %s are too many to draw", folder.name)
+        return None
     curves = read_curves(events) if events else {}
     return draw(curves) if any(len(curve) > 1 for curve in curves.values()) else None

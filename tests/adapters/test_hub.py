@@ -410,6 +410,8 @@ def test_what_cannot_be_used_is_refused_before_its_weights_are_downloaded(
         ("", {"/etc/passwd": b"x"}, "outside"),
         ("", {"a\\..\\b": b"x"}, "outside"),
         ("", {"adapter_config.json": b"[]"}, "not a JSON object"),
+        ("", {"adapter_config.json": b" " * 1_000_001}, "larger than any"),
+        ("", {f"tensorboard/events.out.tfevents.{i}": b"" for i in range(501)}, "more than any adapter"),
         ("", {"adapter_model.safetensors": b"\0" * 100}, "safetensors"),
     ],
 )

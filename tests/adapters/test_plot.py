@@ -14,6 +14,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 from tensorboard.summary.writer.record_writer import RecordWriter
 
+from adapters import plot
 from adapters.plot import draw, loss_plot, read_curves, smoothed, ticks
 
 
@@ -94,3 +95,15 @@ def test_a_flat_curve_can_be_drawn() -> None:
 
 def test_smoothing_starts_at_the_first_value() -> None:
     assert smoothed([(1, 4.0), (2, 4.0)]) == [(1, pytest.approx(4.0)), (2, pytest.approx(4.0))]
+
+
+def test_what_no_run_has_is_not_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Adapters of strangers bring events of their own."""
+    odd = [("train/loss", -5, 1.0), ("train/loss", 2**62, 1.0), ("train/loss", 2**62 + 1, 1.0), ("eval/loss", 1, 3e38)]
+    path = write_events(tmp_path, [*losses(2), *odd])
+    assert read_curves([path]) == {
+        "training loss": [(1, pytest.approx(3.35, abs=0.01)), (2, pytest.approx(3.21, 0.01))]
+    }
+    assert loss_plot(tmp_path) is not None
+    monkeypatch.setattr(plot, "_MOST_BYTES", 10)
+    assert loss_plot(tmp_path) is None
