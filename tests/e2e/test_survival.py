@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from core.home import Home
+from core.plan import CHAT, Card, Chat, plan
 from core.recipe import Recipe
 from core.training.control import request_stop
 from core.training.events import Note, Progress
@@ -114,6 +115,43 @@ def test_a_run_outlives_web_engine_and_studio(home_folder: Path) -> None:
     assert last.stop() == 0
     steps = [event.step for event in run.events()[0] if isinstance(event, Progress)]
     assert steps == list(range(1, len(steps) + 1)), "one unbroken curve, no step trained twice"
+    assert not left_behind(home_folder)
+
+
+# Python imports a module of this name at its start. It has workers plan for a card of so many bytes.
+SMALL_CARD = """
+import core.plan.cards as cards
+cards.this_machine = lambda: cards.Card("a small card", {bytes}, {bytes}, None, here=True)
+"""
+
+
+@pytest.mark.timeout(400)
+def test_a_run_that_has_no_room_beside_the_chat_parks_it_and_gives_it_back(home_folder: Path, tmp_path: Path) -> None:
+    home = Home.open(home_folder)
+    settings = {"dataset_name": "radio", "run_name": "operator", "max_steps": 100_000, "save_steps": 100_000}
+    recipe = Recipe.from_dict(settings | {"eval_fraction": 0, "max_length": 128, "use_bnb_nested_quant": False})
+    parts = plan(recipe, Card.find("cpu"), chat=Chat(shared=False)).parts
+    alone = sum(part.bytes for part in parts if part.owner != CHAT)
+    (tmp_path / "sitecustomize.py").write_text(SMALL_CARD.format(bytes=alone + (50 << 20)))
+    studio = StudioProcess(home_folder, env={"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"})
+    studio.wait_for_address()
+    studio.wait_until_ready()
+    before = say(studio, "Who are you?")
+
+    run = create_run(home, recipe)
+    wait_for_step(run, 2)
+    refused = httpx.get(f"{studio.url}/v1/models", trust_env=False)
+    assert refused.status_code == 503 and refused.headers["Retry-After"] == "30"
+    assert "The chat is parked while operator trains" in refused.json()["error"]["message"]
+    assert httpx.get(f"{studio.url}/healthz", trust_env=False).json()["engine"] == "parked"
+    assert not [each for each in left_behind(home_folder) if "core.serving" in each.cmdline()]
+    assert any("So the chat is parked" in event.text for event in run.events()[0] if isinstance(event, Note))
+
+    request_stop(run)
+    poll(lambda: run.state() is RunState.STOPPED, 120, "the run to stop and keep")
+    studio.wait_until_ready()
+    assert say(studio, "Who are you?") == before
+    assert studio.stop() == 0
     assert not left_behind(home_folder)
 
 
