@@ -51,13 +51,15 @@ def push(
     message: str | None = None,
     pull_request: bool = False,
     tag: str | None = None,
+    remember: bool = True,
     progress: Progress | None = None,
 ) -> PushResult:
     """Upload one adapter in one commit; the repository is created when there is none, private unless asked otherwise.
 
     Into an existing repository only when it holds an adapter (or nothing) and, unless `private` is False, is private.
     With `pull_request` the repository may be somebody else's, and the commit is only proposed to them. `tag` names this
-    version in the repository, so that it can be pulled by it later on.
+    version in the repository, so that it can be pulled by it later on. Without `remember` the adapter's record does not
+    say afterwards that it is there: somebody else has pushed a copy.
     """
     tell = progress or _silent
     check_repo_id(repo_id)
@@ -100,7 +102,8 @@ def push(
         proposed = done.pr_url is not None  # there is no pull request without a change
         url = done.pr_url or f"{api.endpoint}/{repo_id}"
         return PushResult(url, done.oid, list(files), bool(before and before.private), proposed)
-    store.update(replace(store.get(name), hub=HubRef(repo_id, done.oid)))
+    if remember:
+        store.update(replace(store.get(name), hub=HubRef(repo_id, done.oid)))
     changed = before is None or done.oid != before.sha
     return PushResult(
         f"{api.endpoint}/{repo_id}", done.oid, list(files), bool(before.private) if before else private, changed

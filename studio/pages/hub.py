@@ -141,6 +141,7 @@ def build(studio: Studio, chosen: gr.Dropdown, updates: Updates, troubles: Troub
                 message=text(about) or None,
                 pull_request=proposal,
                 tag=text(version) or None,
+                remember=person.role is Role.OWNER,
                 progress=lambda share, what: progress(share, desc=what),
             )
         files = "\n".join(f"- {file}" for file in result.files)

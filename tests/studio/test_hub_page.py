@@ -93,6 +93,7 @@ def test_a_user_pushes_what_is_published_with_their_own_token(hub: Hub, studio: 
     Published(studio.home).set(studio.store.get("mine"), True)
     handler(page, "hub.push")(request_of(BOB), "mine", "bob/x", PRIVATE, "", False, None, None, "not-bobs-to-say")
     assert hub.head("bob/x").author == "bob"
+    assert studio.store.get("mine").hub is None, "where the adapter is at home is not bob's to say"
     assert studio.store.get("mine").tags == [], "labels are the owner's"
     with pytest.raises(gr.Error, match="ada"):
         handler(page, "hub.push")(request_of(BOB), "mine", "ada/x", PRIVATE, "")
