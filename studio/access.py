@@ -189,6 +189,7 @@ LOCAL_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 UPLOAD_BYTES = 110 << 20  # a little over what the page takes, so that its own refusal, which is friendlier, comes first
 BODY_BYTES = 8 << 20
+OTHERS_BYTES = 3 << 20  # of who is not the owner: a browser's conversations (1 MiB) and what is in the columns fit
 EVENTS_PER_MINUTE = (3_000, 15_000)  # of one person, and of all but the owner: a brake on floods, far from any use
 GUESSES_PER_MINUTE = (10, 1_000)  # wrong tokens, from one address and from all: a token may be a short word
 FILE = '"_type": "gradio.FileData"'  # in an event's body as json.dumps writes it: Gradio reads or downloads its path
@@ -268,7 +269,8 @@ class Access:
             if person.role is Role.STRANGER and "text/html" in request.headers.get("accept", ""):
                 return HTMLResponse(SIGN_IN_PAGE.format(message="This studio asks for its access token."), 401), receive
             raise not_allowed(person, needed)
-        receive = bounded(request, UPLOAD_BYTES if path == "/gradio_api/upload" else BODY_BYTES)
+        most = BODY_BYTES if person.role is Role.OWNER else OTHERS_BYTES
+        receive = bounded(request, UPLOAD_BYTES if path == "/gradio_api/upload" else most)
         if path in EVENT_PATHS:
             if person.role < Role.OWNER and (seconds := self.events.wait(person.key)):
                 raise too_many("These are too many requests", seconds)

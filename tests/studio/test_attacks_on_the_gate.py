@@ -21,9 +21,10 @@ from starlette.testclient import TestClient
 
 from core.home import Home
 from studio import access, bodies
-from studio.access import EVENT_PATHS, EVENTS, MESSAGES, event_name
+from studio.access import EVENT_PATHS, EVENTS, MESSAGES, OTHERS_BYTES, event_name
 from studio.app import SESSIONS, build_app
 from studio.context import Studio
+from studio.conversations import BROWSER_BYTES
 from studio.keys import Keys
 from studio.limits import Limits, sender
 from studio.masking import MaskingFormatter
@@ -213,6 +214,13 @@ def test_a_flood_of_events_is_stopped_and_the_owner_is_not(
     visitor, owner = space.client(), space.client(Role.OWNER)
     assert [visitor.post(EVENT_PATHS[0], json=tick).status_code for _ in range(4)] == [LET_IN] * 3 + [429]
     assert {owner.post(EVENT_PATHS[0], json=tick).status_code for _ in range(4)} == {LET_IN}
+
+
+def test_others_than_the_owner_send_less(space: Gate, page: gr.Blocks) -> None:
+    large = event(page, "archive.search", ["x" * (4 << 20)])
+    assert space.client().post(EVENT_PATHS[0], json=large).status_code == 413
+    assert space.client(Role.OWNER).post(EVENT_PATHS[0], json=large).status_code == LET_IN
+    assert OTHERS_BYTES > 2 * BROWSER_BYTES, "what a browser keeps goes through with room to spare"
 
 
 def test_what_fails_unforeseen_tells_nothing_and_few_pages_are_remembered(quiet_studio: Studio) -> None:
