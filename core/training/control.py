@@ -39,6 +39,8 @@ def start_worker(run: Run, *, torch_threads: int | None = 1) -> subprocess.Popen
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(PROJECT), os.environ.get("PYTHONPATH"))))
     environment["PYTHONUNBUFFERED"] = "1"
     environment["TOKENIZERS_PARALLELISM"] = "false"
+    # Nothing here is compiled, and on being told so torch does not import its compiler for bitsandbytes: 2 s less.
+    environment.setdefault("TORCHDYNAMO_DISABLE", "1")
     with run.file.changing() as change:
         if change.status.state is not RunState.QUEUED:
             raise UserError(f"The run {run.id} is {change.status.state}, so it can't be started.", "Resume it first.")
