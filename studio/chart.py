@@ -63,7 +63,7 @@ def line_chart(lines: Sequence[Line], label: str, x_name: str = "step") -> str:
         f'<figure class="chart" data-values="{escape(json.dumps(values))}" data-box="{escape(json.dumps(box))}">'
         f'<figcaption class="legend">{legend}</figcaption><div class="scroll" tabindex="0">'
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{name}">'
-        f'{grid}<text x="{WIDTH - RIGHT}" y="{HEIGHT - 1}" text-anchor="end">{escape(x_name)}</text>{curves}'
+        f'{grid}<text x="{WIDTH - RIGHT}" y="{HEIGHT - 4}" text-anchor="end">{escape(x_name)}</text>{curves}'
         f'<line class="here" y1="{TOP}" y2="{HEIGHT - BOTTOM}" x1="-9" x2="-9"/></svg></div>'
         f'<output class="tip"></output></figure>'
     )

@@ -51,7 +51,7 @@ def build(studio: Studio) -> AdaptersPage:
         chosen = gr.Dropdown(
             names_for(studio, NOBODY),
             value=None,
-            label="Adapter",
+            label="Adapter to change, merge or push",
             elem_id="chosen-adapter",
         )
     who = gr.HTML(WHO, elem_id="adapters-who")

@@ -30,6 +30,7 @@ def test_a_blind_vote_reaches_the_table_and_the_preferences(visit: Visit) -> Non
         badge = page.locator(f"#badge-{column}")
         expect(badge).to_contain_text(f"Answer {letter}")
         expect(badge).not_to_contain_text("gull")
+        expect(badge).to_contain_text("speed is not told in a blind round")
     page.locator("#better-0").click()
     expect(page.locator("#adapter-0")).to_be_visible(timeout=MINUTE)
     revealed = [page.locator(f"#badge-{column} b").inner_text() for column in range(2)]

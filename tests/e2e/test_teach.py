@@ -15,6 +15,17 @@ from tests.e2e.steps import MINUTE
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 Visit = Callable[..., Page]
+# What the browser would show and play, noted instead.
+NOTED = """
+window.notes = []; window.tones = 0;
+window.Notification = class {
+  static permission = "granted";
+  static requestPermission = async () => "granted";
+  constructor(title) { notes.push(title); }
+};
+AudioContext.prototype.createOscillator = new Proxy(AudioContext.prototype.createOscillator, {
+  apply(create, audio) { tones += 1; return Reflect.apply(create, audio, []); } });
+"""
 
 
 def shown_tab(page: Page, name: str) -> None:
@@ -40,8 +51,13 @@ def test_three_clicks_teach_and_everybody_sees_it(visit: Visit, furnished: Studi
     expect(strip).to_contain_text("pirate", timeout=MINUTE)
     steps.open_tab(other, "Adapters")
     expect(strip).to_be_visible()
+    page.add_init_script(NOTED)
     page.reload()
     shown_tab(page, "Runs")
+    steps.open_tab(page, "Settings")
+    page.get_by_label("Tell me when a run ends").check()
+    page.get_by_label("Play a sound").check()
+    steps.open_tab(page, "Runs")
     expect(steps.run_card(page)).to_have_attribute("data-run", str(run), timeout=MINUTE)
     page.wait_for_function("() => document.querySelectorAll('#loss-plot g.curve').length > 0", timeout=2 * MINUTE)
 
@@ -52,6 +68,8 @@ def test_three_clicks_teach_and_everybody_sees_it(visit: Visit, furnished: Studi
     for each in (page, other):
         expect(each.locator("#told")).to_contain_text("The run pirate is stopped.", timeout=MINUTE)
         expect(each).to_have_title("Guanaco Studio")
+    assert page.evaluate("notes") == ["pirate: stopped"]
+    assert page.evaluate("tones") == 4, "two when the sound was chosen, two at the end"
     steps.open_tab(page, "Chat")
     page.locator("#adapter-0 input").click()
     expect(page.get_by_role("option", name="pirate", exact=True)).to_be_visible()
