@@ -42,7 +42,8 @@ def dataset_summary(dataset: CheckedDataset, most: int = 20) -> str:
         text += listing(dataset.problems, "What is wrong", most)
     if dataset.notes:
         text += (
-            f"<details><summary>{len(dataset.notes)} remarks on rows that are used: {escape(kinds(dataset.notes))}"
+            f'<details style="margin:.6rem 0"><summary>'
+            f"{len(dataset.notes)} remarks on rows that are used: {escape(kinds(dataset.notes))}"
             f"</summary>{listing(dataset.notes, 'Remark', most)}</details>"
         )
     return text

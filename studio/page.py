@@ -137,6 +137,8 @@ def build_page(studio: Studio, sign_in: bool = False) -> gr.Blocks:
 
         page.load(first_tick, running.inputs, outputs, **private)
         datasets = [training.dataset, choosing.known]
+        for shows in (page.load, train_tab.select):  # datasets may have come since the cards were drawn
+            shows(training.mark, training.dataset, training.picks, **private)
         page.load(first_choices, None, [*datasets, *chatting.owners, *chatting.users], **private)
         chatting.kept.success(dataset_choices, None, datasets, **private)
         where = "(query, shown) => [location.search, shown]"

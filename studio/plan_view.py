@@ -10,7 +10,7 @@ from core.plan.teaching import SEVEN_BILLION
 from studio.present import duration, size
 
 CALIBRATE = ' <button class="small" data-look="calibrate">Measure it: a few steps</button>'
-GB = 10**9  # what lectures and shops count in; the plan itself says GiB
+GB, MB = (10**9, "GB"), (10**6, "MB")  # what lectures and shops count in; the plan itself says GiB
 # Chosen to be told apart by people who see colours differently, on light and dark grounds; one hue per kind of thing.
 COLOURS = {
     "Base weights": "#2f6fb3",
@@ -59,8 +59,9 @@ def plan_card(plan: Plan) -> str:
         f'<p class="{"" if plan.fits else "error"}" role="status">{escape(plan.reason)}</p>'
         f"{_bar(plan.parts, plan.card.usable, scale, f'The run {verdict}')}{_nearest(plan)}"
         f'<div class="facts">{"".join(f"<span>{fact}</span>" for fact in facts)}</div>{source}'
-        f'<details><summary>What takes memory</summary><ul style="{LIST}">{rows}</ul></details>'
-        f"<details><summary>Why not train all weights? Full fine-tuning, LoRA and QLoRA compared</summary>"
+        f'<details style="margin:.6rem 0"><summary>What takes memory</summary><ul style="{LIST}">{rows}</ul></details>'
+        f'<details style="margin:.6rem 0"><summary>'
+        f"Why not train all weights? Full fine-tuning, LoRA and QLoRA compared</summary>"
         f"{lesson(plan)}</details></div>"
     )
 
@@ -80,26 +81,28 @@ def lesson(plan: Plan) -> str:
 def comparison(bars: Sequence[Bar], card: Card, base: str) -> str:
     """What people learn from: five ways to train one base, each as a bar against the card's memory, in GB."""
     scale = max([bar.total for bar in bars] + [card.usable])
-    shown = "".join(_compared(bar, card, scale) for bar in bars)
+    unit = GB if max(bar.total for bar in bars) >= GB[0] else MB
+    shown = "".join(_compared(bar, card, scale, unit) for bar in bars)
     names = [part.name for part in bars[0].parts]
     legend = "".join(f"<span>{_swatch_of(COLOURS[name])}{escape(name)}</span>" for name in names)
     return (
-        f'<figure class="plan" style="margin:0"><figcaption><b>Ways to train {escape(base)}</b>, in GB '
-        f"(10<sup>9</sup> bytes). The line is what {escape(card.name)} has: {_gb(card.usable)}.</figcaption>"
+        f'<figure class="plan" style="margin:.8rem 0 1.6rem"><figcaption><b>Ways to train {escape(base)}</b>, in '
+        f"{unit[1]} ({unit[0]:,} bytes). The line is what {escape(card.name)} has: {_in(GB, card.usable)}.</figcaption>"
         f'<div class="facts">{legend}</div>{shown}</figure>'
     )
 
 
-def _compared(bar: Bar, card: Card, scale: int) -> str:
-    sums = " + ".join(f"{part.bytes / GB:.1f}" for part in bar.parts[:3])
+def _compared(bar: Bar, card: Card, scale: int, unit: tuple[int, str]) -> str:
+    sums = " + ".join(f"{part.bytes / unit[0]:.1f}" for part in bar.parts[:3])
     verdict = "fits" if bar.fits(card) else "does not fit"
     explained = "".join(
-        f"<li>{_swatch(part)}<b>{escape(part.name)}</b> {_gb(part.bytes)}: {escape(part.explanation)}</li>"
+        f"<li>{_swatch(part)}<b>{escape(part.name)}</b> {_in(unit, part.bytes)}: {escape(part.explanation)}</li>"
         for part in bar.parts
     )
     return (
         f'<div style="margin:.7rem 0" data-fits="{str(bar.fits(card)).lower()}"><b>{escape(bar.name)}</b> '
-        f"weights, gradients, states: {sums} = {_gb(bar.static)}; {_gb(bar.total)} with activations: {verdict}."
+        f"weights, gradients, states: {sums} = {_in(unit, bar.static)}; {_in(unit, bar.total)} with activations: "
+        f"{verdict}."
         f"{_bar(bar.parts, card.usable, scale, f'{bar.name} {verdict}')}"
         f'<details><summary>{escape(bar.note)}</summary><ul style="{LIST}">{explained}</ul></details>'
         "</div>"
@@ -142,5 +145,5 @@ def _swatch_of(colour: str) -> str:
     return f'<i style="{SWATCH};background:{colour}"></i>'
 
 
-def _gb(count: int) -> str:
-    return f"{count / GB:.1f} GB"
+def _in(unit: tuple[int, str], count: int) -> str:
+    return f"{count / unit[0]:.1f} {unit[1]}"

@@ -43,7 +43,7 @@ class Scan:
         if chosen:
             sample, rows = [renamed(row, chosen) for row in sample], (renamed(row, chosen) for row in rows)
         self.given = format_named(dataset_format) if dataset_format else None
-        self.format: Format = self.given or detect_or_explain(sample)
+        self.format: Format = self.given or detect_or_explain(sample, self.columns)
         if self.format.asks and not self.given:
             raise UserError(
                 self.format.asks,
@@ -126,7 +126,8 @@ def columns_of(sample: list[Row]) -> list[str]:
     return list(dict.fromkeys(str(column) for value in values for column in value))
 
 
-def detect_or_explain(sample: list[Row]) -> Format:
+def detect_or_explain(sample: list[Row], columns: list[str]) -> Format:
+    """`columns`: the file's own, which a person may have renamed in the sample. Raises UserError."""
     values = [row.value for row in sample if not isinstance(row.value, RowError)]
     if not values:
         errors = [row.value for row in sample if isinstance(row.value, RowError)]
@@ -135,7 +136,6 @@ def detect_or_explain(sample: list[Row]) -> Format:
         raise UserError(f"No row can be read. The first: {errors[0].what}", errors[0].remedy)
     found = detect(values)
     if found is None:
-        columns = columns_of(sample)
         if column := next((each for row in values for each in COLUMNS if looks_like_turns(row.get(each))), None):
             raise UserError(
                 f"The column {column} holds lists of turns as text that is no JSON.",

@@ -38,7 +38,7 @@ SCRIPTS = {
 }
 UNKNOWN = "not told"
 LOOKED_AT = 2000  # characters of a conversation
-ENOUGH = 2  # common words, without which a text says too little
+ENOUGH = 3  # common words, without which a text says too little
 SHOWN = 5
 
 

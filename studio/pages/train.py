@@ -44,10 +44,12 @@ PARKED = "Where both do not have room, the chat is parked meanwhile and comes ba
 class TrainPage:
     """`taken` is what the Data page hands over: dataset_name, and the settings that reading.HANDED names.
 
-    fill: a recipe as values of `filled`. started: the event of having started a run.
+    fill: a recipe as values of `filled`. started: the event of having started a run. mark: draws the cards in `picks`.
     """
 
     dataset: gr.Dropdown
+    picks: gr.HTML
+    mark: Callable[..., str]
     init_adapter: gr.Dropdown
     taken: list[Any]
     filled: list[Any]
@@ -137,6 +139,7 @@ def build(studio: Studio, shown_run: gr.Textbox, tabs: gr.Tabs) -> TrainPage:
         event: gr.EventData, yaml_text: str | None, name: str | None, *values: Any
     ) -> AsyncIterator[str]:
         if acted(event)[0] != "calibrate":
+            yield gr.skip()  # a generator that yields nothing would empty the plan
             return
         recipe = imports.settled(studio.home, recipe_for(studio, yaml_text, form, name, values))
         check(studio, recipe)
@@ -206,7 +209,7 @@ def build(studio: Studio, shown_run: gr.Textbox, tabs: gr.Tabs) -> TrainPage:
     export.click(told(as_yaml), [dataset, *fields], exported, **private)
     export_trl.click(told(as_trl), [dataset, *fields], exported, **private)
     taken = [dataset, *(form.fields[name] for name in HANDED)]
-    return TrainPage(dataset, form.fields["init_adapter"], taken, filled, fill, started)
+    return TrainPage(dataset, picks, mark, form.fields["init_adapter"], taken, filled, fill, started)
 
 
 def recipe_for(

@@ -78,6 +78,43 @@ def test_columns_are_named_by_hand_and_train_learns_of_it(page: Page, tmp_path: 
     expect(page.locator("#max-samples input")).to_have_value("20")
 
 
+def test_a_folder_is_uploaded_licensed_and_chosen_by_its_card(page: Page, tmp_path: Path, home: Home) -> None:
+    folder = tmp_path / "fragen"
+    folder.mkdir()
+    rows = "".join(f"Was ist {n}?,Es ist {n}.\n" for n in range(20))
+    for number in (1, 2):
+        (folder / f"teil-{number}.csv").write_text("Frage,Antwort\n" + rows.replace("Was", f"{number}. Was"))
+    (folder / "README.md").write_text("# Fragen\n")
+    with page.expect_file_chooser() as chooser:
+        page.locator("#upload-folder").click()
+    chooser.value.set_files(folder)
+    said(page, "columns are: Frage, Antwort")
+    for name, column in (("question", "Frage"), ("answer", "Antwort")):
+        steps.choose(page, f"#column-{name}", column)
+        expect(page.get_by_role("option")).to_have_count(0)
+    page.locator("#read-columns").click()
+    said(page, "Conversations 40")
+    steps.fill(page, "#dataset-licence", "cc-by-4.0")
+    page.locator("#dataset-licence textarea, #dataset-licence input").first.press("Tab")
+    said(page, "Licence cc-by-4.0")
+    page.reload()
+    steps.open_tab(page, "Train")
+    page.locator("#dataset-cards button.pick").filter(has_text="teil-1-and-1-more").click()
+    expect(page.locator("#plan div.plan[data-fits=true]")).to_be_visible(timeout=steps.MINUTE)
+    page.locator("#recipe-level").get_by_text("Everything").click()
+    steps.fill(page, "#max-length", "1000000")
+    steps.fill(page, "#per-device-train-batch-size", "1024")
+    page.locator("#packing input").check()
+    page.locator("#max-length input").first.click()  # leaving a field is what counts
+    expect(page.locator("#plan div.plan[data-fits=false]")).to_be_visible(timeout=steps.MINUTE)
+    page.locator("#start-run").click()
+    expect(page.get_by_text("It does not fit").last).to_be_visible()
+    page.locator("#plan").get_by_role("button", name="Change the settings so").click()
+    expect(page.locator("#plan div.plan[data-fits=true]")).to_be_visible(timeout=steps.MINUTE)
+    expect(page.locator("#max-length input")).not_to_have_value("1000000")
+    assert not list(home.runs.iterdir())
+
+
 def test_what_is_cut_is_listed_and_shown(page: Page, tmp_path: Path) -> None:
     rows = [
         {"text": f"### Human: Question {n}? ### Assistant: {'Havana is the capital. ' * (n + 1)}"} for n in range(9)
@@ -116,5 +153,5 @@ def test_a_hub_dataset_is_kept_a_gated_one_explained_and_one_can_be_removed(page
     assert json.loads((kept / "dataset-card.json").read_text())["license"] == "apache-2.0"
     page.on("dialog", lambda dialog: dialog.accept())
     page.locator("#remove-dataset").click()
-    said(page, "Choose a dataset")
+    said(page, "Choose a sample or a dataset of yours")
     assert not kept.exists()

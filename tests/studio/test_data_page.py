@@ -253,5 +253,7 @@ def test_how_a_dataset_was_read_is_remembered_here_and_on_train(page: gr.Blocks,
     assert handler(page, "train.as_remembered")(name) == ["", "question=Frage,answer=Antwort"]
     assert handler(page, "train.as_remembered")("pirate") == ["", ""]
     wrong = [{"question": "Antwort"}.get(each, "") for each in MAPPED]
-    assert "columns are" in play("data.check_as", reading(asked), "", *wrong)["dataset-summary"]
+    refused = play("data.check_as", reading(asked), "", *wrong)
+    assert "columns are: Frage, Antwort" in refused["dataset-summary"]
+    assert [value for value, _ in refused["column-question"].choices] == ["–", "Frage", "Antwort"]
     assert handler(page, "train.as_remembered")(name) == ["", "question=Frage,answer=Antwort"], "what works stays"

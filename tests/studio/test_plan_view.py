@@ -73,6 +73,12 @@ def test_the_lecture_bars() -> None:
     assert len(set(marks(html))) == 1
 
 
+def test_a_tiny_base_is_compared_in_megabytes() -> None:
+    html = comparison(compare("builtin", T4), T4, "builtin")
+    assert ", in MB (1,000,000 bytes)" in html
+    assert "0.0 + 0.0" not in html
+
+
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
     path = tmp_path / "config.json"

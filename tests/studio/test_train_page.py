@@ -121,6 +121,11 @@ def test_where_nothing_nearer_is_that_is_told_and_other_clicks_do_nothing(page: 
         handler(page, "train.nearest")(acting("nearest"), "", "pirate", *fits)
     assert all(each == gr.skip() for each in handler(page, "train.nearest")(acting("calibrate"), "", "pirate", *fits))
 
+    async def shown() -> list[Any]:
+        return [each async for each in handler(page, "train.measure_speed")(acting("nearest"), "", "pirate", *fits)]
+
+    assert asyncio.run(shown()) == [gr.skip()], "the plan stays"
+
 
 def test_what_cannot_fit_is_not_started_unless_overridden(page: gr.Blocks, quiet_studio: Studio) -> None:
     given = values_of(page, Recipe.from_dict({"dataset_name": "pirate", **TOO_MUCH}))
