@@ -150,7 +150,9 @@ window.studio = (() => {
   }, { passive: true });
 
   function begin() {
-    new MutationObserver(show).observe(document.body, { childList: true, subtree: true });
+    // Gradio changes what is drawn where it differs, so that often nothing but this attribute is another.
+    const told = { childList: true, subtree: true, attributeFilter: ["data-studio"] };
+    new MutationObserver(show).observe(document.body, told);
     timer = setTimeout(beat, BUSY);
   }
   if (document.body) begin();
