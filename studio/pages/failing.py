@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
 from html import escape
 from typing import Any
@@ -12,6 +13,8 @@ import gradio as gr
 from core.errors import UserError
 from studio.masking import masked
 from studio.pages.telling import shown, told
+
+CODE = re.compile(r"`([^`\n]+)`")
 
 
 def place(elem_id: str) -> gr.HTML:
@@ -45,5 +48,10 @@ def reason(error: Exception) -> str:
         message, remedy = error.message, error.remedy
     else:
         message, remedy = str(shown(error).message), ""
-    rest = f'<p class="note">{escape(masked(remedy))}</p>' if remedy else ""
-    return f'<div role="alert"><p class="error"><b>That did not work.</b> {escape(masked(message))}</p>{rest}</div>'
+    rest = f'<p class="note">{marked(remedy)}</p>' if remedy else ""
+    return f'<div role="alert"><p class="error"><b>That did not work.</b> {marked(message)}</p>{rest}</div>'
+
+
+def marked(text: str) -> str:
+    """As HTML: without secrets and markup of its own, what stands between backticks as code."""
+    return CODE.sub(r"<code>\1</code>", escape(masked(text)))

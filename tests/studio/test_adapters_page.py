@@ -265,3 +265,5 @@ def test_a_bug_tells_that_it_is_one_and_no_more(page: gr.Blocks) -> None:
     assert "secret" not in said
     assert "<img" not in reason(UserError("<img src=x>", "<img src=y> hf_abcdefgh12345678"))
     assert "hf_" not in reason(UserError("x", "hf_abcdefgh12345678"))
+    assert "<code>hf auth login</code>" in reason(UserError("x", "Log in with `hf auth login`."))
+    assert "<code>&lt;b&gt;</code>" in reason(UserError("x", "`<b>`"))
