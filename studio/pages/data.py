@@ -54,7 +54,7 @@ def build(studio: Studio) -> DataPage:
                 label="Upload files (JSONL, JSON, CSV, Parquet, zip)",
                 file_count="multiple",
                 file_types=FILE_TYPES,
-                height=120,
+                height=150,
                 elem_id="upload-dataset",
             )
             folder = gr.UploadButton("Or a whole folder", file_count="directory", size="sm", elem_id="upload-folder")
