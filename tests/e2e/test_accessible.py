@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -14,14 +15,15 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 TABS = ("Data", "Train", "Runs", "TensorBoard", "Adapters", "Settings", "Chat")
 GRAVE = ("serious", "critical")
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 # TensorBoard's own page, in its frame, is not ours.
 OPTIONS = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"], "iframes": False}
 STANDS_OUT = "() => document.documentElement.scrollWidth - window.innerWidth"
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_no_grave_violation_on_any_page_and_nothing_stands_out(visit: Callable[..., Page], scheme: str) -> None:
-    page = visit(color_scheme=scheme)
+def test_no_grave_violation_on_any_page_and_nothing_stands_out(visit: Callable[..., Page]) -> None:
+    page = visit(color_scheme="light")
+    page.add_style_tag(content="* { transition: none !important; }")  # a colour on its way to another has no contrast
     axe = Axe()
     found: list[str] = []
     steps.limit_answers(page, 16)
@@ -35,9 +37,13 @@ def test_no_grave_violation_on_any_page_and_nothing_stands_out(visit: Callable[.
         expect(page.get_by_role("tab", name=tab, exact=True)).to_have_attribute("aria-selected", "true")
         if tab == "Runs":
             expect(page.locator("#loss-plot g.curve").first).to_be_visible()
-        for each in axe.run(page, options=OPTIONS).response["violations"]:
-            if each["impact"] in GRAVE:
-                found.append(f"{tab}: {each['id']}: " + ", ".join(node["html"][:120] for node in each["nodes"][:3]))
+        for scheme in SCHEMES:
+            page.emulate_media(color_scheme=scheme)
+            page.wait_for_function("dark => document.body.classList.contains('dark') === dark", arg=scheme == "dark")
+            for each in axe.run(page, options=OPTIONS).response["violations"]:
+                if each["impact"] in GRAVE:
+                    nodes = ", ".join(node["html"][:120] for node in each["nodes"][:3])
+                    found.append(f"{tab}, {scheme}: {each['id']}: {nodes}")
     for width in (1024, 390):
         page.set_viewport_size({"width": width, "height": 900})
         for tab in TABS[:4] if width == 390 else TABS:

@@ -20,6 +20,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 BASE = "guanaco-builtin"
 CUBA, COW = "What is the capital of Cuba?", "What sound does a cow make?"
 PERU = "What is the capital of Peru?"
+MARKED = "```python\nprint(1)\n```\nso \\(x^2\\), and\n\n$$\\frac{1}{2}$$\n\ncosts $5 or $6."
 ENDLESS = "b"  # the untrained wren babbles on about this to whatever limit
 Visit = Callable[..., Page]
 
@@ -63,6 +64,15 @@ def test_retry_edit_arrow_up_continue_undo_and_swap(visit: Visit) -> None:
     expect(steps.answers(page, 0)).to_contain_text("Havana", timeout=MINUTE)
     assert bubbles(page, 0, "user") == [CUBA]
 
+    # An answer that one has changed shows its code and its formulas, and prices are no formulas.
+    answer = page.locator("#bot-0")
+    answer.get_by_role("button", name="Edit").last.click()
+    answer.locator("textarea").fill(MARKED)
+    answer.get_by_role("button", name="Submit").click()
+    expect(answer.locator(".bot.message .katex")).to_have_count(2)
+    expect(answer.locator(".bot.message pre code")).to_contain_text("print(1)")
+    expect(steps.answers(page, 0)).to_contain_text("costs $5 or $6")
+
     # Another adapter goes on with the same conversation, and its badge says so.
     steps.choose(page, "#adapter-0", "gull")
     steps.ask(page, COW)
@@ -70,6 +80,11 @@ def test_retry_edit_arrow_up_continue_undo_and_swap(visit: Visit) -> None:
     expect(steps.answers(page, 0)).to_have_count(2)
     page.locator("#bot-0").get_by_role("button", name="Undo").click()
     expect(steps.answers(page, 0)).to_have_count(1)
+    expect(page.locator("#badge-0")).to_contain_text(BASE)
+    page.locator("#bot-0 .bot.message").hover()
+    page.locator("#bot-0").get_by_role("button", name="Delete this turn").last.click()
+    expect(steps.answers(page, 0)).to_have_count(0)
+    expect(page.locator("#keep-0")).to_be_hidden()
 
     # An answer that was cut goes on where it stopped.
     page.locator("#clear-chat").click()
@@ -84,11 +99,20 @@ def test_retry_edit_arrow_up_continue_undo_and_swap(visit: Visit) -> None:
 
 
 def test_escape_stops_an_answer_and_the_next_one_comes(visit: Visit, furnished: StudioProcess) -> None:
-    page = visit()
+    page = visit(viewport={"width": 600, "height": 640})  # so that an answer is soon longer than its column
     steps.limit_answers(page, 900)
     steps.choose(page, "#adapter-0", "wren")
     steps.ask(page, ENDLESS)
     expect(steps.answers(page, 0)).to_contain_text(re.compile(r"\S"), timeout=MINUTE)
+    # Who scrolls up to read stays there while the answer grows; who is at its end follows it.
+    log = page.locator("#bot-0 [role=log]")
+    longer = "([log, by]) => log.scrollHeight > log.clientHeight + by"
+    page.wait_for_function(longer, arg=[log.element_handle(), 150], timeout=MINUTE)
+    page.wait_for_function("log => log.scrollTop > 0", arg=log.element_handle())
+    log.evaluate("log => log.scrollTo(0, 0)")
+    grown = log.evaluate("log => log.scrollHeight - log.clientHeight") + 60
+    page.wait_for_function(longer, arg=[log.element_handle(), grown], timeout=MINUTE)
+    assert log.evaluate("log => log.scrollTop") == 0
     engine = int(str(furnished.record("engine")["pid"]))
     os.kill(engine, signal.SIGSTOP)  # so that the answer cannot come to its end before the key does
     try:
