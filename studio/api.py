@@ -9,7 +9,9 @@ import httpx
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
+from core import parking
 from core.errors import UserError
+from studio import parked
 from studio.context import Studio
 from studio.engine_client import LONG
 from studio.people import person_of
@@ -37,7 +39,9 @@ def router(studio: Studio) -> APIRouter:
     async def pass_on(request: Request) -> Response:
         path = request.scope["path"]  # as Access has checked it; request.url is made of the Host header, too
         if engine.url is None and engine.status.state == PARKED:
-            return unavailable(engine.status.detail, "chat_parked", PARKED_SECONDS)
+            asked = parking.read(studio.home) if person_of(request).sees_runs else None
+            message = parked.told(asked.name) if asked else engine.status.detail
+            return unavailable(message, "chat_parked", PARKED_SECONDS)
         if engine.url is None:
             return not_ready(engine.status.detail)
         if path.endswith("completions") and (refusal := await not_published(studio, request)):

@@ -15,8 +15,9 @@ from core.home import Home
 log = logging.getLogger(__name__)
 
 
-def told(asked: parking.Parking) -> str:
-    return f"The chat is parked while {asked.name} trains: both do not fit the memory. It comes back by itself."
+def told(name: str = "a run") -> str:
+    """name: the run's, for those who may see the runs."""
+    return f"The chat is parked while {name} trains: both do not fit the memory. It comes back by itself."
 
 
 def remember(home: Home, asked: parking.Parking, adapters: tuple[dict[str, Any], ...]) -> None:

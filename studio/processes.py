@@ -167,7 +167,7 @@ class Engine:
             parked.remember(self.home, asked, self._status.adapters)
         self.ready.clear()
         self._url = None  # nothing new is passed on; what is being answered is given some time
-        self._note(PARKED, parked.told(asked))
+        self._note(PARKED, parked.told())
         if engine is not None:
             busy, deadline = Busy(self.home), time.monotonic() + PARK_SECONDS
             while busy.rows() and time.monotonic() < deadline and not self._stopping.wait(POLL_SECONDS):

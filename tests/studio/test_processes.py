@@ -102,7 +102,8 @@ def test_a_parked_chat_says_so_and_comes_back_with_its_adapters(clean: Home, tmp
     wants = asker(clean)
     poll(lambda: first.status.state == PARKED, WAIT_SECONDS, "the chat to be parked")
     said = "The chat is parked while pirate trains: both do not fit the memory. It comes back by itself."
-    assert first.status.detail == said and not first.ready.is_set()
+    assert first.status.detail == said.replace("pirate", "a run"), "not everyone may know of the runs"
+    assert not first.ready.is_set()
     with TestClient(build_app(Studio.over(clean, str(base), first)), base_url="http://127.0.0.1:7860") as web:
         answer = web.get("/v1/models")
     assert answer.status_code == 503 and answer.headers["Retry-After"] == "30"

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from core.process import Identity
 from core.recipe import Recipe
 from core.training.events import Checkpoint, Evaluation, Note, Progress, Sample, append_event
 from core.training.run import Run, create_run
@@ -123,6 +124,17 @@ def test_the_line_on_top_says_what_runs_and_how_it_ended(fresh: Studio) -> None:
     line = strip(EngineStatus("ready", base="builtin"), None, 2, 0, ended)
     assert "2 waiting" in line
     assert "&quot;failed&quot;" in line
+
+
+def test_while_the_chat_is_parked_the_line_and_the_card_say_so(fresh: Studio) -> None:
+    run = made(fresh, "a", [2.0])
+    own = Identity.own()
+    run.move(RunState.PREPARING, pid=own.pid, started=own.started)
+    shown = seen(fresh)["a"]
+    line = strip(EngineStatus("parked", "The chat is parked while a run trains."), shown, 0)
+    assert "Engine parked · The chat is parked while a run trains." in line and 'class="dot parked"' in line
+    assert "parked until this run ends" in run_card(shown, parked=True)
+    assert "parked" not in run_card(shown)
 
 
 def test_nothing_given_becomes_markup(fresh: Studio) -> None:
