@@ -160,7 +160,10 @@ def read_shape(base: str) -> Shape:
 
     Raises UserError when it can't be had, or its architecture is none that this planner counts right.
     """
-    path = Path(base).expanduser()
+    try:
+        path = Path(base).expanduser()
+    except RuntimeError as error:  # ~nobody
+        raise UserError(f"There is no home folder for {base}.", "Write the folder's whole path.") from error
     if base in (BUILTIN, BUILTIN_ID):
         source = resolve(base)
         return shape_of(_parsed(Path(source.location) / "config.json"), BUILTIN_ID)

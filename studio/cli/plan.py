@@ -63,6 +63,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def recipe_of(args: argparse.Namespace) -> Recipe:
+    if args.base == "":  # a shell variable that is not set, say: the built-in base would be planned without a word
+        raise UserError("--base is empty.", "Give builtin, a Hub id, a folder or a config.json, or leave --base out.")
     if args.recipe is None:
         return Recipe.from_dict({"model_name_or_path": args.base or "builtin", "dataset_name": NO_DATASET})
     recipe = Recipe.read(args.recipe)

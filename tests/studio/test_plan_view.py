@@ -123,6 +123,8 @@ def test_command_plans_a_recipe_with_its_dataset(tmp_path: Path, capsys: pytest.
         ["--gpu", "t5"],
         ["--kv-tokens", "0"],
         ["--base", "./nowhere"],
+        ["--base", "~nobody-here/model"],
+        ["--base", ""],
         ["missing.yaml"],
     ],
 )
