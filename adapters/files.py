@@ -8,6 +8,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from adapters.errors import UserError
+
 _OWNED = re.compile(r"\.(?:.+~(?P<pid>\d+)~.*|deleted-.+-(?P<grave>\d+))")
 
 
@@ -20,6 +22,14 @@ def owner_of(name: str) -> int | None:
     """The pid of the process that made the temporary file or folder of this name; None when it is none."""
     found = _OWNED.fullmatch(name)
     return int(found["pid"] or found["grave"]) if found else None
+
+
+def expanded(given: str | Path) -> Path:
+    """The path with ~ and ~name replaced. Raises UserError when nobody of that name has a home folder."""
+    try:
+        return Path(given).expanduser()
+    except RuntimeError as error:
+        raise UserError(f"There is no home folder for {given}.", "Write the folder's whole path.") from error
 
 
 def write_atomic(path: Path, data: str | bytes) -> None:

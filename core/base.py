@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from adapters.files import expanded
 from core.errors import UserError
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def resolve(model_name_or_path: str) -> BaseSource:
         from core.builtin import BASE_DIR
 
         return BaseSource(BUILTIN_ID, str(BASE_DIR), local=True)
-    folder = Path(model_name_or_path).expanduser()
+    folder = expanded(model_name_or_path)
     looks_like_path = model_name_or_path.startswith(("/", "./", "../", "~"))
     if looks_like_path:
         if not (folder / "config.json").is_file():

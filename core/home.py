@@ -8,15 +8,16 @@ from pathlib import Path
 
 import platformdirs
 
+from adapters.files import expanded
 from core.errors import UserError
 
 
 def find_home(explicit: str | Path | None = None) -> Path:
     """The home folder: what was asked for, else $STUDIO_HOME, else the user's data folder."""
     if explicit:
-        return Path(explicit).expanduser().resolve()
+        return expanded(explicit).resolve()
     if from_environment := os.environ.get("STUDIO_HOME"):
-        return Path(from_environment).expanduser().resolve()
+        return expanded(from_environment).resolve()
     return Path(platformdirs.user_data_dir("guanaco-studio", appauthor=False))
 
 

@@ -18,7 +18,7 @@ from studio.pages.telling import told
 from studio.people import LOCAL_OWNER, Person, Role, person_of
 from studio.published import names_for
 from studio.runs_view import Look
-from studio.strip import strip
+from studio.strip import strip, unseen
 from studio.thrift import Page
 
 PAGES = ("chat", "data", "train", "runs", "board", "adapters", "settings")  # as addresses name them: /?page=runs
@@ -29,7 +29,7 @@ def build_page(studio: Studio, sign_in: bool = False) -> gr.Blocks:
     """`sign_in`: people sign in here with Hugging Face."""
     overview = Overview(studio.home)
     with Page(title="Guanaco Studio", analytics_enabled=False, fill_width=True) as page:
-        status = html(strip(studio.engine.status, None, 0), "strip")
+        status = html(unseen(studio.engine.status), "strip")
         greeting = gr.HTML("", elem_id="greeting")
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Chat", id="chat") as chat_tab:

@@ -13,23 +13,14 @@ from studio.present import MARK, duration
 if TYPE_CHECKING:
     from studio.processes import EngineStatus
 
+QUIET = '<span class="quiet"><i class="dot"></i>No fine-tune is running</span>'
+
 
 def strip(
     engine: EngineStatus, running: Seen | None, queued: int, answering: int = 0, ended: Seen | None = None
 ) -> str:
     """Its data attributes are what the browser makes title, icon, polling and notifications from."""
-    about = f"Engine {engine.state}" + (f" · {engine.base}" if engine.ready and engine.base else "")
-    detail = "" if engine.ready else f" · {escape(engine.detail)}"
-    parts = [
-        f'<span class="brand">{MARK}Guanaco Studio</span>',
-        f'<span data-engine="{escape(engine.state)}"><i class="dot {escape(engine.state)}"></i>'
-        f"{escape(about)}{detail}</span>",
-        '<span class="grow"></span>',
-    ]
-    if running is None:
-        parts.append('<span class="quiet"><i class="dot"></i>No fine-tune is running</span>')
-    else:
-        parts += _running(running, answering)
+    parts = [*_engine(engine), *(_running(running, answering) if running else [QUIET])]
     if queued:
         parts.append(f"<span>{queued} waiting</span>")
     busy = running is not None or queued > 0 or engine.state in ("starting", "loading")
@@ -43,6 +34,22 @@ def strip(
     }
     # Not a live region: a screen reader would read every step aloud. What ends is told as an alert.
     return f'<div class="strip" data-studio="{escape(json.dumps(state))}">{"".join(parts)}</div>'
+
+
+def unseen(engine: EngineStatus) -> str:
+    """The line before the runs were looked at. It says nothing of them, or the first look would seem to be news."""
+    return f'<div class="strip">{"".join(_engine(engine))}</div>'
+
+
+def _engine(engine: EngineStatus) -> list[str]:
+    about = f"Engine {engine.state}" + (f" · {engine.base}" if engine.ready and engine.base else "")
+    detail = "" if engine.ready else f" · {escape(engine.detail)}"
+    return [
+        f'<span class="brand">{MARK}Guanaco Studio</span>',
+        f'<span data-engine="{escape(engine.state)}"><i class="dot {escape(engine.state)}"></i>'
+        f"{escape(about)}{detail}</span>",
+        '<span class="grow"></span>',
+    ]
 
 
 def _running(running: Seen, answering: int) -> list[str]:

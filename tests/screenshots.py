@@ -39,6 +39,7 @@ def main() -> int:
             studio.wait_for_address()
             page = chromium.new_page(viewport={"width": 1440, "height": 900})
             page.goto(studio.url)
+            expect(page.locator("#composer textarea")).to_be_visible(timeout=steps.MINUTE)
             take(page, "chat-empty")
             studio.wait_until_ready()
             teach(page)

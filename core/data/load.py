@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
+from adapters.files import expanded
 from core.data import hub
 from core.data.check import Scan
 from core.data.files import check_file, encoding_notes, hash_files, is_data_file, is_there, read_rows
@@ -86,7 +87,7 @@ def open_source(
     """
     name = hub.id_of(name)
     if is_path(name):
-        return local_source(in_home(name), split)
+        return local_source(expanded(name), split)
     from core.builtin import SAMPLES
 
     if name in SAMPLES:
@@ -129,14 +130,6 @@ def is_on_hub(name: str) -> bool:
 def is_path(name: str) -> bool:
     """Whether a dataset's name is read from this machine: it ends like a data file, or begins with / . or ~."""
     return is_data_file(name) or name.startswith(("/", ".", "~"))
-
-
-def in_home(name: str) -> Path:
-    """The path with ~ replaced, where it can be."""
-    try:
-        return Path(name).expanduser()
-    except RuntimeError:  # ~nobody
-        return Path(name)
 
 
 def files_source(paths: list[Path], split: str = "train") -> Source:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from adapters.files import expanded
 from core.base import BUILTIN, BUILTIN_ID, load_error, resolve
 from core.errors import UserError
 
@@ -160,10 +161,7 @@ def read_shape(base: str) -> Shape:
 
     Raises UserError when it can't be had, or its architecture is none that this planner counts right.
     """
-    try:
-        path = Path(base).expanduser()
-    except RuntimeError as error:  # ~nobody
-        raise UserError(f"There is no home folder for {base}.", "Write the folder's whole path.") from error
+    path = expanded(base)
     if base in (BUILTIN, BUILTIN_ID):
         source = resolve(base)
         return shape_of(_parsed(Path(source.location) / "config.json"), BUILTIN_ID)

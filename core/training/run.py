@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from adapters.files import temporary_name, write_atomic
+from adapters.files import expanded, temporary_name, write_atomic
 from core.errors import UserError
 from core.home import Home
 from core.recipe import Recipe
@@ -252,5 +252,5 @@ def _absolute(given: str) -> str:
 
     if given in SAMPLES:
         return given
-    path = Path(given).expanduser()
+    path = expanded(given)
     return str(path.resolve()) if path.is_file() or given.startswith((".", "~")) else given

@@ -6,7 +6,6 @@ import argparse
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -109,6 +108,7 @@ def run_pull(args: argparse.Namespace) -> int:
 
 
 def run_merge(args: argparse.Namespace) -> int:
+    from adapters.files import expanded
     from adapters.hub_errors import HubError
     from adapters.merged import push_merged
     from core.base import resolve
@@ -119,7 +119,7 @@ def run_merge(args: argparse.Namespace) -> int:
     home = Home.open(args.home)
     store = _store(args.home)
     record = store.get(args.name)
-    target = Path(args.to).expanduser() if args.to else folder_of(home, args.name)
+    target = expanded(args.to) if args.to else folder_of(home, args.name)
     try:
         with _shown() as progress:
             folder = merge(resolve(record.base_model), store.path(args.name), target, progress)

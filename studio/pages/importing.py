@@ -7,6 +7,7 @@ from typing import Any
 
 import gradio as gr
 
+from adapters.files import expanded
 from adapters.record import RECORD_FILE
 from adapters.store import AdapterStore
 from core.errors import UserError
@@ -43,7 +44,7 @@ def build(studio: Studio) -> list[Any]:
         if path:
             if person_of(request) != LOCAL_OWNER:
                 raise UserError("A folder of the machine can only be named at the machine itself.", "Upload a zip.")
-            given = Path(path).expanduser()
+            given = expanded(path)
             record = studio.store.import_folder(given, wanted or studio.store.free_name(given.name))
         else:
             record = adapter_upload.take(studio.store, [Path(each) for each in uploads or []], wanted)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from adapters.errors import UserError
-from adapters.files import temporary_name
+from adapters.files import expanded, temporary_name
 from core.home import Home
 from studio.masking import masked
 from studio.sync.files import ChangedMeanwhile, Kept, Reader, belonging, signature
@@ -150,7 +150,7 @@ def place_for(given: str | None) -> str | None:
 def keeper_for(home: Home, place: str) -> Keeper:
     """`place`: a folder, or the owner/name of a private dataset repository. Raises UserError when it cannot be used."""
     if place.startswith(("/", ".", "~")):
-        folder = Path(place).expanduser().resolve()
+        folder = expanded(place).resolve()
         if home.root.resolve().is_relative_to(folder) or folder.is_relative_to(home.root.resolve()):
             raise UserError(
                 f"The home folder {home.root} cannot be kept in {folder}: one lies in the other.",

@@ -29,6 +29,11 @@ def test_a_home_that_is_a_file_is_told(tmp_path: Path) -> None:
         Home.open(tmp_path / "taken")
 
 
+def test_a_home_of_nobody_is_told() -> None:
+    with pytest.raises(UserError, match="no home folder for ~nobody-here"):
+        Home.open("~nobody-here/studio")
+
+
 def test_a_home_that_is_not_writable_is_told() -> None:
     # /proc refuses new folders even to root, for whom permission bits mean nothing.
     with pytest.raises(UserError, match=r"STUDIO_HOME"):

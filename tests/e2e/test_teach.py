@@ -61,6 +61,8 @@ def test_three_clicks_teach_and_everybody_sees_it(visit: Visit, furnished: Studi
     expect(steps.run_card(page)).to_have_attribute("data-run", str(run), timeout=MINUTE)
     page.wait_for_function("() => document.querySelectorAll('#loss-plot g.curve').length > 0", timeout=2 * MINUTE)
 
+    expect(page.locator("#told")).to_have_count(0)  # what had ended before the page was opened is no news
+
     # Stopped from the strip of the other one: what was learnt is kept, and both are told.
     other.locator("#strip").get_by_role("button", name="Stop").click()
     expect(steps.run_card(page)).to_have_attribute("data-state", "stopped", timeout=2 * MINUTE)

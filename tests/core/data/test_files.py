@@ -247,7 +247,7 @@ def test_a_file_that_cannot_be_read_at_all(tmp_path: Path, name: str, content: b
         ("a/b/c", "no dataset called"),
         ("x" * 5000, "no dataset called"),
         ("/" + "x" * 5000, "There is no file"),
-        ("~nobody-here/a.jsonl", "There is no file"),
+        ("~nobody-here/a.jsonl", "no home folder for ~nobody-here"),
     ],
 )
 def test_a_name_that_means_nothing(name: str, message: str) -> None:
