@@ -136,6 +136,7 @@ def load_model(
 
     from core.device import choose_device, choose_dtype
     from core.download import fetch_weights
+    from core.loading import told_in_percent
 
     say = progress or (lambda phase: None)
     device = device or choose_device().value
@@ -156,8 +157,8 @@ def load_model(
     if not source.local:
         with _translated(source):
             fetch_weights(source.location, config._commit_hash, say)
-    say("loading and quantising the weights" if load_in_4bit else "loading the weights")
-    with _translated(source):
+    phase = "loading and quantising the weights" if load_in_4bit else "loading the weights"
+    with _translated(source), told_in_percent(phase, say):
         model = AutoModelForCausalLM.from_pretrained(source.location, **arguments)
     _settle_dtype(model, dtype)
     return frozen(model)
