@@ -155,7 +155,8 @@ def build(studio: Studio) -> RunsPage:
 
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     changes = [
-        table.select(told(look_at), [look, shown], [look, shown], queue=False, **private),
+        # One after the other, and none left out: each click begins from what the one before has made.
+        table.select(told(look_at), [look, shown], [look, shown], trigger_mode="multiple", **private),
         table.click(told(act), None, None, **private),
         bin_.click(told(act), None, None, **private),
         stop.click(told(end), shown, None, **private),
