@@ -126,8 +126,8 @@ def test_escape_stops_an_answer_and_the_next_one_comes(visit: Visit, furnished: 
     steps.limit_answers(page, 60)
     steps.choose(page, "#adapter-0", "base")
     steps.ask(page, CUBA)
-    steps.wait_for_answer(page, 0, BASE)
-    expect(steps.answers(page, 0).last).to_contain_text("Havana")
+    steps.wait_for_answer(page, 0, BASE)  # whatever so small a base says after half a page of babble
+    expect(steps.answers(page, 0)).to_have_count(2)
     assert bubbles(page, 0, "bot")[0] == stopped, "what came after the stop is not added to the answer"
 
 
