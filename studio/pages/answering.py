@@ -39,6 +39,8 @@ class Question:
 
     def answered(self, answer: Answer) -> History:
         model = "" if self.hidden else answer.model
+        if not answer.text and not answer.done:
+            return self.history  # under a question without an answer Gradio shows that one is coming
         if not self.continues:
             return with_answer(self.history, answer.text, model)
         return with_answer(self.history[:-1], text_of(self.history[-1]["content"]) + answer.text, model)
