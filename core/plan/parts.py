@@ -14,7 +14,8 @@ MIB = 1 << 20
 CUDA_CONTEXT = 450 * MIB  # per process: driver, loaded kernels, cuBLAS workspace; see docs/planner.md
 CPU_PROCESS = 480 * MIB  # a trainer's resident memory before it loads a base
 FRAGMENTATION = 0.04  # of what comes and goes: the allocator's rounding and gaps; see docs/planner.md
-RANK_STEP = 8  # slots grow in steps of this (core.serving.slots)
+RANK_STEP = 8  # slots grow in steps of this (core.serving.slot_layers)
+LARGE = 3 << 17  # numbers in a weight that the engine keeps in two layouts on a CPU (core.serving.weights)
 TRAINING, CHAT = "training", "chat"
 
 
@@ -152,8 +153,9 @@ def _second_copy(recipe: Recipe, shape: Shape, card: Card, shared: bool) -> list
     packed = memory.linear_bytes(shape, card.width, load_in_4bit=True)
     plain = memory.plain_bytes(shape, card.width)
     if card.on_cpu:  # core.serving.weights: unpacked once, since the 4-bit product is slow on CPUs
-        written = card.width * shape.linear_parameters
-        text = "On a CPU the chat keeps the 4-bit weights unpacked, which is faster."
+        sizes = [out * into for out, into in shape.linears.values()] * shape.layers + [shape.vocab * shape.hidden]
+        written = card.width * (shape.linear_parameters + sum(size for size in sizes if size >= LARGE))
+        text = "On a CPU the chat keeps the 4-bit weights unpacked, large ones in two layouts, which is faster."
         return [Part("Chat: unpacked weights", written + (0 if shared else plain), text, CHAT)]
     if shared:
         return []

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from core.device import Choice
 
 PACKED, PLAIN = "packed", "plain"
-SHARE_OF_MEMORY = 0.5  # plain weights may take this much of what is free, and so may their second copy
+SHARE_OF_MEMORY = 0.5  # plain weights may take this much of what is free,
+SECOND_SHARE = 0.25  # and their second copy this much of what is free then: a training run needs the rest
 LARGE = 3 << 17  # numbers in a weight; below, oneDNN's larger start-up costs eat the gain
 TYPICAL_ROWS = 8
 
@@ -79,7 +80,7 @@ def choose_batched(model: nn.Module, device: torch.device) -> Choice:
     free = psutil.virtual_memory().available
     if not need:
         return Choice("off", "no layer is written out and large enough to gain by it")
-    if need > SHARE_OF_MEMORY * free:
+    if need > SECOND_SHARE * free:
         return Choice("off", f"the second copy would take {need / 2**30:.1f} GiB of {free / 2**30:.1f} GiB free")
     return Choice(
         "on",

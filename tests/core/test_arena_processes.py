@@ -23,28 +23,12 @@ from core.sharing import MAPPED
 from core.training.control import start_worker
 from core.training.events import Note, Progress
 from core.training.run import create_run
+from tests.core.base_process import BaseProcess
 from tests.core.mapping_process import logits_digest
 from tests.core.training.conftest import short_recipe, wait_for
 
 WAIT_SECONDS = 240.0
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="shared memory is counted by /proc/PID/smaps")
-
-
-@dataclass
-class Reader:
-    """A process that has mapped the built-in base and answers with its logits."""
-
-    process: subprocess.Popen[str]
-
-    def line(self) -> str:
-        assert self.process.stdout is not None
-        return self.process.stdout.readline().strip()
-
-    def logits(self) -> str:
-        assert self.process.stdin is not None
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
-        return self.line()
 
 
 @dataclass
@@ -81,19 +65,16 @@ def shared_home(tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 
 @pytest.fixture(scope="module")
-def pair(shared_home: Home) -> Iterator[tuple[Engine, Reader]]:
+def pair(shared_home: Home) -> Iterator[tuple[Engine, BaseProcess]]:
     """Two processes that need the same base at the same moment, with nothing in the cache."""
     home = str(shared_home.root)
     serving = [sys.executable, "-P", "-m", "core.serving", "--home", home, "--weights", "packed", "--max-rows", "2"]
-    reading = [sys.executable, "-m", "tests.core.mapping_process", home, "builtin"]
     engine = Engine(subprocess.Popen(serving, stderr=subprocess.DEVNULL), shared_home)
-    reader = Reader(
-        subprocess.Popen(reading, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    )
+    reader = BaseProcess("tests.core.mapping_process", home, "builtin")
     yield engine, reader
-    for process in (engine.process, reader.process):
-        process.kill()
-        process.wait()
+    reader.kill()
+    engine.process.kill()
+    engine.process.wait()
 
 
 def the_arena(home: Home) -> Path:
@@ -117,7 +98,9 @@ def assert_one_copy(path: Path, *pids: int) -> None:
     assert all(each.pss < 1.1 * each.rss / len(pids) for each in found)
 
 
-def test_two_processes_that_write_at_once_end_with_one_arena(pair: tuple[Engine, Reader], shared_home: Home) -> None:
+def test_two_processes_that_write_at_once_end_with_one_arena(
+    pair: tuple[Engine, BaseProcess], shared_home: Home
+) -> None:
     engine, reader = pair
     ways = [json.loads(reader.line()), engine.ready()["choices"]["base"]]
     assert [way["value"] for way in ways] == [MAPPED, MAPPED]
@@ -129,7 +112,7 @@ def test_two_processes_that_write_at_once_end_with_one_arena(pair: tuple[Engine,
     assert_one_copy(the_arena(shared_home), engine.process.pid, reader.process.pid)
 
 
-def test_a_killed_trainer_leaves_the_others_untouched(pair: tuple[Engine, Reader], shared_home: Home) -> None:
+def test_a_killed_trainer_leaves_the_others_untouched(pair: tuple[Engine, BaseProcess], shared_home: Home) -> None:
     engine, reader = pair
     engine.ready()
     answer, logits = engine.answer(), reader.logits()

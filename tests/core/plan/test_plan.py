@@ -195,3 +195,16 @@ def test_cards() -> None:
     for text in ("t5", "GB", "0GB", "-3GB"):
         with pytest.raises(UserError, match="a100-80"):
             Card.find(text)
+
+
+def test_a_chat_on_a_cpu_counts_what_the_engine_keeps_there() -> None:
+    """The planner knows the engine's figures by heart, since it imports no torch."""
+    from core.plan import parts
+    from core.serving import slot_layers, weights
+
+    assert (parts.LARGE, parts.RANK_STEP) == (weights.LARGE, slot_layers.RANK_STEP)
+    shape = shape_of(QWEN_2_5_7B, "qwen")
+    made = plan(Recipe.from_dict({"dataset_name": "pirate"}), Card.find("cpu"), shape=shape)
+    (kept,) = [part.bytes for part in made.parts if part.name == "Chat: unpacked weights"]
+    large = sum(out * into for out, into in shape.linears.values() if out * into >= weights.LARGE) * shape.layers
+    assert kept == 4 * (shape.linear_parameters + large + shape.vocab * shape.hidden)

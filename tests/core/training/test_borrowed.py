@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +20,7 @@ from core.training.control import request_stop, start_worker
 from core.training.events import Checkpoint, Note, Progress
 from core.training.run import Run, create_run
 from core.training.state import RunState
+from tests.core.base_process import BaseProcess
 from tests.core.device_stand_in import FOLDER, SITE, FileMemory
 from tests.core.mapping_process import logits_digest
 from tests.core.training.conftest import wait_for
@@ -39,31 +38,9 @@ def device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return memory
 
 
-class Lending:
+def lending(home: Home) -> BaseProcess:
     """An engine's process, as far as its base goes."""
-
-    def __init__(self, home: Home) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.core.device_stand_in", str(home.root)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-
-    def line(self) -> str:
-        assert self.process.stdout is not None
-        return self.process.stdout.readline().strip()
-
-    def logits(self) -> str:
-        assert self.process.stdin is not None
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
-        return self.line()
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
+    return BaseProcess("tests.core.device_stand_in", str(home.root))
 
 
 def progress(run: Run) -> dict[int, float]:
@@ -92,7 +69,7 @@ def test_a_run_on_borrowed_memory_learns_the_same_and_leaves_it_alone(
 def test_a_run_on_borrowed_memory_ends_with_its_engine_and_goes_on_with_the_next(
     home: Home, recipe: Recipe, device: Path
 ) -> None:
-    first = Lending(home)
+    first = lending(home)
     try:
         assert json.loads(first.line())["value"] == LENT
         expected = first.logits()
@@ -110,7 +87,7 @@ def test_a_run_on_borrowed_memory_ends_with_its_engine_and_goes_on_with_the_next
     assert not list(home.adapters.iterdir())
     assert queue.advance(home, engine_there=False) is None, "it waits for the engine"
 
-    second = Lending(home)
+    second = lending(home)
     try:
         assert json.loads(second.line())["value"] == LENT
         assert queue.advance(home) is not None
