@@ -14,6 +14,7 @@ from studio.context import Studio
 from studio.overview import Overview, active, last_ended
 from studio.pages import access, adapter_actions, adapters, board, chat, data, hub, machine, runs, train
 from studio.pages.acting import html
+from studio.pages.owners import owners_only
 from studio.pages.telling import told
 from studio.people import LOCAL_OWNER, Person, Role, person_of
 from studio.published import names_for
@@ -34,7 +35,7 @@ def build_page(studio: Studio, sign_in: bool = False) -> gr.Blocks:
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Chat", id="chat") as chat_tab:
                 chatting = chat.build(studio)
-            with gr.Tab("Data", id="data") as data_tab:
+            with gr.Tab("Data", id="data") as data_tab, owners_only("Preparing datasets", "data-closed"):
                 choosing = data.build(studio)
             with gr.Tab("Train", id="train") as train_tab:
                 teaching = gr.Column()
@@ -44,11 +45,11 @@ def build_page(studio: Studio, sign_in: bool = False) -> gr.Blocks:
                 board.build()
             with gr.Tab("Adapters", id="adapters") as adapters_tab:
                 keeping = adapters.build(studio)
-                exchanged = hub.build(studio, keeping.chosen, keeping.updates, keeping.troubles)
+                exchanged = hub.build(studio, keeping)
             with gr.Tab("Settings", id="settings") as settings_tab:
-                machine.build(studio)
+                machine.build(studio, settings_tab)
                 access.build(studio, sign_in, greeting)
-        with teaching:
+        with teaching, owners_only("Training", "train-closed"):
             training = train.build(studio, running.shown, tabs)
         tick_button = gr.Button("Refresh", visible="hidden", elem_id="tick")
         turn_button = gr.Button("Turn", visible="hidden", elem_id="turn")

@@ -122,6 +122,14 @@ window.studio = (() => {
     if (location.search !== search) history.pushState(null, "", search);
     one("#turn")?.click();
   }
+  // To a field that may only now be about to be drawn, and into it.
+  function reach(id, until = Date.now() + 3000) {
+    const field = id && one(`#${id} :is(input, textarea)`);
+    if (field?.offsetParent) {
+      field.scrollIntoView({ block: "center" });
+      field.focus({ preventScroll: true });
+    } else if (id && Date.now() < until) setTimeout(() => reach(id, until), 50);
+  }
   window.addEventListener("popstate", () => one("#turn")?.click());
   document.addEventListener("click", (event) => {
     const link = event.target.closest("a[data-go]");
@@ -157,6 +165,6 @@ window.studio = (() => {
   }
   if (document.body) begin();
   else addEventListener("DOMContentLoaded", begin);
-  return { went, showed, land: () => { landed = true; }, go, wantNotifications, wantSound,
+  return { went, showed, land: () => { landed = true; }, go, reach, wantNotifications, wantSound,
     wanted: () => ["studio-notify", "studio-sound"].map((key) => remembered(key) === "yes") };
 })();

@@ -20,7 +20,7 @@ from studio.pages.train import TrainPage
 from studio.people import person_of
 from studio.published import check_may_use
 
-PLACES = {"push": "push-repo", "change": "choosing-adapter"}  # where on the page it goes on, by element id
+PLACES = {"push": "push-repo", "change": "new-name"}  # the field where it goes on, by element id; the tab has the name
 
 
 def connect(
@@ -37,7 +37,7 @@ def connect(
             return {place: "", first: name, chatting.count: 1, tabs: gr.Tabs(selected="chat")}
         if what == "compare":
             return {place: "", first: BASE, second: name, chatting.count: 2, tabs: gr.Tabs(selected="chat")}
-        return {page.chosen: name, place: PLACES.get(what, "")}
+        return {page.chosen: name, place: PLACES.get(what, ""), page.work: gr.Tabs(selected=what)}
 
     def act(event: gr.EventData) -> dict[Any, Any]:
         what, name = acted(event)
@@ -63,8 +63,8 @@ def connect(
         return dict(zip(training.filled, training.fill(recipe), strict=True)) | moved
 
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
-    scroll = "(id) => { if (id) setTimeout(() => document.getElementById(id)?.scrollIntoView({block: 'start'}), 150); }"
-    looking = [page.chosen, place, first, second, chatting.count, tabs]
-    page.cards.select(told(look), None, looking, **private).success(None, place, None, js=scroll, **private)
+    looking = [page.chosen, page.work, place, first, second, chatting.count, tabs]
+    reach = "(id) => studio.reach(id)"
+    page.cards.select(told(look), None, looking, **private).success(None, place, None, js=reach, **private)
     changed = list(dict.fromkeys([page.chosen, tabs, training.init_adapter, *training.filled]))
     return page.cards.click(told(act), None, changed, **private)

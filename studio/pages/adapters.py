@@ -1,4 +1,4 @@
-"""Adapters: all of them as cards, and for the owner what changes the chosen one. The Hub's part is in hub.py."""
+"""Adapters: all of them as cards; beneath, what can be done with the chosen one. The Hub's part is in hub.py."""
 
 from __future__ import annotations
 
@@ -28,14 +28,24 @@ from studio.updates import Updates
 # A refused confirmation empties the choice, and without one nothing is deleted.
 CONFIRM = "(name) => name && confirm(`Delete the adapter ${name}? This cannot be undone.`) ? name : null"
 WHO = '<p class="said">Training, loading, renaming, merging and deleting adapters is for the owner of this studio.</p>'
+NOT_CHOSEN = (
+    '<div class="empty">Choose one here or press a button on its card: what can be done with it shows here.</div>'
+)
 
 
 @dataclass(frozen=True)
 class AdaptersPage:
-    """cards: drawn by the tick from `overview`. chosen: what the Hub's part and the fields below are about."""
+    """cards: drawn by the tick from `overview`. chosen: what the tabs of `work` are about.
+
+    push, others, credentials: where hub.py builds its parts.
+    """
 
     cards: gr.HTML
+    credentials: gr.Column
     chosen: gr.Dropdown
+    work: gr.Tabs
+    push: gr.Tab
+    others: gr.Column
     changes: list[Any]  # events after which the cards are not what they were
     updates: Updates
     delete: Callable[[str], None]
@@ -47,38 +57,42 @@ def build(studio: Studio) -> AdaptersPage:
     troubles = Troubles()
     # Nothing but what is published goes into the page that everyone gets; the first tick fills in the rest.
     cards = html(overview(studio, NOBODY), "adapters-table")
-    with gr.Row(equal_height=True, elem_id="choosing-adapter"):
-        chosen = gr.Dropdown(
-            names_for(studio, NOBODY),
-            value=None,
-            label="Adapter to change, merge or push",
-            elem_id="chosen-adapter",
-        )
     who = gr.HTML(WHO, elem_id="adapters-who")
-    with gr.Column(visible=False, elem_id="change-adapter") as owners:
-        with gr.Row(equal_height=True):
-            new_name = gr.Textbox(label="Name", elem_id="new-name", max_lines=1)
-            tags = gr.Textbox(label="Tags", placeholder="pirate, english", elem_id="adapter-tags", max_lines=1)
-            note = gr.Textbox(label="Note", placeholder="what it is good for", elem_id="adapter-note", scale=2)
-        with gr.Row(elem_classes="actions"):
-            save_button = gr.Button("Save", size="sm", variant="primary", elem_id="save-adapter")
-            load_button = gr.Button("Load", size="sm", elem_id="load-adapter")
-            unload_button = gr.Button("Unload", size="sm", elem_id="unload-adapter")
-            delete_button = gr.Button("Delete", size="sm", variant="stop", elem_id="delete-adapter")
-        failed = place("change-failed")
-        merged = merging.build(studio, chosen, troubles)
+    credentials = gr.Column()
+    with gr.Row():
+        with gr.Column(scale=3, min_width=320):
+            gr.HTML("<h2>The chosen adapter</h2>")
+            chosen = gr.Dropdown(
+                names_for(studio, NOBODY), value=None, label="Adapter", container=False, elem_id="chosen-adapter"
+            )
+            none = gr.HTML(NOT_CHOSEN)
+            with gr.Column(visible=False) as panel, gr.Tabs(elem_id="adapter-work") as work:
+                push = gr.Tab("Push to the Hub", id="push")
+                with gr.Tab("Change", id="change", visible=False, elem_id="change-adapter") as change:
+                    new_name = gr.Textbox(label="Name", elem_id="new-name", max_lines=1)
+                    tags = gr.Textbox(label="Tags", placeholder="pirate, english", elem_id="adapter-tags", max_lines=1)
+                    note = gr.Textbox(label="Note", placeholder="what it is good for", elem_id="adapter-note")
+                    with gr.Row(elem_classes="actions"):
+                        save_button = gr.Button("Save", size="sm", variant="primary", elem_id="save-adapter")
+                        load_button = gr.Button("Load", size="sm", elem_id="load-adapter")
+                        unload_button = gr.Button("Unload", size="sm", elem_id="unload-adapter")
+                        delete_button = gr.Button("Delete", size="sm", variant="stop", elem_id="delete-adapter")
+                    failed = place("change-failed")
+                with gr.Tab("Merge", id="merge", visible=False) as merge:
+                    merged = merging.build(studio, chosen, troubles)
+        others = gr.Column(scale=2, min_width=320)
 
-    def arrive(request: gr.Request) -> str:
-        return "" if person_of(request).role is Role.OWNER else WHO
+    def arrive(request: gr.Request) -> list[Any]:
+        owner = person_of(request).role is Role.OWNER
+        return ["" if owner else WHO, gr.Tab(visible=owner), gr.Tab(visible=owner)]
 
     def details(request: gr.Request, name: str | None) -> list[Any]:
-        person = person_of(request)
+        shown = [gr.HTML(visible=not name), gr.Column(visible=bool(name))]
         if not name:
-            return [gr.Column(visible=False), "", "", "", ""]
-        check_may_use(studio, person, name)
+            return [*shown, "", "", "", ""]
+        check_may_use(studio, person_of(request), name)
         record = studio.store.get(name)
-        fields = [record.name, ", ".join(record.tags), record.note]
-        return [gr.Column(visible=person.role is Role.OWNER), *fields, ""]
+        return [*shown, record.name, ", ".join(record.tags), record.note, ""]
 
     def save(name: str | None, wanted: str | None, words: str | None, about: str | None) -> gr.Dropdown:
         name = required(name)
@@ -114,8 +128,8 @@ def build(studio: Studio) -> AdaptersPage:
 
     private: dict[str, Any] = {"api_visibility": "private"}
     quiet = private | {"show_progress": "hidden", "queue": False}
-    gr.on(None, arrive, None, who, **quiet)
-    chosen.change(told(details), chosen, [owners, new_name, tags, note, failed], **quiet)
+    gr.on(None, arrive, None, [who, change, merge], **quiet)
+    chosen.change(told(details), chosen, [none, panel, new_name, tags, note, failed], **quiet)
     changes = [
         save_button.click(in_place(save, failed), [chosen, new_name, tags, note], [chosen, failed], **private),
         load_button.click(in_place(load, failed), chosen, failed, **private),
@@ -123,7 +137,7 @@ def build(studio: Studio) -> AdaptersPage:
         delete_button.click(in_place(delete, failed), chosen, [chosen, failed], js=CONFIRM, **private),
         *merged,
     ]
-    return AdaptersPage(cards, chosen, changes, updates, remove, troubles)
+    return AdaptersPage(cards, credentials, chosen, work, push, others, changes, updates, remove, troubles)
 
 
 def overview(studio: Studio, person: Person = LOCAL_OWNER, page: AdaptersPage | None = None) -> str:

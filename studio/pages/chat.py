@@ -160,5 +160,5 @@ def build(studio: Studio) -> ChatPage:
     page.load(watch, None, loading, concurrency_limit=None, **quiet)
     ended = [*answering, *undone, *poll.voted, stopping]
     archive.wire(studio, talks, chosen, bar.count, poll.round, adapters, bots, badges, emptied, clear, ended, downloads)
-    owners = [*[c.keep for c in cells], compared.lists, talks.teach]
+    owners = [*[c.keep for c in cells], *compared.owners, talks.teach]
     return ChatPage(adapters, [*adapters, compared.chosen], bar.count, owners, [compared.votes], kept)

@@ -16,6 +16,7 @@ from core.errors import UserError
 from studio import votes
 from studio.context import Studio
 from studio.engine_client import Delta
+from studio.pages import votes_hub
 from studio.pages.answering import Question, one_answer
 from studio.pages.chat_settings import NAMES, ChatSettings
 from studio.pages.columns import BASE
@@ -41,14 +42,17 @@ ABOUT = (
 class Comparing:
     chosen: gr.Dropdown  # the models of the prompt list
     votes: gr.Accordion  # for those who may vote
-    lists: gr.Accordion  # for the owner
+    owners: list[Any]  # what is the owner's: taking the votes away, and the prompt list
 
 
 def build(studio: Studio, settings: ChatSettings, voted: list[Any], downloads: Downloads) -> Comparing:
     """`voted`: the events after which the results are drawn anew."""
     with gr.Accordion("Votes", open=False, visible=False, elem_id="votes") as votes_panel:
         results = gr.HTML(NO_VOTES, elem_id="vote-results")
-        export = gr.Button("Download for DPO (JSONL)", size="sm", elem_id="export-votes")
+        with gr.Column(visible=False) as taking:
+            with gr.Row(elem_classes="actions"):
+                export = gr.Button("Download for DPO (JSONL)", size="sm", elem_id="export-votes")
+            votes_hub.build(studio)
     with gr.Accordion("Ask a list of prompts", open=False, visible=False, elem_id="prompt-list") as lists_panel:
         prompts = gr.Textbox(
             "\n".join(next(iter(SAMPLES.values())).prompts),
@@ -101,7 +105,7 @@ def build(studio: Studio, settings: ChatSettings, voted: list[Any], downloads: D
     downloads.on(export, preferences)
     downloads.on(as_csv, csv_file, [held])
     downloads.on(as_jsonl, jsonl_file, [held, *settings.all])
-    return Comparing(chosen, votes_panel, lists_panel)
+    return Comparing(chosen, votes_panel, [taking, lists_panel])
 
 
 def one_prompt(studio: Studio, settings: tuple[Any, ...], model: str, prompt: str) -> AsyncIterator[Delta]:

@@ -14,15 +14,14 @@ from adapters import hub
 from core.errors import UserError
 from studio import push_preview, sample_answers
 from studio.context import Studio
-from studio.pages import importing, votes_hub
-from studio.pages.adapters import required, text
+from studio.pages import importing
+from studio.pages.adapters import AdaptersPage, required, text
 from studio.pages.failing import in_place, place
 from studio.pages.telling import told
 from studio.people import LOCAL_OWNER, Person, Role, person_of
 from studio.present import table
 from studio.published import Published, check_may_use
-from studio.troubles import Troubles
-from studio.updates import News, Updates
+from studio.updates import News
 
 PRIVATE, PUBLIC = "Private: only you can see it", "Public"
 PROGRESS = gr.Progress()
@@ -31,68 +30,71 @@ USERS_BYTES = 1 << 30  # in one pull
 USERS_ADAPTERS = 200  # that are here, whoever brought them
 
 
-def build(studio: Studio, chosen: gr.Dropdown, updates: Updates, troubles: Troubles) -> list[Any]:
-    """`chosen` holds the name of the adapter to push. Returns the events after which there are other adapters."""
-    gr.Markdown("## Hugging Face Hub")
-    may = gr.HTML("", elem_id="hub-may")
-    token = gr.Textbox(
-        label="A token of yours",
-        type="password",
-        placeholder="left empty: who is signed in, or this studio's own token",
-        info="From huggingface.co/settings/tokens; with write access to push. Used once; never stored or logged.",
-        elem_id="push-token",
-    )
-    with gr.Row():
-        with gr.Column():
-            gr.Markdown("### Push the adapter that is chosen above")
-            repo_id = gr.Textbox(label="Repository", placeholder="you/name-of-the-adapter", elem_id="push-repo")
-            visibility = gr.Radio([PRIVATE, PUBLIC], value=PRIVATE, label="Visibility", elem_id="push-visibility")
-            with gr.Accordion("Message, tag, labels, pull request", open=False):
-                message = gr.Textbox(label="What has changed", placeholder="written by itself", elem_id="push-message")
-                tag = gr.Textbox(label="Tag for this version", placeholder="none, or such as v2", elem_id="push-tag")
-                labels = gr.Textbox(label="Labels on the card", placeholder="pirate, english", elem_id="push-labels")
-                proposed = gr.Checkbox(
-                    False,
-                    label="Propose it to somebody else's repository",
-                    info="As a pull request, which they can take or leave.",
-                    elem_id="push-proposed",
-                )
-            samples = gr.Checkbox(
-                True,
-                label="Sample answers on the card",
-                info="Where there are none yet, the base and the adapter are asked a few questions first.",
-                elem_id="push-samples",
+def build(studio: Studio, adapters: AdaptersPage) -> list[Any]:
+    """Returns the events after which there are other adapters."""
+    updates, troubles = adapters.updates, adapters.troubles
+    with adapters.credentials, gr.Row(equal_height=True, elem_id="hub-access"):
+        may = gr.HTML("", elem_id="hub-may")
+        with gr.Accordion("Use another token", open=False, elem_id="another-token") as another:
+            token = gr.Textbox(
+                label="A token of yours",
+                type="password",
+                placeholder="left empty: who is signed in, or this studio's own token",
+                info="From huggingface.co/settings/tokens; to push, with write access. Used once, never kept.",
+                elem_id="push-token",
             )
-            with gr.Row():
-                preview_button = gr.Button("Show what would be sent", elem_id="preview-push")
-                push_button = gr.Button("Push", variant="primary", elem_id="push")
-            push_failed = place("push-failed")
-            pushed = gr.Markdown(elem_id="pushed")
-            listed = gr.HTML("", elem_id="push-files")
-            with gr.Accordion("The model card", open=True, visible=False, elem_id="push-card") as shown_card:
-                metadata = gr.Code("", language="yaml", label="What the Hub reads", interactive=False, max_lines=8)
-                card = gr.Markdown("", elem_id="push-card-text")
-        with gr.Column():
-            gr.Markdown("### Pull one from the Hub")
-            source = gr.Textbox(label="Repository", placeholder="somebody/some-adapter", elem_id="pull-repo")
-            with gr.Row():
-                revision = gr.Textbox(label="Revision", placeholder="main", elem_id="pull-revision")
-                pull_name = gr.Textbox(label="Name here", placeholder="the repository's name", elem_id="pull-name")
-            pull_button = gr.Button("Pull", elem_id="pull")
-            pull_failed = place("pull-failed")
-            pulled = gr.Markdown(elem_id="pulled")
-            with gr.Column(visible=False) as owners:
-                gr.Markdown("### Newer versions upstream")
+    with adapters.push:
+        repo_id = gr.Textbox(label="Repository", placeholder="you/name-of-the-adapter", elem_id="push-repo")
+        visibility = gr.Radio([PRIVATE, PUBLIC], value=PRIVATE, label="Visibility", elem_id="push-visibility")
+        with gr.Accordion("Message, tag, labels, pull request", open=False):
+            message = gr.Textbox(label="What has changed", placeholder="written by itself", elem_id="push-message")
+            tag = gr.Textbox(label="Tag for this version", placeholder="none, or such as v2", elem_id="push-tag")
+            labels = gr.Textbox(label="Labels on the card", placeholder="pirate, english", elem_id="push-labels")
+            proposed = gr.Checkbox(
+                False,
+                label="Propose it to somebody else's repository",
+                info="As a pull request, which they can take or leave.",
+                elem_id="push-proposed",
+            )
+        samples = gr.Checkbox(
+            True,
+            label="Sample answers on the card",
+            info="Where there are none yet, the base and the adapter are asked a few questions first.",
+            elem_id="push-samples",
+        )
+        with gr.Row():
+            preview_button = gr.Button("Show what would be sent", elem_id="preview-push")
+            push_button = gr.Button("Push", variant="primary", elem_id="push")
+        push_failed = place("push-failed")
+        pushed = gr.Markdown(elem_id="pushed")
+        listed = gr.HTML("", elem_id="push-files")
+        with gr.Accordion("The model card", open=True, visible=False, elem_id="push-card") as shown_card:
+            metadata = gr.Code("", language="yaml", label="What the Hub reads", interactive=False, max_lines=8)
+            card = gr.Markdown("", elem_id="push-card-text")
+    with adapters.others:
+        gr.HTML("<h2>Get another</h2>")
+        with gr.Tabs(elem_id="other-adapters"):
+            with gr.Tab("Pull from the Hub"):
+                source = gr.Textbox(label="Repository", placeholder="somebody/some-adapter", elem_id="pull-repo")
+                with gr.Row():
+                    revision = gr.Textbox(label="Revision", placeholder="main", elem_id="pull-revision")
+                    pull_name = gr.Textbox(label="Name here", placeholder="the repository's name", elem_id="pull-name")
+                pull_button = gr.Button("Pull", elem_id="pull")
+                pull_failed = place("pull-failed")
+                pulled = gr.Markdown(elem_id="pulled")
+            with gr.Tab("Import files", visible=False) as files:
+                imported = importing.build(studio)
+            with gr.Tab("Newer upstream", visible=False) as newer:
                 news = gr.HTML("", elem_id="updates")
                 look_button = gr.Button("Look now", elem_id="look-for-updates")
-                imported = importing.build(studio)
-                votes_hub.build(studio)
 
     def arrive(request: gr.Request) -> list[Any]:
         person = person_of(request)
-        able = person.role >= Role.USER
-        buttons = [gr.Button(interactive=able) for _ in range(3)]
-        return [may_say(person), *buttons, gr.Column(visible=person.role is Role.OWNER)]
+        buttons = [gr.Button(interactive=person.role >= Role.USER) for _ in range(3)]
+        owners = [gr.Tab(visible=person.role is Role.OWNER) for _ in range(2)]
+        # Who has signed in to nothing here can push with nothing else.
+        asked = gr.Accordion(open=person.role is Role.USER and not person.hub_token)
+        return [may_say(person), asked, *buttons, *owners]
 
     def notice(request: gr.Request) -> Any:
         return news_table(updates.look()) if person_of(request).role is Role.OWNER else gr.skip()
@@ -175,13 +177,14 @@ def build(studio: Studio, chosen: gr.Dropdown, updates: Updates, troubles: Troub
 
     private: dict[str, Any] = {"api_visibility": "private"}
     quiet = private | {"show_progress": "hidden", "queue": False}
-    gr.on(None, arrive, None, [may, preview_button, push_button, pull_button, owners], **quiet)
+    arriving = [may, another, preview_button, push_button, pull_button, files, newer]
+    gr.on(None, arrive, None, arriving, **quiet)
     gr.on(None, notice, None, news, **quiet)
     look_button.click(told(look), None, news, **private)
     previewed = [listed, shown_card, metadata, card, push_failed]
-    asked = [chosen, repo_id, visibility, proposed]
+    asked = [adapters.chosen, repo_id, visibility, proposed]
     preview_button.click(in_place(preview, push_failed), asked, previewed, **private)
-    settings = [chosen, repo_id, visibility, token, proposed, message, tag, labels, samples]
+    settings = [adapters.chosen, repo_id, visibility, token, proposed, message, tag, labels, samples]
     return [
         push_button.click(in_place(push, push_failed, pushed), settings, [pushed, token, push_failed], **private),
         pull_button.click(
@@ -207,7 +210,7 @@ def may_say(person: Person) -> str:
             if os.environ.get("HF_TOKEN")
             else "with the login of <code>hf auth login</code>"
         )
-        words = f"You push and pull {own}, unless you type another token below."
+        words = f"You push and pull {own}, unless you type another token."
         if person != LOCAL_OWNER:
             words += " Who signs in can use their own."
     offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")

@@ -21,21 +21,18 @@ TYPES = [".zip", ".safetensors", ".json", ".jinja", ".model", ".txt", ".md"]
 
 def build(studio: Studio) -> list[Any]:
     """Returns the events after which there are other adapters."""
-    with gr.Accordion("Import an adapter from files", open=False, elem_id="import-files"):
-        files = gr.File(
-            label="A zip of a PEFT folder, or its files",
-            file_count="multiple",
-            file_types=TYPES,
-            elem_id="import-upload",
-        )
-        folder = gr.Textbox(
-            label="Or a folder of this machine", placeholder="/path/to/adapter", elem_id="import-folder"
-        )
-        name = gr.Textbox(label="Name here", placeholder="the zip's or folder's name", elem_id="import-name")
-        button = gr.Button("Import", elem_id="import")
-        adopt_button = gr.Button("Adopt what was put into the store by hand", elem_id="adopt")
-        failed = place("import-failed")
-        done = gr.Markdown("", elem_id="imported")
+    files = gr.File(
+        label="A zip of a PEFT folder, or its files",
+        file_count="multiple",
+        file_types=TYPES,
+        elem_id="import-upload",
+    )
+    folder = gr.Textbox(label="Or a folder of this machine", placeholder="/path/to/adapter", elem_id="import-folder")
+    name = gr.Textbox(label="Name here", placeholder="the zip's or folder's name", elem_id="import-name")
+    button = gr.Button("Import", elem_id="import")
+    adopt_button = gr.Button("Adopt what was put into the store by hand", elem_id="adopt")
+    failed = place("import-failed")
+    done = gr.Markdown("", elem_id="imported")
 
     def bring_in(request: gr.Request, uploads: list[str] | None, path: str | None, wanted: str | None) -> list[Any]:
         wanted, path = (wanted or "").strip(), (path or "").strip()

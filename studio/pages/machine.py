@@ -16,6 +16,7 @@ from studio import storage
 from studio.catalogue import CATALOGUE, T4_BYTES
 from studio.context import Studio
 from studio.pages.telling import told
+from studio.people import Role, person_of
 from studio.present import size, table
 from studio.snippets import snippets
 
@@ -24,8 +25,8 @@ GATED = (
     "terms with your account, wait for access where it is not given at once, make a token that may read gated "
     "repositories, and start the studio with it in <code>HF_TOKEN</code>.</p>"
 )
-FACTS_LATER = '<div class="empty">Device, memory and versions: press the button.</div>'
-STORAGE_LATER = '<div class="empty">How much each kind of thing takes: press the button.</div>'
+FACTS_LATER = '<div class="empty">Device, memory and versions are being looked up …</div>'
+STORAGE_LATER = '<div class="empty">What each kind of thing takes is being added up …</div>'
 FOR_PROGRAMS = (
     "<h2>For programs</h2><p>The studio speaks OpenAI's protocol at <code>/v1</code>. A model is the base or an "
     "adapter by its name. A studio that only this machine reaches needs no key; elsewhere make one below.</p>"
@@ -33,7 +34,8 @@ FOR_PROGRAMS = (
 SURE = "() => confirm('Delete the checkpoints of all runs that have ended? They can then not be continued.')"
 
 
-def build(studio: Studio) -> None:
+def build(studio: Studio, tab: gr.Tab) -> None:
+    """`tab`: the one it lies in; what takes a while is looked up when that is first opened."""
     with gr.Row():
         with gr.Column(min_width=320):
             gr.HTML(base_text(studio), elem_id="base")
@@ -41,18 +43,18 @@ def build(studio: Studio) -> None:
                 False, label="Tell me when a run ends (a notification of this browser)", elem_id="notify"
             )
             sound = gr.Checkbox(False, label="Play a sound when a run ends", elem_id="sound")
-        with gr.Column(min_width=320):
+            with gr.Column(visible=False) as space:
+                gr.HTML("<h2>Storage</h2>")
+                stored = gr.HTML(STORAGE_LATER, elem_id="storage")
+                with gr.Row(elem_classes="actions"):
+                    empty_trash = gr.Button("Empty the trash", size="sm", elem_id="empty-trash")
+                    drop_checkpoints = gr.Button("Delete old checkpoints", size="sm", elem_id="drop-checkpoints")
+                    drop_cache = gr.Button("Clean the cache", size="sm", elem_id="drop-cache")
+        with gr.Column(min_width=320, visible=False) as machine:
             gr.HTML("<h2>This machine</h2>")
             facts = gr.HTML(FACTS_LATER, elem_id="facts")
             with gr.Row(elem_classes="actions"):
-                examine = gr.Button("Examine", size="sm", elem_id="examine")
-            gr.HTML("<h2>Storage</h2>")
-            stored = gr.HTML(STORAGE_LATER, elem_id="storage")
-            with gr.Row(elem_classes="actions"):
-                measure = gr.Button("Measure", size="sm", elem_id="measure-storage")
-                empty_trash = gr.Button("Empty the trash", size="sm", elem_id="empty-trash")
-                drop_checkpoints = gr.Button("Delete old checkpoints", size="sm", elem_id="drop-checkpoints")
-                drop_cache = gr.Button("Clean the cache", size="sm", elem_id="drop-cache")
+                examine = gr.Button("Look again", size="sm", elem_id="examine")
     gr.HTML(FOR_PROGRAMS)
     with gr.Tabs(elem_id="snippets"):
         languages = {"curl": "shell", "Python": "python", "JavaScript": "javascript"}
@@ -61,11 +63,19 @@ def build(studio: Studio) -> None:
             with gr.Tab(name):
                 codes.append(gr.Code("", language=language, label=name, interactive=False))
 
-    def measured() -> str:
-        return storage_table(studio)
+    def arrive(request: gr.Request) -> list[Any]:
+        return [gr.Column(visible=person_of(request).role is Role.OWNER)] * 2
 
     def facts_now() -> str:
         return facts_table(studio)
+
+    def opened(request: gr.Request) -> Any:
+        return storage_table(studio) if person_of(request).role is Role.OWNER else gr.skip()
+
+    def first_facts(request: gr.Request, shown: str) -> Any:
+        """They take seconds, so they are looked up once for each page."""
+        wanted = shown == FACTS_LATER and person_of(request).role is Role.OWNER
+        return facts_table(studio) if wanted else gr.skip()
 
     def clear_trash() -> str:
         gr.Info(f"{size(trash.empty(studio.home))} are free again.")
@@ -85,7 +95,9 @@ def build(studio: Studio) -> None:
 
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     sure = gr.Checkbox(False, label="Sure", visible="hidden")
-    measure.click(told(measured), None, stored, **private)
+    gr.on(None, arrive, None, [space, machine], queue=False, **private)
+    tab.select(told(opened), None, stored, **private)
+    tab.select(told(first_facts), facts, facts, **private)
     examine.click(told(facts_now), None, facts, api_visibility="private")
     empty_trash.click(told(clear_trash), None, stored, **private)
     drop_checkpoints.click(told(clear_checkpoints), sure, stored, js=SURE, **private)

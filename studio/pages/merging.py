@@ -25,18 +25,17 @@ PROGRESS = gr.Progress()
 
 def build(studio: Studio, chosen: gr.Dropdown, troubles: Troubles) -> list[Any]:
     """Returns the events after which cards are not what they were."""
-    with gr.Accordion("Merge into full weights", open=False, elem_id="merging"):
-        gr.Markdown(ABOUT)
-        with gr.Row():
-            repo_id = gr.Textbox(
-                label="Repository for the merged model", placeholder="you/name-merged", elem_id="merged-repo"
-            )
-            public = gr.Checkbox(False, label="Public", elem_id="merged-public")
-        with gr.Row(elem_classes="actions"):
-            merge_button = gr.Button("Merge", size="sm", elem_id="merge")
-            push_button = gr.Button("Merge and push", size="sm", elem_id="push-merged")
-        failed = place("merge-failed")
-        done = gr.Markdown("", elem_id="merged")
+    gr.Markdown(ABOUT)
+    with gr.Row():
+        repo_id = gr.Textbox(
+            label="Repository for the merged model", placeholder="you/name-merged", elem_id="merged-repo"
+        )
+        public = gr.Checkbox(False, label="Public", elem_id="merged-public")
+    with gr.Row(elem_classes="actions"):
+        merge_button = gr.Button("Merge", size="sm", elem_id="merge")
+        push_button = gr.Button("Merge and push", size="sm", elem_id="push-merged")
+    failed = place("merge-failed")
+    done = gr.Markdown("", elem_id="merged")
 
     def merge(request: gr.Request, name: str | None, progress: gr.Progress = PROGRESS) -> str:
         folder = made(name, progress)

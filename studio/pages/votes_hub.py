@@ -12,7 +12,7 @@ PROGRESS = gr.Progress()
 
 
 def build(studio: Studio) -> None:
-    with gr.Accordion("Push the votes as a preference dataset", open=False, elem_id="votes-to-hub"):
+    with gr.Accordion("Push them to the Hub as a preference dataset", open=False, elem_id="votes-to-hub"):
         gr.Markdown("Pairs of answers as TRL's DPOTrainer takes them, and all votes; who voted is not sent.")
         with gr.Row():
             repo_id = gr.Textbox(label="Dataset repository", placeholder="you/votes", elem_id="votes-repo")

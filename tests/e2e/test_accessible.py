@@ -7,7 +7,7 @@ from typing import Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.e2e import steps
 
@@ -37,6 +37,12 @@ def test_no_grave_violation_on_any_page_and_nothing_stands_out(visit: Callable[.
         expect(page.get_by_role("tab", name=tab, exact=True)).to_have_attribute("aria-selected", "true")
         if tab == "Runs":
             expect(page.locator("#loss-plot g.curve").first).to_be_visible()
+        if tab == "Adapters":
+            page.locator('[data-adapter="gull"]').get_by_text("Change …").click()
+            expect(page.locator("#new-name :is(input, textarea)")).to_be_focused()
+        if tab == "Settings":  # it tells by itself what there is
+            expect(page.locator("#storage")).to_contain_text("Checkpoints of runs", ignore_case=True)
+            expect(page.locator("#facts")).to_contain_text("engine: weights", timeout=steps.MINUTE)
         for scheme in SCHEMES:
             page.emulate_media(color_scheme=scheme)
             page.wait_for_function("dark => document.body.classList.contains('dark') === dark", arg=scheme == "dark")
@@ -53,3 +59,14 @@ def test_no_grave_violation_on_any_page_and_nothing_stands_out(visit: Callable[.
             if (over := page.evaluate(STANDS_OUT)) > 0:
                 found.append(f"{tab} is {over} pixels wider than a window of {width}")
     assert not found, "\n".join(found)
+
+    # On a phone the second column is a swipe away, and comes whole.
+    steps.open_tab(page, "Chat")
+    second = page.locator(".chat-column").nth(1)
+    assert far_edge(second) > 390
+    page.locator("#columns-row").evaluate("row => row.scrollTo({ left: row.scrollWidth })")
+    page.wait_for_function("() => document.querySelectorAll('.chat-column')[1].getBoundingClientRect().right <= 390")
+
+
+def far_edge(column: Locator) -> float:
+    return float(column.evaluate("column => column.getBoundingClientRect().right"))

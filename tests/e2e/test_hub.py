@@ -82,8 +82,7 @@ def test_an_adapters_way_to_the_hub_and_back(
     downloading.value.save_as(archive)
     assert "adapter_model.safetensors" in zipfile.ZipFile(archive).namelist()
 
-    polly.get_by_text("Change …").click()
-    page.locator("#merging").get_by_text("Merge into full weights").click()
+    open_tab(page, "Merge")
     page.locator("#merge").click()
     expect(page.locator("#merged")).to_contain_text("is merged", timeout=2 * MINUTE)
     expect(page.locator("#merged a")).to_have_attribute("href", "/adapters/polly/merged.zip")

@@ -24,6 +24,7 @@ from studio.adapter_cards import Standing, card
 from studio.app import build_app
 from studio.context import Studio
 from studio.page import build_page
+from studio.pages import adapters
 from studio.pages.adapters import overview
 from studio.people import LOCAL_OWNER, Person, Role
 from studio.processes import Engine
@@ -100,11 +101,8 @@ def test_what_cannot_be_served_says_why_on_its_card(studio: Studio, tmp_path: Pa
 
 
 def test_what_failed_stays_on_the_card_until_it_works(studio: Studio) -> None:
-    from studio.pages.adapters import AdaptersPage
-    from studio.troubles import Troubles
-    from studio.updates import Updates
-
-    page = AdaptersPage(gr.HTML(), gr.Dropdown(), [], Updates(studio.store), studio.store.delete, Troubles())
+    with gr.Blocks():
+        page = adapters.build(studio)
     with pytest.raises(Exception, match="is not there"), page.troubles.noting("mine", "Loading"):
         studio.client.load("mine", "x")
     assert "Loading failed. The engine is not there yet" in overview(studio, LOCAL_OWNER, page)
@@ -119,10 +117,11 @@ def test_rename_note_and_tags(studio: Studio, page: gr.Blocks) -> None:
     assert chosen.value == "yours"
     record = studio.store.get("yours")
     assert (record.tags, record.note) == (["sea", "english"], "Talks well")
-    fields, *filled = handler(page, "adapters.details")(request_of(LOCAL_OWNER), "yours")
-    assert fields.visible
+    nothing, panel, *filled = handler(page, "adapters.details")(request_of(LOCAL_OWNER), "yours")
+    assert (nothing.visible, panel.visible) == (False, True)
     assert filled == ["yours", "sea, english", "Talks well", ""]
-    assert not handler(page, "adapters.details")(request_of(LOCAL_OWNER), None)[0].visible
+    nothing, panel, *_ = handler(page, "adapters.details")(request_of(LOCAL_OWNER), None)
+    assert (nothing.visible, panel.visible) == (True, False)
     with pytest.raises(gr.Error, match="not published"):
         handler(page, "adapters.details")(request_of(BOB), "yours")
 

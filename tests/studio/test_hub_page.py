@@ -138,16 +138,18 @@ def test_newer_versions_are_noticed_once_an_hour_and_not_applied(hub: Hub, studi
 
 def test_everyone_is_told_what_they_may_do(page: gr.Blocks, monkeypatch: pytest.MonkeyPatch) -> None:
     arrive = handler(page, "hub.arrive")
-    said, *buttons, owners = arrive(request_of(VISITOR))
+    said, _, *buttons, files, newer = arrive(request_of(VISITOR))
     assert "Who signs in can" in said
     assert not any(each.interactive for each in buttons)
-    assert not owners.visible
-    said, *buttons, owners = arrive(request_of(BOB))
+    assert (files.visible, newer.visible) == (False, False)
+    said, token, *buttons, files, newer = arrive(request_of(BOB))
     assert "<b>bob</b>" in said
+    assert not token.open, "signed in with the Hub, and with a token of it"
     assert all(each.interactive for each in buttons)
-    assert not owners.visible
-    said, *_, owners = arrive(request_of(LOCAL_OWNER))
-    assert owners.visible
+    assert (files.visible, newer.visible) == (False, False)
+    assert arrive(request_of(replace(BOB, hub_token=None)))[1].open, "without one, it has to be typed"
+    *_, files, newer = arrive(request_of(LOCAL_OWNER))
+    assert (files.visible, newer.visible) == (True, True)
     monkeypatch.setenv("HF_TOKEN", "hf_secret-of-ada")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert "HF_TOKEN" in may_say(LOCAL_OWNER)
