@@ -31,6 +31,7 @@ FOR_PROGRAMS = (
     "<h2>For programs</h2><p>The studio speaks OpenAI's protocol at <code>/v1</code>. A model is the base or an "
     "adapter by its name. A studio that only this machine reaches needs no key; elsewhere make one below.</p>"
 )
+LANGUAGES = {"curl": "bash", "Python": "python", "JavaScript": "javascript"}  # in the order of studio.snippets
 SURE = "() => confirm('Delete the checkpoints of all runs that have ended? They can then not be continued.')"
 
 
@@ -57,11 +58,10 @@ def build(studio: Studio, tab: gr.Tab) -> None:
                 examine = gr.Button("Look again", size="sm", elem_id="examine")
     gr.HTML(FOR_PROGRAMS)
     with gr.Tabs(elem_id="snippets"):
-        languages = {"curl": "shell", "Python": "python", "JavaScript": "javascript"}
         codes = []
-        for name, language in languages.items():
+        for name in LANGUAGES:
             with gr.Tab(name):
-                codes.append(gr.Code("", language=language, label=name, interactive=False))
+                codes.append(gr.Markdown("", elem_classes="snippet"))  # an editor would take its time to appear
 
     def arrive(request: gr.Request) -> list[Any]:
         return [gr.Column(visible=person_of(request).role is Role.OWNER)] * 2
@@ -91,7 +91,8 @@ def build(studio: Studio, tab: gr.Tab) -> None:
         return storage_table(studio)
 
     def show_snippets(request: gr.Request) -> list[str]:
-        return list(snippets(origin_of(request), "base").values())
+        codes = snippets(origin_of(request), "base").values()
+        return [f"```{language}\n{code}\n```" for language, code in zip(LANGUAGES.values(), codes, strict=True)]
 
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     sure = gr.Checkbox(False, label="Sure", visible="hidden")
