@@ -17,16 +17,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeAlias
 
 from adapters.card import record_from_card
 from adapters.compat import AdapterFacts, inspect
 from adapters.errors import UserError
 from adapters.files import remove_tree, sync_folder, temporary_name, write_atomic
-from adapters.layout import known_files
+from adapters.layout import CONFIG_FILE, PICKLE_FILE, WEIGHTS_FILE, known_files
 from adapters.record import BUILTIN_ID, RECORD_FILE, AdapterRecord
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _RESERVED = frozenset({"base", "builtin", BUILTIN_ID})  # names by which the API calls the base itself
+_LOOKED_AT = (CONFIG_FILE, WEIGHTS_FILE, PICKLE_FILE, RECORD_FILE)
+_Signature: TypeAlias = tuple[tuple[int, int, int, int] | None, ...]
 _STAGING = ".staging"
 _DELETED = ".deleted-"
 _STALE_SECONDS = 24 * 3600  # a staging folder that nobody has written to for this long belongs to a process that died
@@ -49,6 +52,7 @@ class AdapterStore:
 
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
+        self._known: dict[str, tuple[_Signature, AdapterRecord | str]] = {}
 
     def list(self) -> builtins.list[AdapterRecord]:
         """All whole adapters, newest first. What is not whole is in `broken`."""
@@ -188,20 +192,29 @@ class AdapterStore:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _scan(self) -> Iterator[tuple[str, AdapterRecord | str]]:
-        """(name, record or what is wrong with it) of each folder."""
+        """(name, record or what is wrong with it) of each folder. Files that are as they were are not read again."""
+        known: dict[str, tuple[_Signature, AdapterRecord | str]] = {}
         for folder in sorted(self.root.iterdir()):
             if folder.name.startswith(".") or not (folder.is_dir() or folder.is_symlink()):
                 continue
-            try:
-                if folder.is_symlink():
-                    raise UserError("It is a link.", "Put the folder itself there.")
-                check_name(folder.name)
-                result: AdapterRecord | str = _read(folder)
-            except (UserError, OSError) as error:
-                result = str(error)
-                if not folder.exists() and not folder.is_symlink():
-                    continue  # another process has deleted or renamed it since the folder was listed
+            signature = _signature(folder)
+            before = self._known.get(folder.name)
+            result: AdapterRecord | str
+            if before is not None and before[0] == signature:
+                result = before[1]
+            else:
+                try:
+                    if folder.is_symlink():
+                        raise UserError("It is a link.", "Put the folder itself there.")
+                    check_name(folder.name)
+                    result = _read(folder)
+                except (UserError, OSError) as error:
+                    result = str(error)
+                    if not folder.exists() and not folder.is_symlink():
+                        continue  # another process has deleted or renamed it since the folder was listed
+            known[folder.name] = signature, result
             yield folder.name, result
+        self._known = known
 
     def _complete(self, staged: Path, record: AdapterRecord) -> None:
         """Make `staged` durable, write its record last, and let it appear under its name."""
@@ -233,6 +246,19 @@ class AdapterStore:
                 continue
             if folder.name.startswith(_DELETED) or (folder.name.startswith(_STAGING) and stale):
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def _signature(folder: Path) -> _Signature:
+    """Differs when anything that `_read` looks at does. Taken before reading, so what changes meanwhile shows later."""
+    found: list[tuple[int, int, int, int] | None] = []
+    for path in (str(folder), *(f"{folder}/{name}" for name in _LOOKED_AT)):
+        try:
+            stat = os.lstat(path)
+        except OSError:
+            found.append(None)
+        else:
+            found.append((stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size))
+    return tuple(found)
 
 
 def _read(folder: Path) -> AdapterRecord:

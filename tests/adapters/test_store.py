@@ -10,6 +10,7 @@ import sys
 import textwrap
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -291,6 +292,32 @@ def test_broken_folders_are_listed_with_the_reason_and_hurt_nobody(store: Adapte
     assert "not a record" in reasons.pop("wrong")
     assert "link" in reasons.pop("link")
     assert reasons == {}
+
+
+def test_listing_reads_again_only_what_has_changed(
+    store: AdapterStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page lists the adapters every second."""
+    for name in ("one", "two"):
+        store.import_folder(write_adapter(tmp_path / name), name)
+    read: list[str] = []
+    inspect = adapters.store.inspect
+    monkeypatch.setattr(adapters.store, "inspect", lambda folder: (read.append(folder.name), inspect(folder))[1])
+    before = store.list()
+    assert sorted(read) == ["one", "two"]
+    assert (store.list(), store.broken()) == (before, [])
+    assert len(read) == 2
+    elsewhere = AdapterStore(store.root)
+    elsewhere.update(replace(elsewhere.get("one"), note="another process was here"))
+    read.clear()
+    assert {each.name: each.note for each in store.list()}["one"] == "another process was here"
+    assert read == ["one"]
+    weights = store.root / "two" / "adapter_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    assert [each.name for each in store.list()] == ["one"]
+    assert [name for name, _ in store.broken()] == ["two"]
+    store.rename("one", "three")
+    assert [each.name for each in store.list()] == ["three"]
 
 
 def test_a_folder_put_there_by_hand_can_be_adopted(store: AdapterStore) -> None:
