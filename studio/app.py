@@ -11,9 +11,9 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from studio import adapter_zip, api, signin, tensorboard
-from studio.access import Access
 from studio.addresses import OwnAddresses
 from studio.context import Studio
+from studio.gate import Access
 from studio.keys import Keys
 from studio.page import build_page
 from studio.people import AccessSettings

@@ -9,14 +9,39 @@ from typing import Any
 import gradio as gr
 import pytest
 from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.testclient import TestClient
 
 from core.home import Home
+from studio.access import event_name
 from studio.context import Studio
-from studio.people import SCOPE_KEY, AccessSettings, Person, Provider
+from studio.gate import Access
+from studio.keys import Keys
+from studio.people import SCOPE_KEY, AccessSettings, Person, Provider, Role
 from studio.processes import Engine
+from studio.signin import COOKIE as SESSION_COOKIE
+from studio.signin import Sessions
 from tests.studio.openid import CLIENT_ID, CLIENT_SECRET, OpenIDProvider
 
 SPACE_HOST = "ada-studio.hf.space"
+LET_IN = 299
+OWNER_TOKEN, USER_TOKEN = "token-of-the-owner", "token-of-users"
+
+
+class Gate:
+    """Access before an app that lets everything in and says so."""
+
+    def __init__(self, settings: AccessSettings, page: gr.Blocks, keys: Keys) -> None:
+        self.sessions = Sessions()
+        self.access = Access(PlainTextResponse("in", LET_IN), settings, page, keys, self.sessions)
+        self.host = SPACE_HOST if settings.provider else "127.0.0.1:7860"
+
+    def client(self, role: Role = Role.VISITOR, **headers: str) -> TestClient:
+        client = TestClient(self.access, f"http://{self.host}", headers=headers, follow_redirects=False)
+        if role > Role.VISITOR:
+            person = Person(role, role.name, role.name, sees_runs=role is Role.OWNER)
+            client.cookies.set(SESSION_COOKIE, self.sessions.open(person, 60))
+        return client
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +58,11 @@ def provider() -> Iterator[OpenIDProvider]:
     server.close()
 
 
+@pytest.fixture
+def tokens(page: gr.Blocks, home: Home) -> Gate:
+    return Gate(AccessSettings(OWNER_TOKEN, USER_TOKEN), page, Keys(home))
+
+
 def space_settings(url: str, **others: Any) -> AccessSettings:
     """The settings of a Space of ada's."""
     return AccessSettings(
@@ -47,8 +77,6 @@ def request_of(person: Person) -> gr.Request:
 
 def handler(page: gr.Blocks, name: str, *, in_place: bool = False) -> Any:
     """What an event of that name runs. Where failures stand in place, one that raises them unless `in_place`."""
-    from studio.access import event_name
-
     found = next(each.fn for each in page.fns.values() if event_name(each.fn) == name)
     return found if in_place else getattr(found, "raising", found)
 

@@ -11,26 +11,24 @@ from typing import Any
 import gradio as gr
 import pytest
 from fastapi import FastAPI
-from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
 
 from core.errors import UserError
 from core.home import Home
-from studio.access import COOKIE, EVENT_PATHS, EVENTS, ROUTES, SEES_RUNS, Access, event_name, needed_for
+from studio.access import EVENT_PATHS, EVENTS, ROUTES, SEES_RUNS, event_name, needed_for
 from studio.app import build_app
 from studio.context import Studio
+from studio.gate import COOKIE
 from studio.keys import Keys
 from studio.limits import Limits
 from studio.page import build_page
 from studio.people import AccessSettings, Person, Role
 from studio.signin import COOKIE as SESSION_COOKIE
 from studio.signin import Sessions
-from tests.studio.conftest import SPACE_HOST, space_settings
+from tests.studio.conftest import LET_IN, OWNER_TOKEN, SPACE_HOST, USER_TOKEN, Gate, space_settings
 from tests.studio.openid import OpenIDProvider
 
-LET_IN = 299
 ROLES = (Role.VISITOR, Role.USER, Role.OWNER)
-OWNER_TOKEN, USER_TOKEN = "token-of-the-owner", "token-of-users"
 
 
 @pytest.fixture(scope="module")
@@ -43,30 +41,9 @@ def app(quiet_studio: Studio, provider: OpenIDProvider) -> FastAPI:
     return build_app(quiet_studio, space_settings(provider.url))
 
 
-class Gate:
-    """Access before an app that lets everything in and says so."""
-
-    def __init__(self, settings: AccessSettings, page: gr.Blocks, keys: Keys) -> None:
-        self.sessions = Sessions()
-        self.access = Access(PlainTextResponse("in", LET_IN), settings, page, keys, self.sessions)
-        self.host = SPACE_HOST if settings.provider else "127.0.0.1:7860"
-
-    def client(self, role: Role = Role.VISITOR, **headers: str) -> TestClient:
-        client = TestClient(self.access, f"http://{self.host}", headers=headers, follow_redirects=False)
-        if role > Role.VISITOR:
-            person = Person(role, role.name, role.name, sees_runs=role is Role.OWNER)
-            client.cookies.set(SESSION_COOKIE, self.sessions.open(person, 60))
-        return client
-
-
 @pytest.fixture
 def space(page: gr.Blocks, home: Home, provider: OpenIDProvider) -> Gate:
     return Gate(space_settings(provider.url, messages_per_minute=(10_000, 10_000)), page, Keys(home))
-
-
-@pytest.fixture
-def tokens(page: gr.Blocks, home: Home) -> Gate:
-    return Gate(AccessSettings(OWNER_TOKEN, USER_TOKEN), page, Keys(home))
 
 
 def routes_of(routes: Any, prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -15,9 +15,10 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
-from studio.access import BODY_BYTES, EVENT_PATHS, UPLOAD_BYTES, event_name
+from studio.access import EVENT_PATHS, event_name
 from studio.app import build_app
 from studio.context import Studio
+from studio.gate import BODY_BYTES, UPLOAD_BYTES
 from studio.masking import MASK, MaskingFormatter, masked
 from studio.page import build_page
 from studio.pages.access import greeting_for

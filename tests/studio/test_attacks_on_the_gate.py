@@ -19,19 +19,19 @@ from starlette.requests import Request
 from starlette.testclient import TestClient
 
 from core.home import Home
-from studio import access, bodies
-from studio.access import EVENT_PATHS, EVENTS, MESSAGES, OTHERS_BYTES, event_name
+from studio import bodies
+from studio.access import EVENT_PATHS, EVENTS, MESSAGES, event_name
 from studio.app import SESSIONS, build_app
 from studio.context import Studio
 from studio.conversations import BROWSER_BYTES
+from studio.gate import COOKIE, OTHERS_BYTES
 from studio.keys import Keys
 from studio.limits import Limits, sender
 from studio.masking import MaskingFormatter
 from studio.page import build_page
-from studio.people import AccessSettings, Role, cookie_of, cookie_secret
-from tests.studio.conftest import SPACE_HOST, space_settings
+from studio.people import Role, cookie_of, cookie_secret
+from tests.studio.conftest import LET_IN, OWNER_TOKEN, SPACE_HOST, USER_TOKEN, Gate, space_settings
 from tests.studio.openid import OpenIDProvider
-from tests.studio.test_access import LET_IN, OWNER_TOKEN, USER_TOKEN, Gate
 
 
 @pytest.fixture(scope="module")
@@ -42,11 +42,6 @@ def page(quiet_studio: Studio) -> gr.Blocks:
 @pytest.fixture
 def space(page: gr.Blocks, home: Home, provider: OpenIDProvider) -> Gate:
     return Gate(space_settings(provider.url, messages_per_minute=(2, 5)), page, Keys(home))
-
-
-@pytest.fixture
-def tokens(page: gr.Blocks, home: Home) -> Gate:
-    return Gate(AccessSettings(OWNER_TOKEN, USER_TOKEN), page, Keys(home))
 
 
 def event(page: gr.Blocks, name: str, data: list[Any] | None = None) -> dict[str, Any]:
@@ -184,7 +179,7 @@ def test_who_is_signed_in_is_not_kept_out_by_guesses(tokens: Gate) -> None:
 def test_the_cookie_cannot_be_calculated_from_a_guess(tokens: Gate, home: Home, tmp_path: Path) -> None:
     client = tokens.client()
     client.get(f"/?token={OWNER_TOKEN}")
-    cookie = client.cookies[access.COOKIE]
+    cookie = client.cookies[COOKIE]
     assert cookie == cookie_of(OWNER_TOKEN, cookie_secret(home)), "it is still good after a restart"
     assert cookie != cookie_of(OWNER_TOKEN, cookie_secret(Home.open(tmp_path / "other"))), "and only here"
     assert (home.processes / "cookie-secret").stat().st_mode & 0o077 == 0
