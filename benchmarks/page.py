@@ -1,4 +1,4 @@
-"""The page in a browser, by the browser's own performance API: first paint, bytes, clicks, streaming, idling.
+"""The page in a browser, by the browser's own performance API: first paint, shifts, bytes, clicks, streaming, idling.
 
 A studio with a warm server is opened in headless Chromium. Its engine is a stand-in that streams numbered words, 50 a
 second, into each column, so that what is measured is the page and not a model: the lag of a word is the time from
@@ -36,9 +36,12 @@ from tests.app_process import StudioProcess
 RATE = 50  # words a second
 TABS = ("Data", "Train", "Runs", "Adapters", "Settings", "Chat")
 IDLE_SECONDS = 30
-# In every page before anything else: when the composer was there, how long clicks took, when words appeared.
+# In every page before anything else: when the composer was there, how far things moved (the score that browsers call
+# cumulative layout shift), how long clicks took, when words appeared.
 WATCH = """
-window.seen = { composer: null, clicks: [], words: {} };
+window.seen = { composer: null, shifts: 0, clicks: [], words: {} };
+new PerformanceObserver((list) => { for (const each of list.getEntries()) if (!each.hadRecentInput)
+  seen.shifts += each.value; }).observe({ type: 'layout-shift', buffered: true });
 new PerformanceObserver((list) => { for (const each of list.getEntries()) if (each.name === 'click')
   seen.clicks.push(each.duration); }).observe({ type: 'event', durationThreshold: 16, buffered: true });
 const look = () => {
@@ -141,14 +144,18 @@ def opened(browser: Browser, url: str) -> Page:
 
 
 def paints(browser: Browser, url: str, rounds: int) -> None:
-    first, usable = [], []
+    first, usable, shifts = [], [], []
     for _ in range(rounds):
         page = opened(browser, url)
+        page.wait_for_timeout(3000)  # until all that comes later is there too
         first.append(page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime"))
         usable.append(page.evaluate("seen.composer"))
+        shifts.append(page.evaluate("seen.shifts"))
         page.context.close()
     row("first contentful paint, empty browser cache", f"{spread(first)} ms")
     row("the composer is there", f"{spread(usable)} ms")
+    score = f"median {statistics.median(shifts):.3f}, worst {max(shifts):.3f}"
+    row("cumulative layout shift while it opens", score)
 
 
 def sizes(page: Page) -> None:

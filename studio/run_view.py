@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from html import escape
 
@@ -15,6 +16,7 @@ NO_RUN = (
     '<div class="empty"><p>No fine-tune yet.</p><p><a href="/?page=train" data-go>Start one</a>: choose a sample, '
     "press Start. Chat goes on meanwhile.</p></div>"
 )
+SHA256 = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
 NO_CHOICE = '<div class="empty">Choose a run in the table: its curve, answers and history will show here.</div>'
 
 
@@ -65,17 +67,19 @@ def loss_chart(run: Seen, weight: float) -> str:
 
 
 def timeline(run: Seen) -> str:
-    """Every change of state with its time and reason, checkpoints, and what the run noted."""
+    """Every change of state with its time and reason, checkpoints, and what the run noted; the newest first."""
     rows = [(each.at, f"<b>{escape(each.state)}</b> {escape(each.reason)}") for each in run.status.timeline]
     for event in run.events:
         if isinstance(event, Checkpoint):
             rows.append((event.at, f"checkpoint of step {event.step}"))
         elif isinstance(event, Note):
-            rows.append((event.at, escape(event.text)))
+            rows.append((event.at, escape(SHA256.sub(r"\1…", event.text))))  # whole in the log and the record
         elif isinstance(event, Evaluation) and event.best:
             rows.append((event.at, f"best eval loss so far: {event.eval_loss:.3f} at step {event.step}"))
-    items = "".join(f"<li><time>{moment(at)}</time> {text}</li>" for at, text in sorted(rows, key=lambda row: row[0]))
-    return f'<ol class="timeline" tabindex="0" aria-label="What happened">{items}</ol>'
+    items = "".join(
+        f"<li><time>{moment(at)}</time> {text}</li>" for at, text in sorted(rows, key=lambda row: row[0])[::-1]
+    )
+    return f'<ol reversed class="timeline" tabindex="0" aria-label="What happened, the newest first">{items}</ol>'
 
 
 def samples_table(run: Seen) -> str:

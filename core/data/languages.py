@@ -11,7 +11,8 @@ from core.data.records import Conversation
 
 # Words that hardly any text of the language goes without. Some belong to several; the sum decides.
 COMMON_WORDS = {
-    "English": "the and of to is in that it for you was with are this have not be what which on as can i",
+    "English": "the and of to is in that it for you was with are this have not be what which on as can i a an how "
+    "where who why do does has my your me we they he she at by or from if but there would will tell",
     "German": "der die das und ist nicht ich ein eine zu den mit auf für sie es auch wie von dem im sind was er",
     "French": "le la les et est une un des que pour dans pas qui sur avec vous je il ce du au de sont plus elle ce",
     "Spanish": "el la los las y es que en una un por con para no del se como está más su son al lo qué de",

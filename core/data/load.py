@@ -91,7 +91,7 @@ def open_source(
     from core.builtin import SAMPLES
 
     if name in SAMPLES:
-        return Source(name, "bundled", [DataFile(Path(SAMPLES[name].path))])
+        return Source(name, "bundled", [DataFile(Path(SAMPLES[name].path))], license="apache-2.0")  # the project's
     if hub.is_hub_id(name):
         try:
             return hub_source(name, config=config, split=split, revision=revision, token=token)

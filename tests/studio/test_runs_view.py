@@ -111,7 +111,8 @@ def test_the_best_step_and_the_answers_over_time(fresh: Studio) -> None:
     assert best_step(shown) == 10
     table = samples_table(shown)
     assert table.index("step 10 · best") < table.index("step 20") < table.index("Ahoy") < table.index("Arr")
-    assert "checkpoint of step 20" in timeline(shown)
+    told = timeline(shown)
+    assert told.index("checkpoint of step 20") < told.index("checkpoint of step 10") < told.index("queued")
 
 
 def test_the_line_on_top_says_what_runs_and_how_it_ended(fresh: Studio) -> None:
