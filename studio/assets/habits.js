@@ -138,6 +138,20 @@ window.studio = (() => {
     go(new URL(link.href).search);
   });
 
+  // Copying a piece of code, or, where the browser does not let a page do that, marking it.
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest?.("[data-copy]"), code = button?.nextElementSibling;
+    if (!code) return;
+    try {
+      await navigator.clipboard.writeText(code.textContent);
+      button.textContent = "Copied";
+    } catch {
+      getSelection().selectAllChildren(code);
+      button.textContent = "Marked: press Ctrl+C";
+    }
+    setTimeout(() => { button.textContent = "Copy"; }, 2000);
+  });
+
   // Reading a curve: the values at the step under the pointer.
   document.addEventListener("pointermove", (event) => {
     const figure = event.target.closest?.(".chart");

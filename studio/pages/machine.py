@@ -18,7 +18,7 @@ from studio.context import Studio
 from studio.pages.telling import told
 from studio.people import Role, person_of
 from studio.present import size, table
-from studio.snippets import snippets
+from studio.snippets import shown, snippets
 
 GATED = (
     "<p><b>A gated base</b> (marked below) wants its authors to be asked first: open its page on the Hub, accept the "
@@ -31,7 +31,6 @@ FOR_PROGRAMS = (
     "<h2>For programs</h2><p>The studio speaks OpenAI's protocol at <code>/v1</code>. A model is the base or an "
     "adapter by its name. A studio that only this machine reaches needs no key; elsewhere make one below.</p>"
 )
-LANGUAGES = {"curl": "bash", "Python": "python", "JavaScript": "javascript"}  # in the order of studio.snippets
 SURE = "() => confirm('Delete the checkpoints of all runs that have ended? They can then not be continued.')"
 
 
@@ -57,11 +56,7 @@ def build(studio: Studio, tab: gr.Tab) -> None:
             with gr.Row(elem_classes="actions"):
                 examine = gr.Button("Look again", size="sm", elem_id="examine")
     gr.HTML(FOR_PROGRAMS)
-    with gr.Tabs(elem_id="snippets"):
-        codes = []
-        for name in LANGUAGES:
-            with gr.Tab(name):
-                codes.append(gr.Markdown("", elem_classes="snippet"))  # an editor would take its time to appear
+    codes = gr.HTML("", elem_id="snippets")
 
     def arrive(request: gr.Request) -> list[Any]:
         return [gr.Column(visible=person_of(request).role is Role.OWNER)] * 2
@@ -90,9 +85,8 @@ def build(studio: Studio, tab: gr.Tab) -> None:
         gr.Info(f"{size(storage.drop_cache(studio.home))} are free again; what is needed is made anew.")
         return storage_table(studio)
 
-    def show_snippets(request: gr.Request) -> list[str]:
-        codes = snippets(origin_of(request), "base").values()
-        return [f"```{language}\n{code}\n```" for language, code in zip(LANGUAGES.values(), codes, strict=True)]
+    def show_snippets(request: gr.Request) -> str:
+        return shown(snippets(origin_of(request), "base"))
 
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     sure = gr.Checkbox(False, label="Sure", visible="hidden")

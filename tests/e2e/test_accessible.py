@@ -22,7 +22,7 @@ STANDS_OUT = "() => document.documentElement.scrollWidth - window.innerWidth"
 
 
 def test_no_grave_violation_on_any_page_and_nothing_stands_out(visit: Callable[..., Page]) -> None:
-    page = visit(color_scheme="light")
+    page = visit(color_scheme="light", permissions=["clipboard-read", "clipboard-write"])
     page.add_style_tag(content="* { transition: none !important; }")  # a colour on its way to another has no contrast
     axe = Axe()
     found: list[str] = []
@@ -43,6 +43,10 @@ def test_no_grave_violation_on_any_page_and_nothing_stands_out(visit: Callable[.
         if tab == "Settings":  # it tells by itself what there is
             expect(page.locator("#storage")).to_contain_text("Checkpoints of runs", ignore_case=True)
             expect(page.locator("#facts")).to_contain_text("engine: weights", timeout=steps.MINUTE)
+            page.locator("#snippets summary").get_by_text("Python").click()
+            page.locator("#snippets details[open] [data-copy]").click()
+            expect(page.locator("#snippets details[open] [data-copy]")).to_have_text("Copied")
+            assert "api_key=" in page.evaluate("() => navigator.clipboard.readText()")
         for scheme in SCHEMES:
             page.emulate_media(color_scheme=scheme)
             page.wait_for_function("dark => document.body.classList.contains('dark') === dark", arg=scheme == "dark")
