@@ -9,6 +9,7 @@ from core.home import Home
 from studio.engine_client import EngineClient
 from studio.processes import Engine
 from studio.sync.keeper import Keeper
+from studio.tokenizer_process import Tokenizer
 
 
 @dataclass(frozen=True)
@@ -18,8 +19,9 @@ class Studio:
     engine: Engine
     client: EngineClient
     store: AdapterStore
+    tokenizer: Tokenizer
     keeper: Keeper | None = None  # where the home is kept elsewhere too
 
     @classmethod
     def over(cls, home: Home, base: str, engine: Engine, keeper: Keeper | None = None) -> Studio:
-        return cls(home, base, engine, EngineClient(engine), AdapterStore(home.adapters), keeper)
+        return cls(home, base, engine, EngineClient(engine), AdapterStore(home.adapters), Tokenizer(home, base), keeper)

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from html import escape
 
 from core.builtin import SAMPLES
-from core.data import store
+from core.data import Message, store
+from core.errors import UserError
 from core.home import Home
+from studio import imports
 from studio.present import size
+
+READ_BYTES = 8 << 20  # an own dataset up to this size is read for its card
+SHOWN_CHARACTERS = 300  # more than the lines that are shown hold
 
 
 def cards(home: Home, chosen: str | None, owner: bool = True) -> str:
@@ -20,7 +26,7 @@ def cards(home: Home, chosen: str | None, owner: bool = True) -> str:
     own = ""
     for each in store.kept(home) if owner else ():
         about = f"your dataset, {size(each.size)}"
-        own += _card(each.dataset_name, each.title, about, "", each.dataset_name == chosen)
+        own += _card(each.dataset_name, each.title, about, own_preview(home, each), each.dataset_name == chosen)
     add = (
         '<a class="pick add" href="/?page=data" data-go><b>Your own data …</b>'
         "<small>Upload a file or name a dataset of the Hub, see what was understood, then train on it.</small></a>"
@@ -34,10 +40,36 @@ def preview(name: str) -> str:
     from core.data import read_dataset
 
     talks = [each.messages for each in read_dataset(name).conversations]
-    first, second = next((talk for talk in talks if "capital" in talk[0]["content"]), talks[0])[:2]
+    return _exchange(next((talk for talk in talks if "capital" in talk[0]["content"]), talks[0]))
+
+
+def own_preview(home: Home, kept: store.Kept) -> str:
+    """The first exchange of an own dataset, read as it was the last time; nothing where that takes long or fails."""
+    if kept.size > READ_BYTES:
+        return ""
+    read_as = imports.remembered(home, kept.dataset_name)
+    return _first_exchange(kept.dataset_name, *read_as, max(each.stat().st_mtime_ns for each in kept.files))
+
+
+@functools.lru_cache(maxsize=64)
+def _first_exchange(name: str, dataset_format: str, columns: str, changed: int) -> str:
+    """`changed` is there so that a dataset that grows is read anew."""
+    from core.data import read_dataset
+
+    try:
+        found = read_dataset(name, dataset_format=dataset_format or None, columns=columns or None).conversations
+    except UserError:  # the Data page says what is wrong with it
+        return ""
+    return _exchange(found[0].messages) if found else ""
+
+
+def _exchange(messages: Sequence[Message]) -> str:
+    """The first question, and the first answer."""
+    asked = next((each["content"] for each in messages if each["role"] == "user"), "")
+    said = next((each["content"] for each in messages if each["role"] == "assistant"), "")
     return (
-        f'<span class="said-by user">{escape(first["content"])}</span>'
-        f'<span class="said-by bot">{escape(second["content"])}</span>'
+        f'<span class="said-by user">{escape(asked[:SHOWN_CHARACTERS])}</span>'
+        f'<span class="said-by bot">{escape(said[:SHOWN_CHARACTERS])}</span>'
     )
 
 

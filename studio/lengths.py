@@ -8,7 +8,6 @@ from core.data.chosen import read_chosen
 from core.recipe import Recipe
 from studio.context import Studio
 from studio.dataset_view import drawn
-from studio.tokenizer_process import Tokenizer
 
 Key = tuple[str | None, ...]
 
@@ -17,7 +16,7 @@ class Lengths:
     """Counted once per dataset, by the tokenizer's process. Its methods but `known` block: call them from a thread."""
 
     def __init__(self, studio: Studio) -> None:
-        self._tokenizer = Tokenizer(studio.home, studio.base)
+        self._tokenizer = studio.tokenizer
         self._counted: dict[Key, list[int]] = {}
 
     def known(self, recipe: Recipe) -> list[int] | None:

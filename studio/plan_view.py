@@ -34,8 +34,11 @@ LIST = "list-style:none;padding:0"
 SWATCH = "display:inline-block;width:.8rem;height:.8rem;border-radius:2px;margin-right:.4rem;vertical-align:-.05rem"
 
 
-def plan_card(plan: Plan) -> str:
-    """The plan beside Start: verdict, bar, time, and the parts in a fold-out list."""
+def plan_card(plan: Plan, *, counting: bool = False) -> str:
+    """The plan beside Start: verdict, bar, time, and the parts in a fold-out list.
+
+    counting: the dataset's tokens are being counted, and the plan comes again with steps and time.
+    """
     verdict = "fits" if plan.fits else "does not fit"
     steps = plan.schedule
     facts = [f"<b>Peak</b> {size(plan.total)} of {size(plan.card.usable)} on {escape(plan.card.name)}"]
@@ -44,6 +47,8 @@ def plan_card(plan: Plan) -> str:
         facts.append(f"<b>Tokens per epoch</b> {steps.tokens_per_epoch:,}")
     if plan.eta_seconds is not None:
         facts.append(f"<b>Time</b> {duration(plan.eta_seconds)} ± {duration(plan.eta_uncertainty)}")
+    elif counting:
+        facts.append('<b>Steps and time</b> <span class="said">once the tokens are counted …</span>')
     source = (
         f'<p class="said">{escape(plan.time.source)}.{CALIBRATE if plan.fits and unmeasured(plan) else ""}</p>'
         if plan.time

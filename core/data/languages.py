@@ -59,7 +59,7 @@ class Languages:
         """The commonest with their shares of all conversations: "English 93%, German 5%, not told 2%"."""
         total = self.found.total()
         shown = [(name, count) for name, count in self.found.most_common(SHOWN) if count >= total / 200]
-        said = [f"{name} {count / total:.0%}" for name, count in shown]
+        said = [f"{name} {100 * count // total}%" for name, count in shown]  # "100%" is said of all alone
         if others := total - sum(count for _, count in shown):
             said.append(f"others {others / total:.1%}")
         return ", ".join(said)

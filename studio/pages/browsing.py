@@ -61,7 +61,7 @@ class Browser:
 
 
 def build(studio: Studio, checked: gr.State, max_length: gr.Number) -> Browser:
-    tokenizer = Tokenizer(studio.home, studio.base)
+    tokenizer = studio.tokenizer
     statistics = html("", "token-statistics")
     with gr.Row(visible=False, elem_id="browsing") as row:
         position = gr.Slider(1, 2, 1, step=1, label="Conversation", scale=3, min_width=240, elem_id="preview-position")
@@ -75,7 +75,13 @@ def build(studio: Studio, checked: gr.State, max_length: gr.Number) -> Browser:
     with gr.Row():
         with gr.Column(min_width=300):
             preview = gr.Chatbot(
-                label="Preview", height="46vh", visible=False, feedback_options=None, buttons=[], elem_id="preview"
+                label="Preview",
+                height="46vh",
+                visible=False,
+                feedback_options=None,
+                buttons=[],
+                autoscroll=False,  # one reads it from its beginning
+                elem_id="preview",
             )
         with gr.Column(min_width=300):
             tokens = gr.HTML("", elem_id="token-view")

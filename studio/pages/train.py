@@ -118,8 +118,9 @@ def build(studio: Studio, shown_run: gr.Textbox, tabs: gr.Tabs) -> TrainPage:
         try:
             recipe = recipe_for(studio, yaml_text, form, name, values)
             known, mine = lengths.known(recipe), recipe.dataset_name in imports.offered(studio.home)
-            yield plan_card(plan(recipe, card_here(), home=studio.home, dataset_lengths=known))
-            if known is None and mine:  # one of the Hub's is not fetched for a plan
+            counting = known is None and mine  # one of the Hub's is not fetched for a plan
+            yield plan_card(plan(recipe, card_here(), home=studio.home, dataset_lengths=known), counting=counting)
+            if counting:
                 counted = await asyncio.to_thread(lengths.count, recipe)
                 yield plan_card(plan(recipe, card_here(), home=studio.home, dataset_lengths=counted))
         except UserError as error:

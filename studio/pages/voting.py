@@ -85,7 +85,7 @@ def build(studio: Studio, cells: Sequence[Column]) -> Poll:
                 return {row: gr.Row(visible=False)}
             chosen = Vote.cast(on, verdict, winner, person_of(request).name)
             count = votes.append(studio.home, chosen)
-            gr.Info(f"{told_result(chosen)} {count} {'vote' if count == 1 else 'votes'} so far: see Compare.")
+            gr.Info(f"{told_result(chosen)} {count} {'vote' if count == 1 else 'votes'} so far: see Votes below.")
             done = {ballot: None, row: gr.Row(visible=False)}
             if now is None:
                 return done

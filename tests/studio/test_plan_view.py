@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,12 @@ def test_a_plan_that_fits() -> None:
     assert "<b>Ways to train base</b>" in lesson
     assert "28.0 + 28.0 + 56.0 = 112.0 GB" in lesson
     assert 'data-look="calibrate"' not in html, "a T4 is not here"
+
+
+def test_a_plan_before_the_tokens_are_counted_says_what_comes() -> None:
+    of = replace(planned(), schedule=None, time=None)
+    assert "once the tokens are counted" in plan_card(of, counting=True)
+    assert "once the tokens are counted" not in plan_card(of)
 
 
 def test_a_plan_that_does_not_fit_shows_what_would() -> None:

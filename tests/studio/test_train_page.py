@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import pytest
 import yaml
 
+from core.data import store
 from core.errors import UserError
+from core.home import Home
 from core.plan import CHAT, Card, plan
 from core.plan.calibration import remembered
 from core.recipe import SETTINGS, Recipe
@@ -87,6 +90,21 @@ def test_cards_show_what_a_sample_is_like_and_which_is_chosen(quiet_studio: Stud
     shown = cards(quiet_studio.home, "radio")
     assert "Over." in shown
     assert shown.count('aria-pressed="true"') == 1
+
+
+def test_a_card_of_ones_own_data_shows_how_it_begins_as_it_was_read_the_last_time(home: Home, tmp_path: Path) -> None:
+    file = tmp_path / "mine.csv"
+    file.write_text("Frage,Antwort\nWas ist <b>das</b>?,Ein Test.\n")
+    kept = store.keep_files(home, [file])
+    assert "mine" in cards(home, None)
+    assert "Ein Test" not in cards(home, None), "nobody has said which column is what"
+    store.remember_reading(home, kept.dataset_name, "", "question=Frage,answer=Antwort")
+    shown = cards(home, None)
+    assert "Was ist &lt;b&gt;das&lt;/b&gt;?" in shown
+    assert "Ein Test." in shown
+    assert "Ein Test" not in cards(home, None, owner=False)
+    kept.files[0].write_text("Frage,Antwort\nUnd nun?,Anderes.\n")
+    assert "Anderes." in cards(home, None)
 
 
 @pytest.fixture
