@@ -14,7 +14,7 @@ from studio.context import Studio
 from studio.overview import Overview, active, last_ended
 from studio.pages import access, adapter_actions, adapters, board, chat, data, hub, machine, runs, train
 from studio.pages.acting import html
-from studio.pages.owners import owners_only
+from studio.pages.owners import is_owner, only_for
 from studio.pages.telling import told
 from studio.people import LOCAL_OWNER, Person, Role, person_of
 from studio.published import names_for
@@ -35,13 +35,18 @@ def build_page(studio: Studio, sign_in: bool = False) -> gr.Blocks:
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Chat", id="chat") as chat_tab:
                 chatting = chat.build(studio)
-            with gr.Tab("Data", id="data") as data_tab, owners_only("Preparing datasets", "data-closed"):
+            data_words = "Preparing datasets is for the owner of this studio."
+            with gr.Tab("Data", id="data") as data_tab, only_for(is_owner, data_words, "data-closed"):
                 choosing = data.build(studio)
             with gr.Tab("Train", id="train") as train_tab:
                 teaching = gr.Column()
             with gr.Tab("Runs", id="runs") as runs_tab:
                 running = runs.build(studio)
-            with gr.Tab("TensorBoard", id="board") as board_tab:
+            board_words = "The runs of this studio and their curves are shown to its owner."
+            with (
+                gr.Tab("TensorBoard", id="board") as board_tab,
+                only_for(lambda person: person.sees_runs, board_words, "board-closed"),
+            ):
                 board.build()
             with gr.Tab("Adapters", id="adapters") as adapters_tab:
                 keeping = adapters.build(studio)
@@ -49,7 +54,7 @@ def build_page(studio: Studio, sign_in: bool = False) -> gr.Blocks:
             with gr.Tab("Settings", id="settings") as settings_tab:
                 machine.build(studio, settings_tab)
                 access.build(studio, sign_in, greeting)
-        with teaching, owners_only("Training", "train-closed"):
+        with teaching, only_for(is_owner, "Training is for the owner of this studio.", "train-closed"):
             training = train.build(studio, running.shown, tabs)
         tick_button = gr.Button("Refresh", visible="hidden", elem_id="tick")
         turn_button = gr.Button("Turn", visible="hidden", elem_id="turn")

@@ -1,30 +1,34 @@
-"""What only the owner can use: everybody else finds in its place who may, and where they can have it themselves."""
+"""What not everybody may use: the others find in its place who may, and where they can have it themselves."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import gradio as gr
 
-from studio.people import Role, person_of
+from studio.people import Person, Role, person_of
 
-CLOSED = (
-    '<div class="empty"><p>{what} is for the owner of this studio.</p><p>To do so yourself, duplicate this Space, or '
-    "run Guanaco Studio on a machine of yours: a first try needs no GPU.</p></div>"
+YOURSELF = (
+    "To have it yourself, duplicate this Space, or run Guanaco Studio on a machine of yours: a first try needs no GPU."
 )
 
 
+def is_owner(person: Person) -> bool:
+    return person.role is Role.OWNER
+
+
 @contextmanager
-def owners_only(what: str, elem_id: str) -> Iterator[None]:
-    """Whatever is built within. `what` begins the sentence that stands there for others."""
-    closed = gr.HTML(CLOSED.format(what=what), visible=False, elem_id=elem_id)
+def only_for(may: Callable[[Person], bool], words: str, elem_id: str) -> Iterator[None]:
+    """Whatever is built within is for those who `may`; `words` say so to all others."""
+    text = f'<div class="empty"><p>{words}</p><p>{YOURSELF}</p></div>'
+    closed = gr.HTML(text, visible=False, elem_id=elem_id)
     with gr.Column() as part:
         yield
 
     def arrive(request: gr.Request) -> list[Any]:
-        if person_of(request).role is Role.OWNER:
+        if may(person_of(request)):
             return [gr.skip(), gr.skip()]
         return [gr.HTML(visible=True), gr.Column(visible=False)]
 

@@ -87,9 +87,9 @@ def test_a_visitor_chats_and_is_told_who_may_do_the_rest(visit: Page, provider: 
     expect(visit.locator("#hub-may")).to_contain_text("Who signs in can")
     choose(visit, "#chosen-adapter", "for-everyone")
     expect(visit.locator("#push")).to_be_disabled()
-    for tab in ("Data", "Train"):
+    for tab, place in (("Data", "data"), ("Train", "train"), ("TensorBoard", "board")):
         open_tab(visit, tab)
-        expect(visit.locator(f"#{tab.lower()}-closed")).to_contain_text("for the owner of this studio")
+        expect(visit.locator(f"#{place}-closed")).to_contain_text("owner")
     expect(visit.locator("#start-run")).to_be_hidden()
 
     user = sign_in(visit, provider, "bob")
