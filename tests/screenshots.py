@@ -77,6 +77,13 @@ def teach(page: Page) -> None:
     steps.open_tab(page, "Adapters")
     take(page, "adapters")
     steps.open_tab(page, "Settings")
+    settings(page)
+
+
+def settings(page: Page) -> None:
+    """Its lower part: the upper one is about this machine."""
+    expect(page.locator("#facts")).to_contain_text("engine: weights", timeout=steps.MINUTE)
+    page.locator("#snippets").evaluate("here => here.scrollIntoView({ block: 'center' })")
     take(page, "settings")
 
 
