@@ -141,7 +141,6 @@ def build_page(studio: Studio, sign_in: bool = False) -> gr.Blocks:
         running.from_adapter.click(told(from_adapter), running.shown, [*training.filled, tabs], **private)
         status.click(told(running.act), None, None, **private).success(tick, inputs, outputs, **private)
 
-        page.load(first_tick, running.inputs, outputs, **private)
         datasets = [training.dataset, choosing.known]
         for shows in (page.load, train_tab.select):  # datasets may have come since the cards were drawn
             shows(training.mark, training.dataset, training.picks, **private)
@@ -150,6 +149,8 @@ def build_page(studio: Studio, sign_in: bool = False) -> gr.Blocks:
         where = "(query, shown) => [location.search, shown]"
         landing = page.load(turn_to, [address, running.shown], [tabs, running.shown], js=where, **private)
         landing.then(None, None, None, js="() => studio.land()", **private)
+        # Not before: drawn for no run, it could arrive after what was drawn for the run that the address names.
+        landing.then(first_tick, running.inputs, outputs, **private)
         back = where.replace("location.search", "location.search || '?page=chat'")
         turning: dict[str, Any] = {**private, "trigger_mode": "always_last"}  # who goes back quickly goes back twice
         turn_button.click(turn_to, [address, running.shown], [tabs, running.shown], js=back, **turning)

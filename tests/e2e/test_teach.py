@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import APIResponse, Page, Request, Route, expect
 
 from tests.app_process import StudioProcess
 from tests.e2e import steps
@@ -95,6 +95,35 @@ def test_addresses_and_the_way_back(visit: Visit, furnished: StudioProcess) -> N
     page.go_forward()
     page.go_forward()
     shown_tab(page, "Settings")
+
+
+def test_news_that_come_late_do_not_hide_the_run_of_an_address(visit: Visit, furnished: StudioProcess) -> None:
+    """Each answer of the server travels alone, so the first one may be overtaken by those that were asked for later."""
+    quick = next(each.name for each in (furnished.home / "runs").iterdir() if each.name.endswith("-quick"))
+    page = visit()
+    events = {
+        each["api_name"]: each["id"] for each in page.request.get(f"{furnished.url}/config").json()["dependencies"]
+    }
+    late: list[tuple[Route, APIResponse]] = []
+
+    def asks_for(request: Request, name: str) -> bool:
+        return request.method == "POST" and f'"fn_index":{events[name]},' in (request.post_data or "").replace(" ", "")
+
+    def hold_back(route: Route) -> None:
+        if asks_for(route.request, "first_tick"):
+            late.append((route, route.fetch()))
+        else:
+            route.continue_()
+
+    page.route("**/gradio_api/**", hold_back)
+    page.goto(f"{furnished.url}/?page=runs&run={quick}")
+    expect(steps.run_card(page)).to_have_attribute("data-run", quick)
+    assert late
+    for route, response in late:
+        route.fulfill(response=response)
+    with page.expect_response(lambda response: asks_for(response.request, "tick")):  # what came before it is drawn
+        pass
+    expect(steps.run_card(page)).to_have_attribute("data-run", quick, timeout=1)
 
 
 def test_runs_are_filtered_compared_cloned_deleted_and_brought_back(visit: Visit) -> None:
