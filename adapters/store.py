@@ -212,6 +212,9 @@ class AdapterStore:
                     result = str(error)
                     if not folder.exists() and not folder.is_symlink():
                         continue  # another process has deleted or renamed it since the folder was listed
+                    if isinstance(error, OSError):  # it may pass with the files as they are: nothing to remember
+                        yield folder.name, result
+                        continue
             known[folder.name] = signature, result
             yield folder.name, result
         self._known = known

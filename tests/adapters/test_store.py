@@ -320,6 +320,20 @@ def test_listing_reads_again_only_what_has_changed(
     assert [each.name for each in store.list()] == ["three"]
 
 
+def test_a_disk_that_fails_for_a_moment_is_not_remembered(
+    store: AdapterStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.import_folder(write_adapter(tmp_path / "one"), "one")
+
+    def fails(folder: Path) -> None:
+        raise OSError(24, "Too many open files")
+
+    with monkeypatch.context() as moment:
+        moment.setattr(adapters.store, "inspect", fails)
+        assert [name for name, _ in store.broken()] == ["one"]
+    assert [each.name for each in store.list()] == ["one"]
+
+
 def test_a_folder_put_there_by_hand_can_be_adopted(store: AdapterStore) -> None:
     write_adapter(store.root / "by-hand")
     assert store.adopt("by-hand").lora_r == 4
