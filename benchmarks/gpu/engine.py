@@ -44,7 +44,8 @@ def random_adapters(model: PreTrainedModel) -> list[HostAdapter]:
         generator = torch.Generator().manual_seed(number)
         pairs = {
             path: tuple(
-                (torch.randn(RANK, width, generator=generator) * 0.01).to(model.dtype) for width in (inputs, outputs)
+                (torch.randn(shape, generator=generator) * 0.01).to(model.dtype)
+                for shape in ((inputs, RANK), (RANK, outputs))
             )
             for path, (outputs, inputs) in shapes.items()
         }
