@@ -87,7 +87,7 @@ def build_engine(
     choices["kv_tokens"] = choose_budget(shapes, settings, length, device)
     masks = Masks(model.config, model.dtype, device, aligned(length))
     cache = RowCache(shapes, int(choices["kv_tokens"].value), settings.max_rows, device)
-    slots = Slots(model, settings.slots, model.dtype, device, shared)
+    slots = Slots(model, settings.slots, model.dtype, device, shared, grouped=device.type == "cpu")
     choices["cuda_graphs"] = choose_graphs(settings.cuda_graphs, device)
     graphs = Graphs(CudaRecorder()) if choices["cuda_graphs"].value == "on" else None
     forward = Forward(model, cache, masks, slots, graphs)

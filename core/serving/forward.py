@@ -13,6 +13,7 @@ from core.serving.attention import Masks
 from core.serving.cache import ALIGN, RowCache, aligned
 from core.serving.graphs import Graphs
 from core.serving.rows import Row
+from core.serving.slot_layers import span_of
 from core.serving.slots import Slots
 
 RECORDED_ALIGN = 256  # tokens: recorded steps read the cache up to a multiple of this, so that fewer are needed
@@ -62,7 +63,8 @@ class Forward:
         # one transfer to the device for all that changes between steps
         fed.copy_(torch.tensor([[row.output[-1] for row in rows], [row.cached for row in rows], slots]))
         tokens, positions, on_device = fed
-        unit = RECORDED_ALIGN if self.graphs else ALIGN
+        # On a CPU no kernel gains by a round length, and each token that is read costs time.
+        unit = RECORDED_ALIGN if self.graphs else 1 if self._device.type == "cpu" else ALIGN
         read = min(self.cache.length, aligned(max(row.cached for row in rows) + 1, unit))
 
         def work() -> Tensor:
@@ -75,8 +77,8 @@ class Forward:
         if self._recorded_shape != self.slots.shape:  # the slots have moved to other memory
             self._recorded_shape = self.slots.shape
             self.graphs.forget()
-        alone = slots[0] if len(set(slots)) == 1 else None
-        return self.graphs.run((count, read, self.cache.length, alone, max(slots)), work)
+        alone = len(set(slots)) == 1
+        return self.graphs.run((count, read, self.cache.length, span_of(slots), alone), work)
 
     def _logits(self, tokens: Tensor, positions: Tensor, mask: Tensor | dict[str, Tensor]) -> Tensor:
         return self.model(

@@ -45,12 +45,13 @@ class Slots:
     dtype: torch.dtype
     device: torch.device
     shared: list[list[str]] = field(default_factory=list)  # layers that read one input, see shared_inputs
+    grouped: bool = True  # how rows of several slots are calculated, see slot_layers
     slots: list[Slot] = field(init=False)
     installs: int = 0
 
     def __post_init__(self) -> None:
         self.slots = [Slot() for _ in range(self.count)]
-        self.route = Route(self.count, self.device)
+        self.route = Route(self.count, self.device, grouped=self.grouped)
         self.layers: dict[str, SlotLinear] = {}
         self._group = {path: tuple(group) for group in self.shared for path in group}
         self._downs: dict[tuple[str, ...], Down] = {}
