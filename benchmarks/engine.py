@@ -9,7 +9,8 @@ Tokens per second over N = 1, 2, 4, 8 columns, each with its own adapter (rank 1
   (c) the engine, all columns at once
   (d) the engine, the base alone in N columns
 Every round measures all four by turns; the table has the medians. Everything is measured twice: with the base's NF4
-weights as bitsandbytes keeps them, and with the same values written out, for PEFT as for the engine.
+weights as bitsandbytes keeps them, and with the same values written out, for PEFT as for the engine. A last table has
+each as it runs by itself: PEFT on bitsandbytes' weights, the engine on those that it writes out.
 
 --clock cpu counts the process's CPU seconds instead of the wall's: on a machine that others use too, that is what can
 be compared. All work here is calculation in one process, so on an idle machine with --threads 1 both say the same.
@@ -250,6 +251,33 @@ def step_costs(ours: Ours, adapters: list[HostAdapter]) -> dict[str, float]:
     return counted
 
 
+def reading(ours: Ours, adapters: list[HostAdapter], tokens: int) -> dict[str, float]:
+    """What a step at 8 columns reads, and the ratios that would follow if it did nothing but read."""
+    base = sum(out * into for out, into in ours.facts.linears.values()) * 4
+    adapter = adapters[0].bytes
+    kv = (PROMPT + tokens / 2) * ours.engine.cache.bytes_total / ours.engine.cache.budget
+    n = max(COLUMNS)
+    ours_all, ours_base = base + n * (adapter + kv), base + n * kv
+    return {
+        "a step's reading at 8 columns, MB: base": base / 1e6,
+        "a step's reading at 8 columns, MB: adapters": n * adapter / 1e6,
+        "a step's reading at 8 columns, MB: keys and values": n * kv / 1e6,
+        "if a step were reading alone, (c)/(a)": n * (base + adapter + kv) / ours_all,
+        "if a step were reading alone, (c)/(d)": ours_base / ours_all,
+    }
+
+
+def report_own_choice(name: str, packed: dict[int, dict[str, float]], plain: dict[int, dict[str, float]]) -> None:
+    print(
+        f"\n{name}, each as it runs by itself: PEFT on packed NF4 weights, the engine on written out ones; tokens/s\n"
+    )
+    print("| N | (a) PEFT, in turn | (b) PEFT, mixed | (c) engine | (c)/(a) | (c)/(b) |")
+    print("|--:|--:|--:|--:|--:|--:|")
+    for n in COLUMNS:
+        a, b, c = packed[n]["a"], packed[n]["b"], plain[n]["c"]
+        print(f"| {n} | {a:.0f} | {b:.0f} | {c:.0f} | {c / a:.2f} | {c / b:.2f} |", flush=True)
+
+
 def report(name: str, weights: str, speeds: dict[int, dict[str, float]], clock: str) -> None:
     kept = "as bitsandbytes packs them" if weights == PACKED else "written out (the engine's own choice on CPU)"
     print(f"\n{name}, NF4 weights {kept}; tokens/s ({clock} clock)\n")
@@ -276,17 +304,24 @@ def main() -> None:
         tokenizer = load_tokenizer(resolve("builtin"))
         for name, source in bases(given.bases.split(","), Path(place)).items():
             folders = make_adapters(load_model(source), source.id, Path(place) / f"{name}-adapters", max(COLUMNS))
+            speeds: dict[str, dict[int, dict[str, float]]] = {}
             for weights in given.weights.split(","):
                 peft = peft_model(source, folders, weights)
                 with Ours(load_model(source), tokenizer, source.id, weights) as ours:
                     adapters = [ours.read(folder) for folder in folders]
                     names = [folder.name for folder in folders]
-                    report(name, weights, throughput(peft, ours, names, adapters, clock, given), given.clock)
+                    speeds[weights] = throughput(peft, ours, names, adapters, clock, given)
+                    report(name, weights, speeds[weights], given.clock)
                     print()
                     for what, value in latencies(peft, ours, folders, adapters, clock, given).items():
                         print(f"- {what}: {value:.1f} ms")
                     for what, value in step_costs(ours, adapters).items():
                         print(f"- {what}: {value:.1f}", flush=True)
+                    if weights == PLAIN:
+                        for what, value in reading(ours, adapters, given.tokens).items():
+                            print(f"- {what}: {value:.2f}", flush=True)
+            if {PACKED, PLAIN} <= speeds.keys():
+                report_own_choice(name, speeds[PACKED], speeds[PLAIN])
 
 
 if __name__ == "__main__":
