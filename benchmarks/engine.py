@@ -8,7 +8,8 @@ Tokens per second over N = 1, 2, 4, 8 columns, each with its own adapter (rank 1
   (b) PEFT, one mixed batch: generate(adapter_names=[...])
   (c) the engine, all columns at once
   (d) the engine, the base alone in N columns
-Every round measures all four by turns; the table has the medians. Everything is measured twice: with the base's NF4
+Every round measures all four by turns; the table has the medians, and the medians of each round's own ratios: a machine
+that grows slower or faster meanwhile changes those least. Everything is measured twice: with the base's NF4
 weights as bitsandbytes keeps them, and with the same values written out, for PEFT as for the engine. A last table has
 each as it runs by itself: PEFT on bitsandbytes' weights, the engine on those that it writes out.
 
@@ -27,6 +28,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import TracebackType
+from typing import TypeAlias
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
@@ -46,6 +48,8 @@ from core.serving.weights import PACKED, PLAIN, write_out
 
 COLUMNS = (1, 2, 4, 8)
 RANK = 16
+Speeds: TypeAlias = dict[int, dict[str, list[float]]]
+"""Columns -> way (a to d) -> tokens per second in each round."""
 PROMPT = 32  # tokens
 LLAMA_30M = LlamaConfig(
     vocab_size=4096,
@@ -157,8 +161,7 @@ def throughput(
     adapters: list[HostAdapter],
     clock: Callable[[], float],
     given: argparse.Namespace,
-) -> dict[int, dict[str, float]]:
-    """Columns -> way -> median tokens per second."""
+) -> Speeds:
     prompt = list(range(10, 10 + PROMPT))
     ids = torch.tensor([prompt])
     settings = {"max_new_tokens": given.tokens, "do_sample": False, "pad_token_id": 0}
@@ -180,16 +183,15 @@ def throughput(
         "c": lambda n: ours.generate(prompt, list(adapters[:n]), given.tokens),
         "d": lambda n: ours.generate(prompt, [None] * n, given.tokens),
     }
-    medians: dict[int, dict[str, float]] = {}
+    speeds: Speeds = {}
     for n in COLUMNS:
-        seconds: dict[str, list[float]] = {way: [] for way in ways}
+        speeds[n] = {way: [] for way in ways}
         for each in ways.values():
             each(n)  # warm
         for _ in range(given.rounds):
             for way, work in ways.items():
-                seconds[way].append(timed(clock, partial(work, n)))
-        medians[n] = {way: n * given.tokens / statistics.median(taken) for way, taken in seconds.items()}
-    return medians
+                speeds[n][way].append(n * given.tokens / timed(clock, partial(work, n)))
+    return speeds
 
 
 def latencies(
@@ -267,25 +269,29 @@ def reading(ours: Ours, adapters: list[HostAdapter], tokens: int) -> dict[str, f
     }
 
 
-def report_own_choice(name: str, packed: dict[int, dict[str, float]], plain: dict[int, dict[str, float]]) -> None:
-    print(
-        f"\n{name}, each as it runs by itself: PEFT on packed NF4 weights, the engine on written out ones; tokens/s\n"
-    )
+def ratio(upper: list[float], lower: list[float]) -> float:
+    return statistics.median(u / v for u, v in zip(upper, lower, strict=True))
+
+
+def report_own_choice(name: str, packed: Speeds, plain: Speeds) -> None:
+    print(f"\n{name}, each as it runs by itself: PEFT on packed NF4 weights, the engine on its own; tokens/s\n")
     print("| N | (a) PEFT, in turn | (b) PEFT, mixed | (c) engine | (c)/(a) | (c)/(b) |")
     print("|--:|--:|--:|--:|--:|--:|")
     for n in COLUMNS:
         a, b, c = packed[n]["a"], packed[n]["b"], plain[n]["c"]
-        print(f"| {n} | {a:.0f} | {b:.0f} | {c:.0f} | {c / a:.2f} | {c / b:.2f} |", flush=True)
+        medians = " | ".join(f"{statistics.median(each):.0f}" for each in (a, b, c))
+        print(f"| {n} | {medians} | {ratio(c, a):.2f} | {ratio(c, b):.2f} |", flush=True)
 
 
-def report(name: str, weights: str, speeds: dict[int, dict[str, float]], clock: str) -> None:
+def report(name: str, weights: str, speeds: Speeds, clock: str) -> None:
     kept = "as bitsandbytes packs them" if weights == PACKED else "written out (the engine's own choice on CPU)"
     print(f"\n{name}, NF4 weights {kept}; tokens/s ({clock} clock)\n")
     print("| N | (a) PEFT, in turn | (b) PEFT, mixed | (c) engine | (d) engine, base | (c)/(a) | (c)/(b) | (c)/(d) |")
     print("|--:|--:|--:|--:|--:|--:|--:|--:|")
     for n, of in speeds.items():
-        ratios = " | ".join(f"{of['c'] / of[way]:.2f}" for way in "abd")
-        print(f"| {n} | {of['a']:.0f} | {of['b']:.0f} | {of['c']:.0f} | {of['d']:.0f} | {ratios} |", flush=True)
+        medians = " | ".join(f"{statistics.median(of[way]):.0f}" for way in "abcd")
+        ratios = " | ".join(f"{ratio(of['c'], of[way]):.2f}" for way in "abd")
+        print(f"| {n} | {medians} | {ratios} |", flush=True)
 
 
 def main() -> None:
@@ -304,7 +310,7 @@ def main() -> None:
         tokenizer = load_tokenizer(resolve("builtin"))
         for name, source in bases(given.bases.split(","), Path(place)).items():
             folders = make_adapters(load_model(source), source.id, Path(place) / f"{name}-adapters", max(COLUMNS))
-            speeds: dict[str, dict[int, dict[str, float]]] = {}
+            speeds: dict[str, Speeds] = {}
             for weights in given.weights.split(","):
                 peft = peft_model(source, folders, weights)
                 with Ours(load_model(source), tokenizer, source.id, weights) as ours:

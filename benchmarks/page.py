@@ -34,16 +34,26 @@ from tests import browser as chromium
 from tests.app_process import StudioProcess
 
 RATE = 50  # words a second
-TABS = ("Data", "Train", "Runs", "Adapters", "Settings", "Chat")
+TABS = ("Data", "Train", "Runs", "Adapters", "Settings")
 IDLE_SECONDS = 30
 # In every page before anything else: when the composer was there, how far things moved (the score that browsers call
-# cumulative layout shift), how long clicks took, when words appeared.
+# cumulative layout shift), how long clicks took, how long until what is in a tab was drawn, when words appeared.
 WATCH = """
-window.seen = { composer: null, shifts: 0, clicks: [], words: {} };
+window.seen = { composer: null, shifts: 0, clicks: [], turns: [], words: {} };
 new PerformanceObserver((list) => { for (const each of list.getEntries()) if (!each.hadRecentInput)
   seen.shifts += each.value; }).observe({ type: 'layout-shift', buffered: true });
 new PerformanceObserver((list) => { for (const each of list.getEntries()) if (each.name === 'click')
   seen.clicks.push(each.duration); }).observe({ type: 'event', durationThreshold: 16, buffered: true });
+addEventListener('click', (event) => {
+  const tab = event.isTrusted && event.target.closest?.('[role=tab]');
+  if (!tab) return;
+  const drawn = () => {
+    if (tab.ariaSelected === 'true' && document.getElementById(tab.getAttribute('aria-controls'))?.offsetHeight > 50)
+      requestAnimationFrame(() => setTimeout(() => seen.turns.push(performance.now() - event.timeStamp)));
+    else requestAnimationFrame(drawn);
+  };
+  drawn();
+}, true);
 const look = () => {
   if (seen.composer === null && document.querySelector('#composer textarea')) seen.composer = performance.now();
   document.querySelectorAll('[id^=bot-]').forEach((bot) => {
@@ -122,7 +132,7 @@ def main() -> int:
             paints(browser, studio.url, args.rounds)
             page = opened(browser, studio.url)
             sizes(page)
-            clicks(page)
+            clicks(browser, studio.url, args.rounds)
             for columns in (1, 4):
                 streaming(page, engine, columns)
             page.context.close()
@@ -168,14 +178,26 @@ def sizes(page: Page) -> None:
     row("everything that was fetched, Gradio included", f"{total / 1e6:.2f} MB in {count} requests")
 
 
-def clicks(page: Page) -> None:
-    for _ in range(3):
-        for name in TABS:
-            page.get_by_role("tab", name=name, exact=True).click()
-            page.evaluate("() => new Promise(done => requestAnimationFrame(() => setTimeout(done, 50)))")
-    took: list[float] = page.evaluate("seen.clicks")
-    took += [16.0] * (3 * len(TABS) - len(took))  # the browser tells nothing of what took less than 16 ms
-    row(f"from a click on a tab to the next frame, {3 * len(TABS)} clicks", f"{spread(took)} ms")
+def clicks(browser: Browser, url: str, rounds: int) -> None:
+    """Each tab opened for the first time in a page, and again."""
+    took: dict[str, list[float]] = {"for the first time": [], "again": []}
+    drawn: dict[str, list[float]] = {"for the first time": [], "again": []}
+    for _ in range(rounds):
+        page = opened(browser, url)
+        page.wait_for_timeout(2000)  # until all that comes later is there too
+        for when in took:
+            page.evaluate("seen.clicks = [], seen.turns = []")
+            for count, name in enumerate(TABS, 1):
+                page.get_by_role("tab", name=name, exact=True).click()
+                page.wait_for_function("count => seen.turns.length === count", arg=count)
+                page.wait_for_timeout(300)
+            seen: list[float] = page.evaluate("seen.clicks")
+            took[when] += seen + [16.0] * (len(TABS) - len(seen))  # browsers tell nothing of less than 16 ms
+            drawn[when] += page.evaluate("seen.turns")
+        page.context.close()
+    for when, times in took.items():
+        row(f"a tab opened {when}: from the click to the next frame, {len(times)} clicks", f"{spread(times)} ms")
+        row(f"a tab opened {when}: until what is in it is drawn", f"{spread(drawn[when])} ms")
 
 
 def streaming(page: Page, engine: Words, columns: int) -> None:

@@ -138,6 +138,28 @@ window.studio = (() => {
     go(new URL(link.href).search);
   });
 
+  // What is in a tab is built when it is opened for the first time, which takes longer than an answer to a click may.
+  // So the tab is first shown as chosen, and built once that is on the screen.
+  const built = new WeakSet();
+  let turning = null;
+  window.addEventListener("click", (event) => {
+    const tab = event.target.closest?.('button[role="tab"]');
+    if (!tab || !event.isTrusted) return;
+    turning?.classList.remove("turning");
+    turning = null;
+    if (built.has(tab) || tab.ariaSelected === "true") return;
+    event.stopImmediatePropagation();
+    turning = tab;
+    tab.classList.add("turning");
+    requestAnimationFrame(() => setTimeout(() => {
+      tab.classList.remove("turning");
+      if (turning !== tab) return; // another was pressed meanwhile
+      turning = null;
+      built.add(tab);
+      tab.click();
+    }));
+  }, true);
+
   // Copying a piece of code, or, where the browser does not let a page do that, marking it.
   document.addEventListener("click", async (event) => {
     const button = event.target.closest?.("[data-copy]"), code = button?.nextElementSibling;
