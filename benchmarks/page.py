@@ -44,11 +44,12 @@ new PerformanceObserver((list) => { for (const each of list.getEntries()) if (!e
   seen.shifts += each.value; }).observe({ type: 'layout-shift', buffered: true });
 new PerformanceObserver((list) => { for (const each of list.getEntries()) if (each.name === 'click')
   seen.clicks.push(each.duration); }).observe({ type: 'event', durationThreshold: 16, buffered: true });
+const shown = () => [...document.querySelectorAll('[role=tabpanel]')].find((each) => each.offsetHeight > 50);
 addEventListener('click', (event) => {
-  const tab = event.isTrusted && event.target.closest?.('[role=tab]');
-  if (!tab) return;
+  if (!event.isTrusted || !event.target.closest?.('[role=tab]')) return;
+  const before = shown();
   const drawn = () => {
-    if (tab.ariaSelected === 'true' && document.getElementById(tab.getAttribute('aria-controls'))?.offsetHeight > 50)
+    if (shown() && shown() !== before)
       requestAnimationFrame(() => setTimeout(() => seen.turns.push(performance.now() - event.timeStamp)));
     else requestAnimationFrame(drawn);
   };

@@ -138,16 +138,15 @@ window.studio = (() => {
     go(new URL(link.href).search);
   });
 
-  // What is in a tab is built when it is opened for the first time, which takes longer than an answer to a click may.
-  // So the tab is first shown as chosen, and built once that is on the screen.
-  const built = new WeakSet();
+  // What is in a tab takes longer to draw than an answer to a click may: most of all the first time, when it is built.
+  // So the tab is first shown as chosen, and opened once that is on the screen.
   let turning = null;
   window.addEventListener("click", (event) => {
     const tab = event.target.closest?.('button[role="tab"]');
     if (!tab || !event.isTrusted) return;
     turning?.classList.remove("turning");
     turning = null;
-    if (built.has(tab) || tab.ariaSelected === "true") return;
+    if (tab.ariaSelected === "true") return;
     event.stopImmediatePropagation();
     turning = tab;
     tab.classList.add("turning");
@@ -155,7 +154,6 @@ window.studio = (() => {
       tab.classList.remove("turning");
       if (turning !== tab) return; // another was pressed meanwhile
       turning = null;
-      built.add(tab);
       tab.click();
     }));
   }, true);

@@ -97,6 +97,27 @@ def test_addresses_and_the_way_back(visit: Visit, furnished: StudioProcess) -> N
     shown_tab(page, "Settings")
 
 
+def test_a_pressed_tab_is_seen_before_it_is_built_and_the_last_press_counts(visit: Visit) -> None:
+    page = visit()
+    tab = page.get_by_role("tab", name="Adapters", exact=True)
+    tab.evaluate("""tab => {
+        window.seen = [];
+        new MutationObserver(() => seen.push([tab.classList.contains("turning"), tab.ariaSelected]))
+            .observe(tab, { attributes: true });
+    }""")
+    tab.click()
+    shown_tab(page, "Adapters")
+    assert page.evaluate("seen")[0] == [True, "false"]
+    assert page.evaluate("seen")[-1] == [False, "true"]
+    boxes = [page.get_by_role("tab", name=name, exact=True).bounding_box() for name in ("Settings", "Train")]
+    for box in boxes:
+        assert box is not None
+        page.mouse.click(box["x"] + 5, box["y"] + 5)
+    shown_tab(page, "Train")
+    page.get_by_role("tab", name="Runs", exact=True).press("Enter")
+    shown_tab(page, "Runs")
+
+
 def test_news_that_come_late_do_not_hide_the_run_of_an_address(visit: Visit, furnished: StudioProcess) -> None:
     """Each answer of the server travels alone, so the first one may be overtaken by those that were asked for later."""
     quick = next(each.name for each in (furnished.home / "runs").iterdir() if each.name.endswith("-quick"))
