@@ -8,7 +8,7 @@ Where rows differ in their slots there are two ways, both with the same number o
 - stacked, on a GPU: every token meets the A of all slots, a mask keeps what is its own, and one product with all B
   follows. That is few operators, on memory that never moves, so that a step can be recorded.
 - grouped, on a CPU: tokens are put in the order of their slots, and each slot's matrices meet its own tokens only.
-  That is the least arithmetic, at the price of two operators that move tokens.
+  That is the least arithmetic, at the price of operators that move tokens unless they stand in that order.
 """
 
 from __future__ import annotations
@@ -96,6 +96,7 @@ class Down:
         self.route, self.count, self.in_features, self.rank = route, count, in_features, 0
         self.layers: list[SlotLinear] = []
         self.A = torch.zeros(count, in_features, 0, dtype=dtype, device=device)
+        self._zero = self.A.new_zeros(())
         self._span: tuple[int, int] | None = None
         self._part = self.A
         self._x: Tensor | None = None
@@ -144,7 +145,7 @@ class Down:
         hidden = torch.bmm(flat.expand(len(self._part), -1, -1), self._part)
         by_layer = hidden.view(len(self._part), len(flat), layers, self.rank).permute(2, 1, 0, 3)
         masked = torch.empty(by_layer.shape, dtype=hidden.dtype, device=hidden.device)
-        torch.where(route.others(), hidden.new_zeros(()), by_layer, out=masked)
+        torch.where(route.others(), self._zero, by_layer, out=masked)
         return masked.flatten(2).unbind()
 
     def _resize(self, rank: int) -> None:
