@@ -26,7 +26,7 @@ def cards(home: Home, chosen: str | None, owner: bool = True) -> str:
     own = ""
     for each in store.kept(home) if owner else ():
         about = f"your dataset, {size(each.size)}"
-        own += _card(each.dataset_name, each.title, about, own_preview(home, each), each.dataset_name == chosen)
+        own += _card(each.dataset_name, each.title, about, own_preview(each), each.dataset_name == chosen)
     add = (
         '<a class="pick add" href="/?page=data" data-go><b>Your own data …</b>'
         "<small>Upload a file or name a dataset of the Hub, see what was understood, then train on it.</small></a>"
@@ -43,12 +43,15 @@ def preview(name: str) -> str:
     return _exchange(next((talk for talk in talks if "capital" in talk[0]["content"]), talks[0]))
 
 
-def own_preview(home: Home, kept: store.Kept) -> str:
+def own_preview(kept: store.Kept) -> str:
     """The first exchange of an own dataset, read as it was the last time; nothing where that takes long or fails."""
     if kept.size > READ_BYTES:
         return ""
-    read_as = imports.remembered(home, kept.dataset_name)
-    return _first_exchange(kept.dataset_name, *read_as, max(each.stat().st_mtime_ns for each in kept.files))
+    try:
+        changed = max((each.stat().st_mtime_ns for each in kept.files), default=0)
+    except OSError:  # it has just been deleted
+        return ""
+    return _first_exchange(kept.dataset_name, *imports.read_as(kept), changed)
 
 
 @functools.lru_cache(maxsize=64)

@@ -28,7 +28,10 @@ def offered(home: Home) -> set[str]:
 
 def remembered(home: Home, dataset_name: str) -> tuple[str, str]:
     """How a person last chose to read it, as a recipe's dataset_format and dataset_columns; "" for as detected."""
-    kept = store.find(home, dataset_name)
+    return read_as(store.find(home, dataset_name))
+
+
+def read_as(kept: store.Kept | None) -> tuple[str, str]:
     origin = kept.origin if kept else None
     return (origin.dataset_format or "", origin.columns or "") if origin else ("", "")
 

@@ -12,6 +12,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psutil
 from openai import AsyncOpenAI
 from playwright.sync_api import Page, expect, sync_playwright
 
@@ -46,7 +47,7 @@ def main() -> int:
             compare(page)
             for style in ("radio", "json"):
                 learn(page, style)
-            stream_four(page)
+            stream_four(page, studio)
             with ThreadPoolExecutor() as other:  # this thread has Playwright's event loop
                 record = other.submit(asyncio.run, recorded(studio.url)).result()
             (FOLDER / "four-columns.txt").write_text(record, encoding="utf-8")
@@ -107,8 +108,10 @@ def learn(page: Page, style: str) -> None:
     expect(steps.run_card(page)).to_have_attribute("data-state", "done", timeout=4 * steps.MINUTE)
 
 
-def stream_four(page: Page) -> None:
-    """A picture of four columns in the middle of their answers."""
+def stream_four(page: Page, studio: StudioProcess) -> None:
+    """A picture of four columns in the middle of their answers: the engine is held while it is taken."""
+    started = psutil.Process(studio.process.pid).children(recursive=True)
+    engine = next(each for each in started if "core.serving" in each.cmdline())
     steps.open_tab(page, "Chat")
     page.locator("#clear-chat").click()
     steps.columns(page, 4)
@@ -118,7 +121,9 @@ def stream_four(page: Page) -> None:
     page.wait_for_function(
         "() => [0, 1, 2, 3].every(i => document.querySelector(`#bot-${i} .bot.message`)?.innerText.length > 40)"
     )
+    engine.suspend()
     take(page, "chat-four")
+    engine.resume()
     for column, model in enumerate((BASE, "pirate", "radio", "json")):
         steps.wait_for_answer(page, column, model)
 
