@@ -18,7 +18,7 @@ window.studio = (() => {
     clearTimeout(timer);
     const wait = pace();
     if (wait === null) return;
-    one("#tick")?.click();
+    if (landed) one("#tick")?.click(); // not before the address is known: it would be of no run, and could come last
     timer = setTimeout(beat, wait);
   }
   for (const kind of ["pointerdown", "keydown"]) {

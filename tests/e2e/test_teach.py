@@ -118,6 +118,35 @@ def test_a_pressed_tab_is_seen_before_it_is_built_and_the_last_press_counts(visi
     shown_tab(page, "Runs")
 
 
+def test_no_news_are_asked_for_before_the_address_is_known(visit: Visit, furnished: StudioProcess) -> None:
+    """They would be of no run, and their answer may come after what is drawn for the run that the address names."""
+    quick = next(each.name for each in (furnished.home / "runs").iterdir() if each.name.endswith("-quick"))
+    page = visit()
+    events = {
+        each["id"]: each["api_name"] for each in page.request.get(f"{furnished.url}/config").json()["dependencies"]
+    }
+    asked: list[str] = []
+    held: list[Route] = []
+
+    def hold_back(route: Route) -> None:
+        if route.request.method == "POST" and "fn_index" in (route.request.post_data or ""):
+            asked.append(events[route.request.post_data_json["fn_index"]])
+            if asked[-1].startswith("turn_to"):
+                return held.append(route)
+        return route.continue_()
+
+    page.route("**/gradio_api/**", hold_back)
+    page.goto(f"{furnished.url}/?page=runs&run={quick}")
+    while not held:
+        page.evaluate("() => new Promise(requestAnimationFrame)")
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")  # a person comes back to the page
+    page.evaluate("() => fetch('/gradio_api/info')")  # what was asked for before it has been seen by then
+    assert not [each for each in asked if each.startswith("tick")]
+    held[0].continue_()
+    expect(steps.run_card(page)).to_have_attribute("data-run", quick)
+    assert [each for each in asked if each.startswith("tick")]
+
+
 def test_news_that_come_late_do_not_hide_the_run_of_an_address(visit: Visit, furnished: StudioProcess) -> None:
     """Each answer of the server travels alone, so the first one may be overtaken by those that were asked for later."""
     quick = next(each.name for each in (furnished.home / "runs").iterdir() if each.name.endswith("-quick"))
