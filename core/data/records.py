@@ -12,6 +12,8 @@ class Message(TypedDict):
 
     tool_calls: what an assistant turn calls, [{"type": "function", "function": {"name", "arguments": {…}}}].
     name, tool_call_id: which tool a "tool" turn answers for. weight: 0 for an assistant turn that is not trained.
+    untrained: half-open [start, end) spans of characters in an assistant's content that are context only.
+    reasoning_content: what the assistant thinks before its content.
     A message with the role "text" stands alone: plain text, trained from its first token to its last.
     """
 
@@ -21,6 +23,8 @@ class Message(TypedDict):
     tool_call_id: NotRequired[str]
     name: NotRequired[str]
     weight: NotRequired[int]
+    untrained: NotRequired[list[list[int]]]
+    reasoning_content: NotRequired[str]
 
 
 Tools = list[dict[str, Any]]
