@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from adapters.compat import shared_base
 from adapters.files import expanded
 from core.errors import UserError
 
@@ -35,6 +36,23 @@ class BaseSource:
     location: str
     local: bool
 
+    @property
+    def name(self) -> str:
+        """What the base is called wherever it is shown: its id, but of a folder the last part only."""
+        return shared_base(self.id)
+
+
+def name_of(model_name_or_path: str) -> str:
+    """`resolve(model_name_or_path).name`, also for a folder that is not there."""
+    if model_name_or_path in (BUILTIN, BUILTIN_ID):
+        return BUILTIN_ID
+    is_path = looks_like_path(model_name_or_path)
+    return shared_base(str(expanded(model_name_or_path).resolve())) if is_path else model_name_or_path
+
+
+def looks_like_path(model_name_or_path: str) -> bool:
+    return model_name_or_path.startswith(("/", "./", "../", "~"))
+
 
 def resolve(model_name_or_path: str) -> BaseSource:
     """Turn `builtin`, a folder or a Hub id into a BaseSource, without loading anything.
@@ -47,8 +65,7 @@ def resolve(model_name_or_path: str) -> BaseSource:
 
         return BaseSource(BUILTIN_ID, str(BASE_DIR), local=True)
     folder = expanded(model_name_or_path)
-    looks_like_path = model_name_or_path.startswith(("/", "./", "../", "~"))
-    if looks_like_path:
+    if looks_like_path(model_name_or_path):
         if not (folder / "config.json").is_file():
             raise UserError(
                 f"{model_name_or_path} is not a model folder: it has no config.json.",
@@ -102,7 +119,7 @@ def load_tokenizer(source: BaseSource) -> PreTrainedTokenizerBase:
         tokenizer = AutoTokenizer.from_pretrained(source.location, trust_remote_code=False)
     if not tokenizer.chat_template:
         raise UserError(
-            f"The base {source.id} has no chat template, so it cannot be chatted with.",
+            f"The base {source.name} has no chat template, so it cannot be chatted with.",
             "Choose its instruct or chat variant.",
         )
     if tokenizer.pad_token is None:
@@ -245,23 +262,28 @@ def load_error(source: BaseSource, error: Exception) -> UserError:
         cause = cause.__cause__ or cause.__context__
     if any(isinstance(each, GatedRepoError) for each in causes):
         return UserError(
-            f"The base {source.id} is gated: its authors want to be asked first.",
+            f"The base {source.name} is gated: its authors want to be asked first.",
             f"Ask for access at {page}. When it is given, set HF_TOKEN to a token of that account, made at "
             "https://huggingface.co/settings/tokens (a fine-grained one with the permission to read gated "
             "repositories), and start the studio again; --base builtin works meanwhile.",
         )
     if any(isinstance(each, RepositoryNotFoundError) for each in causes):
         return UserError(
-            f"The Hub has no model {source.id}, or it is private and the token may not read it.",
+            f"The Hub has no model {source.name}, or it is private and the token may not read it.",
             "Check the spelling, or set HF_TOKEN to a token that may read it.",
         )
     if any(isinstance(each, LocalEntryNotFoundError) for each in causes):
         return UserError(
-            f"The base {source.id} is not in the local cache, and the Hub could not be reached.",
+            f"The base {source.name} is not in the local cache, and the Hub could not be reached.",
             "Check the network, unset HF_HUB_OFFLINE, or use --base builtin, which needs neither.",
         )
     first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     return UserError(
-        f"The base {source.id} could not be loaded: {first_line}",
+        f"The base {source.name} could not be loaded: {without_location(source, first_line)}",
         "Check that it is a complete text-generation model in safetensors.",
     )
+
+
+def without_location(source: BaseSource, text: str) -> str:
+    """A library's words about `source`, with its name where they say in which folder it lies."""
+    return text.replace(source.location, source.name) if source.local else text

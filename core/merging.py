@@ -94,7 +94,7 @@ def refuse_quantised(source: BaseSource, folder: Path) -> None:
         raise load_error(source, error) from error
     if config.get("quantization_config"):
         raise UserError(
-            f"The weights of {source.id} are quantised as they are published.",
+            f"The weights of {source.name} are quantised as they are published.",
             "Merge into the unquantised checkpoint of the same model: start the studio with that as its base.",
         )
 
@@ -133,12 +133,12 @@ def check_fits(source: BaseSource, facts: AdapterFacts, places: dict[str, Place]
         place = places.get(f"{module}.weight")
         if place is None:
             raise UserError(
-                f"The weights of {source.id} have no {module}.weight, which the adapter changes.",
+                f"The weights of {source.name} have no {module}.weight, which the adapter changes.",
                 "The layer shares another one's weights, or has another name in the files; use the adapter with PEFT.",
             )
         if place.shape != (pair.out_features, pair.in_features):
             raise UserError(
-                f"{module}.weight of {source.id} is {place.shape}, and the adapter is made for "
+                f"{module}.weight of {source.name} is {place.shape}, and the adapter is made for "
                 f"{(pair.out_features, pair.in_features)}.",
                 "It was trained on another base.",
             )

@@ -8,6 +8,7 @@ import sys
 import threading
 from typing import Any
 
+from core.base import name_of
 from core.data import Conversation
 from core.errors import UserError
 from core.home import Home
@@ -17,7 +18,7 @@ class Tokenizer:
     """Speaks with `python -m core.tokenizing`. Its methods block: call them from a thread. One question at a time."""
 
     def __init__(self, home: Home, base: str) -> None:
-        self.base = base
+        self.base, self.name = base, name_of(base)
         self._log = home.processes / "tokenizer.log"
         self._process: subprocess.Popen[str] | None = None
         self._lock = threading.Lock()
@@ -50,7 +51,7 @@ class Tokenizer:
                 self._process = None
                 line = self._exchange(question)
         if not line:
-            raise UserError(f"The tokenizer of {self.base} ended unexpectedly.", f"See {self._log}.")
+            raise UserError(f"The tokenizer of {self.name} ended unexpectedly.", f"See {self._log}.")
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
             raise UserError(*answer["error"])
@@ -82,6 +83,6 @@ class Tokenizer:
         first = json.loads(process.stdout.readline() or "{}")
         if "ready" not in first:
             process.wait()
-            raise UserError(*first.get("error", (f"The tokenizer of {self.base} did not start.", f"See {self._log}.")))
+            raise UserError(*first.get("error", (f"The tokenizer of {self.name} did not start.", f"See {self._log}.")))
         self._process = process
         return process

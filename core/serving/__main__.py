@@ -22,7 +22,7 @@ import psutil
 import uvicorn
 
 from adapters.files import write_atomic
-from core.base import BaseSource, resolve
+from core.base import BaseSource, resolve, without_location
 from core.device import Choice
 from core.errors import UserError
 from core.home import Home
@@ -93,7 +93,7 @@ async def serve(arguments: argparse.Namespace, source: BaseSource, home: Home, l
     """Serve until SIGTERM or SIGINT; returns the exit code."""
     loop = asyncio.get_running_loop()
     instance = uuid.uuid4().hex
-    state = State(source.id, os.getpid(), psutil.Process().create_time(), instance)
+    state = State(source.name, os.getpid(), psutil.Process().create_time(), instance)
     host, port = listening.getsockname()[:2]
     app = Server(state).app(hosts=["127.0.0.1", "localhost", "[::1]", host])
     config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE_SECONDS)
@@ -153,7 +153,8 @@ class Work:
             return
         except Exception as error:
             log.exception("the base could not be loaded")
-            self.state.fail(f"The base {self.source.id} could not be loaded. {type(error).__name__}: {error}")
+            why = without_location(self.source, f"{type(error).__name__}: {error}")
+            self.state.fail(f"The base {self.source.name} could not be loaded. {why}")
             return
         self.state.ready(service)
         log.info("ready")

@@ -51,12 +51,12 @@ class Service:
         deliver: Callable[[list[tuple[Row, Piece]]], None],
         say: Callable[[str], None],
     ) -> None:
-        self.base_id = source.id
+        self.base_name = source.name
         self.default_max_tokens = default_max_tokens
         tokenizer = load_tokenizer(source)
         base = open_base(source, home, lends=True, progress=say)
         model = base.model
-        facts = BaseFacts(source.id, fingerprint(source), linears(model))
+        facts = BaseFacts(source.name, fingerprint(source), linears(model))
         built = build_engine(model, tokenizer, settings, say=say, deliver=deliver, busy=Busy(home).mark)
         self.engine, self.choices = built.engine, built.choices
         self.choices["base"] = base.how
@@ -91,7 +91,7 @@ class Service:
             except UserError as error:
                 raise ApiError(400, str(error), param="messages", code="context_length_exceeded") from error
             rows.append(Row(prompt, params, _numbered(sink, i), adapter, client))
-        answer = Answer(ask, adapter.name if adapter else self.base_id, self.prompts, sum(map(len, prompts)))
+        answer = Answer(ask, adapter.name if adapter else self.base_name, self.prompts, sum(map(len, prompts)))
         return Job(answer, rows)
 
     def submit(self, job: Job) -> None:
@@ -109,14 +109,14 @@ class Service:
 
     def models(self) -> dict[str, Any]:
         """The list of /v1/models: the base, and every adapter that can be asked for. Reads files."""
-        base = {"id": self.base_id, "object": "model", "created": 0, "owned_by": "guanaco-studio", "parent": None}
-        base |= {"root": self.base_id, "max_model_len": self.engine.max_length}
+        base = {"id": self.base_name, "object": "model", "created": 0, "owned_by": "guanaco-studio", "parent": None}
+        base |= {"root": self.base_name, "max_model_len": self.engine.max_length}
         found = []
         for name, folder in sorted(self.adapters.names().items()):
             with suppress(FileNotFoundError):  # a checkpoint that its run has just replaced by a newer one
                 created = int(folder.stat().st_mtime)
                 known = {"id": name, "object": "model", "created": created, "owned_by": "guanaco-studio"}
-                found.append(known | {"parent": self.base_id, "root": name})
+                found.append(known | {"parent": self.base_name, "root": name})
         return {"object": "list", "data": [base, *found]}
 
     def load(self, name: str, folder: Path, replace_present: bool) -> str:
@@ -137,7 +137,7 @@ class Service:
         return [{"name": name, "where": "slot" if name in in_slots else "host"} for name in names]
 
     def _adapter(self, model: str) -> HostAdapter | None:
-        if model in (BASE_NAME, self.base_id):
+        if model in (BASE_NAME, self.base_name):
             return None
         try:
             adapter = self.adapters.get(model)
@@ -148,7 +148,7 @@ class Service:
         return adapter
 
     def _unknown(self, name: str) -> ApiError:
-        known = ", ".join([self.base_id, *sorted(self.adapters.names())])
+        known = ", ".join([self.base_name, *sorted(self.adapters.names())])
         return ApiError(404, f"There is no model {name!r}. Known: {known}.", param="model", code="model_not_found")
 
     def _default_length(self, prompt: int) -> int:

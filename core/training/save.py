@@ -79,7 +79,7 @@ def shareable(recipe: dict[str, Any], checked: CheckedDataset, source: BaseSourc
     """The recipe without this machine's paths, since records and cards are pushed."""
     return recipe | {
         "dataset_name": checked.name,
-        "model_name_or_path": Path(source.id).name if source.local else recipe["model_name_or_path"],
+        "model_name_or_path": source.name if source.local else recipe["model_name_or_path"],
     }
 
 

@@ -194,7 +194,7 @@ def length_limit(limit: float | None) -> int:
 
 def waiting(tokenizer: Tokenizer) -> str:
     started = "" if tokenizer.running else ", which takes some seconds to start"
-    return f'<p class="said">Asking the tokenizer of {tokenizer.base}{started} …</p>'
+    return f'<p class="said">Asking the tokenizer of {tokenizer.name}{started} …</p>'
 
 
 def shown_tokens(tokenizer: Tokenizer, dataset: CheckedDataset, number: int, limit: float | None) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import gradio as gr
 
+from adapters.compat import shared_base
 from adapters.files import expanded
 from adapters.record import RECORD_FILE
 from adapters.store import AdapterStore
@@ -45,7 +46,7 @@ def build(studio: Studio) -> list[Any]:
             record = studio.store.import_folder(given, wanted or studio.store.free_name(given.name))
         else:
             record = adapter_upload.take(studio.store, [Path(each) for each in uploads or []], wanted)
-        return [f"**{record.name}** is here, for the base {record.base_model}.", None, "", ""]
+        return [f"**{record.name}** is here, for the base {shared_base(record.base_model)}.", None, "", ""]
 
     def adopt() -> str:
         found = without_record(studio.store)

@@ -10,6 +10,7 @@ from typing import Any
 
 import gradio as gr
 
+from core.base import name_of
 from core.errors import UserError
 from core.training import trash
 from studio import storage
@@ -118,8 +119,9 @@ def base_text(studio: Studio) -> str:
     ]
     head = ("Base", "Why", "Parameters", "In 4 bit", "Chat and training on a T4", "License")
     return (
-        f"<h2>Base model</h2><p>This studio serves <b>{escape(studio.base)}</b>. A studio has one base, because every "
-        "adapter belongs to one. For another, start it with <code>python -m studio serve --base owner/name</code>; "
+        f"<h2>Base model</h2><p>This studio serves <b>{escape(name_of(studio.base))}</b>. A studio has one base, "
+        "because every adapter belongs to one. For another, start it with "
+        "<code>python -m studio serve --base owner/name</code>; "
         "runs and adapters stay, and those of the other base are marked.</p>"
         f"<details><summary>Bases that are known to work</summary>{table(head, rows)}{GATED}</details>"
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from core.base import BUILTIN_ID, BaseSource, resolve
+from core.base import BUILTIN_ID, BaseSource, load_tokenizer, name_of, resolve
 from core.errors import UserError
 
 
@@ -32,3 +32,21 @@ def test_a_folder_called_like_an_id_is_loaded_only_as_a_path(folder: Path) -> No
 def test_what_is_neither_is_told(name: str) -> None:
     with pytest.raises(UserError):
         resolve(name)
+
+
+@pytest.mark.parametrize("written", ["./owner/name", "./owner/../owner/name/", "{folder}"])
+def test_a_folder_is_called_by_its_own_name_and_never_by_its_path(folder: Path, written: str) -> None:
+    written = written.format(folder=folder)
+    assert resolve(written).name == name_of(written) == "name"
+
+
+def test_every_other_base_is_called_by_its_id() -> None:
+    for written, name in (("builtin", BUILTIN_ID), ("owner/other", "owner/other"), ("gpt2", "gpt2")):
+        assert resolve(written).name == name_of(written) == name
+
+
+def test_what_a_library_says_of_a_broken_base_names_no_folder(folder: Path) -> None:
+    with pytest.raises(UserError, match="The base name could not be loaded") as failure:
+        load_tokenizer(resolve("./owner/name"))
+    assert str(folder) not in str(failure.value)
+    assert str(folder.parent) not in str(failure.value)

@@ -75,9 +75,9 @@ def idle(engine: EngineProcess) -> dict[str, Any]:
 
 def test_every_model_answers_in_its_own_way_and_says_who_it_is(client: openai.OpenAI, base: Path) -> None:
     said = {}
-    for name in ("base", str(base), "pirate", "radio", "json"):
+    for name in ("base", base.name, "pirate", "radio", "json"):
         answer = client.chat.completions.create(model=name, messages=HELLO, **GREEDY)
-        assert answer.model == (str(base) if name == "base" else name)
+        assert answer.model == (base.name if name == "base" else name)
         said[answer.model] = answer.choices[0].message.content
         assert answer.usage is not None
         assert (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (9, 8)
@@ -89,9 +89,9 @@ def test_every_model_answers_in_its_own_way_and_says_who_it_is(client: openai.Op
 
 def test_models_lists_the_base_and_the_adapters_with_their_parent(client: openai.OpenAI, base: Path) -> None:
     models = {model.id: model.model_extra or {} for model in client.models.list()}
-    assert {str(base), "pirate", "radio", "json", "stranger"} == set(models)
-    assert models[str(base)]["parent"] is None
-    assert models["pirate"]["parent"] == str(base)
+    assert {base.name, "pirate", "radio", "json", "stranger"} == set(models)
+    assert models[base.name]["parent"] is None
+    assert models["pirate"]["parent"] == base.name
 
 
 def test_a_stream_says_what_the_whole_answer_says(client: openai.OpenAI) -> None:
@@ -363,7 +363,7 @@ def test_the_process_says_where_it_is_before_the_base_is_loaded_and_ends_cleanly
         assert (health["pid"], health["instance"], health["base"]) == (
             process.process.pid,
             known["instance"],
-            str(base),
+            base.name,
         )
         early = httpx.post(f"{process.url}/v1/chat/completions", json={"model": "base", "messages": HELLO})
         assert (early.status_code, int(early.headers["Retry-After"]) > 0) == (503, True)
