@@ -6,6 +6,7 @@ It finds out who asks, and refuses what studio/access.py does not allow them.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlencode
@@ -21,6 +22,7 @@ from studio.headers import with_headers
 from studio.limits import Limits, sender
 from studio.people import LOCAL_OWNER, NOBODY, SCOPE_KEY, AccessSettings, Person, Role, cookie_of, cookie_secret
 from studio.signin import COOKIE as SESSION_COOKIE
+from studio.signin import PATHS as SIGN_IN_PATHS
 from studio.signin import Sessions
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ UPLOAD_BYTES = 110 << 20  # a little over what the page takes, so that its own r
 BODY_BYTES = 8 << 20
 OTHERS_BYTES = 3 << 20  # of who is not the owner: a browser's conversations (1 MiB) and what is in the columns fit
 EVENTS_PER_MINUTE = (3_000, 15_000)  # of one person, and of all but the owner: a brake on floods, far from any use
+SIGN_INS_PER_MINUTE = (20, math.inf)  # two requests each, from one address; others' are not kept out by however many
 GUESSES_PER_MINUTE = (10, 1_000)  # wrong tokens, from one address and from all: a token may be a short word
 FILE = '"_type": "gradio.FileData"'  # in an event's body as json.dumps writes it: Gradio reads or downloads its path
 SIGN_IN_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Guanaco Studio</title>
@@ -64,6 +67,7 @@ class Access:
         self.limits = Limits(*settings.messages_per_minute)
         self.events = Limits(*EVENTS_PER_MINUTE)
         self.guesses = Limits(*GUESSES_PER_MINUTE)
+        self.sign_ins = Limits(*SIGN_INS_PER_MINUTE)
         self.secret = cookie_secret(keys.home) if settings.access_token else b""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -101,6 +105,8 @@ class Access:
             if person.role is Role.STRANGER and "text/html" in request.headers.get("accept", ""):
                 return HTMLResponse(SIGN_IN_PAGE.format(message="This studio asks for its access token."), 401), receive
             raise not_allowed(person, needed)
+        if path in SIGN_IN_PATHS and (seconds := self.sign_ins.wait(sender(request))):
+            raise too_many("Too many sign-ins were begun from here", seconds)
         most = BODY_BYTES if person.role is Role.OWNER else OTHERS_BYTES
         receive = bounded(request, UPLOAD_BYTES if path == "/gradio_api/upload" else most)
         if path in EVENT_PATHS:

@@ -18,7 +18,7 @@ NETWORK_BITS = 64  # of an IPv6 address, what one household has all of
 class Limits:
     """Counts over a sliding minute. Memory is bounded: the people who were silent longest are forgotten first."""
 
-    def __init__(self, per_person: int, total: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, per_person: int, total: float, clock: Callable[[], float] = time.monotonic) -> None:
         self.per_person = per_person
         self.total = total
         self._clock = clock

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import os
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -43,6 +44,8 @@ class Person:
 
 LOCAL_OWNER = Person(Role.OWNER, "this machine", "local")
 NOBODY = Person(Role.STRANGER, "nobody", "nobody", sees_runs=False, only_published=True)
+HUB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,95}")  # of a person or an organisation
+WRITING_ROLES = ("admin", "write")  # in an organisation; what is not known here is not among them
 SCOPE_KEY = "guanaco.person"  # where Access leaves the Person in an ASGI scope
 
 
@@ -87,26 +90,18 @@ class AccessSettings:
     ) -> AccessSettings:
         """Read what the environment says; tokens given on the command line go before it. Raises UserError."""
         get = environment.get
-        access_token = access_token or get("STUDIO_ACCESS_TOKEN") or None
-        user_token = user_token or get("STUDIO_USER_TOKEN") or None
+        access_token = token_of("--access-token", access_token, get("STUDIO_ACCESS_TOKEN", ""))
+        user_token = token_of("--user-token", user_token, get("STUDIO_USER_TOKEN", ""))
         if user_token and not access_token:
             raise UserError("There is a token for users, and none for the owner.", "Set --access-token too.")
         if user_token and user_token == access_token:
             raise UserError("Users and the owner have the same token.", "Give them different ones.")
-        provider = None
-        if get("SPACE_ID") and get("OAUTH_CLIENT_ID"):
-            provider = Provider(
-                environment["OPENID_PROVIDER_URL"].rstrip("/"),
-                environment["OAUTH_CLIENT_ID"],
-                environment["OAUTH_CLIENT_SECRET"],
-                get("OAUTH_SCOPES", "openid profile"),
-            )
         return cls(
             access_token,
             user_token,
-            provider,
-            author=get("SPACE_AUTHOR_NAME", "").lower(),
-            owners=frozenset(words(get("STUDIO_OWNERS", ""))),
+            provider_of(environment),
+            author=get("SPACE_AUTHOR_NAME", "").strip().lower(),
+            owners=names(get("STUDIO_OWNERS", "")),
             hosts=frozenset(words(get("SPACE_HOST", ""))),
             everyone_sees_runs=get("STUDIO_RUNS_ARE_PUBLIC", "") in ("1", "true"),
             messages_per_minute=rates(get("STUDIO_MESSAGES_PER_MINUTE", "12,60")),
@@ -137,21 +132,69 @@ class AccessSettings:
         return None
 
     def by_profile(self, profile: Mapping[str, Any], hub_token: str) -> Person:
-        """Who a signed-in person of the Hub is here. `profile` is the provider's userinfo."""
-        name = str(profile["preferred_username"])
-        belongs = {name.lower()} | {
-            str(org.get("preferred_username", "")).lower()
-            for org in profile.get("orgs") or []
-            if org.get("roleInOrg") not in ("read", "no_access")
-        }
-        owns = self.author in belongs or name.lower() in self.owners
-        if owns:
+        """Who a signed-in person of the Hub is here. `profile` is the provider's userinfo.
+
+        What makes somebody an owner must be said in so many words: whatever is missing or of another type does not.
+        Raises ValueError for a profile without a name.
+        """
+        name = profile.get("preferred_username")
+        if not isinstance(name, str) or not HUB_NAME.fullmatch(name):
+            raise ValueError("the provider gave no name of the Hub")
+        if name.lower() in {self.author, *self.owners} or self._writes_for_author(profile.get("orgs")):
             return Person(Role.OWNER, name, f"hub:{name.lower()}", hub_token)
         return Person(Role.USER, name, f"hub:{name.lower()}", hub_token, self.everyone_sees_runs, only_published=True)
+
+    def _writes_for_author(self, orgs: Any) -> bool:
+        """Whether the author is one of these organisations, and one may write there and has passed what it asks for."""
+        return bool(self.author) and any(
+            isinstance(name := org.get("preferred_username"), str)
+            and name.lower() == self.author
+            and org.get("roleInOrg") in WRITING_ROLES
+            and not org.get("securityRestrictions")
+            for org in (orgs if isinstance(orgs, list) else [])
+            if isinstance(org, dict)
+        )
 
     def visitor(self, address: str) -> Person:
         """Someone on a Space who has not signed in."""
         return Person(Role.VISITOR, "visitor", f"from:{address}", None, self.everyone_sees_runs, only_published=True)
+
+
+def token_of(option: str, given: str | None, from_environment: str) -> str | None:
+    """A token as given by `option`, or else by the environment. Raises UserError for one that nobody could show.
+
+    An option that is there and empty comes of a variable that is not set: the studio is not open because of that.
+    """
+    if given is None and not from_environment:
+        return None
+    token = (from_environment if given is None else given).strip()
+    if token and token.isprintable():
+        return token
+    raise UserError(f"The token of {option} is blank, or holds characters that cannot be typed.", "Give another one.")
+
+
+def provider_of(environment: Mapping[str, str]) -> Provider | None:
+    """How people sign in on a Space; None elsewhere. Raises UserError when only half of it is said."""
+    if not (environment.get("SPACE_ID") and environment.get("OAUTH_CLIENT_ID")):
+        return None
+    wanted = ("OPENID_PROVIDER_URL", "OAUTH_CLIENT_ID", "OAUTH_CLIENT_SECRET")
+    if missing := [name for name in wanted if not environment.get(name, "").strip()]:
+        raise UserError(
+            f"This Space does not say how people sign in: {', '.join(missing)} is missing.",
+            "Set `hf_oauth: true` in README.md, and restart the Space.",
+        )
+    url, client_id, client_secret = (environment[name] for name in wanted)
+    return Provider(url.rstrip("/"), client_id, client_secret, environment.get("OAUTH_SCOPES", "openid profile"))
+
+
+def names(text: str) -> frozenset[str]:
+    """Names of people on the Hub. Raises UserError for what is none, which would let nobody in without a word."""
+    if wrong := [each for each in words(text) if not HUB_NAME.fullmatch(each)]:
+        raise UserError(
+            f"STUDIO_OWNERS has {wrong[0]!r} in it, which is no name on the Hub.",
+            "Write names as in their addresses, with commas between them.",
+        )
+    return frozenset(words(text))
 
 
 def words(text: str) -> list[str]:

@@ -1,14 +1,17 @@
 """Signing in with Hugging Face on a Space: OpenID Connect's code flow with PKCE (RFC 6749, RFC 7636).
 
 The browser gets a random session id and nothing else; who that is, and their Hub token, stay in this process's memory
-until the token expires. A restarted Space asks people to sign in again.
+until the token expires. A restarted Space asks people to sign in again. Of a sign-in under way nothing is kept: its
+state carries its time and this process's signature, so that nobody's can be pushed out by others'.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
 import logging
+import math
 import secrets
 import time
 from collections import OrderedDict
@@ -26,9 +29,14 @@ log = logging.getLogger(__name__)
 COOKIE = "guanaco_studio_session"
 PENDING_COOKIE = "guanaco_studio_signing_in"
 CALLBACK = "/login/callback"
+PATHS = ("/login/huggingface", CALLBACK)
 PENDING_SECONDS = 600
 LONGEST_SECONDS = 8 * 3600
-MOST = 10_000  # sessions, and sign-ins under way; the oldest are forgotten first
+MOST = 10_000  # sessions; the oldest are forgotten first,
+MOST_OF_ONE = 20  # so nobody has so many that others' go
+
+
+UNUSABLE = (httpx.HTTPError, KeyError, TypeError, ValueError)  # a provider's answer that raises one of these
 
 
 @dataclass(frozen=True)
@@ -45,6 +53,9 @@ class Sessions:
 
     def open(self, person: Person, seconds: float) -> str:
         session_id = secrets.token_urlsafe(32)
+        own = [key for key, session in self._of.items() if session.person.key == person.key]
+        for oldest in own[: max(0, len(own) + 1 - MOST_OF_ONE)]:
+            del self._of[oldest]
         self._of[hashed(session_id)] = Session(person, time.time() + seconds)
         while len(self._of) > MOST:
             self._of.popitem(last=False)
@@ -65,11 +76,36 @@ class Sessions:
         self._of.pop(hashed(session_id or ""), None)
 
 
+class SignIns:
+    """The sign-ins under way, which are told from made-up ones by what only this process can calculate."""
+
+    def __init__(self) -> None:
+        self._secret = secrets.token_bytes(32)
+
+    def begin(self) -> str:
+        """A state: random, with the time in it, and signed."""
+        asked = f"{secrets.token_urlsafe(32)}.{int(time.time())}"
+        return f"{asked}.{self._of('state', asked)}"
+
+    def under_way(self, state: str) -> bool:
+        """Whether `state` was begun here, not too long ago."""
+        asked, _, signature = state.rpartition(".")
+        return same(signature, self._of("state", asked)) and (
+            time.time() - int(asked.rpartition(".")[2]) < PENDING_SECONDS
+        )
+
+    def verifier(self, state: str) -> str:
+        """The code verifier of RFC 7636, which the browser never has."""
+        return self._of("verifier", state)
+
+    def _of(self, what: str, text: str) -> str:
+        return hmac.digest(self._secret, f"{what} {text}".encode(), "sha256").hex()
+
+
 def router(settings: AccessSettings, provider: Provider, sessions: Sessions) -> APIRouter:
     """The three addresses of signing in and out."""
     routes = APIRouter()
-    # state -> (code verifier, when it was made)
-    pending: OrderedDict[str, tuple[str, float]] = OrderedDict()
+    sign_ins = SignIns()
     origin = f"https://{min(settings.hosts)}" if settings.hosts else ""
 
     def redirect_uri(request: Request) -> str:
@@ -77,22 +113,21 @@ def router(settings: AccessSettings, provider: Provider, sessions: Sessions) -> 
 
     @routes.get("/login/huggingface")
     async def sign_in(request: Request) -> Response:
-        state, verifier = secrets.token_urlsafe(32), secrets.token_urlsafe(48)
-        pending[state] = (verifier, time.time())
-        while len(pending) > MOST:
-            pending.popitem(last=False)
+        state = sign_ins.begin()
+        digest = hashlib.sha256(sign_ins.verifier(state).encode()).digest()
         asked = {
             "response_type": "code",
             "client_id": provider.client_id,
             "redirect_uri": redirect_uri(request),
             "scope": provider.scopes,
             "state": state,
-            "code_challenge": base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest())
-            .rstrip(b"=")
-            .decode(),
+            "code_challenge": base64.urlsafe_b64encode(digest).rstrip(b"=").decode(),
             "code_challenge_method": "S256",
         }
-        endpoint = (await discover(provider))["authorization_endpoint"]
+        try:
+            endpoint = (await discover(provider))["authorization_endpoint"]
+        except UNUSABLE as failure:
+            return sorry("Hugging Face could not be asked.", failure, 503)
         answer = RedirectResponse(f"{endpoint}?{urlencode(asked)}", 303)
         # The answer must come back to the browser that asked: otherwise one could sign others in as oneself.
         answer.set_cookie(
@@ -102,17 +137,15 @@ def router(settings: AccessSettings, provider: Provider, sessions: Sessions) -> 
 
     @routes.get(CALLBACK)
     async def called_back(request: Request, code: str = "", state: str = "", error: str = "") -> Response:
-        verifier, made = pending.pop(state, ("", 0.0))
-        if not verifier or made < time.time() - PENDING_SECONDS or not same(request.cookies.get(PENDING_COOKIE), state):
+        if not same(request.cookies.get(PENDING_COOKIE), state) or not sign_ins.under_way(state):
             return sorry("This sign-in took too long, or was begun in another window.")
         if error or not code:
             return sorry("Hugging Face did not confirm the sign-in.")
         try:
-            token, seconds, profile = await exchange(provider, code, verifier, redirect_uri(request))
-        except (httpx.HTTPError, KeyError, ValueError) as failure:
-            log.warning("a sign-in failed: %s", type(failure).__name__)
-            return sorry("Hugging Face's answer could not be used.")
-        person = settings.by_profile(profile, token)
+            token, seconds, profile = await exchange(provider, code, sign_ins.verifier(state), redirect_uri(request))
+            person = settings.by_profile(profile, token)
+        except UNUSABLE as failure:
+            return sorry("Hugging Face's answer could not be used.", failure)
         answer = RedirectResponse("/", 303)
         # Inside the Hub's page the studio is a frame of another site, where only SameSite=None cookies are sent.
         # What that opens for other sites, Access closes: it refuses state-changing calls of another origin.
@@ -149,7 +182,7 @@ async def exchange(
     """(Hub token, seconds it lasts, userinfo) for an authorization code.
 
     Who it is comes from the provider's own userinfo endpoint, asked directly, so no ID token needs to be verified.
-    Raises httpx.HTTPError, KeyError or ValueError when the provider's answers are not as they must be.
+    Raises what is in UNUSABLE when the provider's answers are not as they must be.
     """
     endpoints = await discover(provider)
     form = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri, "code_verifier": verifier}
@@ -158,20 +191,30 @@ async def exchange(
             endpoints["token_endpoint"], data=form, auth=(provider.client_id, provider.client_secret)
         )
         granted = answer.raise_for_status().json()
-        token = str(granted["access_token"])
+        token = granted["access_token"]
+        if not isinstance(token, str) or not token:
+            raise ValueError("the provider gave no token")
         answer = await http.get(endpoints["userinfo_endpoint"], headers={"Authorization": f"Bearer {token}"})
         profile = dict(answer.raise_for_status().json())
-    if not profile["preferred_username"]:
-        raise ValueError("the provider gave no name")
-    return token, min(float(granted.get("expires_in", LONGEST_SECONDS)), LONGEST_SECONDS), profile
+    return token, lifetime(granted.get("expires_in", LONGEST_SECONDS)), profile
 
 
-def sorry(reason: str) -> HTMLResponse:
-    """No request's own text is in the page."""
+def lifetime(expires_in: object) -> float:
+    """Seconds that a session lasts: as long as its token, and never too long. Raises ValueError for no such number."""
+    seconds = float(str(expires_in))
+    if not 0 < seconds < math.inf:
+        raise ValueError("a token's lifetime is a number of seconds")
+    return min(seconds, LONGEST_SECONDS)
+
+
+def sorry(reason: str, failure: Exception | None = None, status: int = 400) -> HTMLResponse:
+    """No request's own text is in the page, and nothing of what failed."""
+    if failure is not None:
+        log.warning("a sign-in failed: %s", type(failure).__name__)
     return HTMLResponse(
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>Guanaco Studio</title>'
         f'<p>{reason}</p><p><a href="/login/huggingface">Sign in again</a> · <a href="/">Go on as a visitor</a></p>',
-        400,
+        status,
     )
 
 

@@ -22,9 +22,9 @@ from studio.gate import COOKIE
 from studio.keys import Keys
 from studio.limits import Limits
 from studio.page import build_page
-from studio.people import AccessSettings, Person, Role
+from studio.people import AccessSettings, Person, Provider, Role
 from studio.signin import COOKIE as SESSION_COOKIE
-from studio.signin import Sessions
+from studio.signin import MOST_OF_ONE, Sessions, lifetime
 from tests.studio.conftest import LET_IN, OWNER_TOKEN, SPACE_HOST, USER_TOKEN, Gate, space_settings
 from tests.studio.openid import OpenIDProvider
 
@@ -174,6 +174,30 @@ def test_tokens_that_make_no_sense_are_refused(given: tuple[str, str]) -> None:
         AccessSettings.from_environment(*given, environment={})
 
 
+@pytest.mark.parametrize("token", ["", " ", "\n", "a\tb", "a\0b", "a\udc80"])
+def test_a_token_that_is_there_and_blank_opens_the_studio_to_nobody(token: str) -> None:
+    """As of `--access-token "$TOKEN"` where that is not set: without a token, this machine would be open."""
+    with pytest.raises(UserError, match="--access-token"):
+        AccessSettings.from_environment(token, environment={"STUDIO_ACCESS_TOKEN": "other"})
+    with pytest.raises(UserError, match="--user-token"):
+        AccessSettings.from_environment("owners", token, environment={})
+    if token:
+        with pytest.raises(UserError, match="--access-token"):
+            AccessSettings.from_environment(environment={"STUDIO_ACCESS_TOKEN": token})
+
+
+def test_a_token_from_a_file_may_end_with_its_line() -> None:
+    settings = AccessSettings.from_environment(environment={"STUDIO_ACCESS_TOKEN": "secret\n"})
+    assert settings.by_token("secret") is not None
+
+
+@pytest.mark.parametrize("missing", ["OPENID_PROVIDER_URL", "OAUTH_CLIENT_SECRET"])
+def test_a_space_that_half_says_how_people_sign_in_does_not_start(missing: str) -> None:
+    known = {"OPENID_PROVIDER_URL": "https://hub.example", "OAUTH_CLIENT_ID": "i", "OAUTH_CLIENT_SECRET": "s"}
+    with pytest.raises(UserError, match=missing):
+        AccessSettings.from_environment(environment=known | {"SPACE_ID": "ada/studio", missing: ""})
+
+
 # API keys
 
 
@@ -274,6 +298,66 @@ def test_who_signs_in_gets_their_role(
     assert browser.get("/metrics").status_code == 403
 
 
+@pytest.mark.parametrize(
+    ("org", "role"),
+    [
+        ({"roleInOrg": "admin"}, Role.OWNER),
+        ({"roleInOrg": "write"}, Role.OWNER),
+        ({"roleInOrg": "write", "securityRestrictions": []}, Role.OWNER),
+        ({"roleInOrg": "write", "securityRestrictions": ["mfa"]}, Role.USER),
+        ({"roleInOrg": "contributor"}, Role.USER),
+        ({"roleInOrg": "no_access"}, Role.USER),
+        ({"roleInOrg": "Admin"}, Role.USER),
+        ({"roleInOrg": ["admin"]}, Role.USER),
+        ({"roleInOrg": True}, Role.USER),
+        ({"roleInOrg": None}, Role.USER),
+        ({"roleInOrg": ""}, Role.USER),
+        ({}, Role.USER),
+        ({"roleInOrg": "admin", "preferred_username": None, "name": "ada"}, Role.USER),
+        ({"roleInOrg": "admin", "preferred_username": ["ada"]}, Role.USER),
+    ],
+)
+def test_a_member_of_the_organisation_is_an_owner_only_where_it_says_that_they_may_write(
+    org: dict[str, Any], role: Role
+) -> None:
+    settings = space_settings("https://hub.example")
+    profile = {"preferred_username": "bob", "orgs": [{"preferred_username": "ada"} | org]}
+    assert settings.by_profile(profile, "t").role is role
+
+
+@pytest.mark.parametrize("orgs", [None, "ada", {"ada": {"roleInOrg": "admin"}}, ["ada"], [None], [["ada", "admin"]], 7])
+def test_organisations_that_are_told_otherwise_make_nobody_an_owner(orgs: Any) -> None:
+    settings = space_settings("https://hub.example")
+    assert settings.by_profile({"preferred_username": "bob", "orgs": orgs}, "t").role is Role.USER
+
+
+@pytest.mark.parametrize("org", [{}, {"preferred_username": ""}, {"preferred_username": None}])
+def test_a_space_whose_author_is_not_told_belongs_to_nobody(org: dict[str, Any]) -> None:
+    settings = AccessSettings(provider=Provider("https://hub.example", "i", "s"))
+    profile = {"preferred_username": "bob", "orgs": [org | {"roleInOrg": "admin"}]}
+    assert settings.by_profile(profile, "t").role is Role.USER
+
+
+@pytest.mark.parametrize("name", [None, "", " ", 7, ["ada"], "ada ", "\u0430da", "\u212aate", "a/b", "-"])
+def test_who_has_no_name_of_the_hub_is_not_signed_in(name: Any) -> None:
+    settings = space_settings("https://hub.example", owners=frozenset({"kate"}))
+    with pytest.raises(ValueError, match="no name"):
+        settings.by_profile({"preferred_username": name}, "t")
+
+
+@pytest.mark.parametrize(
+    ("listed", "owners"), [("", set()), (" , ,", set()), ("Bob,\teve\n", {"bob", "eve"}), ("a.b-c_d", {"a.b-c_d"})]
+)
+def test_owners_are_read_from_however_they_are_listed(listed: str, owners: set[str]) -> None:
+    assert AccessSettings.from_environment(environment={"STUDIO_OWNERS": listed}).owners == owners
+
+
+@pytest.mark.parametrize("listed", ["bob;eve", "@bob", '"bob"', "huggingface.co/bob", "*", "b\u00f6b"])
+def test_owners_that_could_never_come_in_are_refused_with_their_name(listed: str) -> None:
+    with pytest.raises(UserError, match="STUDIO_OWNERS"):
+        AccessSettings.from_environment(environment={"STUDIO_OWNERS": listed})
+
+
 def test_owners_can_be_listed(provider: OpenIDProvider) -> None:
     settings = space_settings(provider.url, owners=frozenset({"bob"}))
     assert settings.by_profile({"preferred_username": "Bob"}, "t").role is Role.OWNER
@@ -301,6 +385,37 @@ def test_a_declined_sign_in_opens_no_session(app: FastAPI, provider: OpenIDProvi
     browser, answer = sign_in(app, provider, None)
     assert answer.status_code == 400
     assert SESSION_COOKIE not in browser.cookies
+
+
+@pytest.mark.parametrize("seconds", [None, "soon", float("nan"), float("inf"), 0, -1, [60], {}])
+def test_a_session_whose_end_is_not_told_is_not_begun(seconds: Any) -> None:
+    with pytest.raises(ValueError):
+        lifetime(seconds)
+
+
+def test_a_session_lasts_eight_hours_at_most() -> None:
+    assert [lifetime(each) for each in (60, "60", 10**9)] == [60, 60, 8 * 3600]
+
+
+def test_nobodys_sessions_are_pushed_out_by_another_person() -> None:
+    sessions = Sessions()
+    ada, eve = Person(Role.OWNER, "ada", "hub:ada"), Person(Role.USER, "eve", "hub:eve")
+    adas, eves = sessions.open(ada, 60), [sessions.open(eve, 60) for _ in range(MOST_OF_ONE + 5)]
+    assert sessions.person(adas) == ada
+    assert [sessions.person(each) for each in eves] == [None] * 5 + [eve] * MOST_OF_ONE
+
+
+def test_an_answer_of_the_provider_that_cannot_be_used_is_said_and_opens_nothing(
+    app: FastAPI, provider: OpenIDProvider
+) -> None:
+    browser, answer = sign_in(app, provider, {"preferred_username": ["ada"]})
+    assert answer.status_code == 400
+    assert "could not be used" in answer.text
+    assert SESSION_COOKIE not in browser.cookies
+    away = build_app(app.state.studio, space_settings("http://127.0.0.1:1"))
+    answer = TestClient(away, f"https://{SPACE_HOST}", follow_redirects=False).get("/login/huggingface")
+    assert answer.status_code == 503
+    assert "could not be asked" in answer.text
 
 
 def test_sessions_end_when_the_token_does() -> None:

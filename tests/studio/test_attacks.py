@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from studio.page import build_page
 from studio.pages.access import greeting_for
 from studio.people import LOCAL_OWNER, AccessSettings, Person, Role
 from studio.published import Published
+from studio.signin import PENDING_COOKIE, SignIns
 from tests.adapters.folders import write_adapter
 from tests.studio.conftest import SPACE_HOST, files_beneath, handler, request_of, space_settings
 from tests.studio.openid import OpenIDProvider
@@ -446,7 +448,41 @@ def test_signing_in_cannot_be_finished_in_another_browser(
     back = httpx.get(asked).headers["location"]
     victim = TestClient(space_app, f"https://{SPACE_HOST}", follow_redirects=False)
     assert victim.get(back).status_code == 400, "the victim would be signed in as the attacker"
-    assert visitor.get(back).status_code == 400, "and a state is used only once"
+    victim.cookies.set(PENDING_COOKIE, visitor.cookies[PENDING_COOKIE][:-1] + "0")
+    assert victim.get(back).status_code == 400
+    assert visitor.get(back).status_code == 303
+    assert visitor.get(back).status_code == 400, "a state is used only once"
+
+
+def test_no_number_of_sign_ins_pushes_out_one_that_is_under_way(
+    space_app: FastAPI, visitor: TestClient, provider: OpenIDProvider
+) -> None:
+    """Nothing of it is kept, so nothing can be let go; and each address may begin few."""
+    import httpx
+
+    provider.profile = {"preferred_username": "bob"}
+    back = httpx.get(visitor.get("/login/huggingface").headers["location"]).headers["location"]
+    crowd = TestClient(space_app, f"https://{SPACE_HOST}", follow_redirects=False)
+    crowd.headers["x-forwarded-for"] = "9.9.9.9"
+    statuses = [crowd.get("/login/huggingface").status_code for _ in range(25)]
+    assert statuses == [303] * 20 + [429] * 5
+    assert visitor.get(back).status_code == 303
+
+
+def test_a_sign_in_ends_after_ten_minutes_and_a_state_is_nothing_without_its_signature(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sign_ins = SignIns()
+    state = sign_ins.begin()
+    asked, made, signature = state.rsplit(".", 2)
+    assert sign_ins.under_way(state)
+    assert len({sign_ins.verifier(state), sign_ins.verifier(sign_ins.begin()), SignIns().verifier(state)}) == 3
+    for other in ("", ".", "..", asked, f"{asked}.{int(made) + 60}.{signature}", f"{asked}.{made}.", f"x{state}"):
+        assert not sign_ins.under_way(other)
+    assert not SignIns().under_way(state), "of another start of the studio"
+    later = time.time() + 601
+    monkeypatch.setattr(time, "time", lambda: later)
+    assert not sign_ins.under_way(state)
 
 
 @pytest.mark.parametrize(
