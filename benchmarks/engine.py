@@ -39,9 +39,10 @@ from transformers.utils import logging as transformers_logging
 from adapters.compat import BaseFacts
 from core.base import BaseSource, load_model, load_tokenizer, resolve
 from core.serving.adapters_cache import read_adapter
-from core.serving.build import EngineSettings, build_engine
+from core.serving.build import build_engine
 from core.serving.params import SamplingParams
 from core.serving.rows import Piece, Row
+from core.serving.settings import EngineSettings
 from core.serving.slot_layers import linears
 from core.serving.slots import HostAdapter
 from core.serving.weights import PACKED, PLAIN, write_out

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -23,6 +24,7 @@ from core.errors import UserError
 from core.home import Home
 from core.priority import Busy
 from core.process import Identity
+from core.serving.settings import EngineSettings, save_settings, settings_or_none
 from studio import parked
 
 log = logging.getLogger(__name__)
@@ -32,7 +34,7 @@ POLL_SECONDS = 0.5
 MAX_BACKOFF_SECONDS = 30.0
 GIVE_UP_AFTER = 5  # deaths in a row without having been ready in between
 STOP_SECONDS = 10.0
-PARK_SECONDS = 15.0  # for answers under way when the chat is parked
+PARK_SECONDS = 15.0  # for answers under way when the chat is parked, or the engine started anew
 
 
 @dataclass(frozen=True)
@@ -54,11 +56,17 @@ class Engine:
     """One engine process: found alive and adopted, or started; watched by a thread; its URL and status for everyone.
 
     With `external_url` another server (such as vLLM) is the engine: it is asked for its health, never started.
+    `given`: settings from the command line, which go before those that are saved in the home.
     """
 
-    def __init__(self, home: Home, base: str, external_url: str | None = None) -> None:
+    def __init__(
+        self, home: Home, base: str, external_url: str | None = None, given: Mapping[str, Any] | None = None
+    ) -> None:
         self.home = home
         self.base = base
+        self.given = dict(given or {})
+        self.saved = settings_or_none(home)
+        self.settings = EngineSettings.from_dict(self.saved | self.given)
         self.external_url = external_url.rstrip("/") if external_url else None
         self.ready = threading.Event()
         self._status = EngineStatus(STARTING, "starting the engine")
@@ -66,7 +74,8 @@ class Engine:
         self._process: subprocess.Popen[bytes] | None = None
         self._url: str | None = self.external_url
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="engine-supervisor", daemon=True)
+        self._anew = threading.Event()
+        self._thread = self._supervisor()
         self._http = httpx.Client(timeout=5.0, trust_env=False)
 
     @property
@@ -100,6 +109,25 @@ class Engine:
     def start(self) -> None:
         self._thread.start()
 
+    def use(self, saved: Mapping[str, Any]) -> bool:
+        """Save settings in the home and start the engine anew with them; False when they change nothing.
+
+        Raises UserError, and changes nothing, when they are wrong or the engine is not this studio's own.
+        """
+        if self.external_url is not None:
+            raise UserError("The engine is another server.", "Set it where that server is started.")
+        settings = EngineSettings.from_dict({**saved, **self.given})
+        save_settings(self.home, saved)
+        self.saved = dict(saved)
+        if settings == self.settings:
+            return False
+        self.settings = settings
+        self._anew.set()
+        if self._thread.ident is not None and not self._thread.is_alive():  # it had given up
+            self._thread = self._supervisor()
+            self._thread.start()
+        return True
+
     async def wait_until_ready(self) -> None:
         """Return once the engine can answer. Raises UserError when it has given up, or is parked."""
         while not self.ready.is_set():
@@ -120,9 +148,16 @@ class Engine:
 
     # ---- the watching thread
 
+    def _supervisor(self) -> threading.Thread:
+        return threading.Thread(target=self._watch, name="engine-supervisor", daemon=True)
+
     def _watch(self) -> None:
         deaths = 0
         while not self._stopping.is_set():
+            if self._anew.is_set():
+                self._anew.clear()
+                deaths = 0
+                self._let_go(self._identity, STARTING, "The engine is started again with other settings.")
             if self.external_url is None and (asked := parking.read(self.home)) is not None and asked.wanted:
                 self._park(asked)
                 self._stopping.wait(POLL_SECONDS)
@@ -165,10 +200,14 @@ class Engine:
             self._identity = engine
             self._poll()
             parked.remember(self.home, asked, self._status.adapters)
+        self._let_go(engine, PARKED, parked.told())
+
+    def _let_go(self, engine: Identity | None, state: str, detail: str) -> None:
+        """End the engine, if there is one. Nothing new is passed on; what is being answered is given some time."""
         self.ready.clear()
-        self._url = None  # nothing new is passed on; what is being answered is given some time
-        self._note(PARKED, parked.told())
-        if engine is not None:
+        self._url = None
+        self._note(state, detail)
+        if engine is not None and engine.alive():
             busy, deadline = Busy(self.home), time.monotonic() + PARK_SECONDS
             while busy.rows() and time.monotonic() < deadline and not self._stopping.wait(POLL_SECONDS):
                 pass
@@ -180,11 +219,12 @@ class Engine:
         record = read_record(self.record_path)
         identity = Identity.read(record)
         if identity is not None and identity.alive():
-            if record.get("base") in (self.base, resolved_id(self.base)):
+            other = record.get("base") not in (self.base, resolved_id(self.base))
+            if not other and record.get("settings", {}) == self.settings.to_dict():
                 log.info("adopting the living engine, pid %d", identity.pid)
                 self._identity, self._process = identity, None
                 return
-            log.info("the living engine has another base (%s): ending it", record.get("base"))
+            log.info("the living engine has %s: ending it", "another base" if other else "other settings")
             end(identity)
         self._spawn()
 
@@ -194,6 +234,7 @@ class Engine:
         The lock is inherited by the engine and held as long as it lives, from its very first moment.
         """
         command = [sys.executable, "-m", "core.serving", "--base", self.base, "--home", str(self.home.root)]
+        command += self.settings.arguments()
         with self.lock_path.open("ab") as lock, self.log_path.open("ab") as log_file:
             if not locked(lock):
                 self._note(STARTING, "waiting for an engine that is just starting or ending")

@@ -23,11 +23,12 @@ from transformers import PreTrainedModel
 
 from benchmarks.gpu.shared_base import random_base
 from core.base import load_tokenizer, resolve
-from core.serving.build import EngineSettings, build_engine
+from core.serving.build import build_engine
 from core.serving.engine import Engine
 from core.serving.graphs import CudaRecorder, Graphs
 from core.serving.params import SamplingParams
 from core.serving.rows import Row
+from core.serving.settings import EngineSettings
 from core.serving.slot_layers import linears
 from core.serving.slots import HostAdapter
 from core.serving.weights import PACKED

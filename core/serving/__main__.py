@@ -27,6 +27,7 @@ from core.device import Choice
 from core.errors import UserError
 from core.home import Home
 from core.serving.server import Server, State, deliver_on
+from core.serving.settings import EngineSettings, add_arguments, given_in
 
 if TYPE_CHECKING:
     from core.serving.rows import Piece, Row
@@ -47,18 +48,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--home", type=Path, help="home folder (default: STUDIO_HOME or the user's data folder)")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0: any free one")
-    parser.add_argument("--max-rows", type=int, default=16, help="completions that decode at once")
-    parser.add_argument("--slots", type=int, default=8, help="adapters that decode at once")
-    parser.add_argument("--max-rank", type=int, default=64, help="highest LoRA rank that is served")
-    parser.add_argument("--max-length", type=int, help="tokens per conversation (default: the base's own limit)")
-    parser.add_argument("--kv-tokens", type=int, help="tokens in the cache, all rows together (default: planned)")
-    parser.add_argument("--prefill-chunk", type=int, default=256, help="prompt tokens between two decode steps")
-    parser.add_argument("--max-waiting", type=int, default=256, help="requests that may wait")
-    parser.add_argument("--default-max-tokens", type=int, default=512, help="where a request says nothing")
-    parser.add_argument("--weights", choices=["packed", "plain"], help="keep 4-bit weights packed, or written out")
-    parser.add_argument("--cuda-graphs", action="store_true", help="on a GPU, record decode steps and replay them")
-    parser.add_argument("--host-cache-mb", type=int, default=2048, help="memory for adapters that are in no slot")
-    parser.add_argument("--threads", type=int, help="torch's threads (default: half of the cores)")
+    add_arguments(parser)
     return parser
 
 
@@ -66,12 +56,13 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
+        settings = EngineSettings.from_dict(given_in(arguments))
         source, home = resolve(arguments.base), Home.open(arguments.home)
         listening = listen(arguments.host, arguments.port)
     except UserError as error:
         print(f"{error.message} {error.remedy}", file=sys.stderr)  # noqa: T201
         return EXIT_USAGE
-    return asyncio.run(serve(arguments, source, home, listening))
+    return asyncio.run(serve(settings, source, home, listening))
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -89,7 +80,7 @@ def listen(host: str, port: int) -> socket.socket:
     return listening
 
 
-async def serve(arguments: argparse.Namespace, source: BaseSource, home: Home, listening: socket.socket) -> int:
+async def serve(settings: EngineSettings, source: BaseSource, home: Home, listening: socket.socket) -> int:
     """Serve until SIGTERM or SIGINT; returns the exit code."""
     loop = asyncio.get_running_loop()
     instance = uuid.uuid4().hex
@@ -100,11 +91,12 @@ async def serve(arguments: argparse.Namespace, source: BaseSource, home: Home, l
     server = QuietServer(config)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, lambda: setattr(server, "should_exit", True))
-    work = Work(arguments, source, home, state, loop, stop=lambda: setattr(server, "should_exit", True))
+    work = Work(settings, source, home, state, loop, stop=lambda: setattr(server, "should_exit", True))
     thread = threading.Thread(target=work, name="engine", daemon=True)
     readiness = home.processes / READINESS_FILE
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     facts = {"pid": state.pid, "started": state.started, "url": url, "base": source.id, "instance": instance}
+    facts["settings"] = settings.to_dict()
     write_atomic(readiness, json.dumps(facts))
     log.info("listening on %s", url)
     thread.start()
@@ -133,7 +125,7 @@ class QuietServer(uvicorn.Server):
 class Work:
     """The engine's thread: load, then run until closed."""
 
-    arguments: argparse.Namespace
+    settings: EngineSettings
     source: BaseSource
     home: Home
     state: State
@@ -176,32 +168,12 @@ class Work:
         import torch
         from transformers.utils import logging as transformers_logging
 
-        from core.serving.build import EngineSettings
         from core.serving.service import Service
 
         transformers_logging.disable_progress_bar()
-        given = self.arguments
-        threads = choose_threads(given.threads)
+        threads = choose_threads(self.settings.threads)
         torch.set_num_threads(int(threads.value))
-        service = Service(
-            self.source,
-            self.home,
-            EngineSettings(
-                max_rows=given.max_rows,
-                slots=given.slots,
-                max_rank=given.max_rank,
-                max_length=given.max_length,
-                kv_tokens=given.kv_tokens,
-                chunk=given.prefill_chunk,
-                max_waiting=given.max_waiting,
-                weights=given.weights,
-                cuda_graphs=given.cuda_graphs,
-            ),
-            default_max_tokens=given.default_max_tokens,
-            host_cache_bytes=given.host_cache_mb << 20,
-            deliver=self._deliver(),
-            say=self.state.say,
-        )
+        service = Service(self.source, self.home, self.settings, deliver=self._deliver(), say=self.state.say)
         service.choices["threads"] = threads
         return service
 

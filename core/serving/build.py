@@ -22,6 +22,7 @@ from core.serving.forward import Forward
 from core.serving.graphs import CudaRecorder, Graphs
 from core.serving.params import SamplingParams
 from core.serving.rows import Row
+from core.serving.settings import EngineSettings
 from core.serving.slot_layers import shared_inputs
 from core.serving.slots import Slots
 from core.serving.weights import PLAIN, add_batched, choose_batched, choose_weights, write_out
@@ -30,28 +31,6 @@ CPU_SHARE = 0.25  # of the free memory, for keys and values
 GPU_SHARE = 0.35  # of what is free beyond the reserve; a training run on the same card needs the rest
 GPU_RESERVE = 1 << 30  # bytes left for activations and adapters
 KNOWN_TO_WORK = "Llama, Mistral, Qwen2, Qwen3, Phi-3, Gemma-2"
-
-
-@dataclass(frozen=True)
-class EngineSettings:
-    """What an owner may set; the defaults suit the built-in base and a 16 GB card alike."""
-
-    max_rows: int = 16
-    """Completions that decode at once."""
-    slots: int = 8
-    """Adapters that decode at once."""
-    max_rank: int = 64
-    max_length: int | None = None
-    """Tokens per conversation; None: what the base was made for."""
-    kv_tokens: int | None = None
-    """Tokens that all rows together may have in the cache; None: planned from the free memory."""
-    chunk: int = 256
-    """Prompt tokens between two decode steps."""
-    max_waiting: int = 256
-    weights: str | None = None
-    """"packed" or "plain" (see weights.py); None: chosen."""
-    cuda_graphs: bool = False
-    """Record decode steps and replay them (see graphs.py)."""
 
 
 @dataclass
@@ -100,7 +79,7 @@ def build_engine(
         decode=decoder(tokenizer),
         end_tokens=end_tokens(model, tokenizer),
         max_length=length,
-        chunk=settings.chunk,
+        chunk=settings.prefill_chunk,
         max_waiting=settings.max_waiting,
         **engine_arguments,
     )

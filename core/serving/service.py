@@ -15,11 +15,12 @@ from core.home import Home
 from core.priority import Busy
 from core.serving.adapters_cache import AdapterCache
 from core.serving.answers import Answer
-from core.serving.build import EngineSettings, build_engine
+from core.serving.build import build_engine
 from core.serving.prompts import Prompts
 from core.serving.protocol import ApiError, Ask
 from core.serving.rows import Piece, Row
 from core.serving.scheduler import QueueFull
+from core.serving.settings import EngineSettings
 from core.serving.slot_layers import linears
 from core.serving.slots import HostAdapter
 from core.sharing import open_base
@@ -46,13 +47,11 @@ class Service:
         home: Home,
         settings: EngineSettings,
         *,
-        default_max_tokens: int,
-        host_cache_bytes: int,
         deliver: Callable[[list[tuple[Row, Piece]]], None],
         say: Callable[[str], None],
     ) -> None:
         self.base_name = source.name
-        self.default_max_tokens = default_max_tokens
+        self.default_max_tokens = settings.default_max_tokens
         tokenizer = load_tokenizer(source)
         base = open_base(source, home, lends=True, progress=say)
         model = base.model
@@ -67,7 +66,7 @@ class Service:
             facts,
             max_rank=settings.max_rank,
             dtype=model.dtype,
-            max_bytes=host_cache_bytes,
+            max_bytes=settings.host_cache_mb << 20,
             retire=self.engine.retire,
         )
 

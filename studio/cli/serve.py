@@ -9,10 +9,12 @@ import signal
 import socket
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from core.errors import UserError
 from core.home import Home
+from core.serving.settings import EngineSettings, flag, given_in
+from core.serving.settings import add_arguments as add_engine_arguments
 
 if TYPE_CHECKING:
     from studio.processes import Engine
@@ -53,6 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--user-token", default=None, help="one more, with which people chat but do not train (or STUDIO_USER_TOKEN)"
     )
+    add_engine_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -73,6 +76,7 @@ def run(args: argparse.Namespace) -> int:
     settings = AccessSettings.from_environment(args.access_token, args.user_token)
     settings.check_binding(args.host)
     mask_logs(settings.access_token, settings.user_token)
+    given = engine_settings(args)
     resolve(args.base)  # a wrong name should fail here, not in the engine's log
     home = Home.open(args.home)
     listener = bind(args.host, args.port)
@@ -81,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
     lock = WebLock(home)
     lock.acquire(url)
     sweep(home)
-    engine = Engine(home, args.base, args.engine_url)
+    engine = Engine(home, args.base, args.engine_url, given)
     queue_stop = threading.Event()
     keeper = None
     try:
@@ -107,6 +111,18 @@ def run(args: argparse.Namespace) -> int:
         lock.release()
         listener.close()
     return 0
+
+
+def engine_settings(args: argparse.Namespace) -> dict[str, Any]:
+    """Those given on the command line. Raises UserError when one is wrong, or another server is the engine."""
+    given = given_in(args)
+    EngineSettings.from_dict(given)
+    if given and args.engine_url:
+        raise UserError(
+            f"--engine-url names another server, which is not told {', '.join(map(flag, given))}.",
+            "Set it where that server is started, or leave --engine-url out.",
+        )
+    return given
 
 
 def log_start() -> None:

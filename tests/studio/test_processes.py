@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -17,10 +18,12 @@ from adapters.store import AdapterStore
 from core import parking
 from core.errors import UserError
 from core.home import Home
+from studio.__main__ import parse
 from studio.app import build_app
+from studio.cli.serve import engine_settings
 from studio.context import Studio
 from studio.engine_client import EngineClient
-from studio.processes import PARKED, Engine
+from studio.processes import PARKED, Engine, read_record
 from tests.app_process import left_behind, poll
 from tests.core.serving import tiny
 
@@ -63,6 +66,41 @@ def test_a_studio_that_ends_at_once_takes_the_engine_along_that_its_forerunner_s
     second.start()
     second.stop()
     assert not left_behind(clean.root)
+
+
+def test_an_engine_that_is_set_otherwise_is_replaced_and_not_adopted(clean: Home) -> None:
+    first = Engine(clean, "builtin")
+    first._adopt_or_spawn()  # and here its web process is killed
+    poll(lambda: settings_in_force(clean) == {}, WAIT_SECONDS, "the engine to listen")
+    second = Engine(clean, "builtin", given={"slots": 3})
+    second.start()
+    try:
+        poll(lambda: settings_in_force(clean) == {"slots": 3}, WAIT_SECONDS, "an engine as this studio wants it")
+        assert not first._alive()
+        assert second.use({"max_rank": 128, "slots": 5})
+        wanted = {"max_rank": 128, "slots": 3}  # the command line goes before what is saved
+        poll(lambda: settings_in_force(clean) == wanted, WAIT_SECONDS, "the engine to be started again")
+        assert second.status.restarts == 0, "it has not died"
+        assert not second.use({"max_rank": 128}), "nothing is different"
+        assert len(engines(clean)) == 1
+        with pytest.raises(UserError, match="slots is 0"):
+            second.use({"slots": 0})
+    finally:
+        second.stop()
+    assert Engine(clean, "builtin").settings.to_dict() == {"max_rank": 128}, "it is kept for the next start"
+
+
+def settings_in_force(home: Home) -> dict[str, Any] | None:
+    """What the engine that listens has been started with."""
+    return read_record(home.processes / "engine.json").get("settings")
+
+
+def test_another_server_as_the_engine_is_not_set_here(home: Home) -> None:
+    with pytest.raises(UserError, match="another server"):
+        Engine(home, "builtin", "http://127.0.0.1:9").use({"slots": 4})
+    with pytest.raises(UserError, match="--slots"):
+        engine_settings(parse(["serve", "--engine-url", "http://127.0.0.1:9", "--slots", "4"]))
+    assert engine_settings(parse(["--slots", "4", "--weights", "packed"])) == {"slots": 4, "weights": "packed"}
 
 
 ASKER = """

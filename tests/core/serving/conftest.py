@@ -20,7 +20,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 @pytest.fixture
 def running() -> Iterator[Running]:
     """A small engine: four rows, two slots, chunks of 8 tokens."""
-    with Running(tiny.model(), max_rows=4, slots=2, chunk=8, kv_tokens=1024, max_waiting=1200) as engine:
+    with Running(tiny.model(), max_rows=4, slots=2, prefill_chunk=8, kv_tokens=1024, max_waiting=1200) as engine:
         yield engine
 
 

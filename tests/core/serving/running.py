@@ -13,9 +13,10 @@ from transformers import PreTrainedModel
 
 from adapters.compat import BaseFacts
 from core.serving.adapters_cache import read_adapter
-from core.serving.build import EngineSettings, build_engine
+from core.serving.build import build_engine
 from core.serving.params import SamplingParams
 from core.serving.rows import Piece, Row
+from core.serving.settings import EngineSettings
 from core.serving.slot_layers import linears
 from core.serving.slots import HostAdapter
 from tests.core.serving import tiny

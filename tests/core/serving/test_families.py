@@ -10,7 +10,8 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM, FalconH1Config, GPT2Config, MambaConfig, PreTrainedModel
 
 from core.errors import UserError
-from core.serving.build import EngineSettings, build_engine
+from core.serving.build import build_engine
+from core.serving.settings import EngineSettings
 from tests.core.serving import tiny
 from tests.core.serving.running import Running, greedy
 
@@ -30,7 +31,7 @@ def test_a_mixed_batch_gives_the_tokens_that_peft_gives(family: str, tmp_path: P
         expected[folder.name] = [greedy(peft, prompt, NEW) for prompt in PROMPTS]
     assert expected[None] != expected["one"] != expected["two"]  # the adapters do something
 
-    with Running(tiny.model(family), chunk=8) as running:  # the long prompt takes several chunks
+    with Running(tiny.model(family), prefill_chunk=8) as running:  # the long prompt takes several chunks
         adapters = {None: None} | {folder.name: running.read(folder) for folder in folders}
         asked = [
             (name, i, running.ask(prompt, adapters[name], max_tokens=NEW))

@@ -70,7 +70,7 @@ def test_replayed_steps_say_what_plain_ones_say_through_joins_leaves_and_install
         for i, (name, lora) in enumerate({"small": {"r": 4}, "large": {"r": 24, "target_modules": ["q_proj"]}}.items())
     ]
     weights = "packed" if four_bit else None
-    with Running(plain, slots=2, max_rows=4, chunk=8, kv_tokens=512, weights=weights) as running:
+    with Running(plain, slots=2, max_rows=4, prefill_chunk=8, kv_tokens=512, weights=weights) as running:
         adapters = {None: None} | {folder.name: running.read(folder) for folder in folders}
         expected = {
             (name, i): running.ask(prompt, adapter, max_tokens=NEW).tokens
@@ -78,7 +78,7 @@ def test_replayed_steps_say_what_plain_ones_say_through_joins_leaves_and_install
             for i, prompt in enumerate(PROMPTS)
         }
     assert expected[None, 0] == greedy(load_model(tiny.source(base), load_in_4bit=four_bit), PROMPTS[0], NEW)
-    with Running(model, slots=2, max_rows=4, chunk=8, kv_tokens=512, weights=weights) as running:
+    with Running(model, slots=2, max_rows=4, prefill_chunk=8, kv_tokens=512, weights=weights) as running:
         graphs = Graphs(tape)
         running.engine.forward.graphs = graphs
         running.engine.slots.route.grouped = False  # as on a GPU
