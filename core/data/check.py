@@ -7,12 +7,15 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from core.data.formats import Format, detect, detect_row, format_named
-from core.data.formats.base import check_turns, columns_in
+from core.data.formats.base import NoText, check_turns, columns_in
 from core.data.formats.chat import COLUMNS
 from core.data.formats.columns import PLAIN_TEXT
+from core.data.formats.parts import refuse_media
+from core.data.formats.reading import Seen, Told, holds_text
+from core.data.formats.training_marks import mark_row
 from core.data.mapping import parse_columns, renamed
-from core.data.records import Conversation, LeftOut, Problem, Row, RowError
-from core.data.remarks import Remarks
+from core.data.records import Conversation, LeftOut, Message, Problem, Row, RowError, Tools
+from core.data.remarks import Remarks, Telling
 from core.errors import UserError
 
 SAMPLE = 1000
@@ -55,6 +58,7 @@ class Scan:
         if self.format is PLAIN_TEXT and not self.given:
             self.notes.append(Problem(None, "No turns were found: each text is trained as a whole, not as a chat.", ""))
         self._remarks = Remarks()
+        self._telling = Telling()
         self._by_format: Counter[str] = Counter()
         self._source = itertools.chain(sample, rows)
 
@@ -65,8 +69,7 @@ class Scan:
                 if isinstance(row.value, RowError):
                     raise row.value
                 dataset_format = self._format_of(row)
-                messages, remarks = check_turns(dataset_format.convert(row.value))
-                tools = dataset_format.tools(row.value)
+                messages, remarks, tools = self._read(Seen(row.value), dataset_format)
             except LeftOut as reason:
                 self.notes.append(Problem(row.number, str(reason), ""))
                 continue
@@ -77,6 +80,22 @@ class Scan:
             self.notes.extend(Problem(row.number, remark, "") for remark in remarks)
             self.notes.extend(Problem(row.number, *remark) for remark in self._remarks.about(conversation))
             yield conversation
+        self.notes.extend(self._telling.notes())
+
+    def _read(self, row: Seen, dataset_format: Format) -> tuple[list[Message], list[str], Tools | None]:
+        """The row's turns, remarks on them, and its tools. Raises RowError or LeftOut."""
+        told = Told()
+        refuse_media(row, "It")
+        mark_row(row)
+        messages = dataset_format.convert(row, told)
+        tools = dataset_format.tools(row)
+        told.columns.update(row.unread())
+        try:
+            messages, remarks = check_turns(messages)
+        except NoText as error:
+            raise error.unless([name for name in row.unread() if holds_text(row.peek(name))]) from error
+        self._telling.add(told)
+        return messages, remarks, tools
 
     def _format_of(self, row: Row) -> Format:
         assert not isinstance(row.value, RowError)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 
-from core.data.records import Conversation
+from core.data.formats.base import printable
+from core.data.formats.reading import Told
+from core.data.records import Conversation, Problem
 from core.data.split import whole
 
 # Turn marks of the common templates and formats. Inside an answer they end it early, or teach the model to write them.
 CONTROL = re.compile(
     r"</?s>|<\|[a-z_]+\|>|<(?:start|end)_of_turn>|\[/?INST\]|<</?SYS>>|###[ \t]*(?:Human|Assistant|System):"
 )
+SHOWN, KEPT = 30, 1000  # of what is told once for all rows; a file may have new keys in each of them
 UNSEEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
@@ -40,3 +44,26 @@ class Remarks:
                     )
                 )
         return remarks
+
+
+class Telling:
+    """Counts in how many rows each thing was told, so that it stands once in the notes."""
+
+    def __init__(self) -> None:
+        self._rows: Counter[str] = Counter()
+
+    def add(self, told: Told) -> None:
+        said = {f"The column `{printable(name)}` is not read" for name in told.columns}
+        said |= {f"The key `{printable(name)}` of turns is not read" for name in told.keys}
+        self._rows.update(each for each in said | told.remarks if each in self._rows or len(self._rows) < KEPT)
+
+    def notes(self) -> list[Problem]:
+        """The commonest SHOWN, and how many others there are."""
+        notes = [
+            Problem(None, f"{what} ({rows:,} {'row' if rows == 1 else 'rows'}).", "")
+            for what, rows in self._rows.most_common(SHOWN)
+        ]
+        if (more := len(self._rows) - SHOWN) > 0:
+            several = f"{more:,} more" if len(self._rows) < KEPT else "Many more"
+            notes.append(Problem(None, f"{several} columns or keys are not read.", ""))
+        return notes

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from core.data.formats.reading import Seen, Told
 from core.data.records import Message, RowError, Tools
 
 
@@ -16,7 +17,7 @@ def no_tools(row: Mapping[str, Any]) -> Tools | None:
 
 @dataclass(frozen=True)
 class Format:
-    """`matches` must be cheap and only say yes to what `convert` was made for; `convert` and `tools` raise RowError.
+    """`matches` must be cheap and only say yes to what `reader` was made for; `reader` and `tools` raise RowError.
 
     `signs` completes "419 of 419 rows have …". `asks` is why rows of this format are used only if the format was given.
     `own_files_only`: matches so much that it is only believed of whole files, not of single rows among others.
@@ -25,10 +26,14 @@ class Format:
     name: str
     signs: str
     matches: Callable[[Mapping[str, Any]], bool]
-    convert: Callable[[Mapping[str, Any]], list[Message]]
+    reader: Callable[[Seen, Told], list[Message]]
     tools: Callable[[Mapping[str, Any]], Tools | None] = no_tools
     asks: str = ""
     own_files_only: bool = False
+
+    def convert(self, row: Mapping[str, Any], told: Told | None = None) -> list[Message]:
+        """What the row says, with remarks left in `told`. Raises RowError."""
+        return self.reader(row if isinstance(row, Seen) else Seen(row), told or Told())
 
 
 PEOPLE = {"system": "system", "user": "human", "assistant": "assistant", "tool": "tool"}
@@ -70,12 +75,30 @@ def check_turns(messages: list[Message]) -> tuple[list[Message], list[str]]:
         remarks.append("It ends with a tool's answer that nobody reads; that turn is left out.")
     for index, message in enumerate(messages, start=1):
         if not message["content"].strip() and not message.get("tool_calls") and message["role"] != "tool":
-            raise RowError(
-                f"Message {index} ({PEOPLE[message['role']]}) is empty.", "Fill in its text, or remove the row."
-            )
+            raise NoText(index, message)
     if all(message.get("weight") == 0 for message in messages if message["role"] == "assistant"):
-        raise RowError("All its answers have the weight 0: nothing would be trained.", "Give one of them the weight 1.")
+        raise RowError(
+            "All its answers are marked as not to be trained (weight 0): nothing of it would be.",
+            "Mark one of them to be trained, or remove the row.",
+        )
     return messages, remarks
+
+
+class NoText(RowError):
+    """A turn without text; `unless` adds which columns nobody has read, since its text may lie there."""
+
+    def __init__(self, index: int, message: Message) -> None:
+        said = "has reasoning, but no answer" if message.get("reasoning_content") else "is empty"
+        super().__init__(f"Message {index} ({PEOPLE[message['role']]}) {said}.", "Fill in its text, or remove the row.")
+
+    def unless(self, columns: list[str]) -> RowError:
+        if not columns:
+            return self
+        names = columns_in(f"`{name}`" for name in columns)
+        return RowError(
+            f"{self.what.removesuffix('.')}, as it is read; text lies under {names}, which is not read.",
+            "If that is the text, say which columns stand for which, or rename them; else fill it in.",
+        )
 
 
 def check_order(before: str, role: str, index: int) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from core.data.formats.base import columns_in, printable, text_of
+from core.data.formats.reading import Seen, Told
 from core.data.records import Message, RowError
 
 
@@ -16,8 +17,8 @@ def conversation_text(row: Mapping[str, Any]) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def on_text(parse: Callable[[str], list[Message]]) -> Callable[[Mapping[str, Any]], list[Message]]:
-    def convert(row: Mapping[str, Any]) -> list[Message]:
+def on_text(parse: Callable[[str], list[Message]]) -> Callable[[Seen, Told], list[Message]]:
+    def convert(row: Seen, told: Told) -> list[Message]:
         text = conversation_text(row)
         if text is None:
             if "text" in row:

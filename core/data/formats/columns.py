@@ -9,6 +9,7 @@ from typing import Any
 from core.data.formats.base import Format, columns_in, kind_of, text_of
 from core.data.formats.chat import read_turn
 from core.data.formats.column import on_text
+from core.data.formats.reading import Seen, Told, has_value, looked_at
 from core.data.records import Message, RowError
 
 CONTEXTS = ("input", "context")
@@ -19,7 +20,9 @@ ANSWERS = ("answer", "response", "output")
 
 
 def first_of(row: Mapping[str, Any], names: tuple[str, ...]) -> str | None:
-    return next((name for name in names if name in row), None)
+    """The first of the columns that holds something; else the first that is there; else None."""
+    there = [name for name in names if name in row]
+    return next((name for name in there if has_value(looked_at(row)[name])), there[0] if there else None)
 
 
 def find_columns(row: Mapping[str, Any], *choices: tuple[str, ...]) -> list[str]:
@@ -47,7 +50,7 @@ def question_and_answer(system: str, question: str, answer: str) -> list[Message
     return [Message(role="system", content=system), *messages] if system.strip() else messages
 
 
-def alpaca(row: Mapping[str, Any]) -> list[Message]:
+def alpaca(row: Seen, told: Told) -> list[Message]:
     """Instruction and input become one question, a blank line between them; `history` holds earlier exchanges."""
     instruction, output = find_columns(row, ("instruction",), OUTPUTS)
     parts = [cell(row, instruction), cell(row, first_of(row, CONTEXTS))]
@@ -68,19 +71,19 @@ def history(row: Mapping[str, Any]) -> list[list[Any]]:
     return value
 
 
-def prompt_completion(row: Mapping[str, Any]) -> list[Message]:
+def prompt_completion(row: Seen, told: Told) -> list[Message]:
     """Both are text, or both are lists of turns (TRL's conversational form)."""
     prompt, completion = find_columns(row, ("prompt",), COMPLETIONS)
     if isinstance(row[prompt], list) and isinstance(row[completion], list):
         return [
-            read_turn(turn, f"{column}[{index}]")
+            read_turn(turn, f"{column}[{index}]", told)
             for column in (prompt, completion)
             for index, turn in enumerate(row[column])
         ]
     return question_and_answer(cell(row, "system"), cell(row, prompt), cell(row, completion))
 
 
-def question_answer(row: Mapping[str, Any]) -> list[Message]:
+def question_answer(row: Seen, told: Told) -> list[Message]:
     """A `context` beside them goes before the question, a blank line between them."""
     question, answer = find_columns(row, QUESTIONS, ANSWERS)
     parts = (cell(row, "context"), cell(row, question))

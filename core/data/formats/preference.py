@@ -13,41 +13,42 @@ from core.data.formats.base import Format, kind_of
 from core.data.formats.chat import find_turns, read_turn, read_turns
 from core.data.formats.columns import CONTEXTS, cell, find_columns, first_of, prompt_completion
 from core.data.formats.marked import Dialect, parse
+from core.data.formats.reading import Seen, Told
 from core.data.records import LeftOut, Message, RowError
 
 TRANSCRIPT = Dialect(re.compile(r"(?:^|(?<=\n))(Human|Assistant):[ \t]*"), {"Human": "user", "Assistant": "assistant"})
 
 
-def chosen(row: Mapping[str, Any]) -> list[Message]:
+def chosen(row: Seen, told: Told) -> list[Message]:
     """The chosen side: turns, an answer to what was asked, or a transcript with "Human:" and "Assistant:" lines."""
     find_columns(row, ("chosen",), ("rejected",))
-    answer = row["chosen"]
-    turns = read_side(answer, "chosen")
+    answer, _ = row["chosen"], row["rejected"]  # looked through, so that neither counts as not understood
+    turns = read_side(answer, "chosen", told)
     if turns is None:
         raise RowError(f"`chosen` is {kind_of(answer)}, neither text nor turns.", "Write it as a string, or as turns.")
-    return [*asked(row), *turns] if turns and turns[0]["role"] == "assistant" else turns
+    return [*asked(row, told), *turns] if turns and turns[0]["role"] == "assistant" else turns
 
 
-def asked(row: Mapping[str, Any]) -> list[Message]:
+def asked(row: Seen, told: Told) -> list[Message]:
     """What both answers answer: a list of turns, `prompt` or `question`, or Alpaca's `instruction` with `input`."""
     if find_turns(row):
-        return read_turns(row)
+        return read_turns(row, told)
     column = first_of(row, ("prompt", "question"))
     if column is None and "instruction" in row:
         parts = [cell(row, "instruction"), cell(row, first_of(row, CONTEXTS))]
         before = [Message(role="user", content="\n\n".join(part for part in parts if part.strip()))]
     else:
-        before = (read_side(row[column], column, role="user") or []) if column else []
+        before = (read_side(row[column], column, told, role="user") or []) if column else []
     system = cell(row, first_of(row, ("system",)))
     first = [Message(role="system", content=system)] if system.strip() else []
     return before if before and before[0]["role"] == "system" else [*first, *before]
 
 
-def read_side(value: Any, column: str, role: str = "assistant") -> list[Message] | None:
+def read_side(value: Any, column: str, told: Told, role: str = "assistant") -> list[Message] | None:
     if isinstance(value, list):
-        return [read_turn(turn, f"{column}[{index}]") for index, turn in enumerate(value)]
+        return [read_turn(turn, f"{column}[{index}]", told) for index, turn in enumerate(value)]
     if isinstance(value, Mapping):
-        return [read_turn(value, column)]
+        return [read_turn(value, column, told)]
     if not isinstance(value, str):
         return None
     if len(TRANSCRIPT.marker.findall(value)) > 1:
@@ -55,14 +56,14 @@ def read_side(value: Any, column: str, role: str = "assistant") -> list[Message]
     return [Message(role=role, content=value)]
 
 
-def liked(row: Mapping[str, Any]) -> list[Message]:
+def liked(row: Seen, told: Told) -> list[Message]:
     if not find_turns(row):
         find_columns(row, ("prompt",), ("completion", "response"), ("label",))
     if label_of(row) is None:
         raise RowError("It has no `label` that is true or false.", "Write true for a good answer, false for a bad one.")
     if not label_of(row):
         raise LeftOut("Its label says that the answer is not a good one; it is left out.")
-    return read_turns(row) if find_turns(row) else prompt_completion(row)
+    return read_turns(row, told) if find_turns(row) else prompt_completion(row, told)
 
 
 def label_of(row: Mapping[str, Any]) -> bool | None:

@@ -128,9 +128,8 @@ def test_the_refusal_is_a_problem_of_the_row() -> None:
             "arguments of f in messages\\[1\\] is not valid JSON",
         ),
         ([{"from": "human", "value": "a"}, {"from": "function_call", "value": "f()"}], "is not valid JSON"),
-        ([OPENAI[0], {**OPENAI[3], "reasoning_content": "hm"}], "has `reasoning_content`, which is not trained"),
         ([OPENAI[0], {**OPENAI[3], "weight": 0.5}], "has the weight 0.5"),
-        ([OPENAI[0], {**OPENAI[3], "weight": 0}], "weight 0: nothing would be trained"),
+        ([OPENAI[0], {**OPENAI[3], "weight": 0}], "marked as not to be trained .weight 0.: nothing of it would be"),
     ],
 )
 def test_what_is_wrong_with_tools_and_weights_is_told(turns: list[dict[str, Any]], reason: str) -> None:

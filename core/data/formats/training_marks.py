@@ -1,0 +1,170 @@
+"""Marks that say what is trained: of a turn (weight, train, loss …), of characters in it (train_detail), of a row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeGuard
+
+from core.data.formats.base import kind_of
+from core.data.formats.reading import Seen, Told, has_value
+from core.data.records import LeftOut, Message, RowError
+
+# OpenAI, Mistral and Together write weight, Axolotl train, ms-swift and XTuner loss, Tinker trainable, slime
+# step_loss_mask; torchtune's masked says the opposite.
+MARKS = ("weight", "loss_weight", "loss_scale", "train", "training", "trainable", "loss", "loss_mask", "step_loss_mask")
+OPPOSITE = ("masked",)
+UNCLEAR = ("mask",)  # 1 means "trained" to some trainers and "left out" to others
+DETAILS = ("train_detail", "training_detail")
+ROW_WEIGHTS = ("weight", "loss_weight", "sample_weight")
+ROW_SWITCHES = ("train", "trainable", "loss")  # also names of other things; believed where they say true or false
+WORDS = {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0": False}
+
+OTHERS = "A mark to train a turn that is not the assistant's has no effect, since only answers are trained"
+
+
+def switch(value: Any) -> bool | None:
+    """A mark's value as yes or no; None for what is neither, a weight between or beyond them among it."""
+    if isinstance(value, str):
+        return WORDS.get(value.strip().lower())
+    if isinstance(value, bool | int | float) and value in (0, 1):
+        return bool(value)
+    return None
+
+
+def mark_turn(message: Message, turn: Seen, where: str, told: Told) -> None:
+    """Put what the turn's marks say into the message. Raises RowError for marks that cannot be followed."""
+    said = {name: turn[name] for name in (*MARKS, *OPPOSITE, *UNCLEAR) if has_value(turn.peek(name))}
+    name, details = turn.first(DETAILS)
+    own = turn.get("untrained")  # as the studio writes it
+    if message["role"] != "assistant":
+        positive = any(switch(value) is not False for key, value in said.items() if key in MARKS)
+        if positive or (isinstance(details, list) and any(trains(each) for each in details)):
+            told.remarks.add(OTHERS)
+        return
+    trained = {decide(key, value, where) for key, value in said.items()}
+    if len(trained) > 1:
+        raise RowError(
+            f"{where} is marked both as trained and as not trained ({', '.join(said)}).", "Keep one of the marks."
+        )
+    if trained:
+        message["weight"] = int(trained.pop())
+    if details == [] and not said:  # ranges to train, and none is named
+        message["weight"] = 0
+    elif details and message.get("weight") != 0:
+        add_untrained(message, spans_outside(details, len(message["content"]), f"The {name} of {where}"))
+    if has_value(own):
+        add_untrained(message, own_spans(own, len(message["content"]), where))
+
+
+def decide(key: str, value: Any, where: str) -> bool:
+    if key in UNCLEAR:
+        raise RowError(
+            f"{where} has the key `{key}`, which means “trained” in some files and “left out” in others.",
+            "Write `train`: true or false in its place.",
+        )
+    said = switch(value)
+    if said is None:
+        raise RowError(
+            f"{where} has the {key} {value!r}: an answer is trained or not, it cannot be weighed.",
+            "Write 1 (or true) for an answer to train, 0 (or false) for one that is not.",
+        )
+    return not said if key in OPPOSITE else said
+
+
+def trains(detail: Any) -> bool:
+    return isinstance(detail, Mapping) and bool(switch(detail.get("train")))
+
+
+def spans_outside(details: Any, length: int, what: str) -> list[list[int]]:
+    """Half-open spans of what Axolotl's `train_detail` leaves untrained: all but the ranges with `train` true.
+
+    Its offsets count characters from 0, and the end is part of the range. Raises RowError.
+    """
+    how = "Write [{begin_offset, end_offset, train}, …], counted from 0, the end being the last character of the range."
+    if not isinstance(details, list):
+        raise RowError(f"{what} is {kind_of(details)}, not a list of ranges.", how)
+    ranges = []
+    for detail in details:
+        values: Mapping[str, Any] = detail if isinstance(detail, Mapping) else {}
+        begin, last, train = values.get("begin_offset"), values.get("end_offset"), switch(values.get("train"))
+        if not is_offset(begin) or not is_offset(last) or train is None:
+            raise RowError(f"{what} has a range that is not understood: {str(detail)[:80]}.", how)
+        if begin > last or last > length:
+            raise RowError(f"{what} has the range {begin} to {last}, but the text has {length} characters.", how)
+        ranges.append((begin, min(last + 1, length), train))
+    ends = {True: 0, False: 0}
+    for begin, end, train in sorted(ranges):
+        if begin < ends[not train]:
+            raise RowError(f"{what} says of character {begin} both that it is trained and that it is not.", how)
+        ends[train] = max(ends[train], end)
+    return complement([[begin, end] for begin, end, train in ranges if train], length)
+
+
+def is_offset(value: Any) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def complement(spans: list[list[int]], length: int) -> list[list[int]]:
+    """What lies between the spans, from 0 to `length`, as spans in order."""
+    between, position = [], 0
+    for start, end in sorted(spans):
+        if start > position:
+            between.append([position, start])
+        position = max(position, end)
+    return [*between, [position, length]] if position < length else between
+
+
+def own_spans(spans: Any, length: int, where: str) -> list[list[int]]:
+    """`untrained` as the studio exports it. Raises RowError."""
+    good = isinstance(spans, list) and all(
+        isinstance(span, list) and len(span) == 2 and all(map(is_offset, span)) and span[0] < span[1] <= length
+        for span in spans
+    )
+    if not good:
+        raise RowError(
+            f"The spans `untrained` of {where} do not fit its text of {length} characters.",
+            "Write [[start, end], …], counted from 0, the end being the first character that is trained again.",
+        )
+    return [list(span) for span in spans]
+
+
+def add_untrained(message: Message, spans: list[list[int]]) -> None:
+    """A turn of which nothing but white space is left to train is one that is not trained."""
+    if not spans:
+        return
+    text = message["content"]
+    left = complement([*message.get("untrained", []), *spans], len(text))
+    if not any(text[start:end].strip() for start, end in left):
+        message.pop("untrained", None)
+        message["weight"] = 0
+    else:
+        message["untrained"] = complement(left, len(text))
+
+
+def mark_row(row: Seen) -> None:
+    """Raises LeftOut where a column says that the row is not trained, RowError where it gives a weight."""
+    for name in (*ROW_WEIGHTS, *ROW_SWITCHES):
+        value = row.peek(name)
+        if not has_value(value) or isinstance(value, list | Mapping):
+            continue
+        said = switch(value)
+        if said is None and name in ROW_SWITCHES:
+            continue
+        if said is None:
+            raise RowError(
+                f"Its column `{name}` is {value!r}: a row is trained or not, it cannot be weighed.",
+                "Write 1 or 0. If the column means something else, rename or remove it, or name the columns to read.",
+            )
+        row[name]  # read, and followed
+        if not said:
+            raise LeftOut(f"Its `{name}` is {value!r}, so it is not to be trained; it is left out.")
+
+
+def mark_roles(row: Seen, messages: list[Message], roles: Mapping[str, str]) -> None:
+    """NeMo's column `mask` names the speaker whose turns are not trained."""
+    name = row.peek("mask")
+    if isinstance(name, str) and (role := roles.get(name.strip().lower())):
+        row["mask"]
+        for message in messages:
+            if message["role"] == role == "assistant":
+                message["weight"] = 0
