@@ -36,6 +36,7 @@ class Format:
         return self.reader(row if isinstance(row, Seen) else Seen(row), told or Told())
 
 
+NAMED, NAME_LENGTH = 20, 60  # columns, and characters of each, in a message
 PEOPLE = {"system": "system", "user": "human", "assistant": "assistant", "tool": "tool"}
 
 
@@ -154,5 +155,7 @@ def printable(text: str) -> str:
 
 
 def columns_in(names: Iterable[Any]) -> str:
-    """Column names for a message."""
-    return ", ".join(printable(str(name)) for name in names)
+    """Column names for a message: the first ones, of a length that a person reads, and how many more there are."""
+    every = list(names)
+    more = [f"and {len(every) - NAMED:,} more"] if len(every) > NAMED else []
+    return ", ".join([printable(str(name)[:NAME_LENGTH]) for name in every[:NAMED]] + more)

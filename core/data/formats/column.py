@@ -35,13 +35,16 @@ def on_text(parse: Callable[[str], list[Message]]) -> Callable[[Seen, Told], lis
     return convert
 
 
-# What only one dialect has. Vicuna's words may stand in any text, so it takes both of them.
+# What only one dialect has.
 SIGNS = {
     "chatml": re.compile(r"<\|im_start\|>"),
     "llama2": re.compile(r"\[INST\]"),
     "guanaco": re.compile(r"###[ \t]*(?:Human|Assistant|System):"),
-    "vicuna": re.compile(r"(?:\A|\s|</s>)(?:USER:(?=[\s\S]*\sASSISTANT:)|ASSISTANT:)"),
+    "vicuna": re.compile(r"(?:\A|\s|</s>)ASSISTANT:"),
 }
+# Vicuna's words may stand in any text: this one counts only where the other follows.
+USER = re.compile(r"(?:\A|\s|</s>)USER:")
+ANSWERED = re.compile(r"\sASSISTANT:")
 
 
 def written_as(dialect: str) -> Callable[[Mapping[str, Any]], bool]:
@@ -52,6 +55,8 @@ def written_as(dialect: str) -> Callable[[Mapping[str, Any]], bool]:
         if text is None:
             return False
         first = {name: found.start() for name, sign in SIGNS.items() if (found := sign.search(text))}
+        if (user := USER.search(text)) and ANSWERED.search(text, user.end()):
+            first["vicuna"] = min(user.start(), first["vicuna"])
         return dialect in first and first[dialect] == min(first.values())
 
     return matches

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -53,6 +54,9 @@ VICUNA_DIALECT = Dialect(
 )
 
 
+LINE_START = re.compile(r"^[^\S\n]*", re.M)  # with the white space that a line begins with
+
+
 def parser(dialect: Dialect) -> Callable[[str], list[Message]]:
     return lambda text: parse(text, dialect)
 
@@ -67,9 +71,10 @@ def parse(text: str, dialect: Dialect) -> list[Message]:
     reports the row when that breaks the alternation.
     """
     fences = code_fences(text, dialect.marker)
+    line_starts = {start.end() for start in LINE_START.finditer(text)}
     unquoted = [marker for marker in dialect.marker.finditer(text) if not is_quoted(text, marker.start())]
     outside = [marker for marker in unquoted if not inside(fences, marker)]
-    at_line_start = [marker for marker in outside if not text[: marker.start()].rpartition("\n")[2].strip()]
+    at_line_start = [marker for marker in outside if marker.start() in line_starts]
     markers = next((each for each in (outside, unquoted) if dialect.alternates(each) and dialect.answered(each)), None)
     if markers is None:
         readings = (outside, at_line_start, unquoted)
@@ -112,7 +117,7 @@ def code_fences(text: str, marker: re.Pattern[str]) -> list[tuple[int, int]]:
     """
     fences = re.compile(
         rf"(?:(?P<line>^[ \t]*)|(?<=[ \t])|{marker.pattern})(?:```|~~~)"
-        r"(?=(?P<opens>[ \t]*(?P<language>\w[^\s:`]*)?[ \t]*$)?)",
+        r"(?=(?P<opens>[ \t]*+(?:(?P<language>\w[^\s:`]*+)[ \t]*+)?$)?)",
         re.M,
     )
     spans, opened = [], None
@@ -127,7 +132,9 @@ def code_fences(text: str, marker: re.Pattern[str]) -> list[tuple[int, int]]:
 
 
 def inside(spans: list[tuple[int, int]], marker: re.Match[str]) -> bool:
-    return any(start < marker.start() < end for start, end in spans)
+    """Whether the marker stands in one of the spans, which are in order and do not overlap."""
+    before = bisect.bisect_left(spans, (marker.start(), 0)) - 1
+    return before >= 0 and marker.start() < spans[before][1]
 
 
 def marked(name: str, dialect: Dialect) -> Format:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from core.data.formats.base import Format
 from core.data.formats.chat import ROLES
@@ -10,12 +11,11 @@ from core.data.formats.column import on_text, shorten, written_as
 from core.data.records import Message, RowError
 
 # <s>[INST] <<SYS>>\n…\n<</SYS>>\n\n question [/INST] answer </s><s>[INST] …
-INST = re.compile(r"\[INST\](.*?)\[/INST\](.*?)(?=(?:<s>)?\s*\[INST\]|\Z)", re.S)
 SYS = re.compile(r"\s*<<SYS>>(.*?)<</SYS>>(.*)", re.S)
 
 # <|im_start|>user\nquestion<|im_end|>\n
 IM_TURN = re.compile(r"\s*<\|im_start\|>[ \t]*(\w+)[ \t]*\n(.*?)(?:<\|im_end\|>|(?=<\|im_start\|>)|\Z)", re.S)
-END_OF_TEXT = re.compile(r"\s*(?:<\|endoftext\|>|</s>)?\s*")
+END_OF_TEXT = re.compile(r"\s*+(?:(?:<\|endoftext\|>|</s>)\s*+)?")
 
 
 def parse_llama2(text: str) -> list[Message]:
@@ -27,7 +27,7 @@ def parse_llama2(text: str) -> list[Message]:
             f'It has {text.count("[INST]")} "[INST]" but {text.count("[/INST]")} "[/INST]".', "Close each one."
         )
     messages: list[Message] = []
-    for question, answer in INST.findall(text):
+    for question, answer in exchanges(text):
         system = SYS.fullmatch(question)
         if system:
             messages.append(Message(role="system", content=system[1].strip()))
@@ -37,6 +37,15 @@ def parse_llama2(text: str) -> list[Message]:
         if answer:
             messages.append(Message(role="assistant", content=answer))
     return messages
+
+
+def exchanges(text: str) -> Iterator[tuple[str, str]]:
+    """What stands between [INST] and [/INST], and behind it up to the next [INST]."""
+    begin = text.find("[INST]")
+    while begin >= 0 and (middle := text.find("[/INST]", begin)) >= 0:
+        end = text.find("[INST]", middle)
+        yield text[begin + len("[INST]") : middle], text[middle + len("[/INST]") : end if end >= 0 else len(text)]
+        begin = end
 
 
 def parse_chatml(text: str) -> list[Message]:
