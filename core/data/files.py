@@ -14,6 +14,7 @@ from typing import Any
 from core.data.encoding import check_text
 from core.data.json_files import Values, read_json
 from core.data.packed import ZIP, DataFile, kind_of_name
+from core.data.plain_values import plain_rows
 from core.data.records import Row, RowError
 from core.data.text import MAX_LINE_CHARACTERS, chunks_of, encoding_of, lines_of, open_text
 from core.errors import UserError
@@ -158,7 +159,7 @@ def read_parquet(file: DataFile) -> Values:
     try:
         with file.open_seekable() as data, pyarrow.parquet.ParquetFile(data) as table:
             for batch in table.iter_batches(batch_size=256):
-                yield from batch.to_pylist()
+                yield from plain_rows(batch)
     except (pyarrow.ArrowException, OSError) as error:
         raise UserError(
             f"{file.name} cannot be read as Parquet: {str(error).rstrip('.')}.", "Is the file whole?"

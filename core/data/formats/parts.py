@@ -66,7 +66,7 @@ def read_part(part: Any, where: str, told: Told, content: Content) -> None:
         return
     if kind not in TEXT_TYPES:
         raise not_text(repr(kind), where)
-    _, text = seen.first(TEXT_KEYS)
+    key, text = seen.first(TEXT_KEYS)
     if isinstance(text, Mapping):  # OpenAI's assistants: {"value": …, "annotations": …}
         text = text.get("value")
     marks = {name: seen[name] for name in MARKS if has_value(seen.peek(name))}
@@ -76,6 +76,8 @@ def read_part(part: Any, where: str, told: Told, content: Content) -> None:
             f"A part of {where} has its text under {' and '.join(f'`{each}`' for each in holders)}, which is not read.",
             "Call the key `text`.",
         )
+    if not key:
+        raise RowError(f"The text of {where} is an object without text.", "Write it as a string.")
     told.keys.update(unread)
     trained = all(decide(name, value, f"A part of {where}") for name, value in marks.items())
     content.add(text_of(text, f"A text part of {where}"), trained)

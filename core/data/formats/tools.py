@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from core.data.formats.base import kind_of
 from core.data.records import RowError, Tools
 
+DEEPEST = 100  # levels of nesting in arguments and schemas
 HOW = 'Write a call as {"name": …, "arguments": {…}}.'
 
 
@@ -28,6 +30,7 @@ def read_call(call: Any, where: str) -> dict[str, Any]:
         arguments = from_json(arguments or "{}", f"The arguments of {function['name']} in {where}")
     if not isinstance(arguments, Mapping):
         raise RowError(f"The arguments of {function['name']} in {where} are {kind_of(arguments)}, not an object.", HOW)
+    check_json(arguments, f"The arguments of {function['name']} in {where}")
     read = {"type": "function", "function": {"name": function["name"], "arguments": dict(arguments)}}
     return read | ({"id": call["id"]} if isinstance(call.get("id"), str) else {})
 
@@ -45,9 +48,39 @@ def read_tools(row: Mapping[str, Any]) -> Tools | None:
         tools = from_json(tools, "`tools`")
     if not tools:
         return None
-    if not isinstance(tools, list) or not all(isinstance(tool, Mapping) for tool in tools):
+    if not isinstance(tools, list):
         raise RowError(f"`tools` is {kind_of(tools)}, not a list of objects.", "Write it as a list of JSON schemas.")
-    return [dict(tool) if "function" in tool else {"type": "function", "function": dict(tool)} for tool in tools]
+    return [read_tool(tool, f"tools[{index}]") for index, tool in enumerate(tools)]
+
+
+def read_tool(tool: Any, where: str) -> dict[str, Any]:
+    if isinstance(tool, str):
+        tool = from_json(tool, where)
+    function = tool.get("function", tool) if isinstance(tool, Mapping) else None
+    if not isinstance(function, Mapping) or not isinstance(function.get("name"), str) or not function["name"]:
+        raise RowError(
+            f"{where} is {kind_of(tool)} that does not say what a function is called.",
+            'Write it as {"type": "function", "function": {"name": …, "description": …, "parameters": {…}}}.',
+        )
+    check_json(tool, where)
+    return dict(tool) if "function" in tool else {"type": "function", "function": dict(tool)}
+
+
+def check_json(value: Any, where: str) -> None:
+    """Raises RowError for what JSON has no word for, or what is nested too deeply to be written again."""
+    waiting = [(value, 0)]
+    while waiting:
+        each, depth = waiting.pop()
+        if depth > DEEPEST:
+            raise RowError(f"{where} is nested more than {DEEPEST} levels deep.", "Write it flatter.")
+        if isinstance(each, Mapping):
+            waiting.extend((item, depth + 1) for pair in each.items() for item in pair)
+        elif isinstance(each, list):
+            waiting.extend((item, depth + 1) for item in each)
+        elif isinstance(each, float) and not math.isfinite(each):
+            raise RowError(f"{where} holds {each}, which JSON has no word for.", "Write null, or text.")
+        elif each is not None and not isinstance(each, str | bool | int | float):
+            raise RowError(f"{where} holds {kind_of(each)}, which JSON has no word for.", "Write it as text.")
 
 
 def from_json(text: str, where: str) -> Any:
