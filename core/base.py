@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from adapters.compat import shared_base
 from adapters.files import expanded
+from core.base_check import check_loaded, check_tokenizer, misfit
 from core.errors import UserError
 
 if TYPE_CHECKING:
@@ -112,18 +113,13 @@ def fingerprint(source: BaseSource) -> str | None:
 
 
 def load_tokenizer(source: BaseSource) -> PreTrainedTokenizerBase:
-    """The base's own tokenizer, with a pad token. Raises UserError when it has no chat template or can't be had."""
+    """The base's own tokenizer, with a pad token. Raises UserError when it can't be had or does not fit the base."""
     from transformers import AutoTokenizer
 
+    config = read_config(source)
     with _translated(source):
         tokenizer = AutoTokenizer.from_pretrained(source.location, trust_remote_code=False)
-    if not tokenizer.chat_template:
-        raise UserError(
-            f"The base {source.name} has no chat template, so it cannot be chatted with.",
-            "Choose its instruct or chat variant.",
-        )
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token
+    check_tokenizer(source.name, tokenizer, config)
     return tokenizer
 
 
@@ -176,7 +172,14 @@ def load_model(
             fetch_weights(source.location, config._commit_hash, say)
     phase = "loading and quantising the weights" if load_in_4bit else "loading the weights"
     with _translated(source), told_in_percent(phase, say):
-        model = AutoModelForCausalLM.from_pretrained(source.location, **arguments)
+        try:
+            model, found = AutoModelForCausalLM.from_pretrained(
+                source.location, output_loading_info=True, ignore_mismatched_sizes=True, **arguments
+            )
+        except NotImplementedError as error:  # from comparing what is to be tied: one of the two has another size
+            raise misfit(source.name, "embeddings and head are one matrix by the configuration") from error
+        mismatched = {key: shapes for key, *shapes in found["mismatched_keys"]}
+        check_loaded(source.name, found["missing_keys"], mismatched)
     _settle_dtype(model, dtype)
     return frozen(model)
 
@@ -245,14 +248,21 @@ class _translated:
         return None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if error is None or isinstance(error, UserError) or not isinstance(error, (OSError, ValueError)):
-            return
-        raise load_error(self.source, error) from error
+        from huggingface_hub.errors import StrictDataclassError
+        from safetensors import SafetensorError
+
+        if isinstance(error, (OSError, ValueError, SafetensorError, StrictDataclassError)):
+            raise load_error(self.source, error) from error
 
 
 def load_error(source: BaseSource, error: Exception) -> UserError:
     """Say in plain words why `source` could not be loaded. Gated is checked first: it is a kind of not found."""
-    from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        StrictDataclassError,
+    )
 
     page = f"{os.environ.get('HF_ENDPOINT') or 'https://huggingface.co'}/{source.id}"
     causes: list[BaseException] = []
@@ -277,9 +287,10 @@ def load_error(source: BaseSource, error: Exception) -> UserError:
             f"The base {source.name} is not in the local cache, and the Hub could not be reached.",
             "Check the network, unset HF_HUB_OFFLINE, or use --base builtin, which needs neither.",
         )
-    first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    said = " ".join(map(str.strip, lines)) if isinstance(error, StrictDataclassError) else lines[0]
     return UserError(
-        f"The base {source.name} could not be loaded: {without_location(source, first_line)}",
+        f"The base {source.name} could not be loaded: {without_location(source, said)}",
         "Check that it is a complete text-generation model in safetensors.",
     )
 

@@ -13,6 +13,7 @@ import psutil
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from core.base_check import context_length, vocabulary
 from core.device import Choice
 from core.errors import UserError
 from core.serving.attention import FULL, SLIDING, Masks
@@ -59,6 +60,13 @@ def build_engine(
     choices["batched_products"] = choose_batched(model, device)
     if choices["batched_products"].value == "on":
         add_batched(model)
+    ends = end_tokens(model, tokenizer)
+    if ends and min(ends) >= vocabulary(model.config):
+        raise UserError(
+            f"No answer of this base could end: its end tokens ({', '.join(map(str, sorted(ends)))}) are none that it "
+            f"can say, of {vocabulary(model.config):,}.",
+            "Correct eos_token_id in its generation_config.json.",
+        )
     choices["context"] = choose_context(model.config, settings.max_length)
     length = int(choices["context"].value)
     say("probing what the model caches")
@@ -77,7 +85,7 @@ def build_engine(
     engine = Engine(
         forward,
         decode=decoder(tokenizer),
-        end_tokens=end_tokens(model, tokenizer),
+        end_tokens=ends,
         max_length=length,
         chunk=settings.prefill_chunk,
         max_waiting=settings.max_waiting,
@@ -107,7 +115,14 @@ def refuse_unknown_kinds(model: PreTrainedModel) -> None:
 
 def choose_context(config: Any, wanted: int | None) -> Choice:
     """Tokens per conversation. Rotary tables that change with the longest row are kept in their first range."""
-    length, reason = int(config.max_position_embeddings), "what the base was made for"
+    length, reason = context_length(config), "what the base was made for"
+    if length is None:
+        if wanted is None:
+            raise UserError(
+                f"The config.json of the base ({config.model_type}) names no context length (max_position_embeddings).",
+                "Say how many tokens a conversation may have, with max_length among the engine's settings.",
+            )
+        return Choice(str(wanted), "asked for; the base itself names no limit")
     ropes = getattr(config, "rope_parameters", None) or {}
     for rope in (ropes, *(each for each in ropes.values() if isinstance(each, dict))):
         kind = rope.get("rope_type")
@@ -116,8 +131,9 @@ def choose_context(config: Any, wanted: int | None) -> Choice:
         )
         if kind == "longrope" and original and original < length:
             length, reason = int(original), "beyond it this base changes its position code for the whole batch"
-    if wanted is not None and wanted < length:
-        length, reason = wanted, "asked for"
+    if wanted is not None:
+        more = f"{reason}, which is less than the {wanted} asked for"
+        length, reason = (wanted, "asked for") if wanted <= length else (length, more)
     return Choice(str(length), reason)
 
 

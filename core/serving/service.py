@@ -10,6 +10,7 @@ from typing import Any
 
 from adapters.compat import BaseFacts
 from core.base import BaseSource, fingerprint, load_tokenizer
+from core.device import Choice
 from core.errors import UserError
 from core.home import Home
 from core.priority import Busy
@@ -17,7 +18,7 @@ from core.serving.adapters_cache import AdapterCache
 from core.serving.answers import Answer
 from core.serving.build import build_engine
 from core.serving.prompts import Prompts
-from core.serving.protocol import ApiError, Ask
+from core.serving.protocol import ApiError, Ask, parse_chat
 from core.serving.rows import Piece, Row
 from core.serving.scheduler import QueueFull
 from core.serving.settings import EngineSettings
@@ -60,7 +61,10 @@ class Service:
         self.engine, self.choices = built.engine, built.choices
         self.choices["base"] = base.how
         self.prompts = Prompts(tokenizer, model.get_input_embeddings().num_embeddings)
-        self.defaults = _recommended(model.generation_config)
+        self.defaults, unusable = usable(_recommended(model.generation_config))
+        if unusable:
+            reason = f"its generation_config.json recommends what cannot be: {' '.join(unusable)}"
+            self.choices["sampling"] = Choice("this engine's own", reason)
         self.adapters = AdapterCache(
             home,
             facts,
@@ -166,6 +170,18 @@ def _numbered(sink: Callable[[int, Piece], None], number: int) -> Callable[[Piec
     return lambda piece: sink(number, piece)
 
 
-def _recommended(config: Any) -> dict[str, float]:
+def usable(recommended: dict[str, Any]) -> tuple[dict[str, float], list[str]]:
+    """Those of the recommended settings that a request may have, and why the others can't be."""
+    wrong = []
+    for name, value in list(recommended.items()):
+        try:
+            parse_chat({"model": BASE_NAME, "messages": [{"role": "user", "content": "?"}], name: value}, {})
+        except ApiError as error:
+            wrong.append(error.message)
+            del recommended[name]
+    return recommended, wrong
+
+
+def _recommended(config: Any) -> dict[str, Any]:
     found = {name: getattr(config, name, None) for name in _RECOMMENDED}
     return {name: value for name, value in found.items() if value is not None}

@@ -76,9 +76,10 @@ def intruders() -> list[str]:
 
 
 def base_problems(base: str) -> list[str]:
-    """Why the base could not be loaded: no such folder or repository, or a gated one that this token may not read."""
+    """Why the base could not be loaded or chatted with: no such folder or repository, one that this token may not
+    read, or files that do not belong together."""
     from adapters.hub_login import api_with, is_offline
-    from core.base import load_error, resolve
+    from core.base import load_error, load_tokenizer, resolve
 
     try:
         source = resolve(base)
@@ -87,6 +88,8 @@ def base_problems(base: str) -> list[str]:
                 api_with(None).hf_hub_download(source.location, "config.json")
             except (OSError, ValueError) as error:
                 raise load_error(source, error) from error
+        if source.local or not is_offline():
+            load_tokenizer(source)
     except UserError as error:
         return [str(error)]
     return []
