@@ -25,4 +25,6 @@ def shortened(value: object) -> str:
         text = repr(value)
     except ValueError:  # more digits than Python writes
         return "a number of thousands of digits"
+    except RecursionError:
+        return "lists within lists"
     return text if len(text) <= 80 else f"{text[:79]}…"

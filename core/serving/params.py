@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+# A temperature below this is 0: in single precision the most likely token has all of the probability there, and a
+# smaller one would divide by nothing.
+GREEDY_BELOW = 1e-5
+
 
 @dataclass(frozen=True)
 class SamplingParams:

@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
+import copy
 import threading
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from jinja2.exceptions import TemplateError
 from transformers import PreTrainedTokenizerBase
 
+from adapters.errors import shortened
 from core.data.template import fold_system
 from core.serving.build import decoder
 from core.serving.protocol import ApiError, Ask
 
+MAX_REASON = 300  # characters of what a template says
+
 
 class Prompts:
-    """Encodes prompts; a lock makes it safe to use from several threads (the tokenizer itself is not)."""
+    """Encodes prompts of at most `max_length` tokens. Any thread may call it, and none waits for another."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, vocabulary: int) -> None:
-        self.tokenizer, self.vocabulary = tokenizer, vocabulary
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, vocabulary: int, max_length: int) -> None:
+        self.tokenizer, self.vocabulary, self.max_length = tokenizer, vocabulary, max_length
+        # A text with more characters than this has more tokens than fit, whatever it says: no token is longer.
+        self.max_characters = max_length * max(map(len, tokenizer.get_vocab()))
         self._decode = decoder(tokenizer, special=True)
-        self._lock = threading.Lock()
+        self._encode = encoder(tokenizer)
 
     def encode(self, ask: Ask) -> list[list[int]]:
-        """Token ids of each prompt of a request. Raises ApiError when the template does not take the messages."""
-        highest = max([*ask.params.stop_token_ids, *(token for token, _ in ask.params.logit_bias)], default=0)
-        self._known(highest)
+        """Token ids of each prompt of a request.
+
+        Raises ApiError when the template does not take the messages, the base lacks a token that is named, or a prompt
+        is far too long. How long exactly is left to the engine.
+        """
+        self._known("stop_token_ids", ask.params.stop_token_ids)
+        self._known("logit_bias", [token for token, _ in ask.params.logit_bias])
         if ask.messages is not None:
             return [self._chat(ask.messages, ask.template_arguments)]
         return [self._plain(prompt) for prompt in ask.prompts or []]
@@ -33,22 +43,23 @@ class Prompts:
         return self._decode([token])
 
     def _chat(self, messages: list[dict[str, str]], arguments: dict[str, Any]) -> list[int]:
-        with self._lock:
-            try:
-                text = self._rendered(messages, {"add_generation_prompt": True} | arguments)
-            except (TemplateError, TypeError, ValueError) as error:
-                raise ApiError(
-                    400, f"The base's chat template does not take these messages: {error}", param="messages"
-                ) from error
-            # the template writes the special tokens itself
-            return list(self.tokenizer.encode(text, add_special_tokens=False))
+        self._bounded("messages", sum(len(message["content"]) for message in messages))
+        try:
+            text = self._rendered(messages, {"add_generation_prompt": True} | arguments)
+        except Exception as error:  # a template is a program, and may raise anything
+            reason = (str(error) or type(error).__name__)[:MAX_REASON]
+            raise ApiError(
+                400, f"The base's chat template does not take these messages: {reason}", param="messages"
+            ) from error
+        self._bounded("messages", len(text))
+        return self._encode(text, False)  # the template writes the special tokens itself
 
     def _rendered(self, messages: list[dict[str, str]], arguments: dict[str, Any]) -> str:
         """As training renders: a system message that the template has no place for goes before the question."""
         foldable = [message["role"] for message in messages[:2]] == ["system", "user"]
         try:
             text = str(self.tokenizer.apply_chat_template(messages, tokenize=False, **arguments))
-        except TemplateError:
+        except Exception:
             if not foldable:
                 raise
         else:
@@ -58,11 +69,46 @@ class Prompts:
 
     def _plain(self, prompt: str | list[int]) -> list[int]:
         if isinstance(prompt, str):
-            with self._lock:
-                return list(self.tokenizer.encode(prompt))
-        self._known(max(prompt, default=0))
+            self._bounded("prompt", len(prompt))
+            return self._encode(prompt, True)
+        self._known("prompt", prompt)
         return prompt
 
-    def _known(self, token: int) -> None:
-        if token >= self.vocabulary:
-            raise ApiError(400, f"The base has no token {token}; its vocabulary has {self.vocabulary}.")
+    def _bounded(self, param: str, characters: int) -> None:
+        if characters > self.max_characters:
+            raise ApiError(
+                400,
+                f"The {param} with {characters:,} characters cannot fit: this engine holds {self.max_length:,} tokens "
+                f"per conversation, and no token is longer than {self.max_characters // self.max_length}. Shorten it.",
+                param=param,
+                code="context_length_exceeded",
+            )
+
+    def _known(self, param: str, tokens: Sequence[int]) -> None:
+        highest = max(tokens, default=0)
+        if highest >= self.vocabulary:
+            raise ApiError(
+                400, f"The base has no token {shortened(highest)}; its vocabulary has {self.vocabulary}.", param=param
+            )
+
+
+def encoder(tokenizer: PreTrainedTokenizerBase) -> Callable[[str, bool], list[int]]:
+    """Text to token ids, with or without the special tokens that the tokenizer puts around a text by itself.
+
+    Several threads encode at once: the fast tokenizers' own batches let all other threads go on meanwhile (a single
+    text does not), and of a slow one each thread has a copy.
+    """
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is not None:
+        backend.no_truncation()  # a tokenizer's files may ask for it
+        backend.no_padding()
+        backend.encode_special_tokens = tokenizer.split_special_tokens
+        return lambda text, special: list(backend.encode_batch_fast([text], add_special_tokens=special)[0].ids)
+    own = threading.local()
+
+    def encode(text: str, special: bool) -> list[int]:
+        if not hasattr(own, "tokenizer"):
+            own.tokenizer = copy.deepcopy(tokenizer)
+        return list(own.tokenizer.encode(text, add_special_tokens=special))
+
+    return encode

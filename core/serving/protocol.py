@@ -1,52 +1,43 @@
-"""OpenAI's requests, checked field by field, and its error bodies. Nothing that is asked for is silently ignored."""
+"""OpenAI's requests, checked field by field. Nothing that is asked for is silently ignored."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from core.serving.params import SamplingParams
+from adapters.errors import shortened
+from core.serving.body import ApiError, Fields
+from core.serving.params import GREEDY_BELOW, SamplingParams
 
+MAX_MESSAGES = 2048
+MAX_TOKENS = 1_000_000_000
 MAX_CHOICES = 16
 MAX_STOPS = 16
+MAX_STOP_LENGTH = 1024  # characters
+MAX_STOP_IDS = 256
+MAX_BIAS = 1024
 MAX_TOP_LOGPROBS = 20
+# What a request may tell a chat template: keys that templates in use read, and nothing that the tokenizer's own call
+# knows (its template, its tools, its lengths).
+TEMPLATE_KEYS = (
+    "date_string",
+    "enable_thinking",
+    "keep_thinking",
+    "low_effort",
+    "medium_effort",
+    "preserve_thinking",
+    "reasoning_effort",
+    "reasoning_strength",
+    "thinking",
+    "truncate_history_thinking",
+)
+MAX_TEMPLATE_VALUE = 64  # characters
 # Fields that say something about the request and nothing about the answer.
 _NOTES = ("user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key", "parallel_tool_calls")
 _SEED_LIMIT = 2**63
 _ROLES = ("system", "user", "assistant")
-
-
-class ApiError(Exception):
-    """An answer that is an error, in OpenAI's shape."""
-
-    def __init__(
-        self,
-        status: int,
-        message: str,
-        *,
-        param: str | None = None,
-        code: str | None = None,
-        retry_after: int | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.status, self.message, self.param, self.code, self.retry_after = status, message, param, code, retry_after
-
-    @property
-    def body(self) -> dict[str, Any]:
-        kind = {400: "invalid_request_error", 404: "invalid_request_error", 429: "rate_limit_error"}
-        return {
-            "error": {
-                "message": self.message,
-                "type": kind.get(self.status, "server_error"),
-                "param": self.param,
-                "code": self.code,
-            }
-        }
-
-    @property
-    def headers(self) -> dict[str, str]:
-        return {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
 
 
 @dataclass(frozen=True)
@@ -66,57 +57,22 @@ class Ask:
     user: str | None
 
 
-class Fields:
-    """The fields of a request body, taken one by one; what nobody takes is unknown."""
-
-    def __init__(self, body: Any) -> None:
-        if not isinstance(body, dict):
-            raise ApiError(400, "The request body must be a JSON object.")
-        # null means "not given", as in OpenAI's API
-        self._left: dict[str, Any] = {key: value for key, value in body.items() if value is not None}
-
-    def take(self, name: str, kind: type | tuple[type, ...], default: Any = None) -> Any:
-        if name not in self._left:
-            return default
-        value = self._left.pop(name)
-        kinds = kind if isinstance(kind, tuple) else (kind,)
-        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-            names = {str: "a string", bool: "true or false", int: "a whole number", float: "a number", list: "a list"}
-            expected = " or ".join(dict.fromkeys(names.get(each, "an object") for each in kinds))
-            raise ApiError(400, f"{name} must be {expected}, not {value!r}.", param=name)
-        return value
-
-    def number(self, name: str, low: float, high: float, default: float, *, whole: bool = False) -> Any:
-        """A number within low..high, bounds included."""
-        value = self.take(name, int if whole else (float, int), default)
-        if not low <= value <= high:  # also false for NaN
-            raise ApiError(400, f"{name} must be between {low:g} and {high:g}, not {value!r}.", param=name)
-        return value if whole else float(value)
-
-    def refuse(self, name: str, reason: str, *allowed: Any) -> None:
-        """Raise unless the field is absent or has one of the `allowed` values."""
-        if name in self._left and self._left.pop(name) not in allowed:
-            raise ApiError(400, f"{name} is not supported: {reason}", param=name, code="unsupported_parameter")
-
-    def none_left(self) -> None:
-        if self._left:
-            name = next(iter(self._left))
-            raise ApiError(400, f"Unrecognized request argument: {name}.", param=name, code="unknown_parameter")
-
-
 def parse_chat(body: Any, defaults: Mapping[str, float]) -> Ask:
     """A POST body of /v1/chat/completions. `defaults`: sampling settings that the base's own files recommend."""
     fields = Fields(body)
-    messages = [_message(i, each) for i, each in enumerate(fields.take("messages", list, []))]
-    if not messages:
-        raise ApiError(400, "messages must hold at least one message.", param="messages")
+    given = fields.take("messages", list, [])
+    if not 1 <= len(given) <= MAX_MESSAGES:
+        what = f"at most {MAX_MESSAGES} messages, not {len(given)}" if given else "at least one message"
+        raise ApiError(400, f"messages must hold {what}.", param="messages")
+    messages = [_message(i, each) for i, each in enumerate(given)]
     fields.refuse("tools", "this engine calls no tools.", [])
     fields.refuse("tool_choice", "this engine calls no tools.", "none", "auto")
     fields.refuse("functions", "this engine calls no functions.", [])
     fields.refuse("function_call", "this engine calls no functions.", "none", "auto")
     fields.refuse("modalities", "only text is generated.", ["text"])
-    for name in ("audio", "prediction", "web_search_options", "reasoning_effort", "verbosity"):
+    for name in ("audio", "prediction", "web_search_options", "verbosity"):
         fields.refuse(name, "no model here knows it.")
+    fields.refuse("reasoning_effort", "set it in chat_template_kwargs, for a base whose template reads it.")
     wanted = fields.take("logprobs", bool, False)
     top = fields.number("top_logprobs", 0, MAX_TOP_LOGPROBS, 0, whole=True)
     if top and not wanted:
@@ -143,8 +99,28 @@ def _template_arguments(fields: Fields, messages: list[dict[str, str]]) -> dict[
             "continue_final_message needs add_generation_prompt to be false and an assistant's message at the end.",
             param="continue_final_message",
         )
-    arguments: dict[str, Any] = fields.take("chat_template_kwargs", dict, {})
-    return arguments | {"add_generation_prompt": begin} | ({"continue_final_message": True} if go_on else {})
+    arguments = {"add_generation_prompt": begin} | ({"continue_final_message": True} if go_on else {})
+    for key, value in fields.take("chat_template_kwargs", dict, {}).items():
+        if key not in TEMPLATE_KEYS:
+            known = ", ".join(TEMPLATE_KEYS)
+            raise ApiError(
+                400, f"chat_template_kwargs may hold {known}, not {shortened(key)}.", param="chat_template_kwargs"
+            )
+        if not _is_plain(value):
+            raise ApiError(
+                400,
+                f"chat_template_kwargs.{key} must be true or false, a number or a string of at most "
+                f"{MAX_TEMPLATE_VALUE} characters, not {shortened(value)}.",
+                param="chat_template_kwargs",
+            )
+        arguments[key] = value
+    return arguments
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, str):
+        return len(value) <= MAX_TEMPLATE_VALUE
+    return value is None or isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value))
 
 
 def parse_completion(body: Any, defaults: Mapping[str, float]) -> Ask:
@@ -156,7 +132,9 @@ def parse_completion(body: Any, defaults: Mapping[str, float]) -> Ask:
     fields.refuse("best_of", "every completion is returned; use n.", 1)
     wanted = fields.take("logprobs", int)
     if wanted is not None and not 0 <= wanted <= MAX_TOP_LOGPROBS:
-        raise ApiError(400, f"logprobs must be between 0 and {MAX_TOP_LOGPROBS}, not {wanted}.", param="logprobs")
+        raise ApiError(
+            400, f"logprobs must be between 0 and {MAX_TOP_LOGPROBS}, not {shortened(wanted)}.", param="logprobs"
+        )
     return _ask(fields, defaults, prompts=prompts, logprobs=wanted, max_tokens=fields.take("max_tokens", int, 16))
 
 
@@ -174,17 +152,20 @@ def _ask(
     if model is None:
         raise ApiError(400, "model must name the base or an adapter.", param="model")
     _refuse_format(fields)
-    if max_tokens is not None and max_tokens < 1:
-        raise ApiError(400, f"max_tokens must be at least 1, not {max_tokens}.", param="max_tokens")
+    if max_tokens is not None and not 1 <= max_tokens <= MAX_TOKENS:
+        raise ApiError(
+            400, f"max_tokens must be between 1 and {MAX_TOKENS}, not {shortened(max_tokens)}.", param="max_tokens"
+        )
     stream = fields.take("stream", bool, False)
     options = Fields(fields.take("stream_options", dict, {}))
     include_usage = options.take("include_usage", bool, False)
     options.take("include_obfuscation", bool)
     options.none_left()
     n = fields.number("n", 1, MAX_CHOICES, 1, whole=True)
-    seed = fields.number("seed", -_SEED_LIMIT, _SEED_LIMIT - 1, 0, whole=True) if "seed" in fields._left else None
+    seed = fields.number("seed", -_SEED_LIMIT, _SEED_LIMIT - 1, 0, whole=True) if "seed" in fields else None
+    temperature = fields.number("temperature", 0, 2, defaults.get("temperature", 1.0))
     params = SamplingParams(
-        temperature=fields.number("temperature", 0, 2, defaults.get("temperature", 1.0)),
+        temperature=temperature if temperature >= GREEDY_BELOW else 0.0,
         top_p=fields.number("top_p", 0, 1, defaults.get("top_p", 1.0)),
         top_k=max(0, fields.number("top_k", -1, 1e9, int(defaults.get("top_k", 0)), whole=True)),
         min_p=fields.number("min_p", 0, 1, defaults.get("min_p", 0.0)),
@@ -194,11 +175,11 @@ def _ask(
         logit_bias=_bias(fields.take("logit_bias", dict, {})),
         seed=seed,
         stop=_stops(fields.take("stop", (str, list), [])),
-        stop_token_ids=_ids("stop_token_ids", fields.take("stop_token_ids", list, [])),
+        stop_token_ids=_ids("stop_token_ids", fields.take("stop_token_ids", list, []), MAX_STOP_IDS),
         ignore_eos=fields.take("ignore_eos", bool, False),
         logprobs=logprobs,
     )
-    notes = {name: fields._left.pop(name, None) for name in _NOTES}
+    notes = {name: fields.ignore(name) for name in _NOTES}
     fields.none_left()
     user = notes["user"] if isinstance(notes["user"], str) else None
     return Ask(model, messages, prompts, template_arguments or {}, params, max_tokens, n, stream, include_usage, user)
@@ -210,7 +191,7 @@ def _message(index: int, message: Any) -> dict[str, str]:
         raise ApiError(400, f"{where} must be an object with role and content.", param=where)
     role = "system" if message.get("role") == "developer" else message.get("role")
     if role not in _ROLES:
-        raise ApiError(400, f"{where}.role must be one of {', '.join(_ROLES)}, not {role!r}.", param=where)
+        raise ApiError(400, f"{where}.role must be one of {', '.join(_ROLES)}, not {shortened(role)}.", param=where)
     if message.get("tool_calls"):
         raise ApiError(400, f"{where}.tool_calls is not supported: this engine calls no tools.", param=where)
     content = message.get("content")
@@ -219,7 +200,7 @@ def _message(index: int, message: Any) -> dict[str, str]:
             raise ApiError(400, f"{where}.content may only have parts of the type text.", param=where)
         content = "".join(part["text"] for part in content)
     if not isinstance(content, str):
-        raise ApiError(400, f"{where}.content must be text, not {content!r}.", param=where)
+        raise ApiError(400, f"{where}.content must be text, not {shortened(content)}.", param=where)
     return {"role": role, "content": content}
 
 
@@ -228,7 +209,7 @@ def _prompts(prompt: str | list[Any]) -> list[str | list[int]]:
     if isinstance(prompt, str):
         return [prompt]
     if prompt and all(isinstance(each, int) and not isinstance(each, bool) for each in prompt):
-        return [list(prompt)]
+        return [list(_ids("prompt", prompt))]
     if not prompt or not all(isinstance(each, str | list) for each in prompt):
         raise ApiError(400, "prompt must be a string, token ids, or a list of either.", param="prompt")
     if len(prompt) > MAX_CHOICES:
@@ -242,23 +223,34 @@ def _stops(stop: str | list[Any]) -> tuple[str, ...]:
         raise ApiError(400, "stop must be a string or a list of strings, none of them empty.", param="stop")
     if len(stops) > MAX_STOPS:
         raise ApiError(400, f"At most {MAX_STOPS} stop strings, not {len(stops)}.", param="stop")
+    if (longest := max(map(len, stops), default=0)) > MAX_STOP_LENGTH:
+        raise ApiError(400, f"A stop string has at most {MAX_STOP_LENGTH} characters, not {longest}.", param="stop")
     return tuple(stops)
 
 
-def _ids(name: str, values: list[Any]) -> tuple[int, ...]:
-    if not all(isinstance(each, int) and not isinstance(each, bool) and each >= 0 for each in values):
-        raise ApiError(400, f"{name} must hold token ids.", param=name)
+def _ids(name: str, values: list[Any], most: int | None = None) -> tuple[int, ...]:
+    """Token ids, which the base may still not have (see Prompts)."""
+    if most is not None and len(values) > most:
+        raise ApiError(400, f"{name} may hold {most} token ids, not {len(values)}.", param=name)
+    for each in values:
+        if not isinstance(each, int) or isinstance(each, bool) or each < 0:
+            raise ApiError(400, f"{name} must hold token ids, which are 0 or more, not {shortened(each)}.", param=name)
     return tuple(values)
 
 
 def _bias(bias: dict[str, Any]) -> tuple[tuple[int, float], ...]:
-    try:
-        pairs = tuple((int(token), float(value)) for token, value in bias.items())
-    except (TypeError, ValueError) as error:
-        raise ApiError(400, "logit_bias must map token ids to numbers.", param="logit_bias") from error
-    if not all(token >= 0 and -100 <= value <= 100 for token, value in pairs):
-        raise ApiError(400, "logit_bias takes token ids of the base and values from -100 to 100.", param="logit_bias")
-    return pairs
+    if len(bias) > MAX_BIAS:
+        raise ApiError(400, f"logit_bias may hold {MAX_BIAS} tokens, not {len(bias)}.", param="logit_bias")
+    for token, value in bias.items():
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not (token.isascii() and token.isdecimal() and len(token) <= 10 and number and -100 <= value <= 100):
+            raise ApiError(
+                400,
+                "logit_bias takes token ids of the base with values from -100 to 100, not "
+                f"{shortened(token)}: {shortened(value)}.",
+                param="logit_bias",
+            )
+    return tuple((int(token), float(value)) for token, value in bias.items())
 
 
 def _refuse_format(fields: Fields) -> None:

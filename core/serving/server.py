@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,14 +16,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from core.serving.body import ApiError, parse, too_large
 from core.serving.metrics import CONTENT_TYPE, render
 from core.serving.phases import Phases
-from core.serving.protocol import ApiError, Ask, parse_chat, parse_completion
+from core.serving.protocol import Ask, parse_chat, parse_completion
 
 if TYPE_CHECKING:
     from core.serving.rows import Piece, Row
@@ -31,6 +33,11 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 LOADING, READY, FAILED = "loading", "ready", "failed"
 RETRY_WHILE_LOADING = 2  # seconds
+MAX_PATH = 4096  # characters
+LONG = 64 << 10  # bytes: requests as long as this one wait for each other, and nobody waits for them
+FAILED_HERE = "The engine failed to answer this; its log says why."
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -103,6 +110,7 @@ class Server:
     def __init__(self, state: State) -> None:
         self.state = state
         self._workers = ThreadPoolExecutor(4, thread_name_prefix="files")  # reading adapters, encoding prompts
+        self._long = ThreadPoolExecutor(1, thread_name_prefix="long")
 
     def app(self, hosts: list[str]) -> Starlette:
         """`hosts`: the Host headers that are answered; others are a web page's attempt to reach a local server."""
@@ -110,6 +118,7 @@ class Server:
             Route("/health", self.health),
             Route("/metrics", self.metrics),
             Route("/v1/models", self.models),
+            Route("/v1/models/{name:path}", self.model),
             Route("/v1/chat/completions", self.chat, methods=["POST"]),
             Route("/v1/completions", self.complete, methods=["POST"]),
             Route("/v1/load_lora_adapter", self.load, methods=["POST"]),
@@ -118,7 +127,13 @@ class Server:
         return Starlette(
             routes=routes,
             middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts)],
-            exception_handlers={ApiError: _api_error, 404: _no_route, 405: _no_route},
+            exception_handlers={
+                ApiError: _api_error,
+                ClientDisconnect: _gone,
+                404: _no_route,
+                405: _no_route,
+                Exception: _unforeseen,
+            },
         )
 
     async def health(self, request: Request) -> Response:
@@ -130,18 +145,24 @@ class Server:
     async def models(self, request: Request) -> Response:
         return JSONResponse(await self._off_loop(self.state.require().models))
 
+    async def model(self, request: Request) -> Response:
+        service, name = self.state.require(), request.path_params["name"]
+        return JSONResponse(await self._off_loop(lambda: service.model(name)))
+
     async def load(self, request: Request) -> Response:
         service = self.state.require()
-        body = await _json(request)
+        body = parse(await _body(request))
         name, path = body.get("lora_name"), body.get("lora_path")
         if not isinstance(name, str) or not isinstance(path, str):
             raise ApiError(400, "lora_name and lora_path must both be given, as strings.", param="lora_name")
+        if "\0" in path or len(path) > MAX_PATH:
+            raise ApiError(400, "lora_path is no path that a file can have.", param="lora_path")
         where = await self._off_loop(lambda: service.load(name, Path(path), bool(body.get("load_inplace"))))
         return JSONResponse({"lora_name": name, "where": where})
 
     async def unload(self, request: Request) -> Response:
         service = self.state.require()
-        name = (await _json(request)).get("lora_name")
+        name = parse(await _body(request)).get("lora_name")
         if not isinstance(name, str):
             raise ApiError(400, "lora_name must be given, as a string.", param="lora_name")
         await self._off_loop(lambda: service.unload(name))
@@ -153,12 +174,17 @@ class Server:
     async def complete(self, request: Request) -> Response:
         return await self._answer(request, parse_completion)
 
-    async def _answer(self, request: Request, parse: Callable[[Any, dict[str, float]], Ask]) -> Response:
+    async def _answer(self, request: Request, check: Callable[[Any, dict[str, float]], Ask]) -> Response:
         service = self.state.require()
-        ask = parse(await _json(request), service.defaults)
+        body = await _body(request)
         inbox: asyncio.Queue[tuple[int, Piece]] = asyncio.Queue()
-        client = request.headers.get("x-client-id") or ask.user or (request.client.host if request.client else "")
-        job = await self._off_loop(lambda: service.prepare(ask, client, lambda *said: inbox.put_nowait(said)))
+
+        def prepare() -> tuple[Ask, Job]:
+            ask = check(parse(body), service.defaults)
+            client = request.headers.get("x-client-id") or ask.user or (request.client.host if request.client else "")
+            return ask, service.prepare(ask, client, lambda *said: inbox.put_nowait(said))
+
+        ask, job = await self._off_loop(prepare, self._long if len(body) >= LONG else None)
         service.submit(job)
 
         def leave() -> None:
@@ -175,8 +201,8 @@ class Server:
             return Response(status_code=499)  # nobody is there to read it
         return JSONResponse(job.answer.whole(job.rows, pieces))
 
-    async def _off_loop(self, function: Callable[[], Result]) -> Result:
-        return await asyncio.get_running_loop().run_in_executor(self._workers, function)
+    async def _off_loop(self, function: Callable[[], Result], workers: ThreadPoolExecutor | None = None) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(workers or self._workers, function)
 
 
 class EventStream(StreamingResponse):
@@ -194,6 +220,18 @@ class EventStream(StreamingResponse):
 
 
 async def _events(job: Job, inbox: asyncio.Queue[tuple[int, Piece]]) -> AsyncIterator[str]:
+    """The pieces as server-sent events. What fails ends the stream with an event in OpenAI's error shape."""
+    try:
+        async for event in _answering(job, inbox):
+            yield event
+    except ApiError as error:
+        yield _event(error.body)
+    except Exception:
+        log.exception("a stream has failed")
+        yield _event(ApiError(500, FAILED_HERE).body)
+
+
+async def _answering(job: Job, inbox: asyncio.Queue[tuple[int, Piece]]) -> AsyncIterator[str]:
     answer, open_rows = job.answer, len(job.rows)
     sent = [0] * open_rows
     if answer.chat:
@@ -202,8 +240,7 @@ async def _events(job: Job, inbox: asyncio.Queue[tuple[int, Piece]]) -> AsyncIte
     while open_rows:
         index, piece = await inbox.get()
         if piece.error is not None:
-            yield _event(ApiError(500, piece.error).body)
-            return
+            raise ApiError(500, piece.error)
         yield _event(answer.chunk(index, piece, offset=sent[index]))
         sent[index] += len(piece.text)
         open_rows -= piece.last
@@ -254,16 +291,15 @@ def deliver_on(loop: asyncio.AbstractEventLoop) -> Callable[[list[tuple[Row, Pie
     return deliver
 
 
-async def _json(request: Request) -> dict[str, Any]:
+async def _body(request: Request) -> bytes:
+    """The whole body. Raises ApiError when it is too large, or not sent as JSON."""
     if not request.headers.get("content-type", "").startswith("application/json"):
         raise ApiError(400, "The request must be sent as application/json.")
-    try:
-        body = json.loads(await request.body())
-    except (ValueError, RecursionError) as error:
-        raise ApiError(400, f"The request body is not JSON: {error}.") from error
-    if not isinstance(body, dict):
-        raise ApiError(400, "The request body must be a JSON object.")
-    return body
+    body = bytearray()
+    async for piece in request.stream():
+        too_large(len(body) + len(piece))
+        body += piece
+    return bytes(body)
 
 
 def _event(body: dict[str, Any]) -> str:
@@ -278,3 +314,12 @@ async def _api_error(request: Request, error: Exception) -> Response:
 async def _no_route(request: Request, error: Exception) -> Response:
     status = getattr(error, "status_code", 404)
     return JSONResponse(ApiError(status, f"There is no {request.method} {request.url.path} here.").body, status)
+
+
+async def _gone(request: Request, error: Exception) -> Response:
+    return Response(status_code=499)  # nobody is there to read it
+
+
+async def _unforeseen(request: Request, error: Exception) -> Response:
+    """A bug. Starlette raises it once more when this is sent, so that the log has it with its traceback."""
+    return JSONResponse(ApiError(500, FAILED_HERE).body, 500)

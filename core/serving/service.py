@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.compat import BaseFacts
+from adapters.errors import shortened
 from core.base import BaseSource, fingerprint, load_tokenizer
 from core.device import Choice
 from core.errors import UserError
@@ -60,7 +61,7 @@ class Service:
         built = build_engine(model, tokenizer, settings, say=say, deliver=deliver, busy=Busy(home).mark)
         self.engine, self.choices = built.engine, built.choices
         self.choices["base"] = base.how
-        self.prompts = Prompts(tokenizer, model.get_input_embeddings().num_embeddings)
+        self.prompts = Prompts(tokenizer, model.get_input_embeddings().num_embeddings, self.engine.max_length)
         self.defaults, unusable = usable(_recommended(model.generation_config))
         if unusable:
             reason = f"its generation_config.json recommends what cannot be: {' '.join(unusable)}"
@@ -92,7 +93,12 @@ class Service:
             try:
                 self.engine.check(len(prompt), params.max_tokens)
             except UserError as error:
-                raise ApiError(400, str(error), param="messages", code="context_length_exceeded") from error
+                raise ApiError(
+                    400,
+                    str(error),
+                    param="prompt" if ask.messages is None else "messages",
+                    code="context_length_exceeded",
+                ) from error
             rows.append(Row(prompt, params, _numbered(sink, i), adapter, client))
         answer = Answer(ask, adapter.name if adapter else self.base_name, self.prompts, sum(map(len, prompts)))
         return Job(answer, rows)
@@ -122,6 +128,13 @@ class Service:
                 found.append(known | {"parent": self.base_name, "root": name})
         return {"object": "list", "data": [base, *found]}
 
+    def model(self, name: str) -> dict[str, Any]:
+        """One entry of `models`. Raises ApiError 404 when there is none of that name."""
+        for each in self.models()["data"]:
+            if each["id"] == name or (name == BASE_NAME and each["parent"] is None):
+                return dict(each)
+        raise self._unknown(name)
+
     def load(self, name: str, folder: Path, replace_present: bool) -> str:
         """Load an adapter and install it; the result says where it is: "slot", or "host" while all slots are in use."""
         try:
@@ -140,6 +153,13 @@ class Service:
         return [{"name": name, "where": "slot" if name in in_slots else "host"} for name in names]
 
     def _adapter(self, model: str) -> HostAdapter | None:
+        if model == self.base_name and model in self.adapters.names():
+            raise ApiError(
+                400,
+                f"Both the base and an adapter are called {model}. For the base, ask for {BASE_NAME}; give the adapter "
+                "another name.",
+                param="model",
+            )
         if model in (BASE_NAME, self.base_name):
             return None
         try:
@@ -152,7 +172,9 @@ class Service:
 
     def _unknown(self, name: str) -> ApiError:
         known = ", ".join([self.base_name, *sorted(self.adapters.names())])
-        return ApiError(404, f"There is no model {name!r}. Known: {known}.", param="model", code="model_not_found")
+        return ApiError(
+            404, f"There is no model {shortened(name)}. Known: {known}.", param="model", code="model_not_found"
+        )
 
     def _default_length(self, prompt: int) -> int:
         return max(1, min(self.default_max_tokens, self.engine.max_length - prompt))

@@ -19,6 +19,8 @@ import httpx
 import openai
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from adapters.record import AdapterRecord
 from adapters.store import AdapterStore
@@ -29,6 +31,7 @@ from core.serving.__main__ import EXIT_FAULT, EXIT_USAGE, main
 from core.sharing import SharedBase
 from tests.core.serving import tiny
 from tests.core.serving.process import POLL_SECONDS, START_SECONDS, EngineProcess
+from tests.core.serving.test_protocol import CHAT, OF_CHAT, OF_COMPLETIONS, PLAIN, SHARED, strange, written
 
 HELLO: list[Any] = [{"role": "user", "content": "Hello"}]
 GREEDY: dict[str, Any] = {"temperature": 0, "max_tokens": 8}
@@ -92,6 +95,13 @@ def test_models_lists_the_base_and_the_adapters_with_their_parent(client: openai
     assert {base.name, "pirate", "radio", "json", "stranger"} == set(models)
     assert models[base.name]["parent"] is None
     assert models["pirate"]["parent"] == base.name
+
+
+def test_each_model_is_told_by_itself_too(client: openai.OpenAI, base: Path) -> None:
+    assert client.models.retrieve("pirate").id == "pirate"
+    assert client.models.retrieve("base").id == client.models.retrieve(base.name).id == base.name
+    with pytest.raises(openai.NotFoundError, match=r"There is no model 'pirat'. Known: .*, pirate"):
+        client.models.retrieve("pirat")
 
 
 def test_a_stream_says_what_the_whole_answer_says(client: openai.OpenAI) -> None:
@@ -187,7 +197,13 @@ def test_a_system_prompt_changes_the_answer(client: openai.OpenAI) -> None:
         ({"n": 7}, "n", "at most 6"),
         ({"stop": [""]}, "stop", "none of them empty"),
         ({"extra_body": {"temprature": 1}}, "temprature", "Unrecognized"),
-        ({"extra_body": {"stop_token_ids": [99999]}}, None, "no token 99999"),
+        ({"extra_body": {"stop_token_ids": [99999]}}, "stop_token_ids", "no token 99999"),
+        (
+            {"extra_body": {"chat_template_kwargs": {"chat_template": "x"}}},
+            "chat_template_kwargs",
+            "may hold date_string",
+        ),
+        ({"messages": [{"role": "user", "content": "x" * 10_000}]}, "messages", "10,000 characters cannot fit"),
         ({"top_logprobs": 3}, "top_logprobs", "needs logprobs"),
         ({"logit_bias": {"5": 1000}}, "logit_bias", "-100 to 100"),
     ],
@@ -202,12 +218,28 @@ def test_what_cannot_be_answered_gets_a_plain_error(
     assert caught.value.param == param
 
 
-@pytest.mark.parametrize("body", [b"{", b"[]", b"\xff", b"[" * 100_000])
+@pytest.mark.parametrize(
+    "body", [b"{", b"[]", b"\xff", b"[" * 10_000, b"[" * 100_000, b'{"model": NaN}', b'{"model": "\\ud83d"}']
+)
 def test_a_body_that_is_no_json_object_is_refused(engine: EngineProcess, body: bytes) -> None:
     answer = httpx.post(
         f"{engine.url}/v1/chat/completions", content=body, headers={"Content-Type": "application/json"}, timeout=60
     )
     assert (answer.status_code, answer.json()["error"]["type"]) == (400, "invalid_request_error")
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.one_of(strange(CHAT, SHARED + OF_CHAT), strange(PLAIN, SHARED + OF_COMPLETIONS)))
+def test_a_strange_request_is_answered_or_refused_in_openais_shape(engine: EngineProcess, body: dict[str, Any]) -> None:
+    body = {"max_tokens": 2} | body
+    path = "chat/completions" if "messages" in body else "completions"
+    headers = {"Content-Type": "application/json"}
+    answer = httpx.post(f"{engine.url}/v1/{path}", content=written(body), headers=headers, timeout=60)
+    if answer.status_code != 200:
+        assert answer.status_code in (400, 404)
+        assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
+    elif not body.get("stream"):
+        assert answer.json()["choices"]
 
 
 def test_only_this_machines_names_and_json_are_answered(engine: EngineProcess) -> None:
@@ -328,6 +360,17 @@ def test_an_adapter_that_changes_on_disk_is_read_anew(engine: EngineProcess, cli
     shutil.rmtree(folder / "changing")
     with pytest.raises(openai.NotFoundError):
         client.chat.completions.create(model="changing", messages=HELLO, **GREEDY)
+
+
+def test_an_adapter_called_like_the_base_is_not_answered_for_by_it(
+    engine: EngineProcess, client: openai.OpenAI, base: Path
+) -> None:
+    twin = engine.home / "adapters" / base.name
+    shutil.copytree(engine.home / "adapters" / "pirate", twin)
+    with pytest.raises(openai.BadRequestError, match="Both the base and an adapter are called"):
+        client.chat.completions.create(model=base.name, messages=HELLO, **GREEDY)
+    assert client.chat.completions.create(model="base", messages=HELLO, **GREEDY).model == base.name
+    shutil.rmtree(twin)
 
 
 def test_metrics_are_prometheus_text_and_move(engine: EngineProcess, client: openai.OpenAI) -> None:

@@ -1,0 +1,250 @@
+"""What a request's body may hold: everything else is refused with a 400, whatever it is."""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import jinja2.meta
+import pytest
+import trl
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core.serving.body import MAX_BYTES, MAX_NESTED, MAX_VALUES, ApiError, parse
+from core.serving.prompts import Prompts
+from core.serving.protocol import TEMPLATE_KEYS, Ask, parse_chat, parse_completion
+from tests.core.serving import tiny
+
+HELLO: list[Any] = [{"role": "user", "content": "Hello"}]
+CHAT: dict[str, Any] = {"model": "base", "messages": HELLO}
+PLAIN: dict[str, Any] = {"model": "base", "prompt": "Once"}
+
+
+def written(body: Any) -> bytes:
+    """As a client may write it; json.dumps has no number for what is beyond all of them."""
+    return json.dumps(body).replace("Infinity", "1e999").encode()
+
+
+def chat(**change: Any) -> Ask:
+    return parse_chat(parse(written(CHAT | change)), {})
+
+
+def refused(body: dict[str, Any]) -> ApiError:
+    """How the engine refuses a body, of whichever endpoint, before anything is generated."""
+    check = parse_chat if "messages" in body else parse_completion
+    with pytest.raises(ApiError) as error:
+        prompts().encode(check(parse(written(body)), {}))
+    assert error.value.status == 400
+    assert set(error.value.body["error"]) == {"message", "type", "param", "code"}
+    return error.value
+
+
+@cache
+def prompts() -> Prompts:
+    return Prompts(tiny.tokenizer(), 262, 512)
+
+
+@pytest.mark.parametrize(
+    ("change", "param"),
+    [
+        *(
+            ({"prompt": ids}, "prompt")
+            for ids in ([-1], [5, -1], [[5], [-1]], [262], [[262]], [10**30], [True], [[1.5]])
+        ),
+        *(({"stop_token_ids": ids}, "stop_token_ids") for ids in ([-1], [262], [10**30], [True], ["5"], [1] * 257)),
+        *(({"logit_bias": {token: 1}}, "logit_bias") for token in ("-1", "262", "9" * 30, "1_0", " 5", "x", "", "٣")),
+        *(({"logit_bias": {"5": value}}, "logit_bias") for value in (101, 1e400, 10**400, True, "1", None, [1])),
+        ({"logit_bias": {str(token): 1 for token in range(1025)}}, "logit_bias"),
+        *(({"temperature": value}, "temperature") for value in (-1e-320, 2.1, 1e400, 10**400, True, "1", [1])),
+        *(({"top_p": value}, "top_p") for value in (-0.1, 1.1, False)),
+        *(({"seed": value}, "seed") for value in (2**63, 1.5, True, -(10**400))),
+        *(({"max_tokens": value}, "max_tokens") for value in (0, -1, 10**400, True, 1.0)),
+        *(({"n": value}, "n") for value in (0, 17, True, 1.0)),
+        ({"logprobs": 10**400}, "logprobs"),
+        ({"prompt": ["x"] * 17}, "prompt"),
+        ({"prompt": []}, "prompt"),
+        ({"stop": ["x"] * 17}, "stop"),
+        ({"stop": "x" * 1025}, "stop"),
+        ({"model": 5}, "model"),
+        ({"model": None}, "model"),
+        ({"x" * 1000: 1}, "x" * 79 + "…"),
+    ],
+)
+def test_a_field_that_is_out_of_bounds_is_named(change: dict[str, Any], param: str) -> None:
+    error = refused(PLAIN | change)
+    assert error.param == param
+    assert len(error.message) < 400, "nobody gets their own megabytes back"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"chat_template": "{{ 'x' * 10 }}"},
+        {"tokenize": True},
+        {"tools": []},
+        {"documents": []},
+        {"continue_final_message": True},
+        {"padding": "max_length", "max_length": 10**9},
+        {"return_dict": True},
+        {"tokenizer_kwargs": {}},
+        {"messages": []},
+        {"bos_token": "x"},
+        {"enable_thinking": {}},
+        {"enable_thinking": [True]},
+        {"reasoning_effort": "x" * 65},
+        {"x" * 1000: 1},
+    ],
+)
+def test_chat_template_kwargs_take_nothing_that_is_not_on_the_list(given: dict[str, Any]) -> None:
+    error = refused(CHAT | {"chat_template_kwargs": given})
+    assert error.param == "chat_template_kwargs"
+    assert all(key in error.message for key in TEMPLATE_KEYS) or "must be true or false" in error.message
+
+
+def test_chat_template_kwargs_reach_the_template() -> None:
+    ask = chat(chat_template_kwargs={"enable_thinking": False, "reasoning_effort": "low", "thinking": None})
+    wanted = {"enable_thinking": False, "reasoning_effort": "low", "thinking": None, "add_generation_prompt": True}
+    assert ask.template_arguments == wanted
+
+
+def test_every_key_for_templates_is_one_that_a_template_reads() -> None:
+    environment = jinja2.Environment(extensions=["jinja2.ext.loopcontrols"])
+    read: set[str] = set()
+    for template in Path(trl.__path__[0]).glob("chat_templates/*.jinja"):
+        text = re.sub(r"{%-?\s*(end)?generation\s*-?%}", "", template.read_text())
+        read |= jinja2.meta.find_undeclared_variables(environment.parse(text))
+    assert set(TEMPLATE_KEYS) <= read
+
+
+@pytest.mark.parametrize("temperature", [0, -0.0, 1e-320, 5e-324, 1e-6])
+def test_a_temperature_that_vanishes_is_greedy(temperature: float) -> None:
+    assert chat(temperature=temperature).params.temperature == 0.0
+    assert chat(temperature=0.01).params.temperature == 0.01
+
+
+@pytest.mark.parametrize("half", ["\\ud83d", "\\uDE00", "\\ude00\\ud83d", "x\\uD83Dx"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"model": "%s"}',
+        '{"model": "base", "messages": [{"role": "user", "content": "%s"}]}',
+        '{"prompt": ["%s"]}',
+        '{"stop": "%s"}',
+        '{"user": "%s"}',
+        '{"%s": 1}',
+    ],
+)
+def test_half_a_surrogate_pair_is_refused_wherever_it_is(body: str, half: str) -> None:
+    with pytest.raises(ApiError, match="half of a surrogate pair") as error:
+        parse((body % half).encode())
+    error.value.message.encode()
+
+
+def test_a_whole_surrogate_pair_is_a_character() -> None:
+    assert parse(b'{"a": "\\ud83e\\udd9c \\\\ud83d"}') == {"a": "🦜 \\ud83d"}
+
+
+@pytest.mark.parametrize(
+    "raw", [b"{", b"", b"[]", b"null", b"\xff", b"\xed\xa0\x80", b'{"a": NaN}', b'{"a": -Infinity}']
+)
+def test_what_is_no_json_object_is_refused(raw: bytes) -> None:
+    with pytest.raises(ApiError) as error:
+        parse(raw)
+    assert error.value.status == 400
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"[" * (MAX_NESTED + 1),
+        b'{"a": [' + b"[]," * MAX_NESTED + b"1]}",
+        b'{"a": [' + b"1," * (MAX_VALUES + 1) + b"1]}",
+        b'{"a": "\\"", "b": [' + b"{}," * MAX_NESTED + b"1]}",
+    ],
+)
+def test_a_body_that_would_take_long_to_parse_is_not_parsed(raw: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    def loads(*_: Any, **__: Any) -> Any:
+        raise AssertionError("it is parsed")
+
+    monkeypatch.setattr(json, "loads", loads)
+    with pytest.raises(ApiError, match="at most 20000 and 500000 are read"):
+        parse(raw)
+
+
+def test_what_stands_in_a_text_is_not_counted() -> None:
+    text = '[{"\\",' * MAX_NESTED
+    assert parse(json.dumps({"a": text}).encode()) == {"a": text}
+
+
+def test_a_body_of_too_many_bytes_is_refused() -> None:
+    with pytest.raises(ApiError) as error:
+        parse(b" " * (MAX_BYTES + 1))
+    assert (error.value.status, error.value.body["error"]["type"]) == (413, "invalid_request_error")
+
+
+ANYTHING: st.SearchStrategy[Any] = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.sampled_from([10**400, -(10**400), 2**63, 1e-320, 1e308, 5e-324, -0.0, float("inf"), float("nan")])
+    | st.floats()
+    | st.text(max_size=20)
+    | st.sampled_from(["\ud83d", "\0", "user", "assistant", "text", "5", "-1"]),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=12,
+)
+SHARED = [
+    *("model", "stream", "stream_options", "n", "seed", "temperature", "top_p", "top_k", "min_p", "repetition_penalty"),
+    *(
+        "frequency_penalty",
+        "presence_penalty",
+        "logit_bias",
+        "stop",
+        "stop_token_ids",
+        "ignore_eos",
+        "user",
+        "metadata",
+    ),
+    *("logprobs", "max_tokens", "response_format", "nonsense"),
+]
+OF_CHAT = [
+    *("messages", "tools", "tool_choice", "functions", "function_call", "modalities", "audio", "reasoning_effort"),
+    *("top_logprobs", "max_completion_tokens", "add_generation_prompt", "continue_final_message"),
+    "chat_template_kwargs",
+]
+OF_COMPLETIONS = ["prompt", "suffix", "echo", "best_of"]
+MESSAGE = st.fixed_dictionaries(
+    {},
+    optional={
+        "role": st.sampled_from(["user", "assistant", "system", "developer", "tool"]) | ANYTHING,
+        "content": st.text(max_size=20)
+        | st.lists(st.fixed_dictionaries({"type": ANYTHING, "text": ANYTHING}))
+        | ANYTHING,
+        "tool_calls": ANYTHING,
+    },
+)
+
+
+def strange(base: dict[str, Any], names: list[str]) -> st.SearchStrategy[dict[str, Any]]:
+    """Bodies in which some fields are anything at all."""
+    changes = st.dictionaries(st.sampled_from(names), ANYTHING, max_size=4)
+    near = st.fixed_dictionaries({}, optional={"messages": st.lists(MESSAGE, max_size=4)} if "messages" in base else {})
+    return st.builds(lambda change, others: base | others | change, changes, near)
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.one_of(strange(CHAT, SHARED + OF_CHAT), strange(PLAIN, SHARED + OF_COMPLETIONS)))
+def test_a_strange_body_is_understood_or_refused_and_never_a_fault(body: dict[str, Any]) -> None:
+    check = parse_chat if "messages" in body else parse_completion
+    try:
+        ask = check(parse(written(body)), {})
+        for prompt in prompts().encode(ask):
+            assert all(0 <= token < 262 for token in prompt)
+    except ApiError as error:
+        assert error.status == 400
+        json.dumps(error.body, allow_nan=False, ensure_ascii=False).encode()

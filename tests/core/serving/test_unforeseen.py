@@ -1,0 +1,93 @@
+"""What nobody foresaw is a 500 in OpenAI's shape, also in the middle of a stream. The log alone has the details."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from types import MappingProxyType
+from typing import Any, cast
+
+import pytest
+from starlette.testclient import TestClient
+
+from core.serving.answers import Answer
+from core.serving.params import Drawn, SamplingParams
+from core.serving.protocol import Ask
+from core.serving.rows import Piece, Row
+from core.serving.server import FAILED_HERE, READY, Server, State, _events
+from core.serving.service import Job, Service
+
+SECRET = "/somebody/home"
+
+
+class Broken:
+    """A service with a bug."""
+
+    defaults = MappingProxyType[str, float]({})
+
+    def __getattr__(self, name: str) -> Any:
+        raise RuntimeError(SECRET)
+
+
+@pytest.fixture
+def client() -> TestClient:
+    state = State("base", 1, 0.0, "x", status=READY, service=cast(Service, Broken()))
+    app = Server(state).app(["127.0.0.1"])
+    return TestClient(app, "http://127.0.0.1", raise_server_exceptions=False)
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("models", None),
+        ("models/base", None),
+        ("chat/completions", {"model": "base", "messages": [{"role": "user", "content": "x"}]}),
+        ("completions", {"model": "base", "prompt": "x"}),
+        ("unload_lora_adapter", {"lora_name": "x"}),
+    ],
+)
+def test_a_bug_is_told_in_openais_shape_and_without_its_details(
+    client: TestClient, path: str, body: dict[str, Any] | None
+) -> None:
+    answer = client.request("POST" if body else "GET", f"/v1/{path}", json=body)
+    assert answer.status_code == 500
+    wanted = {"message": FAILED_HERE, "type": "server_error", "param": None, "code": None}
+    assert answer.json() == {"error": wanted}
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/v1/completions"), ("DELETE", "/v1/models"), ("POST", "/v2")])
+def test_what_there_is_not_is_a_clients_error(client: TestClient, method: str, path: str) -> None:
+    answer = client.request(method, path)
+    assert answer.status_code in (404, 405)
+    assert answer.json()["error"]["type"] == "invalid_request_error"
+
+
+def streamed(piece: Piece) -> list[str]:
+    """The events of a stream that hands over one piece, and would go on after it."""
+    ask = Ask("base", [], None, {}, SamplingParams(logprobs=1), 4, 1, True, False, None)
+    answer = Answer(ask, "base", cast(Any, None), 1)  # whose tokens have no text
+    job = Job(answer, [Row([1], ask.params, lambda piece: None)])
+
+    async def events() -> list[str]:
+        inbox: asyncio.Queue[tuple[int, Piece]] = asyncio.Queue()
+        inbox.put_nowait((0, piece))
+        return [event async for event in _events(job, inbox)]
+
+    return asyncio.run(events())
+
+
+@pytest.mark.parametrize(
+    ("piece", "told"),
+    [
+        (Piece("x", Drawn(5, -0.1)), FAILED_HERE),
+        (Piece(error="The engine is shutting down."), "The engine is shutting"),
+    ],
+)
+def test_a_stream_that_fails_ends_with_an_error_in_openais_shape(
+    piece: Piece, told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    *_, last = streamed(piece)
+    error = json.loads(last.removeprefix("data: "))["error"]
+    assert error["message"].startswith(told)
+    assert (error["type"], set(error)) == ("server_error", {"message", "type", "param", "code"})
+    assert any(record.exc_info for record in caplog.records) == (told == FAILED_HERE)
