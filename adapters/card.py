@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from adapters import plain_yaml
-from adapters.compat import shared_base
+from adapters.bases import shared_base
 from adapters.errors import UserError
 from adapters.layout import CARD_FILE
 from adapters.record import BUILTIN_ID, RECORD_VERSION, AdapterRecord
@@ -89,6 +89,9 @@ def _summary(record: AdapterRecord, base: str) -> str:
         )
     elif not is_on_hub(base):
         text += f"\n\nIts base `{base}` is not on the Hub under that name; loading the adapter needs a copy of it."
+    if said := record.same_base:
+        copy, used = (_cell(shared_base(each)) for each in (said.made_for, said.base))
+        text += f"\n\nWho pushed it said on {_cell(said.said[:10])} that `{copy}` is a copy of `{used}`."
     return text
 
 

@@ -10,11 +10,12 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
+from adapters.bases import Origin, shared_base, why_not_base
 from adapters.errors import UserError, shortened
 from adapters.layout import CONFIG_FILE, PICKLE_FILE, WEIGHTS_FILE
 from adapters.record import RECORD_FILE, AdapterRecord
@@ -71,11 +72,11 @@ class AdapterFacts:
     config: dict[str, Any]
     tensors: dict[str, TensorFacts]
     size_bytes: int
-    base_fingerprint: str | None = None  # from studio.json, when the folder has one
+    origin: Origin
 
     @property
     def base_model(self) -> str:
-        return self.config["base_model_name_or_path"]
+        return self.origin.base_model
 
     @cached_property
     def pairs(self) -> dict[str, LoraPair]:
@@ -133,8 +134,10 @@ def inspect(folder: Path) -> AdapterFacts:
     tensors = read_header(weights_path)
     if not tensors:
         raise UserError(f"{folder.name}/{WEIGHTS_FILE} holds no tensors.", "Train or fetch the adapter anew.")
-    fingerprint = AdapterRecord.read(folder).base_fingerprint if (folder / RECORD_FILE).exists() else None
-    return AdapterFacts(folder, config, tensors, weights_path.stat().st_size, fingerprint)
+    origin = Origin(config["base_model_name_or_path"])
+    if (folder / RECORD_FILE).exists():
+        origin = replace(Origin.of(AdapterRecord.read(folder)), base_model=origin.base_model)
+    return AdapterFacts(folder, config, tensors, weights_path.stat().st_size, origin)
 
 
 def missing_weights(name: str, pickled: bool) -> tuple[str, str]:
@@ -196,36 +199,26 @@ def _check_numbers(config: dict[str, Any], where: str) -> None:
             raise UserError(f"{where}: {pattern!r} is not a pattern: {error}.", "Save the adapter anew.") from error
 
 
-def shared_base(base_id: str) -> str:
-    """A base's id as it may be shared and compared: of a path on somebody's disk only the last part."""
-    path_like = base_id.startswith(("/", ".", "~")) or "\\" in base_id or base_id.count("/") > 1
-    return re.split(r"[/\\]+", base_id.rstrip("/\\"))[-1] if path_like else base_id
-
-
-def why_not_base(config: Mapping[str, Any], base_id: str) -> str | None:
-    """Why an adapter with this configuration was not made for the base `base_id`; None when it was."""
-    made_for = config["base_model_name_or_path"]
-    if shared_base(made_for) == shared_base(base_id):
-        return None
-    return f"It was trained on {made_for}; the base here is {base_id}."
-
-
 def why_not(facts: AdapterFacts, base: BaseFacts) -> str | None:
-    """Why the adapter does not fit the base, in one sentence; None when it fits."""
-    if reason := why_not_base(facts.config, base.id):
-        return reason
-    if facts.base_fingerprint and base.fingerprint and facts.base_fingerprint != base.fingerprint:
-        return f"It was trained on other weights of {base.id} than those loaded here (the fingerprints differ)."
+    """Why the adapter does not fit the base, in one sentence; None when it fits.
+
+    Shapes count whatever names, fingerprints and people say.
+    """
+    return why_not_base(facts.origin, base.id, base.fingerprint) or _why_not_shapes(facts, base)
+
+
+def _why_not_shapes(facts: AdapterFacts, base: BaseFacts) -> str | None:
+    """Which of the adapter's layers the base does not have so; None too where `base.linears` is not known."""
     if not base.linears:
         return None
     for module, pair in facts.pairs.items():
         if module not in base.linears:
-            return f"It has weights for {module}, which {base.id} does not have."
+            return f"It has weights for {module}, which {shared_base(base.id)} does not have."
         out_features, in_features = base.linears[module]
         if (pair.out_features, pair.in_features) != (out_features, in_features):
             return (
                 f"Its weights for {module} are made for a layer of {pair.out_features} x {pair.in_features}; "
-                f"in {base.id} that layer is {out_features} x {in_features}."
+                f"in {shared_base(base.id)} that layer is {out_features} x {in_features}."
             )
     return None
 

@@ -12,13 +12,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adapters.card import record_from_card, render_card
-from adapters.compat import parse_config, shared_base, why_not_base, why_not_config
+from adapters.bases import Origin, said_same, shared_base, why_not_base
+from adapters.card import MAX_CARD, record_from_card, render_card
+from adapters.compat import BaseFacts, parse_config, why_not_config
 from adapters.errors import UserError
 from adapters.hub_errors import explained, offline, patiently
 from adapters.hub_login import api_with, check_owner, check_repo_id, is_offline, writer
 from adapters.hub_message import description, title
-from adapters.hub_source import Progress, cached, check_listing, check_size, fetch_files, listed
+from adapters.hub_source import Progress, Source, cached, check_listing, check_size, fetch_files, listed
 from adapters.layout import CARD_FILE, CONFIG_FILE, PLOT_FILE, known_files
 from adapters.plot import loss_plot
 from adapters.record import AdapterRecord, HubRef
@@ -136,15 +137,17 @@ def pull(
     revision: str | None = None,
     name: str | None = None,
     token: str | None = None,
-    base_id: str | None = None,
+    base: BaseFacts | None = None,
+    same_base: bool = False,
     most_bytes: int | None = None,
     progress: Progress | None = None,
 ) -> AdapterRecord:
     """Fetch the LoRA adapter in `repo_id` into the store, under the repository's name unless `name` is given.
 
-    Its configuration is read first: what is no LoRA that the studio can serve, (with `base_id`) was made for another
-    base, or is larger than `most_bytes`, is refused before any weights are downloaded. In offline mode what the Hub's
-    cache holds is taken.
+    Its configuration and its card are read first: what is no LoRA that the studio can serve, (with `base`) was made for
+    another base, or is larger than `most_bytes`, is refused before any weights are downloaded. With `same_base` a
+    person says that it was made on a copy of `base`, and its record tells so. In offline mode what the Hub's cache
+    holds is taken.
     """
     tell = progress or _silent
     check_repo_id(repo_id)
@@ -161,14 +164,28 @@ def pull(
         check_listing(repo_id, list(source.files))
         check_size(repo_id, source, most_bytes)
         config = parse_config(source.fetch(CONFIG_FILE, _silent).read_bytes(), where=f"{repo_id}/{CONFIG_FILE}")
-        if reason := why_not_config(config) or (why_not_base(config, base_id) if base_id else None):
+        reason = why_not_config(config)
+        if reason is None and base is not None and not same_base:
+            fingerprint = _told_fingerprint(source)
+            reason = why_not_base(Origin(config["base_model_name_or_path"], fingerprint), base.id, base.fingerprint)
+        if reason:
             raise UserError(f"{repo_id} cannot be used here. {reason}", "Nothing was downloaded but its configuration.")
         with store.staging() as stage:
             folder = stage / "pulled"
             fetch_files(source, folder, store.root, tell)
             tell(1.0, "Done")
             record = record_from_card(folder, name, config["base_model_name_or_path"])
-            return store.add(name, folder, replace(record, hub=HubRef(repo_id, source.revision)))
+            record = replace(record, hub=HubRef(repo_id, source.revision))
+            if same_base and base is not None:
+                record = said_same(record, base.id, base.fingerprint)
+            return store.add(name, folder, record)
+
+
+def _told_fingerprint(source: Source) -> str | None:
+    """The fingerprint of its base, where the repository's card has a studio's record."""
+    if CARD_FILE not in source.files or source.files[CARD_FILE][0] > MAX_CARD:
+        return None
+    return record_from_card(source.fetch(CARD_FILE, _silent).parent, "", "").base_fingerprint
 
 
 def newer_revision(record: AdapterRecord, *, token: str | None = None) -> str | None:

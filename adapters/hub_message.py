@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from adapters.compat import shared_base
+from adapters.bases import shared_base
 from adapters.record import AdapterRecord
 
 FIGURES = {"steps": "steps", "train_loss": "training loss", "eval_loss": "evaluation loss", "lora_r": "rank"}

@@ -7,8 +7,8 @@ from typing import Any
 
 import yaml
 
+from adapters.bases import shared_base
 from adapters.card import is_on_hub
-from adapters.compat import shared_base
 from adapters.errors import UserError
 from adapters.hub import PushResult
 from adapters.hub_files import push_files

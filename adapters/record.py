@@ -46,6 +46,17 @@ class HubRef:
 
 
 @dataclass
+class SameBase:
+    """A person's word that what an adapter was made on is a copy of the base `base`, and what its files said before."""
+
+    base: str
+    made_for: str
+    said: str  # when: ISO 8601 in UTC
+    fingerprint: str | None = None  # of `base`, where it is known
+    made_for_fingerprint: str | None = None
+
+
+@dataclass
 class Sample:
     """One prompt answered by the base and by the adapter, for people to compare."""
 
@@ -61,6 +72,7 @@ class AdapterRecord:
     name: str
     base_model: str
     base_fingerprint: str | None = None
+    same_base: SameBase | None = None
     created: str = field(default_factory=now)
     run_id: str | None = None
     dataset: DatasetRef | None = None
@@ -104,11 +116,13 @@ class AdapterRecord:
                 values["dataset"] = DatasetRef(**values["dataset"])
             if values.get("hub") is not None:
                 values["hub"] = HubRef(**values["hub"])
+            if values.get("same_base") is not None:
+                values["same_base"] = SameBase(**values["same_base"])
             values["samples"] = [Sample(**each) for each in values.get("samples", [])]
             record = cls(**values)
         except TypeError as error:
             raise UserError(f"{RECORD_FILE} is not a record: {error}.", "Import the adapter's folder anew.") from error
-        for part in (record, record.dataset, record.hub, *record.samples):
+        for part in (record, record.dataset, record.hub, record.same_base, *record.samples):
             _check_kinds(part)
         return record
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adapters.compat import shared_base
+from adapters.bases import shared_base
 from adapters.files import expanded
 from core.base_check import check_loaded, check_tokenizer, misfit
 from core.errors import UserError

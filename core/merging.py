@@ -23,10 +23,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adapters.compat import AdapterFacts, inspect, why_not_base, why_not_config
+from adapters.bases import why_not_base
+from adapters.compat import AdapterFacts, inspect, why_not_config
 from adapters.files import remove_tree, temporary_name
 from adapters.layout import WEIGHTS_FILE
-from core.base import BaseSource, load_error, resolve
+from core.base import BaseSource, fingerprint, load_error, resolve
 from core.errors import UserError
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def merge(source: BaseSource, adapter: Path, target: Path, progress: Progress | 
     """
     tell = progress or (lambda share, what: None)
     facts = inspect(adapter)
-    reason = why_not_base(facts.config, source.id) or why_not_config(facts.config)
+    reason = why_not_base(facts.origin, source.id, fingerprint(source)) or why_not_config(facts.config)
     if reason is None and facts.odd_tensors:
         reason = f"It has weights that are not LoRA pairs on linear layers, such as {facts.odd_tensors[0]}."
     if reason:

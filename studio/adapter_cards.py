@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from adapters.compat import shared_base
+from adapters.bases import shared_base
 from adapters.record import AdapterRecord
 from studio.people import Role
 from studio.present import number, size
@@ -24,11 +24,15 @@ WHERE = {
 
 @dataclass(frozen=True)
 class Standing:
-    """One adapter and what is known of it now. unusable: why not here. trouble: what last failed with it, and why."""
+    """One adapter and what is known of it now. unusable: why not here. trouble: what last failed with it, and why.
+
+    other_base: the base here, where it is unusable only for not being that of the adapter.
+    """
 
     record: AdapterRecord
     where: str = "disk"
     unusable: str = ""
+    other_base: str = ""
     trouble: str = ""
     newer: str = ""  # the commit that is upstream, when it is another than the one here
     merged: str = ""  # where its merged weights lie, for who may know
@@ -75,6 +79,8 @@ def facts(standing: Standing) -> str:
         "Rank": rank,
         "Size": size(record.size_bytes),
     }
+    if said := record.same_base:
+        rows["Same base"] = f"{shared_base(said.base)}, as was said on {said.said[:10]}"
     if record.hub:
         rows["Hub"] = f"{record.hub.repo_id} @ {record.hub.revision[:7]}"
     if standing.merged:
@@ -91,8 +97,15 @@ def buttons(standing: Standing, role: Role) -> list[str]:
         shown.append(look("chat", name, "Chat", f"Chat with {name} alone"))
         shown.append(look("compare", name, "Compare", f"Chat with the base beside {name}"))
     if usable and role >= Role.OWNER:
-        about = f'data-value="{escape(name)}" title="A new run that begins with {escape(name)}"'
-        shown.append(f'<button class="small" data-action="continue" {about}>Train on</button>')
+        shown.append(act("continue", name, "Train on", f'title="A new run that begins with {escape(name)}"'))
+    if role >= Role.OWNER and standing.other_base:
+        made_for, here = (shared_base(each) for each in (standing.record.base_model, standing.other_base))
+        about = f'title="Say that {escape(made_for)} is a copy of {escape(here)}, and use {escape(name)} on it"'
+        sure = escape(f"Say that {made_for} is a copy of {here}? {name} is then used on it, and its record says so.")
+        shown.append(act("same", name, "It is the same base", f'{about} data-confirm="{sure}"'))
+    if role >= Role.OWNER and standing.record.same_base:
+        about = f'title="Take back that the base of {escape(name)} is a copy of the one here"'
+        shown.append(act("not-same", name, "Not the same base", about))
     if role >= Role.USER:
         about = f'title="Its PEFT folder with a model card" aria-label="Download {escape(name)} as a zip"'
         shown.append(f'<a class="small" href="/adapters/{escape(name)}.zip" download {about}>Zip</a>')
@@ -110,6 +123,11 @@ def look(what: str, name: str, label: str, about: str) -> str:
     return (
         f'<button class="small" data-look="{what}" data-value="{escape(name)}" title="{escape(about)}">{label}</button>'
     )
+
+
+def act(what: str, name: str, label: str, about: str) -> str:
+    """`about`: further attributes, escaped."""
+    return f'<button class="small" data-action="{what}" data-value="{escape(name)}" {about}>{label}</button>'
 
 
 def broken_card(name: str, reason: str, role: Role) -> str:

@@ -57,7 +57,7 @@ class Service:
         tokenizer = load_tokenizer(source)
         base = open_base(source, home, lends=True, progress=say)
         model = base.model
-        facts = BaseFacts(source.name, fingerprint(source), linears(model))
+        facts = BaseFacts(source.id, fingerprint(source), linears(model))
         built = build_engine(model, tokenizer, settings, say=say, deliver=deliver, busy=Busy(home).mark)
         self.engine, self.choices = built.engine, built.choices
         self.choices["base"] = base.how

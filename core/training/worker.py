@@ -219,9 +219,12 @@ def begin_from(run: Run, recipe: Recipe, source: BaseSource, model: PreTrainedMo
     """The folder of the adapter that the recipe begins from. Raises UserError when there is none or it does not fit."""
     if recipe.init_adapter is None:
         return None
+    from core.serving.slot_layers import linears
+
     store = AdapterStore(run.home.adapters)
     facts = store.facts(recipe.init_adapter)
-    reason = why_not_config(facts.config) or why_not(facts, BaseFacts(source.id, fingerprint(source)))
+    base = BaseFacts(source.id, fingerprint(source), linears(model))
+    reason = why_not_config(facts.config) or why_not(facts, base)
     if reason:
         raise UserError(f"The run can't begin from {recipe.init_adapter}: {reason}", "Choose another adapter, or none.")
     run.note(f"Begins from the adapter {recipe.init_adapter}, with its rank {facts.config['r']} and its layers.")

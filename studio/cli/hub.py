@@ -6,9 +6,11 @@ import argparse
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from adapters.compat import BaseFacts
     from adapters.hub import Progress
     from adapters.store import AdapterStore
 
@@ -38,6 +40,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     pull.add_argument("repo", metavar="USER/NAME", help="the repository")
     pull.add_argument("--name", metavar="NAME", help="the adapter's name here (default: the repository's)")
     pull.add_argument("--revision", metavar="REV", help="a commit, branch or tag (default: main)")
+    pull.add_argument(
+        "--same-base",
+        metavar="BASE",
+        help="say that it was made on a copy of BASE (builtin, a Hub id or a folder), where its base's name does not "
+        "tell; its record keeps that. Shapes that differ are refused all the same when it is used",
+    )
     pull.set_defaults(run=run_pull)
     merge = subparsers.add_parser(
         "merge",
@@ -46,6 +54,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         f"last line on stdout is the folder, or the repository's address. {TOKEN} {EXIT}",
     )
     merge.add_argument("name", metavar="NAME", help="the adapter's name in the studio")
+    merge.add_argument(
+        "--base", metavar="BASE", help="the base's unquantised weights (default: what the adapter names)"
+    )
     merge.add_argument("--to", metavar="FOLDER", help="where to (default: the home folder's cache/merged/NAME)")
     merge.add_argument("--repo", metavar="USER/NAME", help="push the merged model there, too")
     merge.add_argument("--public", action="store_true", help="make the repository public (default: private)")
@@ -97,12 +108,22 @@ def run_pull(args: argparse.Namespace) -> int:
 
     try:
         with _shown() as progress:
-            record = hub.pull(_store(args.home), args.repo, revision=args.revision, name=args.name, progress=progress)
+            record = hub.pull(
+                _store(args.home),
+                args.repo,
+                revision=args.revision,
+                name=args.name,
+                base=_facts(args.same_base) if args.same_base else None,
+                same_base=bool(args.same_base),
+                progress=progress,
+            )
     except HubError as error:
         return _failed(error)
     assert record.hub is not None
     commit = record.hub.revision[:10]
-    print(f"Pulled {args.repo} at commit {commit}, an adapter for the base {record.base_model}, as:", file=sys.stderr)
+    copy = f" (a copy of {record.same_base.base}, as you say)" if record.same_base else ""
+    base = f"{record.base_model}{copy}"
+    print(f"Pulled {args.repo} at commit {commit}, an adapter for the base {base}, as:", file=sys.stderr)
     print(record.name)
     return 0
 
@@ -119,14 +140,16 @@ def run_merge(args: argparse.Namespace) -> int:
     home = Home.open(args.home)
     store = _store(args.home)
     record = store.get(args.name)
+    base = resolve(args.base or (record.same_base.base if record.same_base else record.base_model))
     target = expanded(args.to) if args.to else folder_of(home, args.name)
     try:
         with _shown() as progress:
-            folder = merge(resolve(record.base_model), store.path(args.name), target, progress)
+            folder = merge(base, store.path(args.name), target, progress)
             if not args.repo:
                 print(folder)
                 return 0
-            result = push_merged(folder, record, args.repo, private=not args.public, progress=progress)
+            merged = replace(record, base_model=base.id)
+            result = push_merged(folder, merged, args.repo, private=not args.public, progress=progress)
     except HubError as error:
         return _failed(error)
     print(result.url)
@@ -152,6 +175,14 @@ def _store(home: str | None) -> AdapterStore:
     from core.home import Home
 
     return AdapterStore(Home.open(home).adapters)
+
+
+def _facts(base: str) -> BaseFacts:
+    from adapters.compat import BaseFacts
+    from core.base import fingerprint, resolve
+
+    source = resolve(base)
+    return BaseFacts(source.id, fingerprint(source))
 
 
 def _failed(error: Exception) -> int:

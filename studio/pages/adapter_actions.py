@@ -6,12 +6,13 @@ from typing import Any
 
 import gradio as gr
 
-from adapters.compat import why_not_base
+from adapters.bases import Origin, why_not_base
 from core.errors import UserError
 from core.recipe import Recipe
+from studio import same_base
 from studio.context import Studio
 from studio.pages.acting import acted
-from studio.pages.adapters import AdaptersPage
+from studio.pages.adapters import AdaptersPage, forget
 from studio.pages.chat import ChatPage
 from studio.pages.columns import BASE
 from studio.pages.recipe_form import LEVELS
@@ -46,13 +47,26 @@ def connect(
             return {page.chosen: None}
         if what == "continue":
             return train_on(name)
+        if what == "same":
+            return say_same(name)
+        if what == "not-same":
+            same_base.take_back(studio, name)
+            forget(studio, name)
+            gr.Info(f"What was said of {name}'s base is taken back.")
+            return {page.chosen: gr.skip()}
         raise UserError(f"There is nothing called {what!r} to do with an adapter.")
+
+    def say_same(name: str) -> dict[Any, Any]:
+        with page.troubles.noting(name, "Using it on this base"):
+            said = same_base.say(studio, name).same_base
+        gr.Info(f"{name} is used on {said.base if said else 'this base'}, and its record says why.")
+        return {page.chosen: gr.skip()}
 
     def train_on(name: str) -> dict[Any, Any]:
         """The recipe that it was trained with, to begin from it; of one made elsewhere only where to begin."""
         record = studio.store.get(name)
-        here = studio.engine.status.base
-        if here and (reason := why_not_base({"base_model_name_or_path": record.base_model}, here)):
+        here = same_base.facts_of(studio.base)
+        if reason := why_not_base(Origin.of(record), here.id, here.fingerprint):
             raise UserError(f"{name} cannot be trained on here. {reason}", "Start the studio with that base.")
         moved = {training.init_adapter: name, tabs: gr.Tabs(selected="train")}
         given = record.recipe | {"init_adapter": name, "run_name": None, "model_name_or_path": studio.base}

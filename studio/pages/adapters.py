@@ -10,8 +10,10 @@ from typing import Any
 
 import gradio as gr
 
-from adapters.compat import inspect, why_not_base, why_not_config
-from adapters.record import AdapterRecord
+from adapters.bases import why_not_base
+from adapters.compat import inspect, why_not_config
+from adapters.layout import CONFIG_FILE
+from adapters.record import RECORD_FILE, AdapterRecord
 from core.errors import UserError
 from studio import adapter_cards, merged_models
 from studio.adapter_cards import Standing
@@ -22,6 +24,7 @@ from studio.pages.failing import in_place, place
 from studio.pages.telling import told
 from studio.people import LOCAL_OWNER, NOBODY, Person, Role, person_of
 from studio.published import check_may_use, names_for
+from studio.same_base import base_here
 from studio.troubles import Troubles
 from studio.updates import Updates
 
@@ -150,7 +153,7 @@ def overview(studio: Studio, person: Person = LOCAL_OWNER, page: AdaptersPage | 
         Standing(
             record,
             resident.get(record.name, "disk"),
-            unusable(studio, record),
+            *unusable(studio, record),
             page.troubles.of(record.name) if page and owner else "",
             newer.get(record.name, ""),
             "in the cache" if owner and merged_models.is_there(studio.home, record) else "",
@@ -161,22 +164,27 @@ def overview(studio: Studio, person: Person = LOCAL_OWNER, page: AdaptersPage | 
     return adapter_cards.cards(shown, studio.store.broken() if owner else [], person.role)
 
 
-def unusable(studio: Studio, record: AdapterRecord) -> str:
-    """Why the engine cannot serve it, as far as its files tell; "" when nothing speaks against it."""
-    config_file = studio.store.root / record.name / "adapter_config.json"
-    base = studio.engine.status.base
+def unusable(studio: Studio, record: AdapterRecord) -> tuple[str, str]:
+    """Why the engine cannot serve it, as far as its files tell, and of which base it is not, when that is all.
+
+    Both are "" when nothing speaks against it.
+    """
+    folder, base = studio.store.root / record.name, base_here(studio)
     try:
-        return _unusable(config_file.parent, config_file.stat().st_mtime_ns, base)
+        changed = tuple((folder / each).stat().st_mtime_ns for each in (CONFIG_FILE, RECORD_FILE))
+        return _unusable(folder, changed, *((base.id, base.fingerprint) if base else ("", None)))
     except (UserError, OSError):
-        return ""  # it is being replaced or deleted: the next look tells
+        return "", ""  # it is being replaced or deleted: the next look tells
 
 
 @lru_cache(maxsize=512)
-def _unusable(folder: Path, changed: int, base: str) -> str:
+def _unusable(folder: Path, changed: tuple[int, ...], base: str, fingerprint: str | None) -> tuple[str, str]:
     """`changed` is there so that new files are looked at anew."""
-    config = inspect(folder).config
-    reason = why_not_config(config) or (why_not_base(config, base) if base else None)
-    return f"Cannot be used here. {reason}" if reason else ""
+    facts = inspect(folder)
+    if reason := why_not_config(facts.config):
+        return f"Cannot be used here. {reason}", ""
+    reason = why_not_base(facts.origin, base, fingerprint) if base else None
+    return (f"Cannot be used here. {reason}", base) if reason else ("", "")
 
 
 def text(given: str | None) -> str:

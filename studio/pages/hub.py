@@ -12,11 +12,12 @@ import gradio as gr
 
 from adapters import hub
 from core.errors import UserError
-from studio import push_preview, sample_answers
+from studio import push_preview, same_base, sample_answers
 from studio.context import Studio
 from studio.pages import importing
 from studio.pages.adapters import AdaptersPage, required, text
 from studio.pages.failing import in_place, place
+from studio.pages.importing import same_base_box
 from studio.pages.telling import told
 from studio.people import LOCAL_OWNER, Person, Role, person_of
 from studio.present import table
@@ -79,6 +80,7 @@ def build(studio: Studio, adapters: AdaptersPage) -> list[Any]:
                 with gr.Row():
                     revision = gr.Textbox(label="Revision", placeholder="main", elem_id="pull-revision")
                     pull_name = gr.Textbox(label="Name here", placeholder="the repository's name", elem_id="pull-name")
+                same = same_base_box("pull-same-base", visible=False)
                 pull_button = gr.Button("Pull", elem_id="pull")
                 pull_failed = place("pull-failed")
                 pulled = gr.Markdown(elem_id="pulled")
@@ -91,7 +93,8 @@ def build(studio: Studio, adapters: AdaptersPage) -> list[Any]:
     def arrive(request: gr.Request) -> list[Any]:
         person = person_of(request)
         buttons = [gr.Button(interactive=person.role >= Role.USER) for _ in range(3)]
-        owners = [gr.Tab(visible=person.role is Role.OWNER) for _ in range(2)]
+        owner = person.role is Role.OWNER
+        owners = [gr.Checkbox(visible=owner), *(gr.Tab(visible=owner) for _ in range(2))]
         # Who has signed in to nothing here can push with nothing else.
         asked = gr.Accordion(open=person.role is Role.USER and not person.hub_token)
         return [may_say(person), asked, *buttons, *owners]
@@ -156,28 +159,33 @@ def build(studio: Studio, adapters: AdaptersPage) -> list[Any]:
         wanted: str | None,
         given: str | None,
         commit: str | None = None,
+        alike: bool = False,
         progress: gr.Progress = PROGRESS,
     ) -> list[Any]:
         person = person_of(request)
         check_room(studio, person)
+        if alike and person.role is not Role.OWNER:
+            raise UserError("Only the owner of this studio can say that two bases are the same.", "Ask the owner.")
         record = hub.pull(
             studio.store,
             text(repo),
             revision=text(commit) or None,
             name=text(wanted) or None,
             token=own_token(person, text(given)),
-            base_id=studio.engine.status.base or None,
+            base=None if alike else same_base.base_here(studio),
             most_bytes=None if person.role is Role.OWNER else USERS_BYTES,
             progress=lambda share, what: progress(share, desc=what),
         )
         if person.only_published:
             Published(studio.home).set(record, True)  # otherwise who pulled it could not use it
+        if alike:
+            record = same_base.say_of_new(studio, record.name)
         at = f" at commit `{record.hub.revision[:10]}`" if record.hub else ""
         return [f"**{record.name}** is here{at}: chat with it.", ""]
 
     private: dict[str, Any] = {"api_visibility": "private"}
     quiet = private | {"show_progress": "hidden", "queue": False}
-    arriving = [may, another, preview_button, push_button, pull_button, files, newer]
+    arriving = [may, another, preview_button, push_button, pull_button, same, files, newer]
     gr.on(None, arrive, None, arriving, **quiet)
     gr.on(None, notice, None, news, **quiet)
     look_button.click(told(look), None, news, **private)
@@ -189,7 +197,7 @@ def build(studio: Studio, adapters: AdaptersPage) -> list[Any]:
         push_button.click(in_place(push, push_failed, pushed), settings, [pushed, token, push_failed], **private),
         pull_button.click(
             in_place(pull, pull_failed, pulled),
-            [source, pull_name, token, revision],
+            [source, pull_name, token, revision, same],
             [pulled, token, pull_failed],
             **private,
         ),

@@ -7,12 +7,12 @@ from typing import Any
 
 import gradio as gr
 
-from adapters.compat import shared_base
+from adapters.bases import shared_base
 from adapters.files import expanded
 from adapters.record import RECORD_FILE
 from adapters.store import AdapterStore
 from core.errors import UserError
-from studio import adapter_upload
+from studio import adapter_upload, same_base
 from studio.context import Studio
 from studio.pages.failing import in_place, place
 from studio.people import LOCAL_OWNER, person_of
@@ -30,12 +30,15 @@ def build(studio: Studio) -> list[Any]:
     )
     folder = gr.Textbox(label="Or a folder of this machine", placeholder="/path/to/adapter", elem_id="import-folder")
     name = gr.Textbox(label="Name here", placeholder="the zip's or folder's name", elem_id="import-name")
+    same = same_base_box("import-same-base")
     button = gr.Button("Import", elem_id="import")
     adopt_button = gr.Button("Adopt what was put into the store by hand", elem_id="adopt")
     failed = place("import-failed")
     done = gr.Markdown("", elem_id="imported")
 
-    def bring_in(request: gr.Request, uploads: list[str] | None, path: str | None, wanted: str | None) -> list[Any]:
+    def bring_in(
+        request: gr.Request, uploads: list[str] | None, path: str | None, wanted: str | None, alike: bool = False
+    ) -> list[Any]:
         wanted, path = (wanted or "").strip(), (path or "").strip()
         if path and uploads:
             raise UserError("There are both an upload and a folder.", "Leave one of them out.")
@@ -46,7 +49,10 @@ def build(studio: Studio) -> list[Any]:
             record = studio.store.import_folder(given, wanted or studio.store.free_name(given.name))
         else:
             record = adapter_upload.take(studio.store, [Path(each) for each in uploads or []], wanted)
-        return [f"**{record.name}** is here, for the base {shared_base(record.base_model)}.", None, "", ""]
+        if alike:
+            record = same_base.say_of_new(studio, record.name)
+        copy = f", said to be a copy of {shared_base(record.same_base.base)}" if record.same_base else ""
+        return [f"**{record.name}** is here, for the base {shared_base(record.base_model)}{copy}.", None, "", ""]
 
     def adopt() -> str:
         found = without_record(studio.store)
@@ -58,10 +64,24 @@ def build(studio: Studio) -> list[Any]:
     private: dict[str, Any] = {"api_visibility": "private"}
     return [
         button.click(
-            in_place(bring_in, failed, done), [files, folder, name], [done, files, folder, name, failed], **private
+            in_place(bring_in, failed, done),
+            [files, folder, name, same],
+            [done, files, folder, name, failed],
+            **private,
         ),
         adopt_button.click(in_place(adopt, failed, done), None, [done, failed], **private),
     ]
+
+
+def same_base_box(elem_id: str, *, visible: bool = True) -> gr.Checkbox:
+    """The owner's word on what is about to come in."""
+    return gr.Checkbox(
+        False,
+        label="Its base is a copy of the base here",
+        info="Where its name does not tell. Kept in its record; shapes that differ are refused all the same.",
+        visible=visible,
+        elem_id=elem_id,
+    )
 
 
 def without_record(store: AdapterStore) -> list[str]:

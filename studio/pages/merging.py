@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,9 @@ import gradio as gr
 
 from adapters.hub_login import check_repo_id
 from adapters.merged import push_merged
+from core.base import resolve
 from core.errors import UserError
-from studio import merged_models
+from studio import merged_models, same_base
 from studio.context import Studio
 from studio.pages.failing import in_place, place
 from studio.people import LOCAL_OWNER, person_of
@@ -48,9 +50,10 @@ def build(studio: Studio, chosen: gr.Dropdown, troubles: Troubles) -> list[Any]:
         folder = made(name, progress)
         assert name
         with troubles.noting(name, "Pushing the merged model"):
+            record = studio.store.get(name)
             result = push_merged(
                 folder,
-                studio.store.get(name),
+                replace(record, base_model=resolve(same_base.base_of(studio, record)).id),
                 repo,
                 private=not visible,
                 progress=lambda share, what: progress(share, desc=what),
@@ -67,7 +70,10 @@ def build(studio: Studio, chosen: gr.Dropdown, troubles: Troubles) -> list[Any]:
         if not merged_models.is_there(studio.home, record):
             with troubles.noting(name, "Merging"):
                 merged_models.make(
-                    studio.store.path(name), record.base_model, target, lambda share, what: progress(share, desc=what)
+                    studio.store.path(name),
+                    same_base.base_of(studio, record),
+                    target,
+                    lambda share, what: progress(share, desc=what),
                 )
         return target
 

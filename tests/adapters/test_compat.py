@@ -11,9 +11,11 @@ import numpy
 import pytest
 from safetensors.numpy import save_file
 
+from adapters.bases import said_same
 from adapters.compat import BaseFacts, inspect, why_not, why_not_slots
 from adapters.errors import UserError
 from adapters.layout import known_files
+from adapters.record import AdapterRecord
 from tests.adapters.folders import LINEARS, config, weights, write_adapter
 
 BASE = BaseFacts("guanaco-builtin", "f00d", LINEARS)
@@ -110,7 +112,8 @@ def test_an_adapter_for_another_base_is_refused(tmp_path: Path) -> None:
 def test_of_a_base_on_disk_only_the_last_part_counts(tmp_path: Path) -> None:
     facts = inspect(write_adapter(tmp_path / "a", base_model_name_or_path="/somewhere/models/my-llama/"))
     assert why_not(facts, BaseFacts("my-llama")) is None
-    assert why_not(facts, BaseFacts("models/my-llama")) is not None, "a Hub id keeps its owner"
+    assert why_not(facts, BaseFacts("/elsewhere/my-llama")) is None
+    assert why_not(facts, BaseFacts("/somewhere/models/another")) is not None
 
 
 def test_other_weights_or_shapes_are_refused(tmp_path: Path) -> None:
@@ -122,6 +125,16 @@ def test_other_weights_or_shapes_are_refused(tmp_path: Path) -> None:
         json.dumps({"version": 1, "name": "a", "base_model": "guanaco-builtin", "base_fingerprint": "beef"})
     )
     assert "fingerprints" in (why_not(inspect(folder), BASE) or "")
+
+
+def test_a_persons_word_counts_more_than_names_and_less_than_shapes(tmp_path: Path) -> None:
+    folder = write_adapter(tmp_path / "a", base_model_name_or_path="ada/copy")
+    assert why_not(inspect(folder), BASE) is not None, "equal shapes alone never suffice"
+    record = said_same(AdapterRecord("a", "ada/copy"), BASE.id, BASE.fingerprint)
+    (folder / "studio.json").write_text(record.to_json())
+    assert why_not(inspect(folder), BASE) is None
+    wide = {module: (shape[0] * 2, shape[1]) for module, shape in LINEARS.items()}
+    assert "that layer is 32 x 8" in (why_not(inspect(folder), BaseFacts(BASE.id, BASE.fingerprint, wide)) or "")
 
 
 def test_missing_files_are_named(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 from huggingface_hub import ModelCard
 
 import adapters.hub_errors
+from adapters.compat import BaseFacts, why_not
 from adapters.errors import UserError
 from adapters.hub import files_to_push, newer_revision, pull, push
 from adapters.hub_errors import HubError
@@ -394,9 +395,39 @@ def test_what_cannot_be_used_is_refused_before_its_weights_are_downloaded(
     hub.make_repo("eve/style", adapter_files(tmp_path, **changes))
     before = snapshot(store)
     with pytest.raises(UserError, match=reason):
-        pull(store, "eve/style", base_id="guanaco-builtin")
+        pull(store, "eve/style", base=BaseFacts("guanaco-builtin"))
     assert not any("safetensors" in request or "lfs" in request for request in hub.requests)
     assert snapshot(store) == before
+
+
+def test_an_adapter_of_a_moved_base_is_known_by_the_fingerprint_on_its_card(hub: Hub, store: AdapterStore) -> None:
+    hub.login("hf_ada")
+    moved = replace(store.get("pirate"), base_model="/home/ada/model")
+    store.update(moved)
+    push(store, "pirate", "ada/pirate")
+    assert pull(store, "ada/pirate", name="back", base=BaseFacts("/srv/base", "f00d")).base_model == "model"
+    with pytest.raises(UserError, match="trained on model"):
+        pull(store, "ada/pirate", name="other", base=BaseFacts("/srv/base", "beef"))
+
+
+def test_what_the_person_says_of_a_base_is_recorded_and_told_on_the_card(
+    hub: Hub, store: AdapterStore, tmp_path: Path
+) -> None:
+    hub.make_repo("eve/style", adapter_files(tmp_path, base_model_name_or_path="eve/copy"))
+    record = pull(store, "eve/style", base=BaseFacts("Qwen/Qwen2.5-0.5B-Instruct"), same_base=True)
+    assert record.base_model == "eve/copy"
+    assert record.same_base is not None
+    assert (record.same_base.made_for, record.same_base.base) == ("eve/copy", "Qwen/Qwen2.5-0.5B-Instruct")
+    assert why_not(store.facts("style"), BaseFacts("unsloth/Qwen2.5-0.5B-Instruct-bnb-4bit")) is None
+    card = files_to_push(store, "style", "ada/style")["README.md"]
+    assert isinstance(card, bytes)
+    assert b"that `eve/copy` is a copy of `Qwen/Qwen2.5-0.5B-Instruct`" in card
+    hub.make_repo(
+        "ada/style", adapter_files(tmp_path / "again", base_model_name_or_path="eve/copy") | {"README.md": card}
+    )
+    assert pull(store, "ada/style", name="mine").same_base is None, (
+        "one person's word does not come along with the files"
+    )
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from adapters.record import AdapterRecord
 from adapters.store import AdapterStore
+from core.base import fingerprint, resolve
 from core.home import Home
+from studio.__main__ import main
 from tests.adapters.folders import write_adapter
 from tests.hub_server.fixtures import Hub
 
@@ -38,6 +41,22 @@ def test_push_then_pull(hub: Hub, store: AdapterStore) -> None:
     assert pulled.stdout == "copy\n"
     weights = "adapter_model.safetensors"
     assert (store.path("copy") / weights).read_bytes() == (store.path("pirate") / weights).read_bytes()
+
+
+def test_pull_keeps_what_the_person_says_of_its_base(
+    hub: Hub, home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_adapter(tmp_path / "a", base_model_name_or_path="ada/copy")
+    hub.make_repo("ada/style", {each.name: each.read_bytes() for each in folder.iterdir() if each.is_file()})
+    assert main(["pull", "ada/style", "--same-base", "builtin"]) == 0
+    assert "ada/copy (a copy of guanaco-builtin, as you say)" in capsys.readouterr().err
+    said = AdapterStore(home.adapters).get("style").same_base
+    assert said is not None
+    assert (said.made_for, said.base, said.fingerprint) == (
+        "ada/copy",
+        "guanaco-builtin",
+        fingerprint(resolve("builtin")),
+    )
 
 
 def test_a_hub_without_xet_storage_says_what_to_set(hub: Hub, store: AdapterStore) -> None:

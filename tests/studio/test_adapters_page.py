@@ -15,6 +15,7 @@ import pytest
 from safetensors.numpy import load_file
 from starlette.testclient import TestClient
 
+from adapters.bases import said_same
 from adapters.record import DatasetRef, HubRef
 from core.builtin import BASE_DIR
 from core.errors import UserError
@@ -98,6 +99,34 @@ def test_what_cannot_be_served_says_why_on_its_card(studio: Studio, tmp_path: Pa
     llamas = shown[shown.index('data-adapter="llama"') :].split("</article>")[0]
     assert "Compare" not in llamas, "no control that cannot work"
     assert "half" not in overview(studio, BOB), "what is broken is the owner's"
+
+
+def test_the_owner_may_say_that_a_base_is_the_same_and_take_it_back(
+    studio: Studio, page: gr.Blocks, tmp_path: Path
+) -> None:
+    copy = write_adapter(tmp_path / "copy", tensors=weights(LINEARS), base_model_name_or_path="ada/copy")
+    studio.store.import_folder(copy, "copied")
+    act = handler(page, "adapter_actions.act")
+    assert 'data-action="same" data-value="copied"' in overview(studio)
+    assert "Say that ada/copy is a copy of guanaco-builtin?" in overview(studio)
+    assert 'data-action="same"' not in overview(studio, replace(BOB, only_published=False)), "the owner's to say"
+    with pytest.raises(gr.Error, match="The engine is not there, which compares"):
+        act(clicked("same", "copied"))
+    assert studio.store.get("copied").same_base is None
+    studio.store.update(said_same(studio.store.get("copied"), "guanaco-builtin"))
+    shown = overview(studio)
+    assert "Cannot be used" not in shown
+    assert "<dt>Same base</dt><dd>guanaco-builtin, as was said on 20" in shown
+    act(clicked("not-same", "copied"))
+    assert studio.store.get("copied").same_base is None
+    assert "trained on ada/copy" in overview(studio)
+
+
+def test_an_adapter_that_lacks_what_the_engine_serves_is_not_made_fit_by_a_word(studio: Studio, tmp_path: Path) -> None:
+    dora = write_adapter(tmp_path / "dora", base_model_name_or_path="ada/copy", use_dora=True)
+    studio.store.import_folder(dora, "dora")
+    assert "DoRA" in overview(studio)
+    assert 'data-action="same"' not in overview(studio), "no control that cannot work"
 
 
 def test_what_failed_stays_on_the_card_until_it_works(studio: Studio) -> None:

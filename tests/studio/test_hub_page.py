@@ -109,11 +109,24 @@ def test_pull_by_revision_and_what_does_not_fit(hub: Hub, page: gr.Blocks, studi
     with pytest.raises(gr.Error, match="trained on meta-llama"):
         pull(request_of(LOCAL_OWNER), "ada/llama", "", "")
     assert not any("adapter_model.safetensors" in each for each in hub.requests), "refused before its weights came"
+    studio.engine.external_url = "http://127.0.0.1:8000"  # a server elsewhere, with that base
     studio.engine._note("ready", "", base="meta-llama/Llama-2-7b-chat-hf")
     said, _ = pull(request_of(LOCAL_OWNER), "ada/llama", "older", "", first[:40])
     assert first[:10] in said
     assert studio.store.get("older").hub == HubRef("ada/llama", first)
     assert "newer:" in handler(page, "hub.look")()
+
+
+def test_only_the_owner_says_that_what_is_pulled_was_made_on_a_copy(
+    hub: Hub, page: gr.Blocks, studio: Studio, tmp_path: Path
+) -> None:
+    hub.make_repo("ada/copied", plain_files(write_adapter(tmp_path / "copy", base_model_name_or_path="ada/copy")))
+    pull = handler(page, "hub.pull")
+    with pytest.raises(gr.Error, match="Only the owner"):
+        pull(request_of(BOB), "ada/copied", "", "", "", True)
+    with pytest.raises(gr.Error, match=r"copied is here, but not used on this base\. The engine is not there"):
+        pull(request_of(LOCAL_OWNER), "ada/copied", "", "", "", True)
+    assert studio.store.get("copied").same_base is None, "nothing is recorded that nobody could check"
 
 
 def test_newer_versions_are_noticed_once_an_hour_and_not_applied(hub: Hub, studio: Studio) -> None:
@@ -138,18 +151,18 @@ def test_newer_versions_are_noticed_once_an_hour_and_not_applied(hub: Hub, studi
 
 def test_everyone_is_told_what_they_may_do(page: gr.Blocks, monkeypatch: pytest.MonkeyPatch) -> None:
     arrive = handler(page, "hub.arrive")
-    said, _, *buttons, files, newer = arrive(request_of(VISITOR))
+    said, _, *buttons, same, files, newer = arrive(request_of(VISITOR))
     assert "Who signs in can" in said
     assert not any(each.interactive for each in buttons)
-    assert (files.visible, newer.visible) == (False, False)
-    said, token, *buttons, files, newer = arrive(request_of(BOB))
+    assert (same.visible, files.visible, newer.visible) == (False, False, False)
+    said, token, *buttons, same, files, newer = arrive(request_of(BOB))
     assert "<b>bob</b>" in said
     assert not token.open, "signed in with the Hub, and with a token of it"
     assert all(each.interactive for each in buttons)
-    assert (files.visible, newer.visible) == (False, False)
+    assert (same.visible, files.visible, newer.visible) == (False, False, False)
     assert arrive(request_of(replace(BOB, hub_token=None)))[1].open, "without one, it has to be typed"
-    *_, files, newer = arrive(request_of(LOCAL_OWNER))
-    assert (files.visible, newer.visible) == (True, True)
+    *_, same, files, newer = arrive(request_of(LOCAL_OWNER))
+    assert (same.visible, files.visible, newer.visible) == (True, True, True)
     monkeypatch.setenv("HF_TOKEN", "hf_secret-of-ada")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert "HF_TOKEN" in may_say(LOCAL_OWNER)

@@ -1,0 +1,76 @@
+"""The base here, by which adapters are judged, and the owner's word that an adapter was made on a copy of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+
+from adapters.bases import Origin, said_same, same_base, why_not_base
+from adapters.compat import BaseFacts
+from adapters.record import AdapterRecord
+from core.base import fingerprint, resolve
+from core.errors import UserError
+from studio.context import Studio
+
+
+def base_here(studio: Studio) -> BaseFacts | None:
+    """The base that answers here; None while a server elsewhere has not yet said which it has."""
+    own = facts_of(studio.base)
+    if studio.engine.external_url is None:
+        return own
+    if not studio.engine.status.base:
+        return None
+    there = facts_of(studio.engine.status.base)
+    alike = (
+        own.fingerprint == there.fingerprint if own.fingerprint and there.fingerprint else same_base(own.id, there.id)
+    )
+    return own if alike else there
+
+
+@lru_cache(maxsize=16)
+def facts_of(base: str) -> BaseFacts:
+    """Id and fingerprint; of a name that means no base on this machine or the Hub, the name alone."""
+    try:
+        source = resolve(base)
+    except UserError:
+        return BaseFacts(base)
+    return BaseFacts(source.id, fingerprint(source))
+
+
+def say(studio: Studio, name: str) -> AdapterRecord:
+    """Record the owner's word that the adapter was made on a copy of the base here, and have the engine look at it.
+
+    Raises UserError, and leaves the record as it was, when the engine is not there or cannot serve it: shapes count,
+    whatever is said.
+    """
+    before, base = studio.store.get(name), base_here(studio)
+    if base is None or not studio.engine.ready.is_set():
+        raise UserError("The engine is not there, which compares the adapter with the base.", "Try again when it is.")
+    record = said_same(before, base.id, base.fingerprint)
+    if record == before:
+        return before
+    studio.store.update(record)
+    try:
+        studio.client.load(name, str(studio.store.path(name)))
+    except BaseException:
+        studio.store.update(before)
+        raise
+    return record
+
+
+def say_of_new(studio: Studio, name: str) -> AdapterRecord:
+    """The same of an adapter that has just come in, which stays whatever the engine says."""
+    try:
+        return say(studio, name)
+    except UserError as error:
+        raise UserError(f"{name} is here, but not used on this base. {error.message}", error.remedy) from error
+
+
+def base_of(studio: Studio, record: AdapterRecord) -> str:
+    """What is its base on this machine: the studio's own where that is the same, else what it names."""
+    own = facts_of(studio.base)
+    return record.base_model if why_not_base(Origin.of(record), own.id, own.fingerprint) else studio.base
+
+
+def take_back(studio: Studio, name: str) -> None:
+    studio.store.update(replace(studio.store.get(name), same_base=None))
