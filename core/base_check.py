@@ -10,12 +10,14 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from adapters.errors import shortened
+from core.data.records import Message
+from core.data.template import Refused, Template
 from core.errors import UserError
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
-QUESTION = [{"role": "user", "content": "What is the capital of Cuba?"}]
+QUESTION = Message(role="user", content="What is the capital of Cuba?")
 ONE_PLACE = "Take the tokenizer and the weights from one and the same model, as its makers published it."
 WHOLE = "Fetch the model anew, as its makers published it."
 
@@ -67,10 +69,10 @@ def plain_question(name: str, tokenizer: PreTrainedTokenizerBase) -> str:
         )
     remedy = "Correct the template (chat_template.jinja or tokenizer_config.json), or choose another base."
     try:
-        text = str(tokenizer.apply_chat_template(QUESTION, tokenize=False, add_generation_prompt=True))
-    except Exception as error:  # a template is a program: it may fail in any way
-        raise UserError(f"The chat template of {name} fails on a plain question: {error}.", remedy) from error
-    if QUESTION[0]["content"] not in text:
+        text = Template.of(tokenizer).render([QUESTION], prompt=True)
+    except Refused as error:
+        raise UserError(f"The chat template of {name} fails on a plain question: {error.reason}.", remedy) from error
+    if QUESTION["content"] not in text:
         raise UserError(
             f"The chat template of {name} leaves a plain question out: it writes {shortened(text)}.", remedy
         )

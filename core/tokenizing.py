@@ -1,10 +1,10 @@
 """`python -m core.tokenizing BASE`: a base's tokenizer in a process of its own, for a page that may not import torch.
 
 One JSON object per line in, one out. The first line out is {"ready": true}, or {"error": [message, remedy]}. Then
-    {"count": [conversation, ...]}  gives {"lengths": [int | null, ...], "trained": [int, ...], "first": [int, ...]}
-    {"view": conversation}  gives {"tokens": [[text, id, trained, special], ...]} or {"error": [message, remedy]}
-A conversation is {"messages": [...], "tools": [...] or null}. The length of one that the template refuses is null;
-"first" is where the first trained token stands, counted from 0, or the length where there is none.
+    {"count": [conversation, ...]}  gives {"rows": [[[length, trained, first], ...] | null, ...]}
+    {"view": conversation}  gives {"rows": [[[text, id, trained, special], ...], ...]} or {"error": [message, remedy]}
+A conversation is {"messages": [...], "tools": [...] or null}, and becomes one or more training rows; null where the
+template refuses it. "first" is where a row's first trained token stands, counted from 0.
 It ends by itself when its input does, or when nothing was asked for five minutes.
 """
 
@@ -54,37 +54,35 @@ def say(answers: TextIO, answer: dict[str, Any]) -> None:
 
 
 def count(tokenizer: PreTrainedTokenizerBase, conversations: list[Any]) -> dict[str, Any]:
-    """Tokens per conversation before anything is cut, how many of them are trained, and from where on."""
-    from core.data.tokens import IGNORED, encode
+    """Of each training row its tokens before anything is cut, how many of them are trained, and from where on."""
+    from core.data.tokens import IGNORED, encode, trained_in
 
-    lengths: list[int | None] = []
-    trained: list[int] = []
-    first: list[int] = []
+    rows: list[list[tuple[int, int, int]] | None] = []
     for each in conversations:
         try:
-            labels = encode(tokenizer, each["messages"], None, each.get("tools"))["labels"]
+            labels = [row["labels"] for row in encode(tokenizer, each["messages"], each.get("tools")).examples]
         except UserError:
-            lengths.append(None)
-            trained.append(0)
-            first.append(0)
+            rows.append(None)
             continue
-        lengths.append(len(labels))
-        trained.append(sum(label != IGNORED for label in labels))
-        first.append(next((at for at, label in enumerate(labels) if label != IGNORED), len(labels)))
-    return {"lengths": lengths, "trained": trained, "first": first}
+        first = [next(at for at, label in enumerate(row) if label != IGNORED) for row in labels]
+        rows.append([(len(row), trained_in(row), at) for row, at in zip(labels, first, strict=True)])
+    return {"rows": rows}
 
 
 def view(tokenizer: PreTrainedTokenizerBase, conversation: Any) -> dict[str, Any]:
     from core.data.tokens import IGNORED, encode
 
     try:
-        example = encode(tokenizer, conversation["messages"], None, conversation.get("tools"))
+        examples = encode(tokenizer, conversation["messages"], conversation.get("tools")).examples
     except UserError as error:
         return {"error": [error.message, error.remedy]}
-    ids = example["input_ids"]
     special = set(tokenizer.all_special_ids) | {i for i, each in tokenizer.added_tokens_decoder.items() if each.special}
-    parts = zip(pieces(tokenizer, ids), ids, example["labels"], strict=True)
-    return {"tokens": [[text, each, label != IGNORED, each in special] for text, each, label in parts]}
+    rows = []
+    for example in examples:
+        ids = example["input_ids"]
+        parts = zip(pieces(tokenizer, ids), ids, example["labels"], strict=True)
+        rows.append([(text, each, label != IGNORED, each in special) for text, each, label in parts])
+    return {"rows": rows}
 
 
 def pieces(tokenizer: PreTrainedTokenizerBase, ids: list[int]) -> Iterator[str]:

@@ -9,7 +9,7 @@ from html import escape
 from math import ceil
 from typing import TYPE_CHECKING
 
-from core.data.tokens import percentile
+from core.data.counting import percentile
 from core.plan import packed_rows
 
 if TYPE_CHECKING:
@@ -24,8 +24,9 @@ LEFT, RIGHT, TOP, BOTTOM = 44, 12, 22, 26
 
 @dataclass(frozen=True)
 class Measured:
-    """Of each counted conversation, before anything is cut: its number in the dataset (from 1), its tokens, how many
-    of them are trained, and where the first of these stands (from 0). `refused`: numbers that the template refuses."""
+    """Of each counted training row, before anything is cut: the number of its conversation in the dataset (from 1), its
+    tokens, how many of them are trained, and where the first of these stands (from 0). A conversation is one row, or
+    several where the base's template writes earlier answers anew. `refused`: numbers that the template refuses."""
 
     conversations: int
     numbers: list[int]
@@ -33,6 +34,11 @@ class Measured:
     trained: list[int]
     first: list[int]
     refused: list[int]
+
+    @property
+    def unit(self) -> str:
+        """What a length is one of."""
+        return "conversation" if len(set(self.numbers)) == len(self.numbers) else "training row"
 
     def over(self, max_length: int) -> list[tuple[int, int, bool]]:
         """(number, tokens, whether anything is left to train) of those that are cut, the longest first."""
@@ -42,19 +48,11 @@ class Measured:
 
 
 def measured(
-    conversations: int,
-    numbers: Sequence[int],
-    lengths: Sequence[int | None],
-    trained: Sequence[int],
-    first: Sequence[int],
+    conversations: int, numbers: Sequence[int], rows: Sequence[Sequence[tuple[int, int, int]] | None]
 ) -> Measured:
-    """From what the tokenizer's process counted of the conversations `numbers`."""
-    counted = [
-        (number, length, t, f)
-        for number, length, t, f in zip(numbers, lengths, trained, first, strict=True)
-        if length is not None
-    ]
-    refused = [number for number, length in zip(numbers, lengths, strict=True) if length is None]
+    """From what the tokenizer's process counted of the conversations `numbers`, row by row."""
+    counted = [(number, *row) for number, each in zip(numbers, rows, strict=True) for row in each or ()]
+    refused = [number for number, each in zip(numbers, rows, strict=True) if each is None]
     columns = [list(column) for column in zip(*counted, strict=True)] or [[], [], [], []]
     return Measured(conversations, columns[0], columns[1], columns[2], columns[3], refused)
 
@@ -77,7 +75,7 @@ def figures(measured: Measured, max_length: int) -> str:
     full = (sum(lengths) - lost) / (rows * max_length)
     packed = f"{rows} {'row' if rows == 1 else 'rows'} of {max_length}"
     facts = {
-        "Tokens per conversation": f"mean {sum(lengths) / len(lengths):.0f}, p50 {percentile(lengths, 50)}, "
+        f"Tokens per {measured.unit}": f"mean {sum(lengths) / len(lengths):.0f}, p50 {percentile(lengths, 50)}, "
         f"p95 {percentile(lengths, 95)}, max {lengths[-1]}",
         "Trained": f"{sum(measured.trained) / sum(lengths):.0%} of all tokens",
         f"Over max_length {max_length}": f"{len(over)} of {len(lengths)}"
@@ -85,7 +83,7 @@ def figures(measured: Measured, max_length: int) -> str:
         "Packing": f"{packed} instead of {len(lengths)}, {full:.0%} full",
     }
     text = f'<div class="facts">{"".join(f"<span><b>{name}</b> {value}</span>" for name, value in facts.items())}</div>'
-    if nothing := [number for number, _, left in over if not left]:
+    if nothing := list(dict.fromkeys(number for number, _, left in over if not left)):
         text += (
             f'<p class="error">Nothing of {count_of(nothing)} would be trained: no answer begins within max_length. '
             f"{links(nothing)}</p>"
@@ -95,12 +93,11 @@ def figures(measured: Measured, max_length: int) -> str:
             f'<p class="error">The base\'s chat template refuses {count_of(measured.refused)}. '
             f"{links(measured.refused)}</p>"
         )
-    counted = len(lengths) + len(measured.refused)
+    counted = len(set(measured.numbers)) + len(measured.refused)
     if counted < measured.conversations:
         text += f"<p>Counted over {counted} of the {measured.conversations} conversations, drawn at random.</p>"
-    drawn_in = (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="Lengths">{histogram(lengths, max_length)}</div>'
-    )
+    bars = histogram(lengths, max_length, measured.unit)
+    drawn_in = f'<div class="scroll" tabindex="0" role="region" aria-label="Lengths">{bars}</div>'
     return text + drawn_in + cut_list(over, max_length)
 
 
@@ -153,8 +150,9 @@ def bins(lengths: Sequence[int], max_length: int, bars: int = BARS) -> tuple[flo
     return step, counts
 
 
-def histogram(lengths: Sequence[int], max_length: int) -> str:
-    """Conversations by their length in tokens as an inline SVG, max_length drawn in, or an arrow that points to it."""
+def histogram(lengths: Sequence[int], max_length: int, unit: str = "conversation") -> str:
+    """Conversations, or the rows that they become, by their length in tokens as an inline SVG, max_length drawn in, or
+    an arrow that points to it."""
     longest = max(lengths)
     step, counts = bins(lengths, max_length)
     end, most = len(counts) * step, max(counts)
@@ -167,14 +165,14 @@ def histogram(lengths: Sequence[int], max_length: int) -> str:
     for index, count in enumerate(counts):
         height = (floor - TOP) * count / most
         kind = "over" if index * step >= max_length - step / 2 else "within"
-        span = f"{int(index * step) + 1} to {int((index + 1) * step)} tokens: {count} conversations"
+        span = f"{int(index * step) + 1} to {int((index + 1) * step)} tokens: {count} {unit}s"
         bars.append(
             f'<rect class="{kind}" x="{x(index * step) + 0.5:.1f}" y="{floor - height:.1f}" '
             f'width="{x(step) - x(0) - 1:.1f}" height="{height:.1f}"><title>{span}</title></rect>'
         )
     over = sum(each > max_length for each in lengths)
     title = (
-        f"Tokens per conversation: {len(lengths)} conversations of {min(lengths)} to {longest} tokens, "
+        f"Tokens per {unit}: {len(lengths)} {unit}s of {min(lengths)} to {longest} tokens, "
         f"{over} of them over max_length {max_length}"
     )
     if max_length <= end + step / 2:
@@ -192,7 +190,7 @@ def histogram(lengths: Sequence[int], max_length: int) -> str:
         f'<text x="{LEFT - 6}" y="{TOP + 5}" text-anchor="end">{most}</text>'
         f'<text x="{LEFT - 6}" y="{floor}" text-anchor="end">0</text>'
         f'<text x="{LEFT}" y="{HEIGHT - 8}">0</text>'
-        f'<text x="{(LEFT + WIDTH) / 2}" y="{HEIGHT - 8}" text-anchor="middle">tokens per conversation</text>'
+        f'<text x="{(LEFT + WIDTH) / 2}" y="{HEIGHT - 8}" text-anchor="middle">tokens per {unit}</text>'
         f'<text x="{WIDTH - RIGHT}" y="{HEIGHT - 8}" text-anchor="end">{end:.0f}</text></svg>'
     )
 
@@ -205,14 +203,34 @@ LEGEND = (
 )
 
 
-def token_view(tokens: Sequence[tuple[str, int, bool, bool]], max_length: int) -> str:
-    """(text, id, trained, special) of each token of one conversation, as it is trained under the base's template."""
+def token_view(rows: Sequence[Sequence[tuple[str, int, bool, bool]]], max_length: int) -> str:
+    """(text, id, trained, special) of each token of one conversation, as it is trained under the base's template: in
+    one row, or in one for each answer with the history that chat would send."""
+    left, blocks = SHOWN, []
+    for number, tokens in enumerate(rows, start=1):
+        row = f"Row {number} of {len(rows)}: " if len(rows) > 1 else ""
+        blocks.append(f'<p class="said">{row}{row_in_words(tokens, max_length)}.</p>' + (LEGEND if number == 1 else ""))
+        if left > 0:
+            blocks.append(
+                '<div class="tokens" tabindex="0" role="region" aria-label="Tokens of this conversation'
+                f'{f", row {number}" if row else ""}">{tokens_drawn(tokens[:left], max_length)}</div>'
+            )
+        left -= len(tokens)
+    rest = f"<p>… and {-left} tokens more, not shown here.</p>" if left < 0 else ""
+    return "".join(blocks) + rest
+
+
+def row_in_words(tokens: Sequence[tuple[str, int, bool, bool]], max_length: int) -> str:
     trained = sum(each[2] for each in tokens[:max_length])
     said = f"{len(tokens)} tokens, {trained} of them trained"
     if len(tokens) > max_length:
         said += f"; the last {len(tokens) - max_length} are cut at max_length {max_length}"
+    return said
+
+
+def tokens_drawn(tokens: Sequence[tuple[str, int, bool, bool]], max_length: int) -> str:
     parts = []
-    for index, (text, number, is_trained, is_special) in enumerate(tokens[:SHOWN]):
+    for index, (text, number, is_trained, is_special) in enumerate(tokens):
         if index == max_length:
             parts.append(f'<span class="cutline">✂ max_length {max_length}</span>')
         is_cut = index >= max_length
@@ -220,10 +238,7 @@ def token_view(tokens: Sequence[tuple[str, int, bool, bool]], max_length: int) -
         words = [word for word, holds in kinds.items() if holds]
         title = ", ".join([f"token {index + 1}, id {number}", *words, *(["part of a character"] if not text else [])])
         parts.append(f'<span class="{" ".join(["t", *words])}" title="{title}">{visible(text)}</span>')
-    rest = f"<p>… and {len(tokens) - SHOWN} tokens more, not shown here.</p>" if len(tokens) > SHOWN else ""
-    return f'<p class="said">{said}.</p>{LEGEND}<div class="tokens" tabindex="0" role="region" ' + (
-        f'aria-label="Tokens of this conversation">{"".join(parts)}</div>{rest}'
-    )
+    return "".join(parts)
 
 
 def visible(text: str) -> str:

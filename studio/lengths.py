@@ -17,23 +17,27 @@ class Lengths:
 
     def __init__(self, studio: Studio) -> None:
         self._tokenizer = studio.tokenizer
-        self._counted: dict[Key, list[int]] = {}
+        self._counted: dict[Key, list[list[int]]] = {}
 
     def known(self, recipe: Recipe) -> list[int] | None:
-        """The lengths where they have been counted, else None; as many as the recipe uses."""
+        """The lengths where they have been counted, else None; of as many conversations as the recipe uses."""
         counted = self._counted.get(_key(recipe))
-        return counted if counted is None else counted[: recipe.max_samples or None]
+        return (
+            counted
+            if counted is None
+            else [length for rows in counted[: recipe.max_samples or None] for length in rows]
+        )
 
     def count(self, recipe: Recipe) -> list[int]:
-        """Tokens of each conversation; of a large dataset some are counted, and the others taken to be like them.
+        """Tokens of each training row; of a large dataset some are counted, and the others taken to be like them.
 
         Raises UserError when the dataset can't be read.
         """
         dataset = read_chosen(recipe)
         chosen = [dataset.conversations[number - 1] for number in drawn(len(dataset.conversations))]
-        lengths = [each for each in self._tokenizer.count(chosen)[0] if each is not None]
-        self._counted[_key(recipe)] = list(islice(cycle(lengths), len(dataset.conversations))) if lengths else []
-        return self._counted[_key(recipe)][: recipe.max_samples or None]
+        lengths = [[row[0] for row in rows] for rows in self._tokenizer.count(chosen) if rows is not None]
+        self._counted[_key(recipe)] = list(islice(cycle(lengths), len(dataset.conversations)))
+        return self.known(recipe) or []
 
 
 def _key(recipe: Recipe) -> Key:

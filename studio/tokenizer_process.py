@@ -27,17 +27,16 @@ class Tokenizer:
     def running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
-    def count(self, conversations: list[Conversation]) -> tuple[list[int | None], list[int], list[int]]:
-        """Of each: its tokens, how many are trained, and where the first of these stands (from 0).
+    def count(self, conversations: list[Conversation]) -> list[list[tuple[int, int, int]] | None]:
+        """Of each training row that a conversation becomes: its tokens, how many are trained, and where the first of
+        these stands (from 0). None for a conversation that the base's template refuses."""
+        rows = self._ask({"count": [each.to_dict() for each in conversations]})["rows"]
+        return [each if each is None else [tuple(row) for row in each] for each in rows]
 
-        The length of one that the base's template refuses is None; where nothing is trained, the last is the length.
-        """
-        answer = self._ask({"count": [each.to_dict() for each in conversations]})
-        return answer["lengths"], answer["trained"], answer["first"]
-
-    def view(self, conversation: Conversation) -> list[tuple[str, int, bool, bool]]:
-        """(text, id, trained, special) of each token. Raises UserError where the template refuses the conversation."""
-        return [tuple(each) for each in self._ask({"view": conversation.to_dict()})["tokens"]]
+    def view(self, conversation: Conversation) -> list[list[tuple[str, int, bool, bool]]]:
+        """(text, id, trained, special) of each token, row by row. Raises UserError where the template refuses it."""
+        rows = self._ask({"view": conversation.to_dict()})["rows"]
+        return [[tuple(each) for each in row] for row in rows]
 
     def close(self) -> None:
         """End the process, which would otherwise wait for more until it is idle for long."""

@@ -2,15 +2,16 @@
 
     dataset = read_dataset("answers.jsonl")
     train, eval = split(dataset.conversations, eval_fraction=0.05, seed=0)
-    example = encode(tokenizer, train[0].messages, max_length=512)
+    rows = encode(tokenizer, train[0].messages).examples
 
 Importing this loads neither torch, transformers, datasets nor pandas.
 """
 
+from core.data.counting import TokenCounter, TokenStats, token_stats
 from core.data.load import Source, open_source, read_dataset
 from core.data.records import CheckedDataset, Conversation, Message, Problem
 from core.data.split import split, subsample
-from core.data.tokens import TokenCounter, TokenStats, encode, token_stats
+from core.data.tokens import encode
 
 __all__ = [
     "CheckedDataset",

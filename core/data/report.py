@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from core.data.check import Scan
+from core.data.counting import TokenCounter, TokenStats
 from core.data.languages import Languages
 from core.data.load import Source
 from core.data.records import Problem, count_turns
-from core.data.tokens import TokenCounter, TokenStats
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -29,7 +29,7 @@ class Report:
     problems: list[Problem]
     notes: list[Problem]
     tokens: TokenStats
-    lengths: Sequence[int] = ()  # tokens of each conversation that the template takes
+    lengths: Sequence[int] = ()  # tokens of each training row
     languages: str = ""  # as core.data.languages guesses them
 
     def to_dict(self) -> dict[str, Any]:
@@ -77,7 +77,9 @@ def report_on(
         conversations=conversations,
         turns=turns,
         problems=sorted(scan.problems + counter.problems, key=lambda problem: problem.row or 0),
-        notes=source.notes + sorted(scan.notes + counter.notes, key=lambda note: note.row or 0),
+        notes=[Problem(None, sentence, "") for sentence in counter.told.sentences()]
+        + source.notes
+        + sorted(scan.notes + counter.notes, key=lambda note: note.row or 0),
         tokens=counter.stats(),
         lengths=counter.lengths,
         languages=str(languages),

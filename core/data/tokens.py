@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from array import array
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict
 
-from core.data.records import CheckedDataset, Conversation, Message, Problem, Tools
-from core.data.spans import trained_spans
+from core.data.answers import Answer, answer
+from core.data.ending import ending_of
+from core.data.joints import Joints, tokenised
+from core.data.layout import is_plain, layouts_of
+from core.data.records import Message, Tools
+from core.data.spans import untrained_spans
 from core.data.template import Template
 from core.errors import UserError
 
@@ -25,30 +28,24 @@ class Example(TypedDict):
 
 
 @dataclass(frozen=True)
-class TokenStats:
-    """Lengths in tokens per conversation under one template, before anything is cut.
+class Encoded:
+    """What one conversation becomes: mostly one row, else one for each answer whose history the template rewrites.
 
-    `trained_share` is trained tokens over all tokens (0 to 1); `over_max_length` counts conversations.
+    dropped: some of what was thought has no place in the template. ended: it writes no end behind some answer, so that
+    one was put there.
     """
 
-    mean: float
-    p50: int
-    p95: int
-    max: int
-    trained_share: float
-    over_max_length: int
+    examples: list[Example]
+    dropped: bool = False
+    ended: bool = False
 
 
-def encode(
-    tokenizer: PreTrainedTokenizerBase, messages: list[Message], max_length: int | None, tools: Tools | None = None
-) -> Example:
-    """Token ids of the rendered conversation, cut after `max_length`, and labels.
+def encode(tokenizer: PreTrainedTokenizerBase, messages: list[Message], tools: Tools | None = None) -> Encoded:
+    """Token ids as the engine's prompt has them before each answer, then as the answer goes on, with labels.
 
     Trained is what the model must produce after the generation prompt: the answer's words (or the calls of tools) and
-    the end-of-turn token directly behind them, but for turns of weight 0. A conversation cut before its first answer
-    has no trained label at all. A system message that the template has no place for is put before the first question,
-    as its makers advise (Gemma, early Mistral). Raises UserError where the template refuses the conversation, rewrites
-    its answers, or leaves out what concerns tools.
+    the end of the turn, but for turns of weight 0 and what is marked as untrained. Raises UserError where the template
+    refuses the conversation, leaves out a part of it, or where nothing would be trained.
 
     Plain text (role "text") is trained whole, with the end-of-text token after it.
     """
@@ -58,85 +55,100 @@ def encode(
             "Choose a base with a fast tokenizer (tokenizer.json).",
         )
     if messages[0]["role"] == "text":
-        return encode_plain(tokenizer, messages[0]["content"], max_length)
-    template = Template(tokenizer, tools)
-    text, messages = template.render_whole(messages)
-    spans = trained_spans(template, messages, text)
-    encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-    input_ids: list[int] = encoded["input_ids"]
-    labels = [IGNORED] * len(input_ids)
-    position = 0
-    for index, (start, end) in enumerate(encoded["offset_mapping"]):
-        while position < len(spans) and spans[position][1] <= start:
-            position += 1
-        if position < len(spans) and end > spans[position][0]:
-            labels[index] = input_ids[index]
-    return Example(input_ids=input_ids[:max_length], labels=labels[:max_length])
+        return Encoded([encode_plain(tokenizer, messages[0]["content"])])
+    template = Template.of(tokenizer, tools)
+    whole = encode_whole(template, messages) if not tools and is_plain(messages) else None
+    encoded = Encoded([whole]) if whole else encode_answers(template, messages)
+    if not any(trained_in(example["labels"]) for example in encoded.examples):
+        raise UserError("Nothing of it would be trained: every answer is marked as context.", "Leave it out.")
+    return encoded
 
 
-def encode_plain(tokenizer: PreTrainedTokenizerBase, text: str, max_length: int | None) -> Example:
+def trained_in(labels: list[int]) -> int:
+    return sum(label != IGNORED for label in labels)
+
+
+def encode_plain(tokenizer: PreTrainedTokenizerBase, text: str) -> Example:
     input_ids = [*tokenizer(text, verbose=False)["input_ids"]]
     if tokenizer.eos_token_id is not None and input_ids[-1:] != [tokenizer.eos_token_id]:
         input_ids.append(tokenizer.eos_token_id)
-    return Example(input_ids=input_ids[:max_length], labels=input_ids[:max_length])
+    return Example(input_ids=input_ids, labels=list(input_ids))
 
 
-class TokenCounter:
-    """Collects token lengths one conversation at a time: four bytes of memory each."""
-
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, max_length: int) -> None:
-        self.tokenizer = tokenizer
-        self.max_length = max_length
-        self.lengths = array("I")
-        self.trained = 0
-        self.problems: list[Problem] = []
-        self.notes: list[Problem] = []
-
-    def add(self, conversation: Conversation) -> None:
-        """A conversation that the template refuses is collected as a problem, one that will be cut as a note."""
-        try:
-            example = encode(self.tokenizer, conversation.messages, None, conversation.tools)
-        except UserError as error:
-            self.problems.append(Problem(conversation.row, error.message, error.remedy))
-            return
-        length = len(example["input_ids"])
-        trained = sum(label != IGNORED for label in example["labels"])
-        self.lengths.append(length)
-        self.trained += trained
-        if length > self.max_length:
-            kept = sum(label != IGNORED for label in example["labels"][: self.max_length])
-            loss = f"{trained - kept} of its {trained} trained tokens" if kept else "all that it would teach"
-            self.notes.append(
-                Problem(
-                    conversation.row,
-                    f"It has {length} tokens; what is beyond {self.max_length} is cut, and with it {loss}.",
-                    "Shorten it, or raise max_length.",
-                )
-            )
-
-    def stats(self) -> TokenStats:
-        lengths = sorted(self.lengths)
-        if not lengths:
-            return TokenStats(0.0, 0, 0, 0, 0.0, 0)
-        total = sum(lengths)
-        return TokenStats(
-            mean=total / len(lengths),
-            p50=percentile(lengths, 50),
-            p95=percentile(lengths, 95),
-            max=lengths[-1],
-            trained_share=self.trained / total,
-            over_max_length=sum(length > self.max_length for length in lengths),
-        )
+def encode_whole(template: Template, messages: list[Message]) -> Example | None:
+    """One rendering that serves all answers. None where it does not, or where that cannot be told."""
+    layout = layouts_of(template.tokenizer)[messages[0]["role"] == "system"]
+    if layout is None:
+        return None
+    text = template.render(messages)
+    places = layout.places(messages, text)
+    if places is None:
+        return None
+    input_ids, offsets = tokenised(template.tokenizer, text)
+    labels = [IGNORED] * len(input_ids)
+    joints = Joints(template.tokenizer, text, input_ids, offsets)
+    answers = [message for message in messages if message["role"] == "assistant"]
+    for message, place in zip(answers, places, strict=True):
+        if message.get("weight") == 0:
+            continue
+        first = joints.at(place.prompt)
+        if first is None:
+            return None
+        untrained = untrained_spans(text, (place.prompt, place.closed), place.start, message)
+        if untrained is None:
+            return None
+        for at in range(first, joints.before(place.closed)):
+            if not is_context(text, offsets[at], untrained):
+                labels[at] = input_ids[at]
+    return Example(input_ids=input_ids, labels=labels)
 
 
-def percentile(ordered: list[int], percent: int) -> int:
-    """The nearest-rank percentile: the smallest value that at least `percent` % of all do not exceed."""
-    return ordered[max(0, -(-len(ordered) * percent // 100) - 1)]
+def encode_answers(template: Template, messages: list[Message]) -> Encoded:
+    """A row for each trained answer, with its own history; those that go on where the one before ends are one."""
+    template.check_tools(messages)
+    ending = ending_of(template.tokenizer)
+    examples: list[Example] = []
+    dropped = ended = False
+    for index, message in enumerate(messages):
+        if message["role"] != "assistant" or message.get("weight") == 0:
+            continue
+        found = answer(template, ending, messages, index)
+        dropped, ended = dropped or found.dropped, ended or found.ended
+        prompt, _ = tokenised(template.tokenizer, found.prompt)
+        said, labels = said_tokens(template.tokenizer, found, prompt)
+        before = examples[-1] if examples else None
+        if before and prompt[: len(before["input_ids"])] == before["input_ids"]:
+            context = before["labels"] + [IGNORED] * (len(prompt) - len(before["input_ids"]))
+            examples.pop()
+        else:
+            context = [IGNORED] * len(prompt)
+        examples.append(Example(input_ids=prompt + said, labels=context + labels))
+    return Encoded([example for example in examples if trained_in(example["labels"])], dropped, ended)
 
 
-def token_stats(dataset: CheckedDataset, tokenizer: PreTrainedTokenizerBase, max_length: int) -> TokenStats:
-    """Over all conversations that the tokenizer's template takes; see TokenCounter for those it refuses."""
-    counter = TokenCounter(tokenizer, max_length)
-    for conversation in dataset.conversations:
-        counter.add(conversation)
-    return counter.stats()
+def said_tokens(tokenizer: PreTrainedTokenizerBase, found: Answer, prompt: list[int]) -> tuple[list[int], list[int]]:
+    """Ids and labels of an answer behind the prompt's own ids, also where the two would merge into one token."""
+    start = len(found.prompt)
+    ids, offsets = tokenised(tokenizer, found.prompt + found.said)
+    if ids[: len(prompt)] == prompt:
+        ids, offsets = ids[len(prompt) :], offsets[len(prompt) :]
+    else:
+        # Behind a line break no tokenizer puts a space of its own before the first word; but line breaks may merge.
+        lead, _ = tokenised(tokenizer, "\n")
+        ids, offsets = tokenised(tokenizer, "\n" + found.said)
+        start = 1
+        if ids[: len(lead)] == lead:
+            ids, offsets = ids[len(lead) :], offsets[len(lead) :]
+        else:
+            ids, offsets = tokenised(tokenizer, found.said)
+            start = 0
+    spans = [(low + start, high + start) for low, high in found.untrained]
+    text = " " * start + found.said
+    labels = [IGNORED if is_context(text, span, spans) else each for each, span in zip(ids, offsets, strict=True)]
+    return ids, labels
+
+
+def is_context(text: str, token: tuple[int, int], untrained: list[tuple[int, int]]) -> bool:
+    """Whether a token has a character, other than white space, that is not to be trained."""
+    start, end = token
+    return any(text[max(start, low) : min(end, high)].strip() for low, high in untrained)

@@ -14,6 +14,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from core.base_check import context_length, vocabulary
+from core.data.ending import stop_ids
 from core.device import Choice
 from core.errors import UserError
 from core.serving.attention import FULL, SLIDING, Masks
@@ -60,7 +61,7 @@ def build_engine(
     choices["batched_products"] = choose_batched(model, device)
     if choices["batched_products"].value == "on":
         add_batched(model)
-    ends = end_tokens(model, tokenizer)
+    ends = stop_ids(tokenizer, model.generation_config)
     if ends and min(ends) >= vocabulary(model.config):
         raise UserError(
             f"No answer of this base could end: its end tokens ({', '.join(map(str, sorted(ends)))}) are none that it "
@@ -201,14 +202,6 @@ def decoder(tokenizer: PreTrainedTokenizerBase, *, special: bool = False) -> Cal
     if backend is not None:
         return lambda ids: backend.decode(ids, skip_special_tokens=not special)
     return lambda ids: own.decode(ids, skip_special_tokens=not special, clean_up_tokenization_spaces=False)
-
-
-def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
-    """The tokens at which an answer ends, from the model's own files."""
-    ends: set[int] = set()
-    for found in (getattr(model.generation_config, "eos_token_id", None), tokenizer.eos_token_id):
-        ends.update(found if isinstance(found, list) else [] if found is None else [found])
-    return frozenset(ends)
 
 
 @torch.inference_mode()

@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 from transformers import PreTrainedTokenizerBase
 
 from adapters.errors import shortened
-from core.data.template import fold_system
+from core.data.records import Message
+from core.data.template import Refused, Template
 from core.serving.build import decoder
 from core.serving.protocol import ApiError, Ask
 
@@ -24,6 +25,7 @@ class Prompts:
         self.tokenizer, self.vocabulary, self.max_length = tokenizer, vocabulary, max_length
         # A text with more characters than this has more tokens than fit, whatever it says: no token is longer.
         self.max_characters = max_length * max(map(len, tokenizer.get_vocab()))
+        self.template = Template.of(tokenizer)
         self._decode = decoder(tokenizer, special=True)
         self._encode = encoder(tokenizer)
 
@@ -44,28 +46,16 @@ class Prompts:
 
     def _chat(self, messages: list[dict[str, str]], arguments: dict[str, Any]) -> list[int]:
         self._bounded("messages", sum(len(message["content"]) for message in messages))
-        try:
-            text = self._rendered(messages, {"add_generation_prompt": True} | arguments)
-        except Exception as error:  # a template is a program, and may raise anything
-            reason = (str(error) or type(error).__name__)[:MAX_REASON]
+        try:  # as training renders
+            text = self.template.render(cast(list[Message], messages), prompt=True, **arguments)
+        except Refused as error:
             raise ApiError(
-                400, f"The base's chat template does not take these messages: {reason}", param="messages"
+                400,
+                f"The base's chat template does not take these messages: {error.reason[:MAX_REASON]}",
+                param="messages",
             ) from error
         self._bounded("messages", len(text))
         return self._encode(text, False)  # the template writes the special tokens itself
-
-    def _rendered(self, messages: list[dict[str, str]], arguments: dict[str, Any]) -> str:
-        """As training renders: a system message that the template has no place for goes before the question."""
-        foldable = [message["role"] for message in messages[:2]] == ["system", "user"]
-        try:
-            text = str(self.tokenizer.apply_chat_template(messages, tokenize=False, **arguments))
-        except Exception:
-            if not foldable:
-                raise
-        else:
-            if not foldable or messages[0]["content"].strip() in text:
-                return text
-        return str(self.tokenizer.apply_chat_template(fold_system(messages), tokenize=False, **arguments))
 
     def _plain(self, prompt: str | list[int]) -> list[int]:
         if isinstance(prompt, str):

@@ -11,7 +11,8 @@ from trl import pack_dataset
 
 from core.data import CheckedDataset, Conversation, Problem, encode, split, subsample
 from core.data.chosen import read_chosen
-from core.data.tokens import IGNORED, Example
+from core.data.counting import Told
+from core.data.tokens import IGNORED, Encoded, trained_in
 from core.errors import UserError
 from core.recipe import Recipe
 
@@ -25,7 +26,7 @@ LISTED_PROBLEMS = 20
 class Prepared:
     """Tokenised halves with the columns input_ids and labels (and seq_lengths where packed), and what to tell.
 
-    longest: tokens of the longest conversation, as it is trained.
+    longest: tokens of the longest row, as it is trained.
     """
 
     checked: CheckedDataset
@@ -39,19 +40,24 @@ class Prepared:
 def prepare(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> Prepared:
     """Raises UserError when the dataset can't be read, has rows that don't convert, or leaves nothing to learn."""
     checked = read_chosen(recipe)
-    examples, refused = _tokenise(checked.conversations, tokenizer)
+    encoded, refused = _tokenise(checked.conversations, tokenizer)
     problems = checked.problems + refused
     if problems and not recipe.skip_bad_rows:
         raise _refusal(checked, problems)
     notes = [f"Learning from {len(checked.conversations):,} conversations of {checked.provenance}."]
     if problems:
         notes.append(f"{len(problems)} of {checked.rows} rows could not be used and were left out.")
-    there = [each for each in checked.conversations if each.row in examples]
+    there = [each for each in checked.conversations if each.row in encoded]
     usable = subsample(there, recipe.max_samples, recipe.seed)
     if len(usable) < len(there):
         notes.append(f"Of {len(there)} conversations {len(usable)} were drawn at random (max_samples).")
+    told = Told(tokenizer)
+    for each in usable:
+        told.add(encoded[each.row])
+    notes += told.sentences()
+    unit = "conversations" if told.rows == len(usable) else "training rows"
     halves = split(usable, recipe.eval_fraction, recipe.seed)
-    train, held_out = (_cut([examples[each.row] for each in half], recipe.max_length) for half in halves)
+    train, held_out = (_cut([encoded[each.row] for each in half], recipe.max_length) for half in halves)
     if not train.rows:
         raise UserError(
             f"Nothing in {recipe.dataset_name} can be learnt: no assistant answer begins within "
@@ -60,16 +66,14 @@ def prepare(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> Prepared:
         )
     if train.cut or held_out.cut:
         notes.append(
-            f"{train.cut + held_out.cut} of {len(usable)} conversations are longer than max_length = "
+            f"{train.cut + held_out.cut} of {told.rows} {unit} are longer than max_length = "
             f"{recipe.max_length} tokens and were cut."
         )
     if train.emptied or held_out.emptied:
         notes.append(f"{train.emptied + held_out.emptied} of these were left out: nothing of an answer remained.")
     train_set = _dataset(train.rows, recipe)
     if recipe.packing:
-        notes.append(
-            f"Packed {len(train.rows)} conversations into {len(train_set)} rows of {recipe.max_length} tokens."
-        )
+        notes.append(f"Packed {len(train.rows)} {unit} into {len(train_set)} rows of {recipe.max_length} tokens.")
     held_out_set = _dataset(held_out.rows, recipe) if held_out.rows else None
     longest = max(len(row["input_ids"]) for row in train.rows + held_out.rows)
     return Prepared(checked, train_set, held_out_set, halves[1], longest, notes)
@@ -77,15 +81,15 @@ def prepare(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> Prepared:
 
 def _tokenise(
     conversations: list[Conversation], tokenizer: PreTrainedTokenizerBase
-) -> tuple[dict[int, Example], list[Problem]]:
-    """Each row's whole example, and the rows that the base's template refuses."""
-    examples, problems = {}, []
+) -> tuple[dict[int, Encoded], list[Problem]]:
+    """What each conversation becomes, uncut, and the rows that the base's template refuses."""
+    encoded, problems = {}, []
     for each in conversations:
         try:
-            examples[each.row] = encode(tokenizer, each.messages, None, each.tools)
+            encoded[each.row] = encode(tokenizer, each.messages, each.tools)
         except UserError as error:
             problems.append(Problem(each.row, error.message, error.remedy))
-    return examples, problems
+    return encoded, problems
 
 
 @dataclass
@@ -95,11 +99,12 @@ class _Cut:
     emptied: int
 
 
-def _cut(examples: list[Example], max_length: int) -> _Cut:
+def _cut(conversations: list[Encoded], max_length: int) -> _Cut:
+    examples = [example for each in conversations for example in each.examples]
     shortened = [
         {"input_ids": each["input_ids"][:max_length], "labels": each["labels"][:max_length]} for each in examples
     ]
-    rows = [row for row in shortened if any(label != IGNORED for label in row["labels"])]
+    rows = [row for row in shortened if trained_in(row["labels"])]
     cut = sum(len(each["input_ids"]) > max_length for each in examples)
     return _Cut(rows, cut, len(shortened) - len(rows))
 

@@ -87,7 +87,7 @@ def build(studio: Studio, checked: gr.State, max_length: gr.Number) -> Browser:
             tokens = gr.HTML("", elem_id="token-view")
     counted: gr.State = gr.State()
 
-    async def counted_of(conversations: list[Conversation]) -> tuple[list[Any], ...]:
+    async def counted_of(conversations: list[Conversation]) -> list[Any]:
         return await asyncio.to_thread(tokenizer.count, conversations)
 
     async def measure(dataset: CheckedDataset | None, limit: float | None) -> AsyncIterator[list[Any]]:
@@ -97,17 +97,16 @@ def build(studio: Studio, checked: gr.State, max_length: gr.Number) -> Browser:
         yield [waiting(tokenizer), "", None]
         yield [await asyncio.to_thread(shown_tokens, tokenizer, dataset, 1, limit), gr.skip(), None]
         numbers = drawn(len(dataset.conversations))
-        counts: list[list[Any]] = [[], [], []]
+        counts: list[Any] = []
         try:
             for start in range(0, len(numbers), CHUNK):
                 yield [gr.skip(), f'<p class="said">Counting tokens: {start} of {len(numbers)} …</p>', None]
                 chunk = [dataset.conversations[number - 1] for number in numbers[start : start + CHUNK]]
-                for column, more in zip(counts, await counted_of(chunk), strict=True):
-                    column.extend(more)
+                counts.extend(await counted_of(chunk))
         except UserError as error:
             yield [gr.skip(), told_in_place(error), None]
             return
-        result = measured(len(dataset.conversations), numbers, *counts)
+        result = measured(len(dataset.conversations), numbers, counts)
         yield [gr.skip(), figures(result, length_limit(limit)), result]
 
     def limit_to(

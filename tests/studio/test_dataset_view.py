@@ -44,7 +44,10 @@ def test_every_conversation_is_in_one_bar_on_the_right_side_of_max_length(
 
 def counted(lengths: list[int | None], trained: list[int], first: list[int], of: int | None = None) -> Measured:
     numbers = list(range(1, len(lengths) + 1))
-    return measured(of or len(lengths), numbers, lengths, trained, first)
+    rows = [
+        None if length is None else [(length, *rest)] for length, *rest in zip(lengths, trained, first, strict=True)
+    ]
+    return measured(of or len(lengths), numbers, rows)
 
 
 def test_figures_say_what_is_cut_and_how_full_packing_is() -> None:
@@ -78,12 +81,25 @@ def test_a_large_dataset_is_counted_in_part_and_the_page_says_so() -> None:
 
 def test_tokens_are_escaped_marked_and_cut() -> None:
     tokens = [("<|user|>", 1, False, True), ("<b>", 2, False, False), ("\n", 3, True, False), ("late", 4, True, False)]
-    text = token_view(tokens, 3)
+    text = token_view([tokens], 3)
     assert "4 tokens, 1 of them trained; the last 1 are cut at max_length 3" in text
     assert '<span class="t special" title="token 1, id 1, special">&lt;|user|&gt;</span>' in text
     assert '<span class="t trained" title="token 3, id 3, trained">↵\n</span>' in text
     assert text.index("cutline") < text.index('<span class="t cut" title="token 4, id 4, cut">late</span>')
     assert "<b>" not in text
+
+
+def test_a_conversation_of_several_rows_is_counted_and_shown_row_by_row() -> None:
+    result = measured(2, [1, 2], [[(10, 4, 6), (30, 5, 25)], [(20, 6, 9)]])
+    text = figures(result, 25)
+    assert "<b>Tokens per training row</b> mean 20" in text
+    assert "1 of 3" in text and "drawn at random" not in text
+    assert "3 training rows of 10 to 30 tokens" in text
+    row = [("a", 1, False, False), ("b", 2, True, False)]
+    shown = token_view([row, row * 2], 3)
+    assert "Row 1 of 2: 2 tokens, 1 of them trained." in shown
+    assert "Row 2 of 2: 4 tokens, 1 of them trained; the last 1 are cut" in shown
+    assert shown.count('role="region"') == 2
 
 
 def test_search_looks_into_all_messages_in_any_case_and_goes_round() -> None:
@@ -103,17 +119,14 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tokenizer]:
 
 def test_the_tokenizers_process_tells_tokens_as_they_are_trained(tokenizer: Tokenizer) -> None:
     conversation = dataset_of("Grün, naïve 🦙 — said\n\ttwice.").conversations[0]
-    tokens = tokenizer.view(conversation)
+    (tokens,) = tokenizer.view(conversation)
     text = "".join(each[0] for each in tokens)
     assert "Grün, naïve 🦙 — said\n\ttwice." in text
     trained = "".join(each[0] for each in tokens if each[2] and not each[3])
     assert trained.strip() == "Grün, naïve 🦙 — said\n\ttwice."
     assert any(each[3] for each in tokens)
-    assert tokenizer.count([conversation]) == (
-        [len(tokens)],
-        [sum(each[2] for each in tokens)],
-        [next(index for index, each in enumerate(tokens) if each[2])],
-    )
+    first = next(index for index, each in enumerate(tokens) if each[2])
+    assert tokenizer.count([conversation]) == [[(len(tokens), sum(each[2] for each in tokens), first)]]
 
 
 def test_a_tokenizer_that_ended_is_started_again(tokenizer: Tokenizer) -> None:

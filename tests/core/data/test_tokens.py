@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.data import CheckedDataset, Conversation, Message, TokenCounter, encode, token_stats
-from core.data.tokens import IGNORED, Example
+from core.data.tokens import IGNORED
 from core.errors import UserError
 from tests.core.data.dialogues import dialogues
-from tests.core.data.templates import FAMILIES, tokenizer_for
+from tests.core.data.rows import engine_prompt, only_row, trained_runs, trained_spans
+from tests.core.data.templates import CHATML, FAMILIES, tokenizer_for
 
 TALK = [
     Message(role="user", content="Where?"),
@@ -21,88 +26,108 @@ TALK = [
 SYSTEM = Message(role="system", content="Be brief.")
 
 
-def trained_runs(example: Example, family: str, merges: bool = False) -> list[str]:
-    """The text of each unbroken run of trained tokens."""
-    runs: list[list[int]] = []
-    before = IGNORED
-    for token, label in zip(example["input_ids"], example["labels"], strict=True):
-        if label != IGNORED:
-            assert label == token
-            if before == IGNORED:
-                runs.append([])
-            runs[-1].append(token)
-        before = label
-    return [tokenizer_for(family, merges).decode(run, clean_up_tokenization_spaces=False) for run in runs]
+@contextmanager
+def changed(tokenizer: Any, template: str) -> Iterator[None]:
+    original, tokenizer.chat_template = tokenizer.chat_template, template
+    try:
+        yield
+    finally:
+        tokenizer.chat_template = original
 
 
 def expected_runs(family: str, messages: list[Message]) -> list[str]:
-    """Every answer with its end of turn; white space that the template itself puts before an answer counts with it."""
+    """Every answer with its end of turn; what the template itself puts between prompt and answer counts with it."""
     answers = [message["content"] for message in messages if message["role"] == "assistant"]
-    before = " " if family in ("llama2", "mistral") else ""
-    runs = [before + answer + FAMILIES[family][2] for answer in answers]
-    if family == "qwen3":
-        runs[-1] = "<think>\n\n</think>\n\n" + runs[-1]
-    return runs
+    before = {"llama2": " ", "mistral": " ", "qwen3": "<think>\n\n</think>\n\n"}.get(family, "")
+    return [before + answer + FAMILIES[family][2] for answer in answers]
+
+
+def all_runs(tokenizer: Any, messages: list[Message]) -> list[str]:
+    return [run for row in encode(tokenizer, messages).examples for run in trained_runs(tokenizer, row)]
 
 
 @pytest.mark.parametrize("system", [False, True])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_answer_is_trained_with_its_end_of_turn_and_nothing_else(family: str, system: bool) -> None:
     messages = [SYSTEM, *TALK] if system else TALK
-    example = encode(tokenizer_for(family), messages, None)
-    assert trained_runs(example, family) == expected_runs(family, messages)
+    assert all_runs(tokenizer_for(family), messages) == expected_runs(family, messages)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 @settings(max_examples=25, deadline=None, derandomize=True)
 @given(messages=dialogues(), merges=st.booleans())
-def test_the_mask_holds_for_random_conversations(family: str, messages: list[Message], merges: bool) -> None:
-    example = encode(tokenizer_for(family, merges), messages, None)
-    runs = trained_runs(example, family, merges)
-    expected = expected_runs(family, messages)
-    assert len(runs) == len(expected)
-    for run, answer in zip(runs, expected, strict=True):
-        # A merged token may reach over the border between header and answer by one line break; it is trained whole.
-        assert run == answer or (merges and run.lstrip("\n") == answer)
+def test_in_random_talks_each_answer_follows_the_very_tokens_that_chat_sends(
+    family: str, messages: list[Message], merges: bool
+) -> None:
+    """Also where a line break of the prompt and the answer's first letter would make one token."""
+    tokenizer = tokenizer_for(family, merges)
+    rows = encode(tokenizer, messages).examples
+    answers = [index for index, message in enumerate(messages) if message["role"] == "assistant"]
+    begun = [row["input_ids"][:start] for row in rows for start, _ in trained_spans(row)]
+    assert begun == [engine_prompt(tokenizer, messages[:index]) for index in answers]
+    assert all_runs(tokenizer, messages) == expected_runs(family, messages)
 
 
-@pytest.mark.parametrize("family", [family for family in FAMILIES if family != "gemma"])
-def test_the_tokens_are_those_that_the_template_gives_at_inference(family: str) -> None:
+@pytest.mark.parametrize("family", [family for family in FAMILIES if family != "qwen3"])
+def test_one_row_holds_the_whole_talk_where_the_template_writes_each_turn_once(family: str) -> None:
     tokenizer = tokenizer_for(family)
-    whole = tokenizer.apply_chat_template([SYSTEM, *TALK], tokenize=True, return_dict=False)
-    assert encode(tokenizer, [SYSTEM, *TALK], None)["input_ids"] == whole
+    whole = tokenizer.apply_chat_template(TALK, tokenize=True, return_dict=False)
+    assert only_row(tokenizer, TALK)["input_ids"] == whole
 
 
-def test_the_prompt_at_inference_ends_where_training_begins() -> None:
-    for family in FAMILIES:
-        tokenizer = tokenizer_for(family)
-        prompt = tokenizer.apply_chat_template(TALK[:3], add_generation_prompt=True, tokenize=True, return_dict=False)
-        example = encode(tokenizer, TALK, None)
-        assert example["input_ids"][: len(prompt)] == prompt
-        assert example["labels"][len(prompt) - 1] == IGNORED and example["labels"][len(prompt)] != IGNORED
+def test_a_long_talk_is_rendered_once_and_not_for_every_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer = tokenizer_for("chatml")
+    encode(tokenizer, TALK)  # learns the template
+    rendered: list[int] = []
+    render = tokenizer.apply_chat_template
+    monkeypatch.setattr(
+        tokenizer,
+        "apply_chat_template",
+        lambda messages, **rest: rendered.append(len(messages)) or render(messages, **rest),
+    )
+    row = only_row(tokenizer, TALK * 200)
+    assert rendered == [len(TALK) * 200]
+    assert len(trained_spans(row)) == 400
 
 
 def test_a_system_prompt_without_a_place_in_the_template_goes_before_the_first_question() -> None:
-    text = tokenizer_for("gemma").decode(encode(tokenizer_for("gemma"), [SYSTEM, *TALK], None)["input_ids"])
+    text = tokenizer_for("gemma").decode(only_row(tokenizer_for("gemma"), [SYSTEM, *TALK])["input_ids"])
     assert "<start_of_turn>user\nBe brief.\n\nWhere?<end_of_turn>" in text
 
 
 def test_a_template_that_leaves_the_system_prompt_out_does_not_lose_it() -> None:
     tokenizer = tokenizer_for("chatml")
-    mute = (
-        "{% for m in messages if m.role != 'system' %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
-    )
-    original, tokenizer.chat_template = tokenizer.chat_template, mute
-    try:
-        assert "Be brief." in tokenizer.decode(encode(tokenizer, [SYSTEM, *TALK], None)["input_ids"])
-    finally:
-        tokenizer.chat_template = original
+    mute = CHATML.replace("in messages", "in messages if m.role != 'system'")
+    with changed(tokenizer, mute):
+        assert "Be brief." in tokenizer.decode(only_row(tokenizer, [SYSTEM, *TALK])["input_ids"])
 
 
-def test_an_answer_that_the_template_rewrites_is_refused_not_trained_wrongly() -> None:
-    messages = [*TALK[:1], Message(role="assistant", content="<think>hm</think>Yes"), *TALK[2:]]
-    with pytest.raises(UserError, match=r"rewrites the answer in message 2|refuses"):
-        encode(tokenizer_for("qwen3"), messages, None)
+def test_an_earlier_answer_that_the_template_rewrites_is_trained_in_a_row_of_its_own() -> None:
+    tokenizer = tokenizer_for("qwen3")
+    messages = [*TALK[:1], Message(role="assistant", content="Yes"), *TALK[2:]]
+    first, second = encode(tokenizer, messages).examples
+    assert trained_runs(tokenizer, first) == ["<think>\n\n</think>\n\nYes<|im_end|>"]
+    assert trained_runs(tokenizer, second) == ["<think>\n\n</think>\n\na\nthe\n\nend 🦙<|im_end|>"]
+    assert "<|im_start|>assistant\nYes<|im_end|>" in tokenizer.decode(second["input_ids"])
+
+
+def test_an_answer_that_the_template_leaves_out_is_refused_and_not_trained_without_it() -> None:
+    tokenizer = tokenizer_for("chatml")
+    shouting = "{% for m in messages %}<|im_start|>{{ m.content | replace('a', 'A') }}<|im_end|>\n{% endfor %}"
+    with changed(tokenizer, shouting), pytest.raises(UserError, match="rewrites the answer in message 2"):
+        encode(tokenizer, TALK)
+
+
+@pytest.mark.parametrize(
+    "failing", ["{{ 1 + 'a' }}", "{{ messages[0].content.nothing.there }}", "{{ 1 / 0 }}", "{% oops"]
+)
+def test_a_template_that_fails_in_any_way_is_a_problem_of_the_row(failing: str) -> None:
+    tokenizer = tokenizer_for("chatml")
+    with changed(tokenizer, failing):
+        counter = TokenCounter(tokenizer, 512)
+        counter.add(Conversation(7, TALK))
+    (problem,) = counter.problems
+    assert problem.row == 7 and "chat template refuses this conversation" in problem.what
 
 
 def test_a_conversation_that_the_template_refuses_is_a_problem_of_its_row() -> None:
@@ -116,15 +141,9 @@ def test_a_conversation_that_the_template_refuses_is_a_problem_of_its_row() -> N
 
 def test_plain_text_is_trained_from_its_first_token_to_its_end() -> None:
     tokenizer = tokenizer_for("chatml")
-    example = encode(tokenizer, [Message(role="text", content="Once 🦙")], None)
+    example = only_row(tokenizer, [Message(role="text", content="Once 🦙")])
     assert example["labels"] == example["input_ids"]
     assert tokenizer.decode(example["input_ids"]) == "Once 🦙<|im_end|>"
-
-
-def test_cutting_keeps_ids_and_labels_aligned() -> None:
-    whole, cut = encode(tokenizer_for("chatml"), TALK, None), encode(tokenizer_for("chatml"), TALK, 40)
-    assert cut == {"input_ids": whole["input_ids"][:40], "labels": whole["labels"][:40]}
-    assert all(label == IGNORED for label in encode(tokenizer_for("chatml"), TALK, 10)["labels"])
 
 
 def test_statistics_count_what_is_there() -> None:
@@ -132,7 +151,7 @@ def test_statistics_count_what_is_there() -> None:
     conversations = [Conversation(row, messages) for row, messages in enumerate(talks, start=1)]
     dataset = CheckedDataset("d", "file", "messages", "", 4, conversations, [], "")
     tokenizer = tokenizer_for("chatml")
-    short, long = (encode(tokenizer, messages, None) for messages in (TALK[:2], TALK))
+    short, long = (only_row(tokenizer, messages) for messages in (TALK[:2], TALK))
     lengths = len(short["input_ids"]), len(long["input_ids"])
     stats = token_stats(dataset, tokenizer, max_length=lengths[0])
     assert (stats.p50, stats.p95, stats.max) == (lengths[0], lengths[1], lengths[1])

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from core.data import Conversation, TokenCounter, encode
+from core.data import Conversation, TokenCounter
 from core.data.check import Scan
 from core.data.records import Message, Row, Tools
 from core.data.split import whole
 from core.data.tokens import IGNORED, Example
 from core.errors import UserError
+from tests.core.data.rows import only_row
 from tests.core.data.templates import FAMILIES, tokenizer_for
 
 CALL = {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Zürich"}'}}
@@ -85,13 +86,13 @@ def test_a_call_beside_text_is_not_dropped(knows_tools: Any) -> None:
     assert conversation.messages[1]["content"] == "Let me see." and conversation.messages[1]["tool_calls"] == [
         READ_CALL
     ]
-    text = knows_tools.decode(encode(knows_tools, conversation.messages, None)["input_ids"])
+    text = knows_tools.decode(only_row(knows_tools, conversation.messages)["input_ids"])
     assert 'Let me see.\n<tool_call>\n{"name": "weather"' in text
 
 
 def test_calls_and_answers_are_trained_and_results_and_schemas_are_not(knows_tools: Any) -> None:
     (conversation,), _ = scanned({"messages": OPENAI, "tools": [SCHEMA]})
-    example = encode(knows_tools, conversation.messages, None, conversation.tools)
+    example = only_row(knows_tools, conversation.messages, conversation.tools)
     call = '\n<tool_call>\n{"name": "weather", "arguments": {"city": "Zürich"}}\n</tool_call><|im_end|>'
     assert trained(knows_tools, example) == f"{call}|It is cool.<|im_end|>"
     assert '"description": "Tells it"' in knows_tools.decode(example["input_ids"])
@@ -101,11 +102,11 @@ def test_calls_and_answers_are_trained_and_results_and_schemas_are_not(knows_too
 def test_a_template_without_tools_refuses_them_by_name(family: str) -> None:
     (conversation,), _ = scanned({"messages": OPENAI})
     with pytest.raises(UserError, match=r"leaves out the call of weather in message 2|refuses|leaves out the tool's"):
-        encode(tokenizer_for(family), conversation.messages, None)
+        only_row(tokenizer_for(family), conversation.messages)
     plain = [Message(role="user", content="Hi"), Message(role="assistant", content="Hello")]
     tools: Tools = [SCHEMA]
     with pytest.raises(UserError, match="leaves out the description of the tool weather"):
-        encode(tokenizer_for(family), plain, None, tools)
+        only_row(tokenizer_for(family), plain, tools)
 
 
 def test_the_refusal_is_a_problem_of_the_row() -> None:
@@ -155,7 +156,7 @@ def test_an_answer_of_weight_0_is_context_and_the_others_are_trained(family: str
         {"role": "assistant", "content": "due", "weight": 1},
     ]
     (conversation,), _ = scanned({"messages": turns})
-    text = trained(tokenizer_for(family), encode(tokenizer_for(family), conversation.messages, None))
+    text = trained(tokenizer_for(family), only_row(tokenizer_for(family), conversation.messages))
     assert "due" in text and "uno" not in text and "|" not in text.replace("<|", "").replace("|>", "")
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from transformers import PreTrainedTokenizerBase
 
-from core.data.tokens import encode
 from core.serving.params import SamplingParams
 from core.serving.prompts import Prompts
 from core.serving.protocol import ApiError, Ask
+from tests.core.data.rows import only_row
 from tests.core.data.templates import FAMILIES, tokenizer_for
 from tests.core.serving import tiny
 
@@ -46,7 +46,7 @@ def prompts(tokenizer: PreTrainedTokenizerBase) -> Prompts:
 def test_a_system_prompt_reaches_the_model_as_it_does_in_training(family: str) -> None:
     """Gemma's template refuses system messages."""
     prompt = asked(family, SYSTEM, QUESTION)
-    trained = encode(tokenizer_for(family), [SYSTEM, QUESTION, ANSWER], None)["input_ids"]
+    trained = only_row(tokenizer_for(family), [SYSTEM, QUESTION, ANSWER])["input_ids"]
     assert "Be brief." in tokenizer_for(family).decode(prompt)
     assert trained[: len(prompt)] == prompt
 

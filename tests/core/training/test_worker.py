@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 from adapters.store import AdapterStore
 from core.base import BUILTIN_ID, load_model, load_tokenizer, resolve
-from core.data import encode, read_dataset
+from core.data import read_dataset
 from core.device import Choice
 from core.home import Home
 from core.recipe import Recipe
@@ -27,6 +27,7 @@ from core.training.events import Checkpoint, Done, Evaluation, Note, Progress, S
 from core.training.run import Run, create_run
 from core.training.state import RunState
 from core.training.trainer import StudioTrainer, build_trainer
+from tests.core.data.rows import only_row
 
 CPU = Choice("float32", "")
 Work = Callable[[Run], int]
@@ -110,7 +111,7 @@ def test_only_the_assistants_words_are_trained(recipe: Recipe) -> None:
     tokenizer = load_tokenizer(resolve("builtin"))
     data = prepare(recipe, tokenizer)
     conversation = data.checked.conversations[0]
-    example = encode(tokenizer, conversation.messages, None)
+    example = only_row(tokenizer, conversation.messages)
     trained = tokenizer.decode([label for label in example["labels"] if label != IGNORED])
     for message in conversation.messages:
         assert (message["content"] in trained) == (message["role"] == "assistant")
@@ -381,7 +382,7 @@ def test_what_is_cut_is_said(home: Home, recipe: Recipe, work: Work) -> None:
 def test_packed_rows_give_the_same_loss_as_conversations_on_their_own(trainer: StudioTrainer, recipe: Recipe) -> None:
     tokenizer = trainer.processing_class
     conversations = read_dataset(recipe.dataset_name).conversations[:6]
-    examples = [encode(tokenizer, each.messages, None) for each in conversations]
+    examples = [only_row(tokenizer, each.messages) for each in conversations]
     rows = [
         {
             "input_ids": [token for each in half for token in each["input_ids"]],
