@@ -159,6 +159,7 @@ def test_a_context_beyond_the_bases_own_is_not_given_and_that_is_told() -> None:
 def test_end_tokens_that_the_base_can_never_say_are_refused() -> None:
     model, tokenizer = tiny.model(), tiny.tokenizer()
     tokenizer.eos_token = None
+    tokenizer.chat_template = "{% for m in messages %}{{ m.content }}\n{% endfor %}"  # writes no end either
     model.generation_config.eos_token_id = [TOKENS, TOKENS + 1]
     with pytest.raises(UserError, match="No answer of this base could end"):
         build_engine(model, tokenizer, EngineSettings())
