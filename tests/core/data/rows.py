@@ -41,5 +41,5 @@ def trained_runs(tokenizer: Any, row: Example) -> list[str]:
 def engine_prompt(tokenizer: Any, messages: list[Message]) -> list[int]:
     """The tokens that the engine sends for a chat request with these messages."""
     ask = Ask("base", list(messages), None, {}, SamplingParams(max_tokens=1), 1, 1, False, False, None)  # type: ignore[arg-type]
-    (prompt,) = Prompts(tokenizer, 1 << 30).encode(ask)
+    (prompt,) = Prompts(tokenizer, 1 << 30, 1 << 20).encode(ask)
     return prompt
