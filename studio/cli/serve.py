@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import signal
 import socket
 import threading
 import time
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 QUEUE_SECONDS = 1.0
 LEAVE_SECONDS = 12.0  # for a checkpoint; a Space going down gives 30 seconds for everything
 KEEP_SECONDS = 10.0  # for the last state
-CONNECTIONS = 800  # an open page has three; with more, files could not be opened any more (1024 is a usual limit)
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -59,8 +57,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    import uvicorn
-
     from core.base import resolve
     from core.leftovers import sweep
     from studio.app import build_app
@@ -68,6 +64,7 @@ def run(args: argparse.Namespace) -> int:
     from studio.masking import mask_logs
     from studio.people import AccessSettings, is_loopback
     from studio.processes import Engine
+    from studio.web_server import serve_until_stopped
     from studio.weblock import WebLock
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
@@ -95,12 +92,7 @@ def run(args: argparse.Namespace) -> int:
         threading.Thread(target=keep_queue_moving, args=(home, engine, queue_stop), daemon=True).start()
         print(f"Guanaco Studio: {url}   (home: {home.root})", flush=True)
         log_start()
-        # uvicorn raises the signal anew when it has shut down; the default action would end this process right there.
-        signal.signal(signal.SIGTERM, lambda *_: None)
-        config = uvicorn.Config(
-            app, log_config=None, log_level="warning", timeout_graceful_shutdown=3, limit_concurrency=CONNECTIONS
-        )
-        uvicorn.Server(config).run(sockets=[listener])
+        serve_until_stopped(app, listener)
     finally:
         queue_stop.set()
         leave_runs(home)
