@@ -37,8 +37,13 @@ class Aside:
     was: str
     reason: str
 
+    @property
+    def told(self) -> str:
+        """For everyone who may know of the file, so without this machine's folders."""
+        return f"{self.was} was damaged ({self.reason}) and is set aside as {self.path.name}"
+
     def __str__(self) -> str:
-        return f"{self.path.parent / self.was} was damaged ({self.reason}) and is set aside as {self.path.name}."
+        return f"{self.told} in {self.path.parent}."
 
 
 def read(path: Path, understand: Callable[[bytes], Value]) -> Value | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from adapters.errors import UserError
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _OWNED = re.compile(r"\.(?:.+~(?P<pid>\d+)~.*|deleted-.+-(?P<grave>\d+))")
 
 
@@ -22,6 +24,14 @@ def owner_of(name: str) -> int | None:
     """The pid of the process that made the temporary file or folder of this name; None when it is none."""
     found = _OWNED.fullmatch(name)
     return int(found["pid"] or found["grave"]) if found else None
+
+
+def no_room(error: BaseException) -> bool:
+    """Whether a write failed because the disk, or what this user or process may take of it, is full.
+
+    safetensors and torch wrap the operating system's error in classes of their own and keep its text.
+    """
+    return (isinstance(error, OSError) and error.errno in _NO_ROOM) or "No space left on device" in str(error)
 
 
 def expanded(given: str | Path) -> Path:

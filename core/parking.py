@@ -10,9 +10,12 @@ import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from adapters.files import write_atomic
 from core.home import Home
 from core.process import Identity
+from core.records import Moment, Pid, read_record
 
 
 @dataclass(frozen=True)
@@ -21,14 +24,17 @@ class Parking:
 
     run: str
     name: str
-    pid: int
-    started: float
+    pid: Pid
+    started: Moment
     adapters: tuple[str, ...] = ()
 
     @property
     def wanted(self) -> bool:
         """Whether the worker that has asked is still at it."""
         return Identity(self.pid, self.started).alive()
+
+
+_PARKING = TypeAdapter(Parking)
 
 
 def ask(home: Home, run_id: str, name: str) -> None:
@@ -39,11 +45,7 @@ def ask(home: Home, run_id: str, name: str) -> None:
 
 def read(home: Home) -> Parking | None:
     """What was asked last, wanted or not; None once the chat is back."""
-    try:
-        record = json.loads(_path(home).read_bytes())
-        return Parking(**record | {"adapters": tuple(record["adapters"])})
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return None
+    return read_record(_path(home), _PARKING)
 
 
 def remember(home: Home, parking: Parking, adapters: tuple[str, ...]) -> None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import psutil
+from pydantic import TypeAdapter
+
+from core.records import Moment, Pid, read_record
 
 # create_time() counts from the boot time, which shifts a little when the clock is set.
 SAME_START_SECONDS = 2.0
@@ -16,8 +20,8 @@ SAME_START_SECONDS = 2.0
 class Identity:
     """A process that can be recognised again: its pid and when it was started (seconds since the epoch)."""
 
-    pid: int
-    started: float
+    pid: Pid
+    started: Moment
 
     @classmethod
     def own(cls) -> Identity:
@@ -29,10 +33,13 @@ class Identity:
         return cls(pid, psutil.Process(pid).create_time())
 
     @classmethod
-    def read(cls, record: dict[str, Any]) -> Identity | None:
-        """The identity within a record that has `pid` and `started`, or None when it has not."""
-        pid, started = record.get("pid"), record.get("started")
-        return cls(pid, started) if isinstance(pid, int) and isinstance(started, (int, float)) else None
+    def running(cls, *words: str) -> Identity | None:
+        """A living process whose command line has all of these words: where no record says any more who it is."""
+        for process in psutil.process_iter(["cmdline", "status", "create_time"]):
+            found = process.info["cmdline"] or ()
+            if all(word in found for word in words) and process.info["status"] != psutil.STATUS_ZOMBIE:
+                return cls(process.pid, process.info["create_time"])
+        return None
 
     def alive(self) -> bool:
         """Whether that very process still runs. A zombie (dead, not yet waited for) is not alive."""
@@ -54,3 +61,25 @@ class Identity:
         except ProcessLookupError:
             return False
         return True
+
+
+@dataclass(frozen=True)
+class Announced(Identity):
+    """What a server says of itself while it lives, in processes/engine.json and web.json."""
+
+    url: str = ""
+    base: str = ""
+    instance: str = ""
+    settings: dict[str, Any] = field(default_factory=dict)  # the engine's
+
+    @property
+    def identity(self) -> Identity:
+        return Identity(self.pid, self.started)
+
+
+ANNOUNCED = TypeAdapter(Announced)
+
+
+def announced(path: Path) -> Announced | None:
+    """Who says in this file that it is there, alive or not. None where nobody does, or the file is damaged."""
+    return read_record(path, ANNOUNCED)

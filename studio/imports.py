@@ -9,7 +9,7 @@ from core.data.load import is_on_hub
 from core.errors import UserError
 from core.home import Home
 from core.recipe import Recipe
-from core.training.run import list_runs
+from core.training.run import Run, list_runs
 from core.training.state import AT_REST
 
 
@@ -59,9 +59,17 @@ def settled(home: Home, recipe: Recipe) -> Recipe:
     )
 
 
+def dataset_of(run: Run) -> str:
+    """What the run learns from; "" where its recipe cannot be read, with which it cannot go on either."""
+    try:
+        return run.recipe.dataset_name
+    except UserError:
+        return ""
+
+
 def remove(home: Home, dataset_name: str) -> store.Kept:
     """Delete a dataset. Raises UserError for one that is not here, or that a run still needs."""
     for run in list_runs(home):
-        if run.state() not in AT_REST and run.recipe.dataset_name == dataset_name:
+        if run.state() not in AT_REST and dataset_of(run) == dataset_name:
             raise UserError(f"The run {run.name} is learning from it.", "End the run first, or wait for it.")
     return store.remove(home, dataset_name)

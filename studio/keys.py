@@ -10,12 +10,15 @@ import secrets
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Annotated
 
 from filelock import FileLock
+from pydantic import Field, TypeAdapter
 
 from adapters.files import write_atomic
 from core.errors import UserError
 from core.home import Home
+from core.records import read_record
 from studio.people import Person, Role, same
 
 PREFIX = "gs_"
@@ -27,8 +30,11 @@ class Key:
     """name: by which it is revoked. sha256: of the key, which has 256 random bits, so that no salt is needed."""
 
     name: str
-    sha256: str
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     created: str
+
+
+KEYS = TypeAdapter(list[Key])
 
 
 class Keys:
@@ -40,13 +46,13 @@ class Keys:
         self._keys: list[Key] = []
 
     def list(self) -> list[Key]:
-        """All keys, oldest first. The file is read again only when another process has changed it."""
+        """All keys, oldest first; none when the file is damaged. It is read again only when it has changed."""
         try:
-            stat = self.path.stat()
+            stat = self.path.lstat()
         except FileNotFoundError:
             return []
         if self._seen != (stat.st_mtime_ns, stat.st_ino):
-            self._keys = [Key(**each) for each in json.loads(self.path.read_text())]
+            self._keys = read_record(self.path, KEYS) or []
             self._seen = (stat.st_mtime_ns, stat.st_ino)
         return self._keys[:]
 

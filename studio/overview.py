@@ -7,12 +7,13 @@ from typing import Any
 
 import psutil
 
+from core.errors import UserError
 from core.home import Home
 from core.priority import Busy
 from core.recipe import Recipe
 from core.training import queue
 from core.training.events import Evaluation, Event, Progress
-from core.training.run import Run, Summary, list_runs
+from core.training.run import Run, Summary, standings
 from core.training.state import ACTIVE, AT_REST, RunState, Status
 
 Signature = tuple[Any, ...]
@@ -21,12 +22,16 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Seen:
-    """One run as it was when its folder had this signature. Points are (step, loss), each step once."""
+    """One run as it was when its folder had this signature. Points are (step, loss), each step once.
+
+    recipe: None where it cannot be read, and `trouble` says why.
+    """
 
     signature: Signature
     status: Status
     summary: Summary
-    recipe: Recipe
+    recipe: Recipe | None
+    trouble: str
     events: tuple[Event, ...]
     training: tuple[Point, ...]
     evaluated: tuple[Point, ...]
@@ -51,8 +56,7 @@ class Overview:
     def runs(self) -> list[Seen]:
         """All runs, newest first."""
         found: dict[str, Seen] = {}
-        for run in list_runs(self.home):
-            status = run.status()
+        for run, status in standings(self.home):
             signature = signature_of(run)
             seen = self._seen.get(run.id)
             if seen is None or seen.signature != signature or seen.summary.stalled != run.stalled(status):
@@ -91,12 +95,14 @@ def memory_of(status: Status) -> int | None:
 
 def signature_of(run: Run) -> Signature:
     """Changes whenever the run's folder has something new to show."""
-    events, recipe = run.events_path, run.folder / "recipe.yaml"
-    return (
-        run.file.path.stat().st_mtime_ns,
-        events.stat().st_size if events.exists() else 0,
-        recipe.stat().st_mtime_ns,
-    )
+    found = []
+    for path in (run.file.path, run.events_path, run.recipe_path):
+        try:
+            stat = path.stat()
+            found.append((stat.st_mtime_ns, stat.st_size))
+        except OSError:  # damaged, and set aside when it is read
+            found.append((0, 0))
+    return tuple(found)
 
 
 def _read(run: Run, signature: Signature) -> Seen:
@@ -109,11 +115,17 @@ def _read(run: Run, signature: Signature) -> Seen:
             training[event.step] = event.loss
         elif isinstance(event, Evaluation):
             evaluated[event.step] = event.eval_loss
+    recipe, trouble = None, ""
+    try:
+        recipe = run.recipe
+    except UserError as error:
+        trouble = error.message
     return Seen(
         signature,
         run.status(),
         run.summary(),
-        run.recipe,
+        recipe,
+        trouble,
         events,
         tuple(sorted(training.items())),
         tuple(sorted(evaluated.items())),

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
+from adapters import damaged
 from adapters.files import write_atomic
 from core.errors import UserError
 from core.home import Home
@@ -46,6 +47,7 @@ LOCAL_OWNER = Person(Role.OWNER, "this machine", "local")
 NOBODY = Person(Role.STRANGER, "nobody", "nobody", sees_runs=False, only_published=True)
 HUB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,95}")  # of a person or an organisation
 WRITING_ROLES = ("admin", "write")  # in an organisation; what is not known here is not among them
+SECRET_BYTES = 32
 SCOPE_KEY = "guanaco.person"  # where Access leaves the Person in an ASGI scope
 
 
@@ -233,12 +235,19 @@ def cookie_of(token: str, secret: bytes) -> str:
 def cookie_secret(home: Home) -> bytes:
     """256 random bits of this studio's own, which stay the same when it starts again. They never leave the machine."""
     path = home.processes / "cookie-secret"
-    try:
-        return bytes.fromhex(path.read_text())
-    except (FileNotFoundError, ValueError):
-        secret = secrets.token_bytes(32)
+    secret = damaged.read(path, whole_secret)
+    if secret is None:  # with another one than before, everybody who was in signs in anew
+        secret = secrets.token_bytes(SECRET_BYTES)
         write_atomic(path, secret.hex())  # readable by this user alone
-        return secret
+    return secret
+
+
+def whole_secret(content: bytes) -> bytes:
+    """Raises ValueError for what is shorter: cookies could be guessed."""
+    secret = bytes.fromhex(content.decode("ascii"))
+    if len(secret) != SECRET_BYTES:
+        raise ValueError(f"it has {len(secret)} bytes instead of {SECRET_BYTES}")
+    return secret
 
 
 def person_of(request: Any) -> Person:

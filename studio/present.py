@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from html import escape
@@ -21,7 +22,7 @@ MARK = (
 
 def duration(seconds: float | None) -> str:
     """Seconds as people say them: 8 s, 2 min 05 s, 3 h 10 min; "–" when unknown."""
-    if seconds is None:
+    if seconds is None or not math.isfinite(seconds):
         return "–"
     whole = round(seconds)
     if whole < 60:

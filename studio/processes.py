@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-import json
 import logging
 import signal
 import subprocess
@@ -23,7 +22,7 @@ from core import parking
 from core.errors import UserError
 from core.home import Home
 from core.priority import Busy
-from core.process import Identity
+from core.process import Identity, announced
 from core.serving.settings import EngineSettings, save_settings, settings_or_none
 from studio import parked
 
@@ -195,7 +194,7 @@ class Engine:
 
     def _park(self, asked: parking.Parking) -> None:
         """End the engine, if it is there, for as long as the run needs its memory."""
-        engine = self._identity or Identity.read(read_record(self.record_path))
+        engine = self._identity or self._announced()
         if engine is not None and engine.alive():
             self._identity = engine
             self._poll()
@@ -216,16 +215,15 @@ class Engine:
 
     def _adopt_or_spawn(self) -> None:
         self._url = None
-        record = read_record(self.record_path)
-        identity = Identity.read(record)
-        if identity is not None and identity.alive():
-            other = record.get("base") not in (self.base, resolved_id(self.base))
-            if not other and record.get("settings", {}) == self.settings.to_dict():
-                log.info("adopting the living engine, pid %d", identity.pid)
-                self._identity, self._process = identity, None
+        found = announced(self.record_path)
+        if found is not None and found.alive():
+            other = found.base not in (self.base, resolved_id(self.base))
+            if not other and found.settings == self.settings.to_dict():
+                log.info("adopting the living engine, pid %d", found.pid)
+                self._identity, self._process = found.identity, None
                 return
             log.info("the living engine has %s: ending it", "another base" if other else "other settings")
-            end(identity)
+            end(found)
         self._spawn()
 
     def _spawn(self) -> None:
@@ -251,11 +249,15 @@ class Engine:
             )
         self._identity = Identity.of(self._process.pid)
 
+    def _announced(self) -> Identity | None:
+        found = announced(self.record_path)
+        return found.identity if found is not None else None
+
     def _awaited(self) -> Identity | None:
         """The engine that has been started for this home and has yet to say so; None when there is none."""
         deadline = time.monotonic() + STOP_SECONDS
         while self._thread.ident is not None and time.monotonic() < deadline:
-            found = Identity.read(read_record(self.record_path))
+            found = self._announced()
             if found is not None and found.alive():
                 return found
             with self.lock_path.open("ab") as lock:
@@ -266,10 +268,10 @@ class Engine:
 
     def _poll(self) -> None:
         if self._url is None:
-            record = read_record(self.record_path)
-            if self._identity is None or Identity.read(record) != self._identity:
+            found = announced(self.record_path)
+            if found is None or found.identity != self._identity:
                 return  # not listening yet
-            self._url = record["url"]
+            self._url = found.url
         try:
             answer = self._http.get(f"{self._url}/health")
         except httpx.HTTPError as error:
@@ -326,15 +328,6 @@ def locked(file: IO[bytes]) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def read_record(path: Path) -> dict[str, Any]:
-    """A process's own JSON record, or {} when there is none. It is written atomically, so it is never torn."""
-    try:
-        record = json.loads(path.read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
-        return {}
-    return record if isinstance(record, dict) else {}
 
 
 def resolved_id(base: str) -> str:

@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from adapters.files import write_atomic
 from adapters.record import AdapterRecord
 from core.base import name_of
 from core.errors import UserError
 from core.home import Home
+from core.records import read_record
 from studio.context import Studio
 from studio.people import Person
+
+ENTRIES = TypeAdapter(list[list[str]])
 
 
 class Published:
@@ -29,10 +34,8 @@ class Published:
         write_atomic(self.path, json.dumps([*others, entry] if published else others, indent=1))
 
     def _read(self) -> list[list[str]]:
-        try:
-            return list(json.loads(self.path.read_text()))
-        except FileNotFoundError:
-            return []
+        """A damaged file publishes nothing."""
+        return read_record(self.path, ENTRIES) or []
 
 
 def names_for(studio: Studio, person: Person) -> list[str]:

@@ -47,13 +47,13 @@ def run_card(
     shown = "".join(f"<span><b>{name}</b> {escape(value)}</span>" for name, value in facts.items())
     reason = f'<p class="{"error" if line.state == "failed" else ""}">{escape(line.reason)}</p>' if line.reason else ""
     stalled = '<p class="error">No sign of life for two minutes: see the log.</p>' if line.stalled else ""
-    dataset = escape(run.recipe.dataset_name.rsplit("/data.", 1)[0].rsplit("/", 1)[-1])
+    trouble = f'<p class="error">{escape(run.trouble)}</p>' if run.trouble else ""
     return (
         f'<div class="run" data-run="{escape(run.id)}" data-state="{escape(line.state)}" data-step="{line.step}">'
-        f"<h3>{escape(line.name)} <small>on {dataset}, since {moment(line.created)}</small></h3>"
+        f"<h3>{escape(line.name)} <small>on {escape(dataset_of(run))}, since {moment(line.created)}</small></h3>"
         f'<div class="bar" role="progressbar" aria-label="Steps of {escape(line.name)}" aria-valuemin="0" '
         f'aria-valuemax="100" aria-valuenow="{share * 100:.0f}"><i style="width:{share:.1%}"></i></div>'
-        f'<div class="facts">{shown}</div>{reason}{stalled}</div>'
+        f'<div class="facts">{shown}</div>{reason}{trouble}{stalled}</div>'
     )
 
 
@@ -114,8 +114,16 @@ def best_step(run: Seen) -> int | None:
     return int(min((loss, step) for step, loss in run.evaluated)[1]) if run.evaluated else None
 
 
+def dataset_of(run: Seen) -> str:
+    """A dataset as people call it: a file of the studio by its folder."""
+    return run.recipe.dataset_name.rsplit("/data.", 1)[0].rsplit("/", 1)[-1] if run.recipe else "–"
+
+
 def moment(at: float) -> str:
-    """A time as people write it: the clock alone for today, with the date otherwise."""
-    when, today = time.localtime(at), time.localtime()
+    """A time as people write it: the clock alone for today, with the date otherwise; "–" for what is no time."""
+    try:
+        when, today = time.localtime(at), time.localtime()
+    except (ValueError, OverflowError, OSError):
+        return "–"
     clock = time.strftime("%H:%M:%S", when)
     return clock if when[:3] == today[:3] else f"{when.tm_mday} {time.strftime('%b %Y', when)} {clock[:5]}"

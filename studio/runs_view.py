@@ -12,7 +12,7 @@ from core.training.trash import Trashed
 from studio.chart import COLOURS, Line, line_chart, smoothed
 from studio.overview import Seen
 from studio.present import number, size
-from studio.run_view import NO_RUN, moment
+from studio.run_view import NO_RUN, dataset_of, moment
 
 MOST_COMPARED = COLOURS  # as many as there are colours that one can tell apart
 COLUMNS: tuple[tuple[str, str], ...] = (
@@ -103,11 +103,11 @@ def comparison(runs: Sequence[Seen], weight: float) -> str:
 
 def differences(runs: Sequence[Seen]) -> list[tuple[str, list[str]]]:
     """(setting, its value in each run) for the settings that are not the same in all, then the results."""
-    recipes = [asdict(run.recipe) for run in runs]
+    recipes = [asdict(run.recipe) if run.recipe else {} for run in runs]
     rows = [
-        (name, [_plain(recipe[name]) for recipe in recipes])
-        for name in recipes[0]
-        if name != "run_name" and len({str(recipe[name]) for recipe in recipes}) > 1
+        (name, [_plain(recipe.get(name)) for recipe in recipes])
+        for name in max(recipes, key=len)
+        if name != "run_name" and len({str(recipe.get(name)) for recipe in recipes}) > 1
     ]
     results = [
         ("state", [str(run.state) for run in runs]),
@@ -154,8 +154,8 @@ def _row(run: Seen, look: Look, shown: str | None, waiting: Sequence[str], owner
         number(line.loss),
         number(line.eval_loss),
         escape(dataset_of(run)),
-        str(run.recipe.lora_r),
-        f"{run.recipe.learning_rate:g}",
+        str(run.recipe.lora_r) if run.recipe else "–",
+        f"{run.recipe.learning_rate:g}" if run.recipe else "–",
         escape(line.adapter or "–"),
     ]
     current = ' aria-current="true"' if run.id == shown else ""
@@ -196,20 +196,15 @@ def _values(run: Seen) -> dict[str, Any]:
         "step": line.step,
         "loss": line.loss,
         "eval_loss": line.eval_loss,
-        "dataset": dataset_of(run),
-        "rank": run.recipe.lora_r,
-        "rate": run.recipe.learning_rate,
+        "dataset": dataset_of(run) if run.recipe else None,
+        "rank": run.recipe.lora_r if run.recipe else None,
+        "rate": run.recipe.learning_rate if run.recipe else None,
         "adapter": line.adapter,
     }
 
 
 def _key(value: Any) -> Any:
     return value.lower() if isinstance(value, str) else value
-
-
-def dataset_of(run: Seen) -> str:
-    """A dataset as people call it: a file of the studio by its folder."""
-    return run.recipe.dataset_name.rsplit("/data.", 1)[0].rsplit("/", 1)[-1]
 
 
 def _told_apart(runs: Sequence[Seen]) -> list[str]:

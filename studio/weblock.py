@@ -3,37 +3,55 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
-from adapters.files import write_atomic
+from adapters.damaged import plain
+from adapters.files import no_room, write_atomic
 from core.errors import UserError
 from core.home import Home
-from core.process import Identity
-from studio.processes import read_record
+from core.process import Identity, announced
+
+log = logging.getLogger(__name__)
 
 
 class WebLock:
-    """One web process per home folder. The record tells the second one where the first is to be found."""
+    """Held as long as the web process lives, and let go by the kernel however that ends. The record tells a second one
+    where the first is to be found; without it, damaged or not, the second one is refused all the same.
+    """
 
     def __init__(self, home: Home) -> None:
         self.path = home.processes / "web.json"
         self.home = home
+        self._lock = FileLock(plain(home.processes / "web.lock"))
 
     def acquire(self, url: str) -> None:
         """Raises UserError when a living web process has this home folder."""
-        with FileLock(self.home.processes / "web.lock"):
-            record = read_record(self.path)
-            identity = Identity.read(record)
-            if identity is not None and identity.alive() and identity.pid != os.getpid():
-                raise UserError(
-                    f"Another Guanaco Studio (pid {identity.pid}) already uses the home folder {self.home.root}.",
-                    f"Open {record.get('url')}, end that one first, or choose another folder with --home.",
-                )
-            own = Identity.own()
+        other = announced(self.path)
+        there = other is not None and other.alive() and other.pid != os.getpid()
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            there = True
+        if there:
+            self._lock.release()
+            who, where = (f" (pid {other.pid})", f"Open {other.url}, e") if other is not None else ("", "E")
+            raise UserError(
+                f"Another Guanaco Studio{who} already uses the home folder {self.home.root}.",
+                f"{where}nd that one first, or choose another folder with --home.",
+            )
+        own = Identity.own()
+        try:
             write_atomic(self.path, json.dumps({"pid": own.pid, "started": own.started, "url": url}))
+        except OSError as error:
+            if not no_room(error):
+                raise
+            log.warning("the disk is full, so where this studio is could not be written to %s", self.path)
 
     def release(self) -> None:
-        if Identity.read(read_record(self.path)) == Identity.own():
+        found = announced(self.path)
+        if found is not None and found.identity == Identity.own():
             self.path.unlink(missing_ok=True)
+        self._lock.release()

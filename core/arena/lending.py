@@ -14,11 +14,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field, TypeAdapter
 
 from adapters.files import write_atomic
 from core.home import Home
-from core.process import Identity
+from core.process import Identity, announced
+from core.records import Count, Moment, Pid, read_record
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,6 +49,27 @@ class Loan:
     nbytes: int = 0
     sample: str = ""
     contents: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Record:
+    """A loan as it stands in the file."""
+
+    pid: Pid
+    started: Moment
+    state: LoanState
+    reason: str = ""
+    handle: Annotated[str, Field(pattern="^([0-9a-f]{2})*$")] = ""
+    nbytes: Count = 0
+    sample: str = ""
+    contents: dict[str, Any] = field(default_factory=dict)
+
+    def loan(self) -> Loan:
+        owner, handle = Identity(self.pid, self.started), bytes.fromhex(self.handle)
+        return Loan(owner, self.state, self.reason, handle, self.nbytes, self.sample, self.contents)
+
+
+_RECORD = TypeAdapter(_Record)
 
 
 class Lender:
@@ -81,22 +105,8 @@ def loan_path(home: Home) -> Path:
 
 def read_loan(path: Path) -> Loan | None:
     """What the last lender has said, alive or not. None when there is none."""
-    try:
-        record = json.loads(path.read_bytes())
-        owner, state = Identity.read(record), LoanState(record["state"])
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return None
-    if owner is None:
-        return None
-    return Loan(
-        owner,
-        state,
-        record.get("reason", ""),
-        bytes.fromhex(record.get("handle", "")),
-        record.get("nbytes", 0),
-        record.get("sample", ""),
-        record.get("contents", {}),
-    )
+    record = read_record(path, _RECORD)
+    return record.loan() if record is not None else None
 
 
 def awaited_loan(home: Home, base_id: str, say: Callable[[str], None], give_up: Callable[[], bool]) -> Loan | None:
@@ -120,20 +130,13 @@ def awaited_loan(home: Home, base_id: str, say: Callable[[str], None], give_up: 
 
 def living_engine(home: Home) -> Identity | None:
     """The engine of this home, however far it is."""
-    identity = Identity.read(_engine_record(home))
-    return identity if identity is not None and identity.alive() else None
+    engine = announced(home.processes / ENGINE_FILE)
+    return engine.identity if engine is not None and engine.alive() else None
 
 
 def engine_has(home: Home, base_id: str) -> bool:
-    return living_engine(home) is not None and _engine_record(home).get("base") == base_id
-
-
-def _engine_record(home: Home) -> dict[str, Any]:
-    try:
-        record = json.loads((home.processes / ENGINE_FILE).read_bytes())
-    except (FileNotFoundError, ValueError):
-        return {}
-    return record if isinstance(record, dict) else {}
+    engine = announced(home.processes / ENGINE_FILE)
+    return engine is not None and engine.alive() and engine.base == base_id
 
 
 def sampled(memory: Tensor) -> str:

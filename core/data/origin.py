@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from adapters.files import write_atomic
 from core.data.records import SourceKind
+from core.records import read_record
 
 CARD_FILE = "dataset-card.json"
 
@@ -35,6 +38,9 @@ class Origin:
     columns: str | None = None
 
 
+_ORIGIN = TypeAdapter(Origin)
+
+
 def now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
@@ -44,10 +50,5 @@ def write_origin(folder: Path, origin: Origin) -> None:
 
 
 def read_origin(folder: Path) -> Origin | None:
-    """None where there is none, or one that cannot be understood: the files can be read all the same."""
-    try:
-        values = json.loads((folder / CARD_FILE).read_text(encoding="utf-8"))
-        known = {field.name for field in fields(Origin)}
-        return Origin(**{name: value for name, value in values.items() if name in known})
-    except (OSError, ValueError, TypeError, AttributeError):
-        return None
+    """None where there is none, or a damaged one, which is then set aside: the files can be read all the same."""
+    return read_record(folder / CARD_FILE, _ORIGIN)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +13,7 @@ from core.arena.lending import living_engine
 from core.errors import UserError
 from core.home import Home
 from core.plan import Chat, cards, plan
-from core.process import Identity
+from core.process import Identity, announced
 from core.recipe import Recipe
 from core.training.run import Run
 
@@ -78,10 +77,7 @@ class Room:
 
 def supervised(home: Home) -> bool:
     """Whether a studio is there for this home: it ends the engine and starts it again."""
-    try:
-        web = Identity.read(json.loads((home.processes / "web.json").read_bytes()))
-    except (FileNotFoundError, ValueError):
-        return False
+    web = announced(home.processes / "web.json")
     return web is not None and web.alive()
 
 

@@ -13,6 +13,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from adapters import damaged
 from adapters.files import remove_tree
 
 NAME = re.compile(r"^checkpoint-(\d+)$")
@@ -46,7 +47,7 @@ def is_whole(path: Path) -> bool:
         if not all(zipfile.is_zipfile(path / name) for name in TORCH_FILES):
             return False
         return _tensor_bytes(path / "adapter_model.safetensors") == (path / "adapter_model.safetensors").stat().st_size
-    except (OSError, ValueError, KeyError):
+    except (OSError, *damaged.NOT_UNDERSTOOD):
         return False
 
 

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from adapters.damaged import plain
 from core.errors import UserError
 from core.process import Identity
 from core.recipe import Recipe
@@ -44,7 +45,20 @@ def start_worker(run: Run, *, torch_threads: int | None = 1) -> subprocess.Popen
     with run.file.changing() as change:
         if change.status.state is not RunState.QUEUED:
             raise UserError(f"The run {run.id} is {change.status.state}, so it can't be started.", "Resume it first.")
-        with run.log_path.open("ab") as log:
+        saved = checkpoints.newest(run.checkpoints_folder)
+        step = saved.step if saved else 0
+        again = change.status.attempts > 0 and change.status.resumed_from == step
+        # Before there is a worker: where this cannot be written, on a full disk, none may be started every second.
+        change.move(
+            RunState.PREPARING,
+            f"Going on from step {step}." if step else "",
+            pid=None,
+            started=None,
+            resumes_itself=False,
+            attempts=change.status.attempts + 1 if again else 1,
+            resumed_from=step,
+        )
+        with plain(run.log_path).open("ab") as log:
             worker = subprocess.Popen(
                 [sys.executable, "-P", "-m", "core.training.worker", str(run.folder)],
                 stdin=subprocess.DEVNULL,
@@ -53,18 +67,7 @@ def start_worker(run: Run, *, torch_threads: int | None = 1) -> subprocess.Popen
                 env=environment,
                 start_new_session=True,
             )
-        saved = checkpoints.newest(run.checkpoints_folder)
-        step = saved.step if saved else 0
-        again = change.status.attempts > 0 and change.status.resumed_from == step
-        change.move(
-            RunState.PREPARING,
-            f"Going on from step {step}." if step else "",
-            pid=worker.pid,
-            started=Identity.of(worker.pid).started,
-            resumes_itself=False,
-            attempts=change.status.attempts + 1 if again else 1,
-            resumed_from=step,
-        )
+        change.set(pid=worker.pid, started=Identity.of(worker.pid).started)
     append_event(run.events_path, StateChanged(state=RunState.PREPARING))
     return worker
 

@@ -10,13 +10,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+from pydantic import TypeAdapter
+from pydantic_core import from_json
+
+from adapters.damaged import opened, plain
+from core.records import Count, Moment
+
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
     """`at` is seconds since the epoch; `kind` names the class in the file."""
 
     kind: ClassVar[str]
-    at: float = field(default_factory=time.time)
+    at: Moment = field(default_factory=time.time)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,13 +41,13 @@ class Progress(Event):
     """
 
     kind = "progress"
-    step: int
-    max_steps: int
+    step: Count
+    max_steps: Count
     epoch: float
     loss: float
     learning_rate: float
     grad_norm: float | None = None
-    tokens: int = 0
+    tokens: Count = 0
     seconds: float = 0.0
     tokens_per_second: float | None = None
     eta_seconds: float | None = None
@@ -52,7 +58,7 @@ class Evaluation(Event):
     """Loss on the held-out split after `step`. `best` where no earlier evaluation was lower."""
 
     kind = "eval"
-    step: int
+    step: Count
     eval_loss: float
     best: bool = False
 
@@ -62,7 +68,7 @@ class Checkpoint(Event):
     """A complete checkpoint of `step` is at `path` (beneath the run folder): a PEFT folder one can chat with."""
 
     kind = "checkpoint"
-    step: int
+    step: Count
     path: str
 
 
@@ -71,7 +77,7 @@ class Sample(Event):
     """What the adapter answers at `step`, greedily, to one of the run's fixed prompts."""
 
     kind = "sample"
-    step: int
+    step: Count
     prompt: str
     answer: str
 
@@ -95,6 +101,7 @@ class Done(Event):
 KINDS: dict[str, type[Event]] = {
     each.kind: each for each in (StateChanged, Progress, Evaluation, Checkpoint, Sample, Note, Done)
 }
+SHAPES: dict[str, TypeAdapter[Any]] = {kind: TypeAdapter(each) for kind, each in KINDS.items()}
 
 
 def append_event(path: Path, event: Event) -> None:
@@ -103,7 +110,7 @@ def append_event(path: Path, event: Event) -> None:
     Raises OSError when the disk is full.
     """
     line = json.dumps({"kind": event.kind} | dataclasses.asdict(event), ensure_ascii=False).encode() + b"\n"
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+    descriptor = os.open(plain(path), os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
     try:
         size = os.fstat(descriptor).st_size
         if size and os.pread(descriptor, 1, size - 1) != b"\n":
@@ -119,14 +126,15 @@ def read_events(path: Path, offset: int = 0) -> tuple[list[Event], int]:
     """Events from byte `offset` on, and the offset to go on from.
 
     A last line without its newline is left for the next call (it may still be being written). A line that is not a
-    whole event is a torn one and is skipped, and so is a kind that a newer version may have written.
+    whole event is a torn one and is skipped, and so is a kind that a newer version may have written. What stands there
+    and is no plain file is set aside.
     """
-    try:
-        with path.open("rb") as file:
-            file.seek(offset)
-            data = file.read()
-    except FileNotFoundError:
+    file = opened(path)
+    if file is None:
         return [], offset
+    with file:
+        file.seek(offset)
+        data = file.read()
     end = data.rfind(b"\n") + 1
     events = [event for line in data[:end].splitlines() if (event := _parse(line)) is not None]
     return events, offset + end
@@ -134,7 +142,8 @@ def read_events(path: Path, offset: int = 0) -> tuple[list[Event], int]:
 
 def _parse(line: bytes) -> Event | None:
     try:
-        values: dict[str, Any] = json.loads(line)
-        return KINDS[values.pop("kind")](**values)
-    except (ValueError, TypeError, KeyError, AttributeError):
+        values: dict[str, Any] = from_json(line)
+        event: Event = SHAPES[values["kind"]].validate_json(line, strict=True)
+        return event
+    except (ValueError, TypeError, KeyError):
         return None

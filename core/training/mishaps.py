@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import sys
 from dataclasses import replace
 from typing import NoReturn
 
+from adapters.files import no_room
 from core.recipe import Recipe
 from core.training.checkpoints import newest
 from core.training.run import MAX_ATTEMPTS, Run
@@ -16,7 +16,6 @@ from core.training.signals import Signals
 from core.training.state import RunState
 
 SHORTEST = 64  # tokens below which cutting conversations further is no help
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 logger = logging.getLogger(__name__)
 
 
@@ -70,16 +69,11 @@ def out_of_memory(error: BaseException) -> bool:
     )
 
 
-def disk_full(error: BaseException) -> bool:
-    """safetensors and torch wrap the operating system's error in classes of their own and keep its text."""
-    return (isinstance(error, OSError) and error.errno in DISK_FULL) or "No space left on device" in str(error)
-
-
 def explain(run: Run, error: BaseException) -> str:
     """What went wrong, in words for the page; the traceback is in the log."""
     saved = newest(run.checkpoints_folder)
     kept = f"The checkpoint of step {saved.step} is kept." if saved else "There is no checkpoint yet."
-    if disk_full(error):
+    if no_room(error):
         return f"The disk is full. Free some space, then resume the run. {kept}"
     if out_of_memory(error):
         return f"Out of memory even with the smallest batch. Choose a smaller base or lower max_length. {kept}"

@@ -7,23 +7,29 @@ process may advance it (the app does so every moment, a headless run while it wa
 from __future__ import annotations
 
 import json
+import logging
 
 from filelock import FileLock
+from pydantic import TypeAdapter
 
-from adapters.files import write_atomic
+from adapters.files import no_room, write_atomic
 from core.errors import UserError
 from core.home import Home
+from core.records import read_record
 from core.training.control import resume, start_worker
-from core.training.run import Run, list_runs
+from core.training.run import Run, standings
 from core.training.state import ACTIVE, RunState
+
+logger = logging.getLogger(__name__)
+ORDER = TypeAdapter(list[str])
 
 
 def waiting(home: Home) -> list[Run]:
     """Queued runs in the order in which they will start."""
-    queued = {run.id: run for run in reversed(list_runs(home)) if run.state() is RunState.QUEUED}
-    ordered = [run_id for run_id in _order(home) if run_id in queued]
-    newcomers = sorted((run_id for run_id in queued if run_id not in ordered), key=lambda each: _since(queued[each]))
-    return [queued[run_id] for run_id in (*ordered, *newcomers)]
+    queued = {run.id: (run, status) for run, status in reversed(standings(home)) if status.state is RunState.QUEUED}
+    ordered = [run_id for run_id in dict.fromkeys(_order(home)) if run_id in queued]
+    newcomers = sorted((run_id for run_id in queued if run_id not in ordered), key=lambda each: queued[each][1].since)
+    return [queued[run_id][0] for run_id in (*ordered, *newcomers)]
 
 
 def advance(home: Home, *, torch_threads: int | None = 1, engine_there: bool = True) -> Run | None:
@@ -33,19 +39,23 @@ def advance(home: Home, *, torch_threads: int | None = 1, engine_there: bool = T
     but will be, runs that ended with it wait for it.
     """
     with _lock(home):
-        runs = list_runs(home)
-        statuses = {run.id: run.status() for run in runs}
-        if any(status.state in ACTIVE for status in statuses.values()):
+        known = standings(home)
+        if any(status.state in ACTIVE for _, status in known):
             return None
-        for run in runs:
-            status = statuses[run.id]
+        for run, status in known:
             wait = status.waits_for_engine and not engine_there
             if status.state is RunState.INTERRUPTED and status.resumes_itself and not wait:
                 resume(run, "Resumed by itself.", by_itself=True)
                 _write(home, [run.id, *(each.id for each in waiting(home) if each.id != run.id)])
-        for run in waiting(home)[:1]:
-            start_worker(run, torch_threads=torch_threads)
-            return run
+        for run in waiting(home):
+            try:
+                start_worker(run, torch_threads=torch_threads)
+                return run
+            except OSError as error:
+                if no_room(error):
+                    raise
+                logger.exception("the run %s could not be started", run.id)
+                run.move(RunState.FAILED, f"The run could not be started: {error.strerror or error}.")
     return None
 
 
@@ -61,15 +71,8 @@ def reorder(run: Run, position: int) -> None:
         _write(home, ids)
 
 
-def _since(run: Run) -> float:
-    return run.status().since
-
-
 def _order(home: Home) -> list[str]:
-    try:
-        return [str(each) for each in json.loads((home.runs / "queue.json").read_bytes())]
-    except (FileNotFoundError, ValueError):
-        return []
+    return read_record(home.runs / "queue.json", ORDER) or []
 
 
 def _write(home: Home, ids: list[str]) -> None:

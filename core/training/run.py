@@ -12,7 +12,10 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from adapters.files import expanded, temporary_name, write_atomic
+import yaml
+
+from adapters import damaged, plain_yaml
+from adapters.files import expanded, no_room, temporary_name, write_atomic
 from core.errors import UserError
 from core.home import Home
 from core.recipe import Recipe
@@ -28,11 +31,14 @@ from core.training.events import (
     append_event,
     read_events,
 )
-from core.training.state import ACTIVE, RunState, StateFile, Status
+from core.training.rebuilding import NOT_HERE, is_run
+from core.training.state import ACTIVE, RunState, Status
+from core.training.state_file import StateFile
 
 MAX_ATTEMPTS = 3  # workers that may die at the same step before a run stops resuming by itself
 RESERVE = 64 * 1024  # bytes
 STALL_SECONDS = 120.0  # a worker that lives but has not beaten for so long hangs (or its disk does)
+STAMP = re.compile(r"^\d{8}-\d{6}-")  # what create_run puts before a run's name
 logger = logging.getLogger(__name__)
 
 
@@ -94,17 +100,35 @@ class Run:
         return self.folder / "checkpoints"
 
     @property
+    def recipe_path(self) -> Path:
+        return self.folder / "recipe.yaml"
+
+    @property
     def recipe(self) -> Recipe:
-        return Recipe.from_yaml((self.folder / "recipe.yaml").read_text(encoding="utf-8"))
+        """Raises UserError when the file is gone, damaged (it is then set aside), or another version's."""
+        text = damaged.read(self.recipe_path, _settings)
+        if text is None:
+            aside = [each for each in damaged.aside(self.folder, NOT_HERE) if each.was == self.recipe_path.name]
+            why = f"Its {aside[-1].told}." if aside else "Its recipe.yaml is missing."
+            raise UserError(f"What the run {self.name_by_id} was to do is not known. {why}", "Start it as a new run.")
+        return Recipe.from_yaml(text)
 
     def write_recipe(self, recipe: Recipe) -> None:
-        write_atomic(self.folder / "recipe.yaml", recipe.to_yaml())
+        write_atomic(self.recipe_path, recipe.to_yaml())
 
     @property
     def name(self) -> str:
         """What the run is called, and the name that its adapter gets if it is free."""
-        recipe = self.recipe
+        try:
+            recipe = self.recipe
+        except UserError:
+            return self.name_by_id
         return recipe.run_name or Path(recipe.dataset_name).stem
+
+    @property
+    def name_by_id(self) -> str:
+        """The name as far as the folder's own name has it."""
+        return STAMP.sub("", self.id) or self.id
 
     def status(self) -> Status:
         """Where the run stands. A run whose worker has died without a word is first marked as interrupted."""
@@ -115,13 +139,16 @@ class Run:
             status = change.status  # as it is now that nobody else can change it
             if status.state not in ACTIVE or status.worker_lives():
                 return status
-            if status.state is RunState.STOPPING:
-                status = change.move(RunState.INTERRUPTED, status.reason)
-            else:
-                tired = status.attempts >= MAX_ATTEMPTS
-                status = change.move(RunState.INTERRUPTED, self._why_dead(), resumes_itself=not tired)
-        append_event(self.events_path, StateChanged(state=status.state, reason=status.reason))
-        return status
+            asked = status.state is RunState.STOPPING
+            again = not asked and status.attempts < MAX_ATTEMPTS
+            reason = status.reason if asked else self._why_dead()
+            try:
+                change.move(RunState.INTERRUPTED, reason, **({} if asked else {"resumes_itself": again}))
+                append_event(self.events_path, StateChanged(state=RunState.INTERRUPTED, reason=reason))
+            except OSError as error:
+                if not no_room(error):  # it is written by whoever asks once there is room
+                    raise
+        return change.status
 
     def state(self) -> RunState:
         return self.status().state
@@ -142,7 +169,7 @@ class Run:
 
     def beat(self) -> None:
         """The worker's sign of life, apart from its process being there."""
-        (self.folder / "heartbeat").touch()
+        damaged.plain(self.folder / "heartbeat").touch()
 
     def note(self, text: str) -> None:
         """Tell something in the log and on the timeline."""
@@ -231,10 +258,8 @@ def create_run(home: Home, recipe: Recipe) -> Run:
 
 
 def list_runs(home: Home) -> list[Run]:
-    """All runs, newest first."""
-    folders = [
-        each for each in home.runs.iterdir() if not each.name.startswith(".") and (each / "state.json").is_file()
-    ]
+    """All runs, newest first; those too of which only a part is left."""
+    folders = [each for each in home.runs.iterdir() if not each.name.startswith(".") and is_run(each)]
     return [Run(each) for each in sorted(folders, key=lambda each: each.name, reverse=True)]
 
 
@@ -245,6 +270,28 @@ def find_run(home: Home, run_id: str) -> Run:
             return run
     ids = ", ".join(run.id for run in list_runs(home)) or "none"
     raise UserError(f"There is no run {run_id!r}.", f"Runs here: {ids}.")
+
+
+def standings(home: Home) -> list[tuple[Run, Status]]:
+    """All runs, newest first, and where they stand; without those that are being deleted at this moment."""
+    found = []
+    for run in list_runs(home):
+        try:
+            found.append((run, run.status()))
+        except FileNotFoundError:
+            continue
+    return found
+
+
+def _settings(content: bytes) -> str:
+    """The text of a recipe. Raises ValueError when it is none at all; of which version it is shows later."""
+    text = content.decode()
+    try:
+        if not isinstance(plain_yaml.load(text), dict):
+            raise ValueError("it holds no settings")
+    except yaml.YAMLError as error:
+        raise ValueError(f"it is no YAML: {error}") from error
+    return text
 
 
 def _absolute(given: str) -> str:

@@ -1,20 +1,15 @@
-"""Where a run stands: its states, which may follow which, and the file that says so. Imports nothing heavy."""
+"""Where a run stands: its states, and which may follow which. Imports nothing heavy."""
 
 from __future__ import annotations
 
-import json
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-from filelock import FileLock
+from pydantic import Field
 
-from adapters.files import write_atomic
 from core.process import Identity
+from core.records import Count, Moment, Pid
 
 
 class RunState(StrEnum):
@@ -47,7 +42,7 @@ MAY_FOLLOW: dict[RunState, frozenset[RunState]] = {
 @dataclass(frozen=True)
 class Transition:
     state: RunState
-    at: float  # seconds since the epoch
+    at: Moment  # seconds since the epoch
     reason: str
 
 
@@ -61,13 +56,13 @@ class Status:
     waits_for_engine: it resumes by itself once there is an engine again.
     """
 
-    timeline: tuple[Transition, ...]
-    pid: int | None = None
-    started: float | None = None
+    timeline: Annotated[tuple[Transition, ...], Field(min_length=1)]
+    pid: Pid | None = None
+    started: Moment | None = None
     adapter: str | None = None
     resumes_itself: bool = False
-    attempts: int = 0
-    resumed_from: int = 0
+    attempts: Count = 0
+    resumed_from: Count = 0
     waits_for_engine: bool = False
 
     @property
@@ -96,51 +91,3 @@ class Status:
     @property
     def created(self) -> float:
         return self.timeline[0].at
-
-
-class StateFile:
-    """Reads and writes one run's state.json. Every change happens under a lock between processes and is atomic."""
-
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / "state.json"
-        self._lock = FileLock(str(folder / ".state.lock"))
-
-    def read(self) -> Status:
-        """Raises FileNotFoundError where there is no run."""
-        values: dict[str, Any] = json.loads(self.path.read_bytes())
-        timeline = tuple(
-            Transition(RunState(each["state"]), each["at"], each["reason"]) for each in values.pop("timeline")
-        )
-        return Status(timeline=timeline, **values)
-
-    def create(self, reason: str) -> None:
-        self._write(Status(timeline=(Transition(RunState.QUEUED, time.time(), reason),)))
-
-    @contextmanager
-    def changing(self) -> Iterator[Change]:
-        """Hold the lock over reading, deciding and writing."""
-        with self._lock:
-            yield Change(self, self.read())
-
-    def _write(self, status: Status) -> None:
-        write_atomic(self.path, json.dumps(asdict(status), indent=1, ensure_ascii=False))
-
-
-class Change:
-    """The status as it is while the lock is held, and the ways to change it."""
-
-    def __init__(self, file: StateFile, status: Status) -> None:
-        self._file = file
-        self.status = status
-
-    def move(self, state: RunState, reason: str = "", **fields: Any) -> Status:
-        """Go to `state`. Raises ValueError where that may not follow: a bug in the caller, never a person's doing."""
-        if state not in MAY_FOLLOW[self.status.state]:
-            raise ValueError(f"a run can't go from {self.status.state} to {state}")
-        timeline = (*self.status.timeline, Transition(state, time.time(), reason))
-        return self.set(timeline=timeline, **fields)
-
-    def set(self, **fields: Any) -> Status:
-        self.status = replace(self.status, **fields)
-        self._file._write(self.status)
-        return self.status

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from adapters import damaged
 from adapters.files import remove_tree, sync_folder
 from core.errors import UserError
 from core.home import Home
@@ -27,13 +29,13 @@ def trash_run(run: Run) -> None:
     state = run.state()
     if state in ACTIVE or state is RunState.QUEUED:
         raise UserError(f"The run {run.id} is {state}.", "Stop it first.")
-    folder = _folder(run.home)
-    folder.mkdir(exist_ok=True)
+    folder = damaged.folder(_folder(run.home))
     target = folder / run.id
     if target.exists():  # an earlier run of this second that was deleted too
         remove_tree(target)
     run.folder.rename(target)
-    (target / "deleted").write_text(str(time.time()))
+    with suppress(OSError):  # on a full disk the folder's own time has to do
+        (target / "deleted").write_text(str(time.time()))
     sync_folder(folder)
 
 
@@ -55,7 +57,7 @@ def restore(home: Home, run_id: str) -> Run:
     target = home.runs / run_id
     if target.exists():
         raise UserError(f"There is a run {run_id} again.", "Delete that one first.")
-    (folders[run_id] / "deleted").unlink(missing_ok=True)
+    damaged.plain(folders[run_id] / "deleted").unlink(missing_ok=True)
     folders[run_id].rename(target)
     sync_folder(home.runs)
     return Run(target)
@@ -77,7 +79,7 @@ def folder_size(folder: Path) -> int:
         try:
             if path.is_file() and not path.is_symlink():
                 total += path.stat().st_size
-        except FileNotFoundError:
+        except OSError:
             continue
     return total
 

@@ -64,8 +64,8 @@ def test_a_torn_line_spoils_neither_its_neighbours(tmp_path: Path) -> None:
     assert [event.text for event in read_events(path)[0] if isinstance(event, Note)] == ["before", "after"]
 
 
-def test_lines_of_a_newer_version_are_skipped(tmp_path: Path) -> None:
+def test_of_a_newer_version_unknown_kinds_are_skipped_and_unknown_fields_left_out(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     path.write_text('{"kind": "hologram", "at": 1}\n{"kind": "note", "at": 1, "text": "x", "colour": "red"}\n3\n')
     append_event(path, PROGRESS)
-    assert read_events(path)[0] == [PROGRESS]
+    assert read_events(path)[0] == [Note(at=1.0, text="x"), PROGRESS]

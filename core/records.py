@@ -1,0 +1,24 @@
+"""JSON files of the home folder, read into what they must be: whatever is anything else is set aside as damaged."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+from pydantic import Field, TypeAdapter
+
+from adapters import damaged
+
+Value = TypeVar("Value")
+Moment = Annotated[float, Field(ge=0, lt=253_402_300_800)]  # seconds since the epoch, up to the year 9999
+Pid = Annotated[int, Field(gt=0, lt=2**31)]
+Count = Annotated[int, Field(ge=0, lt=2**53)]
+
+
+def read_record(path: Path, shape: TypeAdapter[Value]) -> Value | None:
+    """A file as `shape` has it, its unknown fields left out. None where there is none, or one that is now set aside.
+
+    Raises OSError where it cannot be read for now, which is no fault of the file's.
+    """
+    return damaged.read(path, partial(shape.validate_json, strict=True))
