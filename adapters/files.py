@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from adapters.damaged import plain
 from adapters.errors import UserError
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -59,6 +60,27 @@ def write_atomic(path: Path, data: str | bytes) -> None:
         Path(beside).unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def append_line(path: Path, line: bytes) -> None:
+    """Append one line and make it durable. A line that an earlier crash left torn is ended first, which spoils it only.
+
+    Raises OSError when the disk is full; the file is then as it was.
+    """
+    descriptor = os.open(plain(path), os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        size = os.fstat(descriptor).st_size
+        torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+        payload = b"\n" * torn + line + b"\n"
+        try:
+            while payload:
+                payload = payload[os.write(descriptor, payload) :]
+            os.fsync(descriptor)
+        except OSError:
+            os.ftruncate(descriptor, size)
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def sync_folder(folder: Path) -> None:

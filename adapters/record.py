@@ -13,6 +13,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
+from adapters import damaged
 from adapters.errors import UserError, shortened
 
 RECORD_FILE = "studio.json"
@@ -131,20 +132,25 @@ class AdapterRecord:
 
     @classmethod
     def read(cls, folder: Path) -> AdapterRecord:
-        """The record of the adapter in `folder`. Raises UserError when it is missing or broken."""
-        path = folder / RECORD_FILE
-        try:
-            values = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
-            raise UserError(
-                f"{folder.name} has no {RECORD_FILE}: it was never completed, or was put there by hand.",
-                "Import it, or delete it.",
-            ) from error
-        except (OSError, ValueError) as error:
-            raise UserError(f"{folder.name}/{RECORD_FILE} cannot be read: {error}.", "Import it anew.") from error
-        if not isinstance(values, dict):
-            raise UserError(f"{folder.name}/{RECORD_FILE} is not a JSON object.", "Import it anew.")
-        return cls.from_dict(values)
+        """The record of the adapter in `folder`. Raises UserError when it is missing or broken; if damaged, it is set
+        aside.
+        """
+        values = damaged.read(folder / RECORD_FILE, _object)
+        if values is not None:
+            return cls.from_dict(values)
+        if aside := [each for each in damaged.aside(folder) if each.was == RECORD_FILE]:
+            raise UserError(f"{folder.name}/{aside[-1].told}.", "Adopt the folder, or import the adapter anew.")
+        raise UserError(
+            f"{folder.name} has no {RECORD_FILE}: it was never completed, or was put there by hand.",
+            "Import it, or delete it.",
+        )
+
+
+def _object(content: bytes) -> dict[str, Any]:
+    values = json.loads(content)
+    if not isinstance(values, dict):
+        raise ValueError("it is not a JSON object")
+    return values
 
 
 def _check_kinds(part: Any) -> None:

@@ -1,16 +1,20 @@
-"""Chat first: the engine says that it is answering, the trainer lets it. Through memory that both have mapped.
+"""Chat first: the engine says that it is answering, the trainer lets it. Through a file of 16 bytes.
 
-Saying so costs the engine one small write per decode step, and asking costs the trainer one read per micro-step; no
-system call either way. Neither ever waits for a process that has died: what was said is forgotten after FRESH_SECONDS.
+Saying so costs the engine one system call per decode step, and asking costs the trainer one per micro-step. Neither
+ever waits for a process that has died: what was said is forgotten after FRESH_SECONDS. The file is not mapped into
+memory: where the disk has no room for it, or somebody has cut it off, a mapped page would end the process by SIGBUS.
 """
 
 from __future__ import annotations
 
-import mmap
+import os
 import struct
 import time
+import weakref
 from collections.abc import Callable
+from contextlib import suppress
 
+from adapters.damaged import plain
 from core.home import Home
 
 FRESH_SECONDS = 1.0  # an engine that has said nothing for longer has died, or is stuck in one very long prefill
@@ -23,22 +27,33 @@ class Busy:
     """How many answers the engine is working on, shared by way of a file in the home's processes folder."""
 
     def __init__(self, home: Home) -> None:
-        path = home.processes / "chat_busy"
-        with path.open("a+b") as file:
-            if file.tell() < _LAYOUT.size:
-                file.truncate(_LAYOUT.size)
-            self._memory = mmap.mmap(file.fileno(), _LAYOUT.size)
+        self._path = home.processes / "chat_busy"
+        self._opened: int | None = None
 
     def mark(self, rows: int) -> None:
         """The engine: called with each decode step, and with 0 when the last answer is finished."""
-        _LAYOUT.pack_into(self._memory, 0, time.monotonic_ns(), rows)
+        with suppress(OSError):  # on a full disk training does not wait, and the chat goes on
+            os.pwrite(self._descriptor(), _LAYOUT.pack(time.monotonic_ns(), rows), 0)
 
     def rows(self) -> int:
         """Answers in progress; 0 when the engine has not said so lately."""
-        when, rows = _LAYOUT.unpack_from(self._memory, 0)
+        try:
+            said = os.pread(self._descriptor(), _LAYOUT.size, 0)
+        except OSError:
+            return 0
+        if len(said) < _LAYOUT.size:
+            return 0
+        when, rows = _LAYOUT.unpack(said)
         # After a reboot the clock begins anew, and an old mark may lie in its future.
         age = time.monotonic_ns() - when
         return rows if 0 <= age < FRESH_SECONDS * 1e9 else 0
+
+    def _descriptor(self) -> int:
+        """Raises OSError where the file cannot be made for now."""
+        if self._opened is None:
+            self._opened = os.open(plain(self._path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            weakref.finalize(self, os.close, self._opened)
+        return self._opened
 
 
 class Turns:

@@ -16,6 +16,26 @@ Pid = Annotated[int, Field(gt=0, lt=2**31)]
 Count = Annotated[int, Field(ge=0, lt=2**53)]
 
 
+def read_lines(path: Path, shape: TypeAdapter[Value]) -> list[Value]:
+    """The lines of a file as `shape` has them; those that are anything else stay in the file and are passed over."""
+    found = []
+    for line in lines_of(path):
+        try:
+            found.append(shape.validate_json(line, strict=True))
+        except ValueError:
+            continue
+    return found
+
+
+def lines_of(path: Path) -> list[bytes]:
+    """The lines of a file that are not empty; none where there is no plain file."""
+    file = damaged.opened(path)
+    if file is None:
+        return []
+    with file:
+        return [line for line in file.read().split(b"\n") if line.strip()]
+
+
 def read_record(path: Path, shape: TypeAdapter[Value]) -> Value | None:
     """A file as `shape` has it, its unknown fields left out. None where there is none, or one that is now set aside.
 

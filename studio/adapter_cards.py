@@ -69,7 +69,8 @@ def card(standing: Standing, role: Role) -> str:
 
 def facts(standing: Standing) -> str:
     record = standing.record
-    rank = "–" if record.lora_r is None else f"{record.lora_r}, alpha {record.lora_alpha:g}"
+    alpha = "" if record.lora_alpha is None else f", alpha {record.lora_alpha:g}"
+    rank = "–" if record.lora_r is None else f"{record.lora_r}{alpha}"
     rows = {
         "Base": shared_base(record.base_model),
         "Dataset": record.dataset.name.rsplit("/data.", 1)[0].rsplit("/", 1)[-1] if record.dataset else "–",

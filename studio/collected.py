@@ -6,10 +6,12 @@ import json
 import threading
 from pathlib import Path
 
+from adapters import damaged
 from adapters.files import write_atomic
 from core.data.store import COLLECTED as NAME
 from core.errors import UserError
 from core.home import Home
+from core.records import lines_of
 from studio.engine_client import Message
 
 _writing = threading.Lock()  # one web process per home folder, so this is enough
@@ -38,16 +40,16 @@ def keep(home: Home, messages: list[Message]) -> tuple[int, bool]:
     The file is replaced as a whole, so that a crash leaves either the old or the new one. Raises UserError when it
     cannot be written.
     """
-    line = json.dumps({"messages": messages}, ensure_ascii=False)
+    line = json.dumps({"messages": messages}, ensure_ascii=False).encode()
     file = path(home)
     try:
         with _writing:
-            file.parent.mkdir(exist_ok=True)
-            lines = file.read_text(encoding="utf-8").split("\n")[:-1] if file.exists() else []
+            damaged.folder(file.parent)
+            lines = lines_of(file)
             if line in lines:
                 return len(lines), False
             lines.append(line)
-            write_atomic(file, "\n".join(lines) + "\n")
+            write_atomic(file, b"\n".join(lines) + b"\n")
     except OSError as error:
         raise UserError(
             f"The answer could not be kept in {file}: {error.strerror}.", "Free some disk space."

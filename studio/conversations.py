@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
+from adapters import damaged
 from adapters.files import write_atomic
 from core.errors import UserError
 from core.home import Home
@@ -111,6 +112,10 @@ class Conversation:
         return "\n".join(parts)
 
 
+def understood(content: bytes) -> Conversation:
+    return Conversation.from_dict(json.loads(content))
+
+
 def message_of(each: Any) -> Message:
     if each["role"] not in ROLES or not isinstance(each["content"], str):
         raise ValueError("no message")
@@ -150,23 +155,24 @@ class OnDisk:
         self.folder = home.root / "conversations"
 
     def all(self) -> list[Conversation]:
-        """The newest first. A file that is no conversation is left alone."""
+        """The newest first. A file that is no conversation is set aside."""
         found = []
         for path in self.folder.glob("*.json"):
             try:
-                changed = path.stat().st_mtime_ns
-                known = self._read.get(path)
-                if known is None or known[0] != changed:
-                    known = changed, Conversation.from_dict(json.loads(path.read_text(encoding="utf-8")))
-                    self._read[path] = known
-            except (ValueError, FileNotFoundError):
+                changed = path.lstat().st_mtime_ns
+            except FileNotFoundError:
                 continue
+            known = self._read.get(path)
+            if known is None or known[0] != changed:
+                if (conversation := damaged.read(path, understood)) is None:
+                    continue
+                self._read[path] = known = changed, conversation
             found.append(known[1])
         return newest_first(found)
 
     def put(self, conversation: Conversation) -> None:
         try:
-            self.folder.mkdir(exist_ok=True)
+            damaged.folder(self.folder)
             write_atomic(self.folder / f"{conversation.id}.json", conversation.as_json())
         except OSError as error:
             raise UserError(

@@ -7,19 +7,26 @@ the next vote.
 from __future__ import annotations
 
 import json
-import os
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from pydantic import TypeAdapter
+
+from adapters.damaged import folder
+from adapters.files import append_line
 from core.errors import UserError
 from core.home import Home
+from core.records import Count, read_lines
 from studio.engine_client import Message
 
-BETTER, TIE, ALL_BAD = "better", "tie", "all_bad"
+Verdict = Literal["better", "tie", "all_bad"]
+BETTER: Verdict = "better"
+TIE: Verdict = "tie"
+ALL_BAD: Verdict = "all_bad"
 _writing = threading.Lock()  # one web process per home folder, so this is enough
 
 
@@ -52,12 +59,17 @@ class Vote:
 
     created: str
     voter: str
-    verdict: str
-    winner: int | None
+    verdict: Verdict
+    winner: Count | None
     ballot: Ballot
 
+    def __post_init__(self) -> None:
+        """Raises ValueError for a winner that is none of the candidates."""
+        if self.winner is not None and self.winner >= len(self.ballot.candidates):
+            raise ValueError("the winner is none of the candidates")
+
     @classmethod
-    def cast(cls, ballot: Ballot, verdict: str, winner: int | None, voter: str) -> Vote:
+    def cast(cls, ballot: Ballot, verdict: Verdict, winner: int | None, voter: str) -> Vote:
         """Raises UserError when there is nothing to choose between."""
         if len({each.model for each in ballot.candidates}) < 2:
             raise UserError(
@@ -67,13 +79,6 @@ class Vote:
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
-
-    @classmethod
-    def from_dict(cls, record: dict[str, Any]) -> Vote:
-        ballot = record["ballot"]
-        candidates = tuple(Candidate(c["model"], tuple(c["prompt"]), c["answer"]) for c in ballot["candidates"])
-        shown = Ballot(candidates, bool(ballot["blind"]), dict(ballot["settings"]))
-        return cls(record["created"], record["voter"], record["verdict"], record["winner"], shown)
 
     def pairs(self) -> Iterable[tuple[Candidate, Candidate]]:
         """(better, worse) for every pair that the vote decides: the winner against each other one."""
@@ -85,50 +90,29 @@ class Vote:
                 yield best, other
 
 
+VOTE = TypeAdapter(Vote)
+
+
 def path(home: Home) -> Path:
     return home.root / "votes" / "votes.jsonl"
 
 
 def append(home: Home, vote: Vote) -> int:
     """Keep a vote; returns how many there are now. Raises UserError when it cannot be written."""
-    line = json.dumps(vote.to_dict(), ensure_ascii=False) + "\n"
+    line = json.dumps(vote.to_dict(), ensure_ascii=False).encode()
     file = path(home)
     try:
         with _writing:
-            file.parent.mkdir(exist_ok=True)
-            torn = file.exists() and file.stat().st_size > 0 and last_byte(file) != b"\n"
-            descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-            try:
-                payload = (("\n" if torn else "") + line).encode()
-                while payload:
-                    payload = payload[os.write(descriptor, payload) :]
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            folder(file.parent)
+            append_line(file, line)
     except OSError as error:
         raise UserError(f"The vote could not be kept in {file}: {error.strerror}.", "Free some disk space.") from error
     return len(read(home))
 
 
-def last_byte(file: Path) -> bytes:
-    with file.open("rb") as opened:
-        opened.seek(-1, os.SEEK_END)
-        return opened.read(1)
-
-
 def read(home: Home) -> list[Vote]:
-    """All votes, oldest first. Lines that a crash left torn are skipped."""
-    try:
-        lines = path(home).read_bytes().split(b"\n")
-    except FileNotFoundError:
-        return []
-    votes = []
-    for line in lines:
-        try:
-            votes.append(Vote.from_dict(json.loads(line)))
-        except (ValueError, KeyError, TypeError):
-            continue
-    return votes
+    """All votes, oldest first. Lines that are no vote, as a crash leaves them torn, are passed over."""
+    return read_lines(path(home), VOTE)
 
 
 def preferences(votes: Sequence[Vote]) -> tuple[list[dict[str, Any]], int]:

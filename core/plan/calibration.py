@@ -8,13 +8,26 @@ import tempfile
 import time
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import Field, TypeAdapter
+
+from adapters.files import append_line
 from core.home import Home
 from core.recipe import Recipe
+from core.records import read_lines
 
 STEPS = 6  # the first is not counted: it warms up
 FILE = "speeds.jsonl"
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    recipe: dict[str, Any]
+    tokens_per_second: list[Annotated[float, Field(gt=0, allow_inf_nan=False)]]
+
+
+MEASURED = TypeAdapter(Measured)
 
 
 def calibrate(recipe: Recipe, home: Home) -> list[float]:
@@ -68,20 +81,9 @@ def calibrate(recipe: Recipe, home: Home) -> list[float]:
 def remember(home: Home, recipe: Recipe, rates: list[float]) -> None:
     """Keep speeds beside the recipe they were measured with. Appends one line."""
     line = json.dumps({"at": time.time(), "tokens_per_second": rates, "recipe": recipe.to_dict()})
-    with (home.cache / FILE).open("a", encoding="utf-8") as file:
-        file.write(line + "\n")
+    append_line(home.cache / FILE, line.encode())
 
 
 def remembered(home: Home) -> list[tuple[dict[str, Any], list[float]]]:
-    """Recipes and their speeds, oldest first. A line that was torn by a full disk says nothing and is passed over."""
-    path = home.cache / FILE
-    if not path.exists():
-        return []
-    found = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue
-        found.append((entry["recipe"], entry["tokens_per_second"]))
-    return found
+    """Recipes and their speeds, oldest first. A line that says anything else is passed over."""
+    return [(each.recipe, each.tokens_per_second) for each in read_lines(home.cache / FILE, MEASURED)]

@@ -21,11 +21,12 @@ from typing import TYPE_CHECKING
 import psutil
 import uvicorn
 
-from adapters.files import write_atomic
+from adapters.files import no_room, write_atomic
 from core.base import BaseSource, resolve, without_location
 from core.device import Choice
 from core.errors import UserError
 from core.home import Home
+from core.process import announced
 from core.serving.server import Server, State, deliver_on
 from core.serving.settings import EngineSettings, add_arguments, given_in
 
@@ -38,6 +39,8 @@ EXIT_FAULT = 70
 """The device has failed or the engine has a bug: start it anew."""
 READINESS_FILE = "engine.json"
 GRACE_SECONDS = 3  # for answers under way when the process ends
+
+NO_ROOM_SECONDS = 2.0  # between two looks at a full disk
 
 log = logging.getLogger("core.serving")
 
@@ -97,20 +100,41 @@ async def serve(settings: EngineSettings, source: BaseSource, home: Home, listen
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     facts = {"pid": state.pid, "started": state.started, "url": url, "base": source.id, "instance": instance}
     facts["settings"] = settings.to_dict()
-    write_atomic(readiness, json.dumps(facts))
+    said = json.dumps(facts)
+    telling = None if said_where(readiness, said) else asyncio.create_task(say_where(readiness, said))
     log.info("listening on %s", url)
     thread.start()
     try:
         await server.serve(sockets=[listening])
     finally:
+        if telling is not None:
+            telling.cancel()
         if state.service is not None:
             state.service.engine.close()
-        with contextlib.suppress(OSError, ValueError):
-            if json.loads(readiness.read_text())["instance"] == instance:
+        with contextlib.suppress(OSError):
+            if (found := announced(readiness)) is not None and found.instance == instance:
                 readiness.unlink()
     await loop.run_in_executor(None, thread.join, GRACE_SECONDS)
     work.watchdog.cancel()
     return work.exit_code
+
+
+def said_where(readiness: Path, facts: str) -> bool:
+    """Write the file by which the studio finds this engine. False on a full disk."""
+    try:
+        write_atomic(readiness, facts)
+        return True
+    except OSError as error:
+        if not no_room(error):
+            raise
+        return False
+
+
+async def say_where(readiness: Path, facts: str) -> None:
+    """As soon as there is room."""
+    log.warning("the disk is full: %s cannot be written yet, and the studio does not find this engine", readiness)
+    while not said_where(readiness, facts):
+        await asyncio.sleep(NO_ROOM_SECONDS)
 
 
 class QuietServer(uvicorn.Server):

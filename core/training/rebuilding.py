@@ -11,6 +11,7 @@ from core.training.state import ACTIVE, AT_REST, RunState, Status, Transition
 
 STATES = frozenset(RunState)
 TELLING = ("state.json", "recipe.yaml", "events.jsonl")
+TELLING = ("state.json", "recipe.yaml", "events.jsonl")  # what each of them is called once it is set aside begins so
 NOT_HERE = frozenset({"checkpoints", "tb"})
 
 
@@ -40,6 +41,4 @@ def is_run(folder: Path) -> bool:
     """Whether a folder is a run's, be what tells about it whole, damaged or set aside."""
     if not folder.is_dir():
         return False
-    return (folder / "state.json").is_file() or any(
-        each.name.startswith(("state.json", "recipe.yaml", "events.jsonl")) for each in folder.iterdir()
-    )
+    return (folder / "state.json").is_file() or any(each.name.startswith(TELLING) for each in folder.iterdir())

@@ -18,7 +18,7 @@ from studio.people import Person, Role, person_of
 from studio.present import badge
 from studio.side_by_side import Answer
 from studio.turns import conversation
-from studio.votes import ALL_BAD, BETTER, TIE, Ballot, Candidate, Vote
+from studio.votes import ALL_BAD, BETTER, TIE, Ballot, Candidate, Verdict, Vote
 
 QUESTION = '<p class="note">Which answer is better?</p>'
 
@@ -79,7 +79,7 @@ def build(studio: Studio, cells: Sequence[Column]) -> Poll:
         bad_button = gr.Button("All bad", size="sm", scale=0, min_width=80, elem_id="all-bad")
     adapters, badges = [c.adapter for c in cells], [c.badge for c in cells]
 
-    def cast(verdict: str, winner: int | None) -> Callable[..., dict[Any, Any]]:
+    def cast(verdict: Verdict, winner: int | None) -> Callable[..., dict[Any, Any]]:
         def vote(request: gr.Request, on: Ballot | None, now: Round | None) -> dict[Any, Any]:
             if on is None:
                 return {row: gr.Row(visible=False)}
@@ -97,11 +97,10 @@ def build(studio: Studio, cells: Sequence[Column]) -> Poll:
 
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     inputs, outputs = [ballot, round_state], [ballot, round_state, row, *adapters, *badges]
-    verdicts = [(button, BETTER, i) for i, button in enumerate(better)]
-    others = [(tie_button, TIE, None), (bad_button, ALL_BAD, None)]
+    verdicts: list[tuple[gr.Button, Verdict, int | None]] = [(button, BETTER, i) for i, button in enumerate(better)]
+    verdicts += [(tie_button, TIE, None), (bad_button, ALL_BAD, None)]
     voted = [
-        button.click(told(cast(verdict, winner)), inputs, outputs, **private)
-        for button, verdict, winner in [*verdicts, *others]
+        button.click(told(cast(verdict, winner)), inputs, outputs, **private) for button, verdict, winner in verdicts
     ]
     return Poll(round_state, ballot, row, better, voted)
 

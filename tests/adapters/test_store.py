@@ -287,7 +287,7 @@ def test_broken_folders_are_listed_with_the_reason_and_hurt_nobody(store: Adapte
     assert "no studio.json" in reasons.pop("by-hand")
     assert "adapter_config.json" in reasons.pop("empty")
     assert "truncated" in reasons.pop("cut")
-    assert "cannot be read" in reasons.pop("garbled")
+    assert "is set aside as studio.json.damaged-" in reasons.pop("garbled")
     assert "version 99" in reasons.pop("newer")
     assert "not a record" in reasons.pop("wrong")
     assert "link" in reasons.pop("link")
