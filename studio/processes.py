@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
-import signal
 import subprocess
 import sys
 import threading
@@ -13,18 +11,20 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import httpx
-import psutil
 
+from adapters.damaged import plain
+from adapters.files import no_room
 from core import parking
 from core.errors import UserError
 from core.home import Home
 from core.priority import Busy
 from core.process import Identity, announced
-from core.serving.settings import EngineSettings, save_settings, settings_or_none
+from core.serving.settings import EngineSettings, save_settings, saved_settings
 from studio import parked
+from studio.process_files import STOP_SECONDS, end, has_room, last_line, locked
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,9 @@ STARTING, LOADING, READY, FAILED, PARKED = "starting", "loading", "ready", "fail
 POLL_SECONDS = 0.5
 MAX_BACKOFF_SECONDS = 30.0
 GIVE_UP_AFTER = 5  # deaths in a row without having been ready in between
-STOP_SECONDS = 10.0
+REST_SECONDS = 300.0  # after that, until it is tried once more
+SILENT_SECONDS = 60.0  # for an engine that lives to say where it is
+FULL = "The disk is full: the engine starts as soon as there is room."
 PARK_SECONDS = 15.0  # for answers under way when the chat is parked, or the engine started anew
 
 
@@ -51,6 +53,14 @@ class EngineStatus:
         return self.state == READY
 
 
+@dataclass(frozen=True)
+class Resting:
+    """The engine has given up until then (on time.monotonic's clock), or until a disk that was full has room."""
+
+    until: float
+    disk_full: bool
+
+
 class Engine:
     """One engine process: found alive and adopted, or started; watched by a thread; its URL and status for everyone.
 
@@ -64,7 +74,7 @@ class Engine:
         self.home = home
         self.base = base
         self.given = dict(given or {})
-        self.saved = settings_or_none(home)
+        self.saved = saved_settings(home)
         self.settings = EngineSettings.from_dict(self.saved | self.given)
         self.external_url = external_url.rstrip("/") if external_url else None
         self.ready = threading.Event()
@@ -74,7 +84,10 @@ class Engine:
         self._url: str | None = self.external_url
         self._stopping = threading.Event()
         self._anew = threading.Event()
-        self._thread = self._supervisor()
+        self._thread = threading.Thread(target=self._watch, name="engine-supervisor", daemon=True)
+        self._deaths = 0  # in a row
+        self._resting: Resting | None = None
+        self._silent_since: float | None = None
         self._http = httpx.Client(timeout=5.0, trust_env=False)
 
     @property
@@ -122,9 +135,6 @@ class Engine:
             return False
         self.settings = settings
         self._anew.set()
-        if self._thread.ident is not None and not self._thread.is_alive():  # it had given up
-            self._thread = self._supervisor()
-            self._thread.start()
         return True
 
     async def wait_until_ready(self) -> None:
@@ -147,49 +157,67 @@ class Engine:
 
     # ---- the watching thread
 
-    def _supervisor(self) -> threading.Thread:
-        return threading.Thread(target=self._watch, name="engine-supervisor", daemon=True)
-
     def _watch(self) -> None:
-        deaths = 0
+        """Nothing that fails ends this thread: it is what brings the engine back."""
+        trouble = ""
         while not self._stopping.is_set():
-            if self._anew.is_set():
-                self._anew.clear()
-                deaths = 0
-                self._let_go(self._identity, STARTING, "The engine is started again with other settings.")
-            if self.external_url is None and (asked := parking.read(self.home)) is not None and asked.wanted:
-                self._park(asked)
-                self._stopping.wait(POLL_SECONDS)
-                continue
-            if self.external_url is None and not self._alive():
-                self.ready.clear()
-                if self._identity is not None:
-                    deaths = 1 if self._status.ready else deaths + 1
-                    log.warning("the engine died (%d in a row): %s", deaths, last_line(self.log_path))
-                    if deaths >= GIVE_UP_AFTER:
-                        self._give_up(deaths)
-                        return
-                    self._note(STARTING, "the engine died and is started again", restarts=self._status.restarts + 1)
-                    self._stopping.wait(min(MAX_BACKOFF_SECONDS, 0.5 * 2 ** (deaths - 1)))
-                    if self._stopping.is_set():
-                        return
-                self._adopt_or_spawn()
-            self._poll()
-            if self._status.ready and self._url is not None and self.external_url is None:
-                parked.bring_back(self.home, self._http, self._url)
+            try:
+                self._look()
+                trouble = ""
+            except Exception as error:
+                if trouble != (trouble := repr(error)):
+                    log.exception("the engine could not be looked after; trying again")
+                if not self._alive():
+                    self._note(STARTING, FULL if no_room(error) else f"The engine cannot be started: {error}.")
             self._stopping.wait(POLL_SECONDS)
+
+    def _look(self) -> None:
+        if self._anew.is_set():
+            self._anew.clear()
+            self._deaths, self._resting = 0, None
+            self._let_go(self._identity, STARTING, "The engine is started again with other settings.")
+        if self.external_url is None and (asked := parking.read(self.home)) is not None and asked.wanted:
+            return self._park(asked)
+        if self.external_url is None and not self._alive():
+            self.ready.clear()
+            if self._identity is not None and not self._start_again():
+                return None
+            self._adopt_or_spawn()
+        self._poll()
+        if self._status.ready and self._url is not None and self.external_url is None:
+            parked.bring_back(self.home, self._http, self._url)
+        return None
+
+    def _start_again(self) -> bool:
+        """Count a death. False while it is not the time to start the engine again."""
+        if self._resting is not None:  # it has given up; with room on the disk or after a while it tries once more
+            if not (self._resting.disk_full and has_room(self.home)) and time.monotonic() < self._resting.until:
+                return False
+            self._deaths -= 1
+            self._resting = None
+            return True
+        self._deaths = 1 if self._status.ready else self._deaths + 1
+        log.warning("the engine died (%d in a row): %s", self._deaths, last_line(self.log_path))
+        if self._deaths >= GIVE_UP_AFTER:
+            self._give_up()
+            return False
+        self._note(STARTING, "the engine died and is started again", restarts=self._status.restarts + 1)
+        return not self._stopping.wait(min(MAX_BACKOFF_SECONDS, 0.5 * 2 ** (self._deaths - 1)))
 
     def _alive(self) -> bool:
         if self._process is not None and self._process.poll() is not None:
             return False
         return self._identity is not None and self._identity.alive()
 
-    def _give_up(self, deaths: int) -> None:
+    def _give_up(self) -> None:
         self._url = None
+        full = not has_room(self.home)
+        self._resting = Resting(time.monotonic() + REST_SECONDS, full)
+        again = "as soon as there is room" if full else f"in {REST_SECONDS / 60:.0f} minutes"
         self._note(
             FAILED,
-            f"The engine ended {deaths} times in a row: {last_line(self.log_path)} "
-            f"The whole log is {self.log_path}. Correct the cause and start the studio again.",
+            f"The engine ended {self._deaths} times in a row: {last_line(self.log_path)} "
+            f"The whole log is {self.log_path}. {'The disk is full. ' if full else ''}It is tried once more {again}.",
         )
 
     def _park(self, asked: parking.Parking) -> None:
@@ -233,11 +261,13 @@ class Engine:
         """
         command = [sys.executable, "-m", "core.serving", "--base", self.base, "--home", str(self.home.root)]
         command += self.settings.arguments()
-        with self.lock_path.open("ab") as lock, self.log_path.open("ab") as log_file:
+        with plain(self.lock_path).open("ab") as lock, plain(self.log_path).open("ab") as log_file:
             if not locked(lock):
                 self._note(STARTING, "waiting for an engine that is just starting or ending")
                 self._identity = self._process = None
+                self._end_silent()
                 return
+            self._silent_since = None
             # A session of its own: the engine outlives a killed web process, which then adopts it.
             self._process = subprocess.Popen(
                 command,
@@ -248,6 +278,17 @@ class Engine:
                 pass_fds=[lock.fileno()],
             )
         self._identity = Identity.of(self._process.pid)
+
+    def _end_silent(self) -> None:
+        """End an engine that lives and has not said where it is for too long: its record is damaged or gone."""
+        if self._silent_since is None or not has_room(self.home):  # on a full disk it waits for room, as this does
+            self._silent_since = time.monotonic()
+        elif time.monotonic() - self._silent_since > SILENT_SECONDS and (silent := self._silent()) is not None:
+            log.warning("engine %d lives and its %s is gone: ending it", silent.pid, self.record_path.name)
+            end(silent)
+
+    def _silent(self) -> Identity | None:
+        return Identity.running("core.serving", str(self.home.root))
 
     def _announced(self) -> Identity | None:
         found = announced(self.record_path)
@@ -260,16 +301,18 @@ class Engine:
             found = self._announced()
             if found is not None and found.alive():
                 return found
-            with self.lock_path.open("ab") as lock:
+            with plain(self.lock_path).open("ab") as lock:
                 if locked(lock):
                     return None
             time.sleep(0.1)
-        return None
+        return self._silent() if self._thread.ident is not None else None
 
     def _poll(self) -> None:
         if self._url is None:
             found = announced(self.record_path)
             if found is None or found.identity != self._identity:
+                if not has_room(self.home):
+                    self._note(STARTING, FULL)
                 return  # not listening yet
             self._url = found.url
         try:
@@ -307,41 +350,7 @@ class Engine:
         )
 
 
-def end(identity: Identity, seconds: float = STOP_SECONDS) -> None:
-    """SIGTERM, a while to leave, then SIGKILL. Returns when the process is gone."""
-    if not identity.signal(signal.SIGTERM):
-        return
-    deadline = time.monotonic() + seconds
-    try:
-        process = psutil.Process(identity.pid)
-        process.wait(timeout=max(0.0, deadline - time.monotonic()))
-    except psutil.TimeoutExpired:
-        identity.signal(signal.SIGKILL)
-    except psutil.NoSuchProcess:
-        return
-
-
-def locked(file: IO[bytes]) -> bool:
-    """Take the lock on an open file, until it and every copy of it in other processes are closed; False if taken."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
 def resolved_id(base: str) -> str:
     from core.base import resolve
 
     return resolve(base).id
-
-
-def last_line(path: Path) -> str:
-    """The last line of a log that says something, shortened; "" when there is none."""
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - 8192))
-            lines = file.read().decode(errors="replace").splitlines()
-    except FileNotFoundError:
-        return ""
-    return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "")

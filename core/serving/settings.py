@@ -8,18 +8,17 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
+from adapters import damaged
 from adapters.errors import shortened
 from adapters.files import write_atomic
 from core.errors import UserError
 from core.home import Home
 
-log = logging.getLogger(__name__)
 FILE = "engine-settings.json"  # in the home folder: what was set on the page
 
 
@@ -110,29 +109,8 @@ def given_in(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def saved_settings(home: Home) -> dict[str, Any]:
-    """What was set on the page. Raises UserError when the file is not what `save_settings` writes."""
-    path = settings_path(home)
-    try:
-        given = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(given, dict):
-            raise ValueError("it holds no settings")
-        EngineSettings.from_dict(given)
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, RecursionError, UserError) as error:
-        raise UserError(f"The engine's settings in {path} cannot be read: {error}", "Set them anew.") from error
-    return given
-
-
-def settings_or_none(home: Home) -> dict[str, Any]:
-    """What was set on the page; a file that is damaged is put aside, so that the engine starts all the same."""
-    try:
-        return saved_settings(home)
-    except UserError as error:
-        path = settings_path(home)
-        aside = path.replace(path.with_name(f"{FILE}.damaged"))
-        log.warning("%s The file is %s now, and the engine is set as by default.", error, aside.name)
-        return {}
+    """What was set on the page; where the file is damaged it is set aside, and the engine is set as by default."""
+    return damaged.read(settings_path(home), _understood) or {}
 
 
 def save_settings(home: Home, given: Mapping[str, Any]) -> None:
@@ -143,6 +121,15 @@ def save_settings(home: Home, given: Mapping[str, Any]) -> None:
 
 def settings_path(home: Home) -> Path:
     return home.root / FILE
+
+
+def _understood(content: bytes) -> dict[str, Any]:
+    """Raises ValueError or UserError for what `save_settings` does not write."""
+    given = json.loads(content)
+    if not isinstance(given, dict):
+        raise ValueError("it holds no settings")
+    EngineSettings.from_dict(given)
+    return given
 
 
 def _problem(name: str, value: Any) -> str | None:

@@ -18,12 +18,13 @@ from adapters.store import AdapterStore
 from core import parking
 from core.errors import UserError
 from core.home import Home
+from core.process import announced
 from studio.__main__ import parse
 from studio.app import build_app
 from studio.cli.serve import engine_settings
 from studio.context import Studio
 from studio.engine_client import EngineClient
-from studio.processes import PARKED, Engine, read_record
+from studio.processes import PARKED, Engine
 from tests.app_process import left_behind, poll
 from tests.core.serving import tiny
 
@@ -92,7 +93,8 @@ def test_an_engine_that_is_set_otherwise_is_replaced_and_not_adopted(clean: Home
 
 def settings_in_force(home: Home) -> dict[str, Any] | None:
     """What the engine that listens has been started with."""
-    return read_record(home.processes / "engine.json").get("settings")
+    found = announced(home.processes / "engine.json")
+    return found.settings if found else None
 
 
 def test_another_server_as_the_engine_is_not_set_here(home: Home) -> None:
@@ -107,6 +109,7 @@ ASKER = """
 import sys
 from core import parking
 from core.home import Home
+from core.process import announced
 parking.ask(Home.open(sys.argv[1]), "20990101-000000-pirate", "pirate")
 print(flush=True)
 sys.stdin.read()

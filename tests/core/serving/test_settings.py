@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from adapters import damaged
 from core.errors import UserError
 from core.home import Home
 from core.serving.settings import (
@@ -18,7 +19,6 @@ from core.serving.settings import (
     given_in,
     save_settings,
     saved_settings,
-    settings_or_none,
     settings_path,
 )
 
@@ -81,11 +81,9 @@ def test_settings_are_kept_in_the_home_and_wrong_ones_are_not(home: Home) -> Non
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"slots": 0}', '{"slott": 3}', "\udc80"])
 def test_a_damaged_file_of_settings_is_put_aside_and_the_defaults_count(home: Home, content: str) -> None:
     settings_path(home).write_text(content, errors="surrogateescape")
-    with pytest.raises(UserError, match="cannot be read"):
-        saved_settings(home)
-    assert settings_or_none(home) == {}
-    assert [each.name for each in home.root.glob("engine-settings*")] == ["engine-settings.json.damaged"]
-    assert settings_or_none(home) == {}
+    assert saved_settings(home) == {}
+    assert [each.was for each in damaged.aside(home.root)] == ["engine-settings.json"]
+    assert saved_settings(home) == {}
 
 
 def test_they_are_known_without_torch() -> None:
