@@ -1,0 +1,104 @@
+"""Every chat template that TRL ships: trained are the assistant's tokens and their end, behind the prompt of chat."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from core.data.ending import stop_ids
+from core.data.template import Template
+from core.data.tokens import Encoded
+from tests.core.data import chat_templates as shipped
+from tests.core.data.chat_templates import NAMES, TALKS, encoded, runs, tokenizer_of
+from tests.core.data.rows import engine_prompt, trained_spans
+
+DOCS = Path(__file__).parents[3] / "docs" / "chat-templates.md"
+# Those that refuse such turns, or leave a call out.
+WITHOUT_TOOLS = {
+    *("cohere", "cohere2", "deepseek_r1_distill", "deepseekv3", "gemma", "gemma3", "idefics3", "lfm2", "llama3"),
+    *("llava_next", "phi3", "phi3_5", "qwen2_5_vl", "smolvlm"),
+}
+# The templates that TRL has no training version of.
+BY_HAND = {
+    **{name: ["In Havana.<turn|>", "1519.<turn|>"] for name in NAMES if name.startswith("gemma4")},
+    **{name: ["In Havana.<|eot_id|>", "1519.<|eot_id|>"] for name in ("llama3_1", "llama3_2")},
+}
+# Where TRL trains an answer as it stands in history, with another end, or in another turn than the prompt opens.
+AS_IN_HISTORY = {("gptoss", "turns"), ("gptoss", "tools"), ("glm4moe", "tools"), ("diffusion_gemma", "tools")}
+
+
+def test_all_of_trls_templates_are_here() -> None:
+    assert len(NAMES) == 41
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_answer_follows_chats_own_tokens_and_ends_where_the_engine_stops(name: str) -> None:
+    tokenizer, stops = tokenizer_of(name), stop_ids(tokenizer_of(name))
+    for talk, (messages, tools) in TALKS.items():
+        found = encoded(name, talk)
+        if not isinstance(found, Encoded):
+            assert talk == "tools", f"{talk}: {found}"
+            continue
+        answers = [index for index, message in enumerate(messages) if message["role"] == "assistant"]
+        spans = [(row["input_ids"], *span) for row in found.examples for span in trained_spans(row)]
+        assert len(spans) == len(answers), talk
+        for index, (ids, start, end) in zip(answers, spans, strict=True):
+            history = messages[:index]
+            if tools:
+                text = Template.of(tokenizer, tools).render(history, prompt=True)
+                assert ids[:start] == tokenizer.encode(text, add_special_tokens=False), talk
+            else:
+                assert ids[:start] == engine_prompt(tokenizer, history), talk
+            assert ids[end - 1] in stops, talk
+            assert not stops.intersection(ids[start : end - 1]), f"{talk}: chat would stop within the answer"
+            assert messages[index]["content"].strip() in tokenizer.decode(ids[start:end]), talk
+
+
+@pytest.mark.parametrize("talk", ["plain", "turns", "system", "tools"])
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_trained_is_what_trl_trains_but_for_the_differences_in_the_docs(name: str, talk: str) -> None:
+    ours, differs = runs(name, talk), shipped.difference(name)
+    if differs is None:
+        assert talk != "turns" or ours == BY_HAND[name]
+    elif ours is not None and (name, talk) not in AS_IN_HISTORY and (name, talk) != ("gemma", "system"):
+        assert trl_runs(name, talk) == differs.of(ours)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_was_thought_before_the_newest_answer_is_trained_as_trl_does_wherever_it_has_a_place(name: str) -> None:
+    ours, differs = runs(name, "reasoning"), shipped.difference(name)
+    assert ours is not None
+    if differs and not name.startswith(("deepseek", "nemotron", "qwen3_5_nothink")):
+        assert trl_runs(name, "reasoning")[-1] == differs.of(ours)[-1]
+    if name.startswith(("deepseek", "nemotron")):  # the prompt has opened the block; TRL's DeepSeek drops it
+        assert ours[0].startswith("Cuba, so") and ours[0].count("</think>") == 1
+
+
+def test_tools_are_refused_only_where_the_template_does_not_show_them() -> None:
+    assert {name for name in NAMES if runs(name, "tools") is None} == WITHOUT_TOOLS
+
+
+def trl_runs(name: str, talk: str) -> list[str]:
+    """The text of each unbroken run of tokens that TRL's own mask trains."""
+    tokenizer, (messages, tools) = tokenizer_of(name), TALKS[talk]
+    parts = Template.of(tokenizer).manner.parts
+    rendered = tokenizer.apply_chat_template(
+        [{**each, "content": [{"type": "text", "text": each["content"]}]} if parts else each for each in messages],
+        tools=tools,
+        chat_template=shipped.trl_template(name),
+        return_dict=True,
+        return_assistant_tokens_mask=True,
+    )
+    found: list[list[int]] = [[]]
+    for token, mask in zip(rendered["input_ids"], rendered["assistant_masks"], strict=True):
+        if mask:
+            found[-1].append(token)
+        elif found[-1]:
+            found.append([])
+    return [tokenizer.decode(run) for run in found if run]
+
+
+def test_the_table_in_the_docs_is_what_the_templates_do() -> None:
+    """`python -m tests.core.data.chat_templates` prints it."""
+    assert shipped.table() in DOCS.read_text(encoding="utf-8")
