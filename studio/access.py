@@ -164,7 +164,8 @@ EVENTS: dict[str, Role] = {
 # What counts against the limits: what has models answer, fills the disk, or asks the Hub; with:
 MESSAGES = ("chat.send", "mending.retry", "mending.edit", "mending.go_on", "voting.vote", "hub.push", "hub.pull")
 MESSAGE_PATHS = re.compile(r"/v1/(chat/)?completions")
-EVENT_PATHS = ("/gradio_api/queue/join", "/gradio_api/run/predict")
+QUEUE_PATH = "/gradio_api/queue/join"
+EVENT_PATHS = (QUEUE_PATH, "/gradio_api/run/predict")
 KEY_PATHS = re.compile(r"/v1/.*|/metrics")  # where an API key counts
 
 

@@ -9,6 +9,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio i
 import gradio as gr
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import Mount
 
 from studio import adapter_zip, api, signin, tensorboard
 from studio.addresses import OwnAddresses
@@ -16,12 +17,12 @@ from studio.context import Studio
 from studio.gate import Access
 from studio.keys import Keys
 from studio.page import build_page
+from studio.page_memory import PageStates
 from studio.people import AccessSettings
 from studio.sync.keeper import kept_word
 from studio.theme import CSS, HEAD, theme
 
 MAX_UPLOAD = "100mb"
-SESSIONS = 500  # pages whose last inputs are remembered; Gradio would keep 10,000, megabytes each if somebody wants it
 
 
 def build_app(studio: Studio, settings: AccessSettings | None = None) -> FastAPI:
@@ -51,7 +52,6 @@ def build_app(studio: Studio, settings: AccessSettings | None = None) -> FastAPI
         app.include_router(signin.router(settings, settings.provider, sessions))
     page = build_page(studio, sign_in=settings.provider is not None)
     app.add_middleware(Access, settings=settings, page=page, keys=Keys(studio.home), sessions=sessions)
-    page.state_session_capacity = SESSIONS
     app = gr.mount_gradio_app(
         app,
         page,
@@ -67,4 +67,7 @@ def build_app(studio: Studio, settings: AccessSettings | None = None) -> FastAPI
     )
     # Mounted pages never "launch", and Gradio checks the file paths that a client sends only after the launch.
     page.has_launched = True
+    mounted = next(each.app for each in app.routes if isinstance(each, Mount) and isinstance(each.app, gr.routes.App))
+    mounted.state_holder = PageStates()
+    mounted.state_holder.set_blocks(page)
     return app

@@ -5,7 +5,6 @@ It finds out who asks, and refuses what studio/access.py does not allow them.
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -16,10 +15,22 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from studio.access import EVENT_PATHS, EVENTS, KEY_PATHS, MESSAGE_PATHS, MESSAGES, Needed, event_name, needed_for
+from studio import event_shapes
+from studio.access import (
+    EVENT_PATHS,
+    EVENTS,
+    KEY_PATHS,
+    MESSAGE_PATHS,
+    MESSAGES,
+    QUEUE_PATH,
+    Needed,
+    event_name,
+    needed_for,
+)
 from studio.bodies import Refusal, bounded, replayed
 from studio.headers import with_headers
 from studio.limits import Limits, sender
+from studio.page_memory import PageMemory
 from studio.people import LOCAL_OWNER, NOBODY, SCOPE_KEY, AccessSettings, Person, Role, cookie_of, cookie_secret
 from studio.signin import COOKIE as SESSION_COOKIE
 from studio.signin import PATHS as SIGN_IN_PATHS
@@ -40,7 +51,6 @@ OTHERS_BYTES = 3 << 20  # of who is not the owner: a browser's conversations (1 
 EVENTS_PER_MINUTE = (3_000, 15_000)  # of one person, and of all but the owner: a brake on floods, far from any use
 SIGN_INS_PER_MINUTE = (20, math.inf)  # two requests each, from one address; others' are not kept out by however many
 GUESSES_PER_MINUTE = (10, 1_000)  # wrong tokens, from one address and from all: a token may be a short word
-FILE = '"_type": "gradio.FileData"'  # in an event's body as json.dumps writes it: Gradio reads or downloads its path
 SIGN_IN_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Guanaco Studio</title>
 <body style="font-family:system-ui;max-width:26rem;margin:20vh auto;padding:0 1rem">
 <h1>Guanaco Studio</h1><p>{message}</p>
@@ -66,6 +76,7 @@ class Access:
         self.sessions = sessions or Sessions()
         self.limits = Limits(*settings.messages_per_minute)
         self.events = Limits(*EVENTS_PER_MINUTE)
+        self.memory = PageMemory(page)
         self.guesses = Limits(*GUESSES_PER_MINUTE)
         self.sign_ins = Limits(*SIGN_INS_PER_MINUTE)
         self.secret = cookie_secret(keys.home) if settings.access_token else b""
@@ -112,11 +123,7 @@ class Access:
         if path in EVENT_PATHS:
             if person.role < Role.OWNER and (seconds := self.events.wait(person.key)):
                 raise too_many("These are too many requests", seconds)
-            name, receive = await self._event(request, receive, person)
-            if person.role < EVENTS[name]:
-                raise not_allowed(person, EVENTS[name])
-            if name in MESSAGES:
-                self._count(person)
+            receive = await self._event(request, receive, person)
         elif MESSAGE_PATHS.fullmatch(path):
             self._count(person)
         return None, receive
@@ -197,24 +204,26 @@ class Access:
         )
         return answer
 
-    async def _event(self, request: Request, receive: Receive, person: Person) -> tuple[str, Receive]:
-        """The name in EVENTS of the event that a body asks for, and a body that can mean nothing else to Gradio."""
-        from gradio.data_classes import PredictBody
-        from pydantic import ValidationError
-
-        try:
-            asked = json.loads(await Request(request.scope, receive).body())
-            index = PredictBody.model_validate(asked).fn_index
-        except (ValueError, ValidationError, RecursionError):
-            raise Refusal(422, "This is not an event of the page.") from None
-        function = self.page.fns.get(index) if index is not None else None
+    async def _event(self, request: Request, receive: Receive, person: Person) -> Receive:
+        """A body with an event that `person` may trigger, and that can mean nothing else to Gradio. Raises Refusal."""
+        given = await Request(request.scope, receive).body()
+        owner = person.role is Role.OWNER
+        event = event_shapes.read(given, bounded=not owner)
+        function = self.page.fns.get(event.fn_index) if event.fn_index is not None else None
         name = event_name(function.fn) if function else ""
         if function is None or name not in EVENTS:
             raise Refusal(403, "There is no such event of the page.")
-        body = json.dumps(asked | {"fn_index": index})
-        if FILE in body and person.role < Role.OWNER:
-            raise Refusal(403, "Only the owner of this studio may give it files, or addresses to fetch them from.")
-        return name, replayed(body.encode(), request)
+        if person.role < EVENTS[name]:
+            raise not_allowed(person, EVENTS[name])
+        body = event_shapes.written(event)
+        if not owner:
+            event_shapes.check(event, body, function.inputs)
+        if name in MESSAGES:
+            self._count(person)
+        if event.session_hash:
+            queued = request.scope["path"] == QUEUE_PATH
+            await self.memory.admit(event.session_hash, person, len(body), queued=queued)
+        return replayed(body, request)
 
     def _count(self, person: Person) -> None:
         if person.role < Role.OWNER and (seconds := self.limits.wait(person.key)):

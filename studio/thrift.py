@@ -46,3 +46,4 @@ class Page(gr.Blocks):
                 each.show_progress_on = []
         self._queue.sleep_when_free = LOOK_SECONDS
         self._queue.progress_update_sleep_when_free = PROGRESS_SECONDS
+        self._queue.ANALYTICS_MAX_EVENTS = 1  # it makes a table of them after each event, for a page that is not here

@@ -75,6 +75,13 @@ def request_of(person: Person) -> gr.Request:
     return gr.Request(request=Request({"type": "http", "headers": [], SCOPE_KEY: person}))  # type: ignore[arg-type]
 
 
+def event(page: gr.Blocks, name: str, data: list[Any] | None = None, **others: Any) -> dict[str, Any]:
+    """The body of an event; without `data` one with nothing in its inputs."""
+    index, function = next((index, each) for index, each in page.fns.items() if event_name(each.fn) == name)
+    given = [None] * len(function.inputs) if data is None else data
+    return {"data": given, "fn_index": index, "session_hash": "mallory"} | others
+
+
 def handler(page: gr.Blocks, name: str, *, in_place: bool = False) -> Any:
     """What an event of that name runs. Where failures stand in place, one that raises them unless `in_place`."""
     found = next(each.fn for each in page.fns.values() if event_name(each.fn) == name)

@@ -25,7 +25,7 @@ from studio.page import build_page
 from studio.people import AccessSettings, Person, Provider, Role
 from studio.signin import COOKIE as SESSION_COOKIE
 from studio.signin import MOST_OF_ONE, Sessions, lifetime
-from tests.studio.conftest import LET_IN, OWNER_TOKEN, SPACE_HOST, USER_TOKEN, Gate, space_settings
+from tests.studio.conftest import LET_IN, OWNER_TOKEN, SPACE_HOST, USER_TOKEN, Gate, event, space_settings
 from tests.studio.openid import OpenIDProvider
 
 ROLES = (Role.VISITOR, Role.USER, Role.OWNER)
@@ -87,7 +87,7 @@ def test_every_event_is_open_to_those_in_the_table_and_to_nobody_else(page: gr.B
     clients = {role: space.client(role) for role in ROLES}
     for (index, function), role, path in itertools.product(page.fns.items(), ROLES, EVENT_PATHS):
         name = event_name(function.fn)
-        body = {"data": [], "fn_index": index, "session_hash": "abc"}
+        body = {"data": [None] * len(function.inputs), "fn_index": index, "session_hash": "abc"}
         status = clients[role].post(path, json=body).status_code
         assert status == (LET_IN if role >= EVENTS[name] else 403), f"{role.name} {name}: {status}"
 
@@ -110,8 +110,7 @@ def test_a_refusal_says_who_may(space: Gate) -> None:
     answer = space.client().post("/v1/load_lora_adapter", json={})
     assert "owner" in answer.json()["error"]["message"]
     assert "visitor" in answer.json()["detail"]
-    event = next(index for index, each in space.access.page.fns.items() if event_name(each.fn) == "hub.push")
-    answer = space.client().post(EVENT_PATHS[0], json={"data": [], "fn_index": event})
+    answer = space.client().post(EVENT_PATHS[0], json=event(space.access.page, "hub.push"))
     assert "signed in" in answer.json()["detail"]
 
 
@@ -245,7 +244,7 @@ def test_limits_hold_per_person_and_in_total_and_pass_with_time() -> None:
 
 def test_visitors_are_limited_and_the_owner_is_not(page: gr.Blocks, home: Home, provider: OpenIDProvider) -> None:
     gate = Gate(space_settings(provider.url, messages_per_minute=(1, 2)), page, Keys(home))
-    send = {"data": [], "fn_index": next(i for i, f in page.fns.items() if event_name(f.fn) == "chat.send")}
+    send = event(page, "chat.send")
     first, second = gate.client(**{"x-forwarded-for": "1.1.1.1"}), gate.client(**{"x-forwarded-for": "2.2.2.2"})
     assert first.post(EVENT_PATHS[0], json=send).status_code == LET_IN
     again = first.post("/v1/chat/completions", json={})
