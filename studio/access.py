@@ -33,7 +33,7 @@ ROUTES: tuple[tuple[str, str, Needed], ...] = (
     ("GET", r"/adapters/[^/]+\.zip", Role.USER),
     ("GET", r"/adapters/[^/]+/merged\.zip", Role.OWNER),
     # For programs.
-    ("GET", r"/v1/models", Role.VISITOR),
+    ("GET", r"/v1/models(/.+)?", Role.VISITOR),
     ("POST", r"/v1/(chat/)?completions", Role.VISITOR),
     ("POST", r"/v1/(un)?load_lora_adapter", Role.OWNER),
     ("GET", r"/metrics", Role.USER),

@@ -31,7 +31,9 @@ def build_app(studio: Studio, settings: AccessSettings | None = None) -> FastAPI
     Without `settings` it serves this machine only, and lets it do everything.
     """
     settings = settings or AccessSettings()
-    app = FastAPI(title="Guanaco Studio", docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(
+        title="Guanaco Studio", docs_url=None, redoc_url=None, openapi_url=None, exception_handlers=api.ERRORS
+    )
     app.state.studio = studio
 
     @app.get("/healthz")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlencode
 
 from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -252,7 +253,12 @@ def not_allowed(person: Person, needed: Needed) -> Refusal:
     return Refusal(403, f"{who} may do this; you are here as {ROLE_WORDS[person.role]}.")
 
 
-def refused(refusal: Refusal) -> JSONResponse:
+KINDS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+
+
+def refused(refusal: HTTPException) -> JSONResponse:
     """OpenAI's error shape, which API clients show as it is; and `detail`, which the page shows."""
-    error = {"message": refusal.detail, "type": "access", "param": None, "code": None}
-    return JSONResponse({"error": error, "detail": refusal.detail}, refusal.status_code, refusal.headers)
+    status = refusal.status_code
+    kind = KINDS.get(status, "server_error" if status >= 500 else "invalid_request_error")
+    error = {"message": refusal.detail, "type": kind, "param": None, "code": None}
+    return JSONResponse({"error": error, "detail": refusal.detail}, status, refusal.headers)

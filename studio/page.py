@@ -176,9 +176,11 @@ def current(
     names = names_for(studio, person)
     checkpoints = learning.choices(studio.home) if not person.only_published else []
     queued = len(overview.queue()) if person.sees_runs else 0
+    status = studio.engine.status
+    cause = status.cause if person.role is Role.OWNER else ""
     drawn = runs.draw(studio, overview, known, person, shown, look, words, weight)
     return {
-        "strip": strip(studio.engine.status, active(known), queued, overview.answering(), last_ended(known)),
+        "strip": strip(status, active(known), queued, overview.answering(), last_ended(known), cause=cause),
         "choices": [chat.BASE, *names, *checkpoints],
         "cards": adapters.overview(studio, person, keeping),
         "names": names,

@@ -40,13 +40,17 @@ PARK_SECONDS = 15.0  # for answers under way when the chat is parked, or the eng
 
 @dataclass(frozen=True)
 class EngineStatus:
-    """What the engine is doing, in words for a person. `adapters` is its own list of what is resident where."""
+    """What the engine is doing, in words for a person. `adapters` is its own list of what is resident where.
+
+    `cause`: more of a failure, for the owner alone; a log names paths.
+    """
 
     state: str
     detail: str = ""
     base: str = ""
     restarts: int = 0
     adapters: tuple[dict[str, Any], ...] = ()
+    cause: str = ""
 
     @property
     def ready(self) -> bool:
@@ -216,8 +220,9 @@ class Engine:
         again = "as soon as there is room" if full else f"in {REST_SECONDS / 60:.0f} minutes"
         self._note(
             FAILED,
-            f"The engine ended {self._deaths} times in a row: {last_line(self.log_path)} "
-            f"The whole log is {self.log_path}. {'The disk is full. ' if full else ''}It is tried once more {again}.",
+            f"The engine ended {self._deaths} times in a row. {'The disk is full. ' if full else ''}"
+            f"It is tried once more {again}.",
+            cause=f"Its last words: {last_line(self.log_path)} The whole log is {self.log_path}.",
         )
 
     def _park(self, asked: parking.Parking) -> None:
@@ -339,6 +344,7 @@ class Engine:
         base: str | None = None,
         restarts: int | None = None,
         adapters: tuple[dict[str, Any], ...] = (),
+        cause: str = "",
     ) -> None:
         old = self._status
         self._status = EngineStatus(
@@ -347,6 +353,7 @@ class Engine:
             old.base if base is None else base,
             old.restarts if restarts is None else restarts,
             adapters,
+            cause,
         )
 
 

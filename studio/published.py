@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
+from adapters.errors import shortened
 from adapters.files import write_atomic
 from adapters.record import AdapterRecord
 from core.base import name_of
@@ -48,4 +49,6 @@ def check_may_use(studio: Studio, person: Person, model: object) -> None:
     """Raises UserError unless `model` is the base or an adapter that this person may use."""
     bases = {"base", name_of(studio.base), studio.engine.status.base} - {""}
     if person.only_published and not (isinstance(model, str) and model in {*bases, *names_for(studio, person)}):
-        raise UserError(f"{model} is not published.", "Choose another one; the owner of this studio can publish it.")
+        raise UserError(
+            f"{shortened(model)} is not published.", "Choose another one; the owner of this studio can publish it."
+        )

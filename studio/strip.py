@@ -17,10 +17,19 @@ QUIET = '<span class="quiet"><i class="dot"></i>No fine-tune is running</span>'
 
 
 def strip(
-    engine: EngineStatus, running: Seen | None, queued: int, answering: int = 0, ended: Seen | None = None
+    engine: EngineStatus,
+    running: Seen | None,
+    queued: int,
+    answering: int = 0,
+    ended: Seen | None = None,
+    *,
+    cause: str = "",
 ) -> str:
-    """Its data attributes are what the browser makes title, icon, polling and notifications from."""
-    parts = [*_engine(engine), *(_running(running, answering) if running else [QUIET])]
+    """Its data attributes are what the browser makes title, icon, polling and notifications from.
+
+    `cause`: why the engine has failed, for who may know.
+    """
+    parts = [*_engine(engine, cause), *(_running(running, answering) if running else [QUIET])]
     if queued:
         parts.append(f"<span>{queued} waiting</span>")
     busy = running is not None or queued > 0 or engine.state in ("starting", "loading")
@@ -41,9 +50,9 @@ def unseen(engine: EngineStatus) -> str:
     return f'<div class="strip">{"".join(_engine(engine))}</div>'
 
 
-def _engine(engine: EngineStatus) -> list[str]:
+def _engine(engine: EngineStatus, cause: str = "") -> list[str]:
     about = f"Engine {engine.state}" + (f" · {engine.base}" if engine.ready and engine.base else "")
-    detail = "" if engine.ready else f" · {escape(engine.detail)}"
+    detail = "" if engine.ready else f" · {escape(engine.detail)} {escape(cause)}"
     return [
         f'<span class="brand">{MARK}Guanaco Studio</span>',
         f'<span data-engine="{escape(engine.state)}"><i class="dot {escape(engine.state)}"></i>'

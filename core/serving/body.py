@@ -33,7 +33,7 @@ class ApiError(Exception):
 
     @property
     def body(self) -> dict[str, Any]:
-        kind = "rate_limit_error" if self.status == 429 else "invalid_request_error"
+        kind = {403: "permission_error", 429: "rate_limit_error"}.get(self.status, "invalid_request_error")
         return {
             "error": {
                 "message": self.message,

@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -22,6 +22,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from core.serving.body import ApiError, parse, too_large
+from core.serving.leaving import unless_gone
 from core.serving.metrics import CONTENT_TYPE, render
 from core.serving.phases import Phases
 from core.serving.protocol import Ask, parse_chat, parse_completion
@@ -194,7 +195,7 @@ class Server:
         if ask.stream:
             return EventStream(_events(job, inbox), leave)
         try:
-            pieces = await _unless_gone(request, _collect(job, inbox))
+            pieces = await unless_gone(request, _collect(job, inbox))
         finally:
             leave()
         if pieces is None:
@@ -260,22 +261,6 @@ async def _collect(job: Job, inbox: asyncio.Queue[tuple[int, Piece]]) -> list[li
         said[index].append(piece)
         open_rows -= piece.last
     return said
-
-
-async def _unless_gone(request: Request, work: Awaitable[Result]) -> Result | None:
-    """The result of `work`, or None when the client goes away before."""
-
-    async def gone() -> None:
-        while (await request.receive())["type"] != "http.disconnect":
-            pass
-
-    task, watch = asyncio.ensure_future(work), asyncio.ensure_future(gone())
-    try:
-        await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
-        return task.result() if task.done() else None
-    finally:
-        task.cancel()
-        watch.cancel()
 
 
 def deliver_on(loop: asyncio.AbstractEventLoop) -> Callable[[list[tuple[Row, Piece]]], None]:
