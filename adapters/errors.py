@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
+_PATH = re.compile(r"(?<![\w:/.~-])(?:~[\w.-]*)?(?:/[\w.+@-]+)+/([\w.+@-]+)")
+
 
 class UserError(Exception):
     """Something a person can act on: what was given and what is wrong (`message`), what to do about it (`remedy`).
@@ -28,3 +32,8 @@ def shortened(value: object) -> str:
     except RecursionError:
         return "lists within lists"
     return text if len(text) <= 80 else f"{text[:79]}…"
+
+
+def without_paths(text: str) -> str:
+    """A message as others than the owner of this machine may read it: of each path the last part alone."""
+    return _PATH.sub(r"\1", text)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adapters.bases import shared_base
+from adapters.errors import without_paths
 from adapters.files import expanded
 from core.base_check import check_loaded, check_tokenizer, misfit
 from core.errors import UserError
@@ -296,5 +297,5 @@ def load_error(source: BaseSource, error: Exception) -> UserError:
 
 
 def without_location(source: BaseSource, text: str) -> str:
-    """A library's words about `source`, with its name where they say in which folder it lies."""
-    return text.replace(source.location, source.name) if source.local else text
+    """A library's words about `source`, without the folders in which it, or a file of it, lies."""
+    return without_paths(text.replace(source.location, source.name) if source.local else text)

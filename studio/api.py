@@ -17,7 +17,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.exceptions import HTTPException
 
-from adapters.compat import shared_base
+from adapters.bases import shared_base
 from adapters.errors import shortened
 from core import parking
 from core.errors import UserError

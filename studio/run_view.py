@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 import time
+from dataclasses import replace
 from html import escape
 
+from adapters.errors import without_paths
+from core.base import name_of
 from core.training.events import Checkpoint, Evaluation, Note, Sample
 from core.training.state import ACTIVE, RunState
 from studio.chart import Line, line_chart, smoothed
@@ -112,6 +115,24 @@ def samples_table(run: Seen) -> str:
 def best_step(run: Seen) -> int | None:
     """The step with the lowest eval loss, whose weights are kept where the recipe says so."""
     return int(min((loss, step) for step, loss in run.evaluated)[1]) if run.evaluated else None
+
+
+def for_others(run: Seen) -> Seen:
+    """A run as others than the owner may look at it: nothing in it says where files lie on this machine."""
+    timeline = tuple(replace(each, reason=without_paths(each.reason)) for each in run.status.timeline)
+    events = (replace(each, text=without_paths(each.text)) if isinstance(each, Note) else each for each in run.events)
+    recipe = run.recipe
+    if recipe is not None:
+        base = name_of(recipe.model_name_or_path)
+        recipe = replace(recipe, dataset_name=dataset_of(run), model_name_or_path=base)
+    return replace(
+        run,
+        status=replace(run.status, timeline=timeline),
+        summary=replace(run.summary, reason=without_paths(run.summary.reason)),
+        recipe=recipe,
+        trouble=without_paths(run.trouble),
+        events=tuple(events),
+    )
 
 
 def dataset_of(run: Seen) -> str:

@@ -21,6 +21,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from adapters.errors import without_paths
 from core.serving.body import ApiError, parse, too_large
 from core.serving.leaving import unless_gone
 from core.serving.metrics import CONTENT_TYPE, render
@@ -68,7 +69,7 @@ class State:
         self.phases.ready()
 
     def fail(self, detail: str) -> None:
-        self.status, self.phase, self.detail = FAILED, "stopped", detail
+        self.status, self.phase, self.detail = FAILED, "stopped", without_paths(detail)
 
     def require(self) -> Service:
         """The service. Raises ApiError 503 while it is loading or when loading has failed."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.compat import BaseFacts
-from adapters.errors import shortened
+from adapters.errors import shortened, without_paths
 from core.base import BaseSource, fingerprint, load_tokenizer
 from core.device import Choice
 from core.errors import UserError
@@ -165,7 +165,7 @@ class Service:
         try:
             adapter = self.adapters.get(model)
         except UserError as error:
-            raise ApiError(400, str(error), param="model", code="adapter_unusable") from error
+            raise ApiError(400, without_paths(str(error)), param="model", code="adapter_unusable") from error
         if adapter is None:
             raise self._unknown(model)
         return adapter

@@ -188,7 +188,7 @@ def draw(
         return [NOT_SEEN, "", "", "", *[False] * 7, "", "", ""]
     owner, weight = person.role is Role.OWNER, weight or 0.0
     waiting = overview.queue()
-    picked = [run for ident in look.picked for run in runs if run.id == ident]
+    picked = [_as_seen_by(run, owner) for ident in look.picked for run in runs if run.id == ident]
     table = runs_view.runs_table(runs, look, words or "", shown, waiting, owner)
     compared = runs_view.comparison(picked, weight)
     if len(picked) == 1:
@@ -197,6 +197,7 @@ def draw(
     run = next((each for each in runs if each.id == shown), None)
     if run is None:
         return [*top, run_view.NO_CHOICE if runs else "", *[False] * 7, "", "", ""]
+    run = _as_seen_by(run, owner)
     place = waiting.index(run.id) if run.id in waiting else None
     return [
         *top,
@@ -208,6 +209,10 @@ def draw(
         run_view.timeline(run),
         run_view.samples_table(run),
     ]
+
+
+def _as_seen_by(run: Seen, owner: bool) -> Seen:
+    return run if owner else run_view.for_others(run)
 
 
 def possible(run: Seen) -> list[bool]:

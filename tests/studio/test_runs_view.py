@@ -15,7 +15,7 @@ from core.training.state import RunState
 from studio.context import Studio
 from studio.overview import Overview, Seen, active, last_ended
 from studio.pages import runs as runs_page
-from studio.people import LOCAL_OWNER, NOBODY
+from studio.people import LOCAL_OWNER, NOBODY, Person, Role
 from studio.processes import EngineStatus
 from studio.run_view import best_step, loss_chart, run_card, samples_table, timeline
 from studio.runs_view import MOST_COMPARED, Look, comparison, differences, in_order, matches, runs_table
@@ -136,6 +136,21 @@ def test_while_the_chat_is_parked_the_line_and_the_card_say_so(fresh: Studio) ->
     assert "Engine parked · The chat is parked while a run trains." in line and 'class="dot parked"' in line
     assert "parked until this run ends" in run_card(shown, parked=True)
     assert "parked" not in run_card(shown)
+
+
+def test_others_than_the_owner_read_nothing_of_where_files_lie(fresh: Studio) -> None:
+    lies = "/srv/somebody/models"
+    run = made(fresh, "a", [1.0], dataset_name=f"{lies}/datasets/birds/data.jsonl", model_name_or_path=f"{lies}/foo")
+    append_event(run.events_path, Note(text=f"The base comes from {lies}/foo."))
+    run.move(RunState.PREPARING, f"reading {lies}/x")
+    run.move(RunState.FAILED, f"There is no {lies}/foo.")
+    other = made(fresh, "b", [1.0])
+    known = list(seen(fresh).values())
+    look = Look(picked=(run.id, other.id))
+    for person in (LOCAL_OWNER, Person(Role.VISITOR, "visitor", "from:1.1.1.1", sees_runs=True)):
+        drawn = str(runs_page.draw(fresh, Overview(fresh.home), known, person, run.id, look, "", 0.6))
+        assert "There is no" in drawn and "foo" in drawn and "birds" in drawn
+        assert (lies in drawn) == (person is LOCAL_OWNER)
 
 
 def test_nothing_given_becomes_markup(fresh: Studio) -> None:

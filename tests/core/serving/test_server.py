@@ -478,7 +478,8 @@ def test_a_base_that_cannot_be_loaded_is_told_in_health(home: Home, base: Path, 
     def client(url: str) -> None:
         health = httpx.get(f"{url}/health").json()
         assert health["status"] == "failed"
-        assert "could not be loaded" in health["detail"]
+        assert "The base broken could not be loaded" in health["detail"]
+        assert str(tmp_path) not in json.dumps(health)
         answer = httpx.get(f"{url}/v1/models")
         assert (answer.status_code, "could not be loaded" in answer.json()["error"]["message"]) == (503, True)
 
