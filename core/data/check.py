@@ -12,6 +12,7 @@ from core.data.formats.chat import COLUMNS
 from core.data.formats.columns import PLAIN_TEXT
 from core.data.formats.parts import refuse_media
 from core.data.formats.reading import Seen, Told, holds_text
+from core.data.formats.texts import refuse_foreign, without_marks
 from core.data.formats.training_marks import mark_row
 from core.data.mapping import parse_columns, renamed
 from core.data.records import Conversation, LeftOut, Message, Problem, Row, RowError, Tools
@@ -87,7 +88,9 @@ class Scan:
         told = Told()
         refuse_media(row, "It")
         mark_row(row)
-        messages = dataset_format.convert(row, told)
+        if dataset_format is PLAIN_TEXT and not self.given:
+            refuse_foreign(row["text"] if isinstance(row.peek("text"), str) else "")
+        messages = without_marks(dataset_format.convert(row, told), told)
         tools = dataset_format.tools(row)
         told.columns.update(row.unread())
         try:
@@ -162,9 +165,9 @@ def detect_or_explain(sample: list[Row], columns: list[str]) -> Format:
             )
         raise UnknownColumns(
             f"The rows have no format that is known here; their columns are: {columns_in(columns)}.",
-            'Known are texts with "### Human:", "USER:", "[INST]" or "<|im_start|>" turns, and the columns messages, '
-            "conversations, instruction/output, prompt/completion, question/answer. Say which columns stand for them "
-            "(--columns question=…,answer=…), or rename them.",
+            'Known are texts with "### Human:", "USER:", "[INST]", "<|im_start|>" or such turns, and the columns '
+            "messages, conversations, instruction/output, prompt/completion, question/answer. Say which columns stand "
+            "for them (--columns question=…,answer=…), or rename them.",
             columns,
         )
     return found

@@ -12,7 +12,8 @@ from core.data.split import whole
 
 # Turn marks of the common templates and formats. Inside an answer they end it early, or teach the model to write them.
 CONTROL = re.compile(
-    r"</?s>|<\|[a-z_]+\|>|<(?:start|end)_of_turn>|\[/?INST\]|<</?SYS>>|###[ \t]*(?:Human|Assistant|System):"
+    r"</?s>|<[be]os>|<\|[A-Za-z_]+\|?>|<[a-z]+\|>|<｜[^｜<>]+｜>|<(?:start|end)_of_turn>|<end_of_utterance>|\[gMASK\]|"
+    r"\[/?(?:INST|SYSTEM_PROMPT|TOOL_CALLS)\]|<</?SYS>>|###[ \t]*(?:Human|User|Assistant|System|Instruction|Response):"
 )
 SHOWN, KEPT = 30, 1000  # of what is told once for all rows; a file may have new keys in each of them
 UNSEEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")

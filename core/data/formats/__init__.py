@@ -9,9 +9,9 @@ from typing import Any
 from core.data.formats.base import Format
 from core.data.formats.chat import MESSAGES, SHAREGPT
 from core.data.formats.columns import ALPACA, PLAIN_TEXT, PROMPT_COMPLETION, QUESTION_ANSWER
-from core.data.formats.marked import GUANACO, VICUNA
+from core.data.formats.marked import ALPACA_TEXT, GUANACO, TRANSCRIPT, VICUNA
 from core.data.formats.preference import KTO, PREFERENCE
-from core.data.formats.tagged import CHATML, LLAMA2
+from core.data.formats.tagged import CHATML_TEXT, LLAMA2, RENDERED
 from core.errors import UserError
 
 # The order decides where a row fits several: what compares answers would pass for plain pairs, and a list of turns says
@@ -23,10 +23,13 @@ FORMATS: dict[str, Format] = {
         KTO,
         MESSAGES,
         SHAREGPT,
-        CHATML,
+        CHATML_TEXT,
+        RENDERED,
         LLAMA2,
         GUANACO,
         VICUNA,
+        ALPACA_TEXT,
+        TRANSCRIPT,
         ALPACA,
         PROMPT_COMPLETION,
         QUESTION_ANSWER,

@@ -154,6 +154,11 @@ def printable(text: str) -> str:
     return "".join(character if character.isprintable() else "\ufffd" for character in text)
 
 
+def shorten(text: str, length: int = 60) -> str:
+    text = printable(" ".join(text[: 50 * length].split()))
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
 def columns_in(names: Iterable[Any]) -> str:
     """Column names for a message: the first ones, of a length that a person reads, and how many more there are."""
     every = list(names)

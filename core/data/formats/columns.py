@@ -8,8 +8,9 @@ from typing import Any
 
 from core.data.formats.base import Format, columns_in, kind_of, text_of
 from core.data.formats.chat import read_turn
-from core.data.formats.column import on_text
+from core.data.formats.column import is_prose, on_text
 from core.data.formats.reading import Seen, Told, has_value, looked_at
+from core.data.formats.texts import conversation_in
 from core.data.records import Message, RowError
 
 CONTEXTS = ("input", "context")
@@ -45,8 +46,12 @@ def has_columns(*choices: tuple[str, ...]) -> Any:
     return lambda row: all(first_of(row, names) for names in choices)
 
 
-def question_and_answer(system: str, question: str, answer: str) -> list[Message]:
-    messages = [Message(role="user", content=question), Message(role="assistant", content=answer)]
+def question_and_answer(system: str, question: str, answer: str, told: Told) -> list[Message]:
+    """Of a question that carries a chat markup, with the mark behind which the answer begins, the turns in it."""
+    messages = conversation_in(question, answer, told) or [
+        Message(role="user", content=question),
+        Message(role="assistant", content=answer),
+    ]
     return [Message(role="system", content=system), *messages] if system.strip() else messages
 
 
@@ -60,7 +65,7 @@ def alpaca(row: Seen, told: Told) -> list[Message]:
         for index, exchange in enumerate(history(row))
         for role, text in zip(("user", "assistant"), exchange, strict=True)
     ]
-    system, *rest = question_and_answer(cell(row, "system"), question, cell(row, output))
+    system, *rest = question_and_answer(cell(row, "system"), question, cell(row, output), told)
     return [system, *earlier, *rest] if system["role"] == "system" else [*earlier, system, *rest]
 
 
@@ -72,15 +77,22 @@ def history(row: Mapping[str, Any]) -> list[list[Any]]:
 
 
 def prompt_completion(row: Seen, told: Told) -> list[Message]:
-    """Both are text, or both are lists of turns (TRL's conversational form)."""
+    """Both are text, or both are lists of turns (TRL's conversational form); only the completion is trained."""
     prompt, completion = find_columns(row, ("prompt",), COMPLETIONS)
     if isinstance(row[prompt], list) and isinstance(row[completion], list):
-        return [
-            read_turn(turn, f"{column}[{index}]", told)
-            for column in (prompt, completion)
-            for index, turn in enumerate(row[column])
+        asked = [read_turn(turn, f"{prompt}[{index}]", told) for index, turn in enumerate(row[prompt])]
+        return as_context(asked) + [
+            read_turn(turn, f"{completion}[{index}]", told) for index, turn in enumerate(row[completion])
         ]
-    return question_and_answer(cell(row, "system"), cell(row, prompt), cell(row, completion))
+    return question_and_answer(cell(row, "system"), cell(row, prompt), cell(row, completion), told)
+
+
+def as_context(messages: list[Message]) -> list[Message]:
+    """The turns of a prompt: what the assistant says in it is not trained."""
+    for message in messages:
+        if message["role"] == "assistant":
+            message["weight"] = 0
+    return messages
 
 
 def question_answer(row: Seen, told: Told) -> list[Message]:
@@ -88,7 +100,7 @@ def question_answer(row: Seen, told: Told) -> list[Message]:
     question, answer = find_columns(row, QUESTIONS, ANSWERS)
     parts = (cell(row, "context"), cell(row, question))
     asked = "\n\n".join(part for part in parts if part.strip())
-    return question_and_answer(cell(row, "system"), asked, cell(row, answer))
+    return question_and_answer(cell(row, "system"), asked, cell(row, answer), told)
 
 
 ALPACA = Format(
@@ -112,7 +124,7 @@ QUESTION_ANSWER = Format(
 PLAIN_TEXT = Format(
     "text",
     "a text without turns, which is trained as a whole (continued pretraining)",
-    lambda row: isinstance(row.get("text"), str),
+    is_prose,
     on_text(lambda text: [Message(role="text", content=text)]),
     own_files_only=True,
 )

@@ -1,4 +1,5 @@
-"""Conversations in one text whose turns begin with a mark: Guanaco (### Human:) and Vicuna (USER:)."""
+"""Conversations in one text whose turns begin with a mark: Guanaco (### Human:), Vicuna (USER:), Alpaca as a text
+(### Instruction:), and transcripts (Human:)."""
 
 from __future__ import annotations
 
@@ -7,8 +8,10 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from core.data.formats.base import Format
-from core.data.formats.column import on_text, shorten, written_as
+from core.data.formats.base import Format, shorten
+from core.data.formats.column import on_text, written_as
+from core.data.formats.edges import bare
+from core.data.formats.signs import SPEAKERS
 from core.data.records import Message, RowError
 
 
@@ -43,8 +46,8 @@ class Dialect:
 
 # Inline (with or without a space before ###) or on lines of their own.
 GUANACO_DIALECT = Dialect(
-    re.compile(r"###[ \t]*(Human|Assistant|System):[ \t]*"),
-    {"Human": "user", "Assistant": "assistant", "System": "system"},
+    re.compile(r"###[ \t]*(Human|User|Assistant|System):[ \t]*"),
+    {"Human": "user", "User": "user", "Assistant": "assistant", "System": "system"},
 )
 # As FastChat writes it: a preface, USER: and ASSISTANT: after white space, </s> after each answer.
 VICUNA_DIALECT = Dialect(
@@ -84,21 +87,16 @@ def parse(text: str, dialect: Dialect) -> list[Message]:
         raise RowError(f"It has no {marks} turns.", "Mark each turn so, or remove the row.")
     ends = [marker.start() for marker in markers[1:]] + [len(text)]
     messages = [
-        Message(role=dialect.roles[marker[1]], content=turn(text[marker.end() : end]))
+        Message(role=dialect.roles[marker[1]], content=bare(text[marker.end() : end]))
         for marker, end in zip(markers, ends, strict=True)
     ]
-    before = turn(text[: markers[0].start()])
+    before = bare(text[: markers[0].start()])
     if before and not dialect.preface:
         raise RowError(
             f'There is text before the first marker: "{shorten(before)}".',
             f'Put "{dialect.mark("system")}" before it if it is a system prompt, or remove it.',
         )
     return [Message(role="system", content=before), *messages] if before else messages
-
-
-def turn(text: str) -> str:
-    """What was said, without the end-of-text mark that some files carry after each answer."""
-    return text.strip().removeprefix("<s>").removesuffix("</s>").strip()
 
 
 def is_quoted(text: str, position: int) -> bool:
@@ -137,9 +135,76 @@ def inside(spans: list[tuple[int, int]], marker: re.Match[str]) -> bool:
     return before >= 0 and marker.start() < spans[before][1]
 
 
+# Alpaca's prompt as a text; also with "### Question:" and "### Answer:", as in TRL's documentation.
+ALPACA_MARK = re.compile(r"###[ \t]*(Instruction|Question|Input|Context|Response|Answer|Output):[ \t]*")
+ASKS, ADDS, ANSWERS = ("Instruction", "Question"), ("Input", "Context"), ("Response", "Answer", "Output")
+
+
+def parse_alpaca_text(text: str) -> list[Message]:
+    """What stands before the first mark is the system prompt; an input follows its instruction, a blank line between.
+
+    A mark that has no place where it stands, such as a second "### Response:", is a heading of the text around it.
+    """
+    turns: list[tuple[str, int, int]] = []  # kind, where its text begins, where it ends
+    before = ""
+    for mark in ALPACA_MARK.finditer(text):
+        last = turns[-1][0] if turns else None
+        kind = "asks" if mark[1] in ASKS else "adds" if mark[1] in ADDS else "answers"
+        if kind == "adds" and last != "asks":
+            continue
+        if kind == last or (kind == "asks" and last == "adds") or (kind == "answers" and last is None):
+            continue
+        if turns:
+            turns[-1] = (turns[-1][0], turns[-1][1], mark.start())
+        else:
+            before = bare(text[: mark.start()])
+        turns.append((kind, mark.end(), len(text)))
+    if not turns:
+        raise RowError(
+            'It has no "### Instruction:" and "### Response:" turns.', "Mark each turn so, or remove the row."
+        )
+    messages = [Message(role="system", content=before)] if before else []
+    for kind, start, end in turns:
+        said = bare(text[start:end])
+        if kind == "adds":
+            asked = messages[-1]["content"]
+            messages[-1]["content"] = f"{asked}\n\n{said}" if said else asked
+        else:
+            messages.append(Message(role="user" if kind == "asks" else "assistant", content=said))
+    return messages
+
+
+TRANSCRIPTS = tuple(
+    Dialect(
+        re.compile(rf"^[ \t]*({'|'.join((*asks, *answers, 'System'))}):[ \t]*", re.M),
+        {**dict.fromkeys(asks, "user"), **dict.fromkeys(answers, "assistant"), "System": "system"},
+    )
+    for asks, answers in SPEAKERS
+)
+
+
+def parse_transcript(text: str) -> list[Message]:
+    """With the speakers' names of the first pair that asks and answers in it."""
+    text = bare(text)
+    dialect = next((each for each in TRANSCRIPTS if each.marker.match(text)), TRANSCRIPTS[0])
+    return parse(text, dialect)
+
+
 def marked(name: str, dialect: Dialect) -> Format:
     return Format(name, dialect.signs, written_as(name), on_text(parser(dialect)))
 
 
 GUANACO = marked("guanaco", GUANACO_DIALECT)
 VICUNA = marked("vicuna", VICUNA_DIALECT)
+ALPACA_TEXT = Format(
+    "alpaca-text",
+    '"### Instruction:" / "### Response:" turns in a text',
+    written_as("alpaca-text"),
+    on_text(parse_alpaca_text),
+)
+TRANSCRIPT = Format(
+    "transcript",
+    'lines that begin with "Human:" and "Assistant:", or with "Q:" and "A:"',
+    written_as("transcript"),
+    on_text(parse_transcript),
+)

@@ -11,9 +11,12 @@ from typing import Any
 
 from core.data.formats.base import Format, kind_of
 from core.data.formats.chat import find_turns, read_turn, read_turns
-from core.data.formats.columns import CONTEXTS, cell, find_columns, first_of, prompt_completion
+from core.data.formats.columns import CONTEXTS, as_context, cell, find_columns, first_of, prompt_completion
+from core.data.formats.edges import beginning
 from core.data.formats.marked import Dialect, parse
 from core.data.formats.reading import Seen, Told
+from core.data.formats.signs import dialect_of
+from core.data.formats.texts import BEGINS_SO, PARSERS, conversation_in
 from core.data.records import LeftOut, Message, RowError
 
 TRANSCRIPT = Dialect(re.compile(r"(?:^|(?<=\n))(Human|Assistant):[ \t]*"), {"Human": "user", "Assistant": "assistant"})
@@ -23,10 +26,14 @@ def chosen(row: Seen, told: Told) -> list[Message]:
     """The chosen side: turns, an answer to what was asked, or a transcript with "Human:" and "Assistant:" lines."""
     find_columns(row, ("chosen",), ("rejected",))
     answer, _ = row["chosen"], row["rejected"]  # looked through, so that neither counts as not understood
+    prompt = row.peek("prompt")
+    if isinstance(prompt, str) and isinstance(answer, str) and (whole := conversation_in(prompt, answer, told)):
+        row["prompt"]
+        return whole
     turns = read_side(answer, "chosen", told)
     if turns is None:
         raise RowError(f"`chosen` is {kind_of(answer)}, neither text nor turns.", "Write it as a string, or as turns.")
-    return [*asked(row, told), *turns] if turns and turns[0]["role"] == "assistant" else turns
+    return [*as_context(asked(row, told)), *turns] if turns and turns[0]["role"] == "assistant" else turns
 
 
 def asked(row: Seen, told: Told) -> list[Message]:
@@ -51,6 +58,8 @@ def read_side(value: Any, column: str, told: Told, role: str = "assistant") -> l
         return [read_turn(value, column, told)]
     if not isinstance(value, str):
         return None
+    if BEGINS_SO.match(value, beginning(value)[0]) and (dialect := dialect_of(value)):
+        return PARSERS[dialect](value)
     if len(TRANSCRIPT.marker.findall(value)) > 1:
         return parse(value.strip(), TRANSCRIPT)
     return [Message(role=role, content=value)]

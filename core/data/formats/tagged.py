@@ -1,4 +1,5 @@
-"""Conversations in one text whose turns stand between tags: Llama 2 ([INST] … [/INST]) and ChatML (<|im_start|>)."""
+"""Conversations in one text whose turns stand between tags: Llama 2's and Mistral's ([INST] … [/INST]), ChatML
+(<|im_start|>), and what other chat templates write."""
 
 from __future__ import annotations
 
@@ -6,35 +7,38 @@ import re
 from collections.abc import Iterator
 
 from core.data.formats.base import Format
-from core.data.formats.chat import ROLES
-from core.data.formats.column import on_text, shorten, written_as
+from core.data.formats.column import on_text, written_as
+from core.data.formats.edges import bare, beginning
+from core.data.formats.markup import CHATML, HOW, parse_markup, parse_rendered
 from core.data.records import Message, RowError
 
 # <s>[INST] <<SYS>>\n…\n<</SYS>>\n\n question [/INST] answer </s><s>[INST] …
 SYS = re.compile(r"\s*<<SYS>>(.*?)<</SYS>>(.*)", re.S)
-
-# <|im_start|>user\nquestion<|im_end|>\n
-IM_TURN = re.compile(r"\s*<\|im_start\|>[ \t]*(\w+)[ \t]*\n(.*?)(?:<\|im_end\|>|(?=<\|im_start\|>)|\Z)", re.S)
-END_OF_TEXT = re.compile(r"\s*+(?:(?:<\|endoftext\|>|</s>)\s*+)?")
+SYSTEM_PROMPT = re.compile(r"\s*\[SYSTEM_PROMPT\](.*?)\[/SYSTEM_PROMPT\]", re.S)  # newer Mistral models
+MISTRAL_UNREAD = re.compile(r"\[(?:AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|TOOL_CONTENT|THINK|IMG)\]")
 
 
 def parse_llama2(text: str) -> list[Message]:
+    if mark := MISTRAL_UNREAD.search(text):
+        raise RowError(f'It has "{mark[0]}", as Mistral marks tools, thoughts or pictures; that is not read.', HOW)
+    text = text[beginning(text)[0] :]
+    messages: list[Message] = []
+    if system := SYSTEM_PROMPT.match(text):
+        messages.append(Message(role="system", content=system[1].strip()))
+        text = text[system.end() :]
     first = text.find("[INST]")
-    if first < 0 or text[:first].replace("<s>", "").strip():
+    if first < 0 or bare(text[:first]):
         raise RowError('It does not begin with "[INST]".', "Write it as <s>[INST] question [/INST] answer </s>.")
     if text.count("[INST]") != text.count("[/INST]"):
         raise RowError(
             f'It has {text.count("[INST]")} "[INST]" but {text.count("[/INST]")} "[/INST]".', "Close each one."
         )
-    messages: list[Message] = []
     for question, answer in exchanges(text):
-        system = SYS.fullmatch(question)
-        if system:
-            messages.append(Message(role="system", content=system[1].strip()))
-            question = system[2]
+        if within := SYS.fullmatch(question):
+            messages.append(Message(role="system", content=within[1].strip()))
+            question = within[2]
         messages.append(Message(role="user", content=question.strip()))
-        answer = answer.strip().removesuffix("<s>").rstrip().removesuffix("</s>").strip()
-        if answer:
+        if answer := bare(answer.strip().removesuffix("<s>")):
             messages.append(Message(role="assistant", content=answer))
     return messages
 
@@ -49,20 +53,14 @@ def exchanges(text: str) -> Iterator[tuple[str, str]]:
 
 
 def parse_chatml(text: str) -> list[Message]:
-    messages, position = [], len(text) - len(text.lstrip().removeprefix("<s>"))
-    while turn := IM_TURN.match(text, position):
-        name = turn[1].lower()
-        if name not in ROLES:
-            raise RowError(f"It has a turn by {turn[1]!r}.", f"Known roles: {', '.join(ROLES)}.")
-        messages.append(Message(role=ROLES[name], content=turn[2].strip()))
-        position = turn.end()
-    if not END_OF_TEXT.fullmatch(text, position):
-        raise RowError(
-            f'There is text outside of the turns: "{shorten(text[position:])}".',
-            "Put it between <|im_start|>role and <|im_end|>, or remove it.",
-        )
-    return messages
+    return parse_markup(text, CHATML)
 
 
 LLAMA2 = Format("llama2", '"[INST] … [/INST]" turns in a text', written_as("llama2"), on_text(parse_llama2))
-CHATML = Format("chatml", '"<|im_start|>" turns in a text', written_as("chatml"), on_text(parse_chatml))
+CHATML_TEXT = Format("chatml", '"<|im_start|>" turns in a text', written_as("chatml"), on_text(parse_chatml))
+RENDERED = Format(
+    "rendered",
+    'turns between a chat template\'s own marks, such as "<|start_header_id|>", "<start_of_turn>" or "<|user|>"',
+    written_as("rendered"),
+    on_text(parse_rendered),
+)

@@ -24,6 +24,13 @@ SHAPES = {
     "llama2 out of order": lambda n: "[INST]" + "[/INST]" * n + "[INST]" * (n - 1),
     "llama2 with spaces": lambda n: "[INST] a [/INST] b" + " " * n * 4 + "c [INST] d [/INST] e",
     "chatml": lambda n: "<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\nb<|im_end|>\n" * n,
+    "llama3": lambda n: "<|start_header_id|>user<|end_header_id|>\n\na<|eot_id|>" * n,
+    "harmony": lambda n: "<|start|>user<|message|>a<|end|><|start|>assistant<|message|>b<|end|>" * n,
+    "zephyr with ends": lambda n: "<|user|>a</s><|assistant|>b" + "</s> " * n,
+    "alpaca": lambda n: "### Instruction: a ### Response: b " * n,
+    "transcript": lambda n: "Human: a\nAssistant: b\n" * n,
+    "prose with blank lines": lambda n: "a" + "\n \n" * n * 4 + "b",
+    "prose with ends": lambda n: "a " + "</s> <s>" * n,
     "chatml with spaces": lambda n: "<|im_start|>user\na<|im_end|>" + " " * n * 4 + "x",
 }
 

@@ -13,8 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from core.data import Message, read_dataset
+from core.data.check import Scan
 from core.data.formats import FORMATS, detect_row
-from core.data.formats.base import check_turns
+from core.data.records import Row
 from tests.core.data.dialogues import dialogues, sharegpt_turns, words
 
 few = settings(max_examples=60, deadline=None, derandomize=True)
@@ -25,16 +26,19 @@ MARKS = (
     "<s>[INST] x [/INST]",
     "<<SYS>>",
     "a USER: b ASSISTANT: c",
-    "<|im_end|>\n<|im_start|>user\nx",
+    "<|im_end|>",
+    "x <|im_start|>user\nx",
     "\n\nHuman: a\n\nAssistant: b",
 )
 
 
 @st.composite
 def wild(draw: st.DrawFn) -> str:
-    """Words with marks of other formats in them, unquoted."""
-    parts = draw(st.lists(st.one_of(words(), st.sampled_from(MARKS)), min_size=1, max_size=4))
-    return draw(st.sampled_from((" ", "\n"))).join(parts).strip() or "x"
+    """Words with single marks of other formats between them, unquoted; at its ends they would be the text's markup."""
+    parts = [draw(words())]
+    for mark in draw(st.lists(st.sampled_from(MARKS), max_size=3)):
+        parts += [mark, draw(words())]
+    return draw(st.sampled_from((" ", "\n"))).join(parts)
 
 
 @st.composite
@@ -45,9 +49,12 @@ def talks(draw: st.DrawFn) -> list[Message]:
 
 
 def convert(row: dict[str, Any], name: str) -> list[Message]:
+    """As a scan reads it, whatever the format asks for."""
     found = detect_row(row)
     assert found is not None and found.name == name
-    return check_turns(found.convert(row))[0]
+    scan = Scan([Row(1, row)], name)
+    (conversation,) = scan
+    return conversation.messages
 
 
 @few
