@@ -57,7 +57,8 @@ def ending_of(tokenizer: PreTrainedTokenizerBase) -> Ending:
     last = re.compile(alternatives(marks)).findall(written)[-1:] if written else []
     if last and last[0] != eos and last[0] in inside:  # a mark that also stands within an answer ends nothing
         written, last = "", []
-    appended = "" if written else _between(template, marks) or eos
+    between = "" if written else _between(template, marks)
+    appended = between if between not in inside else eos
     stops = {*last, appended, eos, *_after_calls(template, marks)} - {""}
     return Ending(frozenset(stops), written, appended or eos, marks)
 

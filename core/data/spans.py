@@ -19,18 +19,28 @@ def untrained_spans(text: str, answer: tuple[int, int], start: int, message: Mes
         return []
     content = message["content"]
     edges = sorted({0, len(content), *(min(edge, len(content)) for span in marks for edge in span)})
-    pieces = [(content[low:high].strip(), low, high) for low, high in pairwise(edges)]
-    pieces = [piece for piece in pieces if piece[0]]
+    pieces = [(low, high) for low, high in pairwise(edges) if content[low:high].strip()]
     spans, position = [], start
-    for number, (piece, low, high) in enumerate(pieces, start=1):
-        begin = text.find(piece, position, answer[1])
+    for number, (low, high) in enumerate(pieces, start=1):
+        piece = content[low:high]
+        begin = text.find(piece.strip(), position, answer[1])
         if begin < 0:
             return None
-        position = end = begin + len(piece)
+        end = begin + len(piece.strip())
         if any(mark[0] <= low and high <= mark[1] for mark in marks):
-            if number == 1 and not message.get("reasoning_content"):
-                begin = answer[0]
-            if number == len(pieces) and not message.get("tool_calls"):
-                end = answer[1]
-            spans.append((begin, end))
+            before = text[max(position, begin - white(piece)) : begin][::-1]
+            behind = text[end : end + white(piece[::-1])]
+            begin -= white(before)
+            spans.append(
+                (
+                    answer[0] if number == 1 and not message.get("reasoning_content") else begin,
+                    answer[1] if number == len(pieces) and not message.get("tool_calls") else end + white(behind),
+                )
+            )
+        position = end
     return spans
+
+
+def white(text: str) -> int:
+    """How many characters of white space it begins with."""
+    return len(text) - len(text.lstrip())

@@ -31,14 +31,14 @@ class Refused(UserError):
 
 
 def per_template(find: Callable[[PreTrainedTokenizerBase], Found]) -> Callable[[PreTrainedTokenizerBase], Found]:
-    """Remember what `find` learns of a tokenizer's chat template, for as long as both are in use."""
+    """Remember what `find` learns of a tokenizer and its chat template, for as long as both are in use."""
     known: WeakKeyDictionary[PreTrainedTokenizerBase, tuple[Any, Found]] = WeakKeyDictionary()
 
     @wraps(find)
     def remembered(tokenizer: PreTrainedTokenizerBase) -> Found:
-        entry = known.get(tokenizer)
-        if entry is None or entry[0] != tokenizer.chat_template:
-            entry = known[tokenizer] = (tokenizer.chat_template, find(tokenizer))
+        entry, now = known.get(tokenizer), (tokenizer.chat_template, tokenizer.eos_token)
+        if entry is None or entry[0] != now:
+            entry = known[tokenizer] = (now, find(tokenizer))
         return entry[1]
 
     return remembered

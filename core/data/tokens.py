@@ -149,6 +149,8 @@ def said_tokens(tokenizer: PreTrainedTokenizerBase, found: Answer, prompt: list[
 
 
 def is_context(text: str, token: tuple[int, int], untrained: list[tuple[int, int]]) -> bool:
-    """Whether a token has a character, other than white space, that is not to be trained."""
+    """Whether a token has a character that is not to be trained. White space beside a word goes with the word."""
     start, end = token
-    return any(text[max(start, low) : min(end, high)].strip() for low, high in untrained)
+    return any(
+        (low <= start and end <= high) or text[max(start, low) : min(end, high)].strip() for low, high in untrained
+    )

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from core.builtin import SAMPLES
-from core.data import Conversation
+from core.data import Conversation, Message
+from core.data.ending import stop_ids
+from core.data.template import Template
 from core.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -25,7 +27,8 @@ def prompts_for(recipe: Recipe, held_out: Sequence[Conversation]) -> list[str]:
         return recipe.sample_prompts
     if recipe.dataset_name in SAMPLES:
         return list(SAMPLES[recipe.dataset_name].prompts)
-    first = [next(each["content"] for each in talk.messages if each["role"] == "user") for talk in held_out]
+    asked = [[each["content"] for each in talk.messages if each["role"] == "user"] for talk in held_out]
+    first = [questions[0] for questions in asked if questions]  # plain text asks nothing
     return [text for text in dict.fromkeys(first) if len(text) <= LONGEST_PROMPT][:HOW_MANY]
 
 
@@ -39,15 +42,15 @@ def answers(model: Any, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[st
     tokenizer.padding_side = "left"
     try:
         with torch.random.fork_rng(devices=[]):
-            asked = tokenizer.apply_chat_template(
-                [[{"role": "user", "content": each}] for each in prompts],
-                add_generation_prompt=True,
-                padding=True,
-                return_tensors="pt",
-                return_dict=True,
-            ).to(model.device)
+            template = Template.of(tokenizer)
+            texts = [template.render([Message(role="user", content=each)], prompt=True) for each in prompts]
+            asked = tokenizer(texts, add_special_tokens=False, padding=True, return_tensors="pt").to(model.device)
             said = model.generate(
-                **asked, do_sample=False, max_new_tokens=LONGEST_ANSWER, pad_token_id=tokenizer.pad_token_id
+                **asked,
+                do_sample=False,
+                max_new_tokens=LONGEST_ANSWER,
+                pad_token_id=tokenizer.pad_token_id,
+                eos_token_id=sorted(stop_ids(tokenizer, model.generation_config)),
             )
     finally:
         tokenizer.padding_side = side

@@ -3,7 +3,10 @@ tokens. Written for these tests after the prompt formats that the families docum
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
+from typing import Any
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
@@ -93,3 +96,12 @@ def tokenizer_for(family: str, merges: bool = False) -> PreTrainedTokenizerFast:
     tokenizer.add_special_tokens({"additional_special_tokens": [token for token in specials if token != eos]})
     tokenizer.chat_template = template
     return tokenizer
+
+
+@contextmanager
+def changed(tokenizer: Any, template: str) -> Iterator[None]:
+    original, tokenizer.chat_template = tokenizer.chat_template, template
+    try:
+        yield
+    finally:
+        tokenizer.chat_template = original

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -15,7 +13,7 @@ from core.data.tokens import IGNORED
 from core.errors import UserError
 from tests.core.data.dialogues import dialogues
 from tests.core.data.rows import engine_prompt, only_row, trained_runs, trained_spans
-from tests.core.data.templates import CHATML, FAMILIES, tokenizer_for
+from tests.core.data.templates import CHATML, FAMILIES, changed, tokenizer_for
 
 TALK = [
     Message(role="user", content="Where?"),
@@ -24,15 +22,6 @@ TALK = [
     Message(role="assistant", content="a\nthe\n\nend 🦙"),
 ]
 SYSTEM = Message(role="system", content="Be brief.")
-
-
-@contextmanager
-def changed(tokenizer: Any, template: str) -> Iterator[None]:
-    original, tokenizer.chat_template = tokenizer.chat_template, template
-    try:
-        yield
-    finally:
-        tokenizer.chat_template = original
 
 
 def expected_runs(family: str, messages: list[Message]) -> list[str]:
@@ -137,6 +126,72 @@ def test_a_conversation_that_the_template_refuses_is_a_problem_of_its_row() -> N
     (problem,) = counter.problems
     assert problem.row == 3 and "roles must alternate" in problem.what
     assert len(counter.lengths) == 1
+
+
+def words_of(text: str) -> str:
+    return "".join(text.split())
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(messages=dialogues(), merges=st.booleans(), edges=st.lists(st.integers(0, 60), min_size=2, max_size=6))
+def test_characters_marked_as_context_are_not_trained_and_all_others_are(
+    family: str, messages: list[Message], merges: bool, edges: list[int]
+) -> None:
+    """Also where the template strips the answer, or writes it in a row of its own."""
+    tokenizer = tokenizer_for(family, merges)
+    content = f" {messages[-1]['content']}\n"
+    edges = sorted({min(edge, len(content)) for edge in edges})
+    spans = [[low, high] for low, high in zip(edges[::2], edges[1::2], strict=False)]
+    marked: list[Message] = [*messages[:-1], {**messages[-1], "content": content, "untrained": spans}]
+    untrained = {at for low, high in spans for at in range(low, high)}
+    expected = words_of("".join(letter for at, letter in enumerate(content) if at not in untrained))
+    try:
+        row = encode(tokenizer, marked).examples[-1]
+    except UserError as error:
+        assert len(messages) < 4 and not expected and "Nothing of it would be trained" in error.message
+        return
+    runs = trained_runs(tokenizer, row)
+    whole = words_of("".join(trained_runs(tokenizer, encode(tokenizer, messages).examples[-1])))
+    before = whole[: whole.rindex(words_of(content + FAMILIES[family][2]))]
+    trained = words_of("".join(runs)).removeprefix(before)
+    if merges:  # a token that reaches from context into what is trained is context
+        assert len(trained) <= len(expected + FAMILIES[family][2])
+    else:
+        assert trained in (expected, expected + words_of(FAMILIES[family][2]))
+        ends = len(content.rstrip()) - 1 not in untrained
+        assert trained.endswith(words_of(FAMILIES[family][2])) == ends or not ends
+
+
+def test_a_turn_whose_second_half_is_context_is_trained_up_to_there() -> None:
+    tokenizer = tokenizer_for("chatml")
+    half = Message(role="assistant", content="Yes. Maybe not.", untrained=[[4, 15]])
+    assert all_runs(tokenizer, [TALK[0], half]) == ["Yes."]
+    half["untrained"] = [[0, 5]]
+    assert all_runs(tokenizer, [TALK[0], half]) == ["Maybe not.<|im_end|>"]
+    half["untrained"] = [[0, 15]]
+    with pytest.raises(UserError, match="every answer is marked as context"):
+        encode(tokenizer, [TALK[0], half])
+
+
+def test_what_was_thought_is_told_once_where_it_has_no_place() -> None:
+    thought = [TALK[0], Message(role="assistant", content="Yes", reasoning_content="Because."), *TALK[2:]]
+    counter = TokenCounter(tokenizer_for("chatml"), 512)
+    for row in range(3):
+        counter.add(Conversation(row, thought if row else TALK))
+    (told,) = counter.told.sentences()
+    assert told.startswith("What was thought (reasoning) is left out in 2 of 3 conversations")
+
+
+def test_a_conversation_of_several_rows_is_counted_row_by_row_and_told() -> None:
+    tokenizer = tokenizer_for("qwen3")
+    counter = TokenCounter(tokenizer, 70)
+    counter.add(Conversation(1, TALK))
+    rows = encode(tokenizer, TALK).examples
+    assert list(counter.lengths) == [len(row["input_ids"]) for row in rows] and len(rows) == 2
+    assert "1 conversations become 2 rows" in counter.told.sentences()[0]
+    (note,) = counter.notes
+    assert note.what.startswith(f"It has {max(counter.lengths)} tokens; what is beyond 70 is cut")
 
 
 def test_plain_text_is_trained_from_its_first_token_to_its_end() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from peft import PeftModel
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from adapters.compat import BaseFacts
 from core.serving.adapters_cache import read_adapter
@@ -67,10 +67,12 @@ class Reader:
 class Running:
     """Builds an engine around `model` and runs it until the block ends."""
 
-    def __init__(self, model: PreTrainedModel, **settings: Any) -> None:
+    def __init__(
+        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None = None, **settings: Any
+    ) -> None:
         self.base = BaseFacts("tiny", None, linears(model))
         self.settings = EngineSettings(**settings)
-        self.engine = build_engine(model, tiny.tokenizer(), self.settings).engine
+        self.engine = build_engine(model, tokenizer or tiny.tokenizer(), self.settings).engine
         self.failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run)
 

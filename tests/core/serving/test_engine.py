@@ -214,3 +214,13 @@ def test_closing_ends_what_runs_and_what_waits_with_a_word() -> None:
         running.joined()
         assert "shutting down" in str(running.ask(PROMPT).error)  # and so does what comes too late
         assert running.between_steps(lambda: 7) == 7
+
+
+def test_the_engine_stops_at_the_templates_own_end_of_turn_on_a_base_with_another_end_of_text() -> None:
+    """As on bases that were not made for chat but have a chat template (Qwen 2.5)."""
+    model, tokenizer = tiny.model(), tiny.tokenizer()
+    tokenizer.chat_template = tiny.CHAT_TEMPLATE.replace("</s>", "<|system|>")
+    mark = tokenizer.convert_tokens_to_ids("<|system|>")
+    with Running(model, tokenizer) as running:
+        answer = running.ask(PROMPT, max_tokens=8, logit_bias=((mark, 100.0),))
+        assert (answer.end, answer.tokens) == ("stop", [mark])
