@@ -17,7 +17,7 @@ from core.base_check import check_loaded, check_tokenizer, misfit
 from core.errors import UserError
 
 if TYPE_CHECKING:
-    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import GenerationConfig, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 BUILTIN = "builtin"
 BUILTIN_ID = "guanaco-builtin"  # what adapters trained on the built-in base carry as base_model_name_or_path
@@ -130,6 +130,16 @@ def read_config(source: BaseSource) -> PretrainedConfig:
 
     with _translated(source):
         return AutoConfig.from_pretrained(source.location, trust_remote_code=False)
+
+
+def read_generation_config(source: BaseSource) -> GenerationConfig | None:
+    """What the base's files say of how it answers; None where they say nothing."""
+    from transformers import GenerationConfig
+
+    try:
+        return GenerationConfig.from_pretrained(source.location)
+    except (OSError, ValueError):
+        return None
 
 
 def load_model(

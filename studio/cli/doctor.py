@@ -46,7 +46,10 @@ def run(args: argparse.Namespace) -> int:
     except (UserError, ImportError, OSError) as error:
         problems.append(f"The device could not be examined: {error}")
     facts["base"] = args.base
-    problems += base_problems(args.base)
+    wrong = base_problems(args.base)
+    problems += wrong
+    if not wrong and (ends := answers_end_with(args.base)):
+        facts["answers_end_with"] = ends
     # Whether there is a token, never the token.
     facts["hub"] = {
         "endpoint": os.environ.get("HF_ENDPOINT", "the Hugging Face Hub"),
@@ -93,6 +96,22 @@ def base_problems(base: str) -> list[str]:
     except UserError as error:
         return [str(error)]
     return []
+
+
+def answers_end_with(base: str) -> str | None:
+    """The tokens at which the base's answers end in chat, and what training does where its template writes none."""
+    from core.base import load_tokenizer, read_generation_config, resolve
+    from core.data.ending import ending_of, stop_ids
+
+    try:
+        source = resolve(base)
+        tokenizer = load_tokenizer(source)
+    except UserError:  # a Hub's base that is not here, and the Hub is out of reach
+        return None
+    stops = sorted(stop_ids(tokenizer, read_generation_config(source)))
+    ending = ending_of(tokenizer)
+    put = "" if ending.written else f" (the chat template writes no end: training puts {ending.appended} there)"
+    return " ".join(str(each) for each in tokenizer.convert_ids_to_tokens(stops)) + put
 
 
 def broken_adapters(home: Home) -> list[str]:

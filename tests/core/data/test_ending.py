@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from transformers import GenerationConfig
 
+from core.base import load_tokenizer
 from core.data import Conversation, Message, TokenCounter
 from core.data.ending import ending_of, stop_ids
 from core.data.tokens import encode
 from core.errors import UserError
+from studio.cli.doctor import answers_end_with
 from tests.core.data.rows import trained_runs
 from tests.core.data.templates import changed, tokenizer_for
+from tests.core.serving import tiny
 
 TALK = [
     Message(role="user", content="Where?"),
@@ -131,3 +135,16 @@ def test_a_base_on_which_no_answer_could_end_is_refused(tokenizer: Any) -> None:
             encode(tokenizer, TALK)
     finally:
         tokenizer.eos_token = eos
+
+
+def test_doctor_says_at_which_tokens_answers_end(tmp_path: Path) -> None:
+    assert answers_end_with("builtin") == "<|end|>"
+    folder = tiny.base_folder(tmp_path / "base")
+    assert answers_end_with(str(folder)) == "</s>"
+    tokenizer = load_tokenizer(tiny.source(folder))
+    tokenizer.chat_template = tiny.CHAT_TEMPLATE.replace("</s>", "")
+    tokenizer.save_pretrained(folder)
+    (folder / "generation_config.json").write_text('{"eos_token_id": [2, 3]}')
+    said = "</s> <|user|> (the chat template writes no end: training puts </s> there)"
+    assert answers_end_with(str(folder)) == said
+    assert answers_end_with("nobody/nothing here") is None
