@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -244,18 +244,29 @@ def why_not_config(config: Mapping[str, Any]) -> str | None:
     return None
 
 
+def why_not_lora(config: Mapping[str, Any], *, rank: int, odd: Sequence[str], max_rank: int) -> str | None:
+    """Why the engine cannot serve such an adapter, whether it is there or only planned; None when it can.
+
+    rank: the highest of its ranks. odd: what it has weights for that are not LoRA pairs on linear layers. max_rank: up
+    to which the slots calculate.
+    """
+    if reason := why_not_config(config):
+        return reason
+    if odd:
+        return f"It has weights that are not LoRA pairs on linear layers, such as {odd[0]}."
+    if rank > max_rank:
+        return f"Its rank is {rank}; the engine's slots hold up to {max_rank}."
+    return None
+
+
 def why_not_slots(facts: AdapterFacts, max_rank: int) -> str | None:
     """Why the engine cannot serve the adapter beside others in its slots, which calculate plain LoRA up to `max_rank`.
 
     None when it can.
     """
     config = facts.config
-    if reason := why_not_config(config):
+    if reason := why_not_lora(config, rank=facts.max_rank, odd=facts.odd_tensors, max_rank=max_rank):
         return reason
-    if facts.odd_tensors:
-        return f"It has weights that are not LoRA pairs on linear layers, such as {facts.odd_tensors[0]}."
-    if facts.max_rank > max_rank:
-        return f"Its rank is {facts.max_rank}; the engine's slots hold up to {max_rank}."
     wrong = [
         m
         for m, pair in facts.pairs.items()

@@ -142,6 +142,16 @@ def read_generation_config(source: BaseSource) -> GenerationConfig | None:
         return None
 
 
+def outline(source: BaseSource) -> PreTrainedModel:
+    """The base put together by its configuration, without weights. Raises UserError when that can't be had."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    config = read_config(source)
+    with _translated(source), torch.device("meta"):
+        return AutoModelForCausalLM.from_config(config)
+
+
 def load_model(
     source: BaseSource,
     *,

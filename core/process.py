@@ -71,6 +71,7 @@ class Announced(Identity):
     base: str = ""
     instance: str = ""
     settings: dict[str, Any] = field(default_factory=dict)  # the engine's
+    foreign_engine: bool = False  # of the web process: another server is its engine
 
     @property
     def identity(self) -> Identity:

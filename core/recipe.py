@@ -76,6 +76,10 @@ class Recipe:
         None, "Go on from this adapter of the store; its rank, alpha and layers are kept."
     )
 
+    allow_unserved: bool = setting(
+        False, "Train even what this studio's engine cannot serve, such as a higher rank: for use elsewhere."
+    )
+
     logging_steps: int = setting(1, "Steps between two points of the loss curve.")
     eval_steps: int = setting(20, "Steps between two measurements of eval loss.")
     save_steps: int = setting(20, "Steps between two checkpoints.")
@@ -164,6 +168,19 @@ class Recipe:
                 "beginning with a letter or digit"
             )
         return problems
+
+
+def lora_settings(recipe: Recipe) -> dict[str, Any]:
+    """The adapter in the terms of PEFT's LoraConfig."""
+    return {
+        "task_type": "CAUSAL_LM",
+        "r": recipe.lora_r,
+        "lora_alpha": recipe.lora_alpha,
+        "lora_dropout": recipe.lora_dropout,
+        "target_modules": recipe.lora_target_modules,
+        "use_rslora": recipe.use_rslora,
+        "bias": "none",
+    }
 
 
 # Smallest and largest sensible value, both allowed.

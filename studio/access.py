@@ -137,6 +137,8 @@ EVENTS: dict[str, Role] = {
     "machine.clear_trash": Role.OWNER,
     "machine.clear_checkpoints": Role.OWNER,
     "machine.clear_cache": Role.OWNER,
+    "engine_settings.opened": Role.VISITOR,  # it shows something to the owner alone
+    "engine_settings.apply": Role.OWNER,
     "adapters.arrive": Role.VISITOR,
     "adapters.details": Role.VISITOR,
     "adapters.save": Role.OWNER,

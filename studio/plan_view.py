@@ -60,8 +60,8 @@ def plan_card(plan: Plan, *, counting: bool = False) -> str:
         for part in plan.parts
     )
     return (
-        f'<div class="plan" data-fits="{str(plan.fits).lower()}">'
-        f'<p class="{"" if plan.fits else "error"}" role="status">{escape(plan.reason)}</p>'
+        f'<div class="plan" data-fits="{str(plan.fits).lower()}" data-served="{str(plan.served).lower()}">'
+        f'<p class="{"" if plan.fits else "error"}" role="status">{escape(plan.reason)}</p>{_about_serving(plan)}'
         f"{_bar(plan.parts, plan.card.usable, scale, f'The run {verdict}')}{_nearest(plan)}"
         f'<div class="facts">{"".join(f"<span>{fact}</span>" for fact in facts)}</div>{source}'
         f'<details style="margin:.6rem 0"><summary>What takes memory</summary><ul style="{LIST}">{rows}</ul></details>'
@@ -130,12 +130,17 @@ def _bar(parts: Sequence[Part], usable: int, scale: int, label: str) -> str:
     )
 
 
+def _about_serving(plan: Plan) -> str:
+    kind = "said" if plan.served else "error"
+    return f'<p class="{kind}">{escape(plan.about_serving)}</p>' if plan.about_serving else ""
+
+
 def _nearest(plan: Plan) -> str:
     if plan.nearest is None:
         return ""
     items = "".join(f"<li><code>{escape(each)}</code></li>" for each in changed(plan.recipe, plan.nearest))
     take = '<button class="small" data-look="nearest">Change the settings so</button>'
-    return f"<p>Nearest recipe that fits:</p><ul>{items}</ul><p>{take}</p>"
+    return f"<p>Nearest recipe that would do:</p><ul>{items}</ul><p>{take}</p>"
 
 
 def _colour(part: Part) -> str:

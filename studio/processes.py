@@ -78,8 +78,7 @@ class Engine:
         self.home = home
         self.base = base
         self.given = dict(given or {})
-        self.saved = saved_settings(home)
-        self.settings = EngineSettings.from_dict(self.saved | self.given)
+        self._read_settings()
         self.external_url = external_url.rstrip("/") if external_url else None
         self.ready = threading.Event()
         self._status = EngineStatus(STARTING, "starting the engine")
@@ -123,7 +122,12 @@ class Engine:
         return self.ready.is_set() and self._alive()
 
     def start(self) -> None:
+        self._read_settings()  # once more: the home may have been brought back meanwhile
         self._thread.start()
+
+    def _read_settings(self) -> None:
+        self.saved = saved_settings(self.home)
+        self.settings = EngineSettings.from_dict(self.saved | self.given)
 
     def use(self, saved: Mapping[str, Any]) -> bool:
         """Save settings in the home and start the engine anew with them; False when they change nothing.

@@ -27,8 +27,11 @@ class WebLock:
         self.home = home
         self._lock = FileLock(plain(home.processes / "web.lock"))
 
-    def acquire(self, url: str) -> None:
-        """Raises UserError when a living web process has this home folder."""
+    def acquire(self, url: str, *, foreign_engine: bool = False) -> None:
+        """Raises UserError when a living web process has this home folder.
+
+        foreign_engine: another server is the engine, which whoever judges a recipe is to know.
+        """
         other = announced(self.path)
         there = other is not None and other.alive() and other.pid != os.getpid()
         try:
@@ -43,8 +46,9 @@ class WebLock:
                 f"{where}nd that one first, or choose another folder with --home.",
             )
         own = Identity.own()
+        record = {"pid": own.pid, "started": own.started, "url": url, "foreign_engine": foreign_engine}
         try:
-            write_atomic(self.path, json.dumps({"pid": own.pid, "started": own.started, "url": url}))
+            write_atomic(self.path, json.dumps(record))
         except OSError as error:
             if not no_room(error):
                 raise

@@ -10,6 +10,7 @@ from core.plan.advice import changed
 from core.plan.cards import CATALOGUE, Card
 from core.plan.parts import CHAT, TRAINING, Chat, Part
 from core.plan.planning import Plan, plan
+from core.plan.serving import NOT_SERVED, NOT_SERVED_REMEDY, Served
 from core.plan.shapes import FAMILIES, Shape, read_shape
 from core.plan.teaching import Bar, compare
 from core.plan.time import Schedule, packed_rows, schedule
@@ -18,6 +19,8 @@ __all__ = [
     "CATALOGUE",
     "CHAT",
     "FAMILIES",
+    "NOT_SERVED",
+    "NOT_SERVED_REMEDY",
     "TRAINING",
     "Bar",
     "Card",
@@ -25,6 +28,7 @@ __all__ = [
     "Part",
     "Plan",
     "Schedule",
+    "Served",
     "Shape",
     "changed",
     "compare",

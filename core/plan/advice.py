@@ -23,9 +23,9 @@ NOTHING = Change(0, {})
 
 
 def nearest_that_fits(
-    recipe: Recipe, total: Callable[[Recipe], int], usable: int, dataset_lengths: list[int] | None = None
+    recipe: Recipe, good: Callable[[Recipe], bool], dataset_lengths: list[int] | None = None
 ) -> Recipe | None:
-    """The cheapest combination of changes whose total is at most `usable` bytes; None when even the smallest is not.
+    """The cheapest combination of changes with which the recipe is `good`; None when it is with none.
 
     dataset_lengths: tokens per conversation; where known, a shorter max_length costs what it really cuts.
     """
@@ -42,7 +42,7 @@ def nearest_that_fits(
         candidate = recipe
         for change in changes:
             candidate = replace(candidate, **change.settings)  # type: ignore[arg-type]
-        if total(candidate) <= usable:
+        if good(candidate):
             return candidate
     return None
 

@@ -9,6 +9,7 @@ from core.plan.cards import Card
 from core.plan.memory import EFFICIENT, Step
 from core.plan.shapes import EAGER, Shape
 from core.recipe import Recipe
+from core.serving.settings import EngineSettings
 
 MIB = 1 << 20
 CUDA_CONTEXT = 450 * MIB  # per process: driver, loaded kernels, cuBLAS workspace; see docs/planner.md
@@ -31,7 +32,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Chat:
-    """The engine beside the training. Defaults as in core.serving.__main__, and a cache for a few open chats.
+    """The engine beside the training. Defaults as in core.serving.settings, and a cache for a few open chats.
 
     shared: engine and trainer hold one copy of the base; None: see is_shared.
     """
@@ -41,6 +42,12 @@ class Chat:
     prefill_tokens: int = 1024
     """Prompt tokens in one prefill step: four side-by-side columns with a chunk of 256 each."""
     shared: bool | None = None
+
+    @classmethod
+    def of(cls, settings: EngineSettings, *, shared: bool | None = None) -> Chat:
+        """Beside an engine that is set so. Of one that plans its own cache, what a few open chats need counts."""
+        tokens = cls.kv_tokens if settings.kv_tokens is None else settings.kv_tokens
+        return cls(tokens, settings.slots, 4 * settings.prefill_chunk, shared)
 
 
 def step_of(recipe: Recipe, shape: Shape, card: Card, *, longest: int | None = None, evaluation: bool = False) -> Step:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from core.device import OVERFLOWS_FP16
 from core.home import Home
 from core.plan.advice import changed, nearest_that_fits
 from core.plan.cards import FLASH_CAPABILITY, Card
 from core.plan.parts import CHAT, Chat, Part, chat_parts, training_parts
+from core.plan.serving import NOT_SERVED, NOT_SERVED_REMEDY, Served, starting_point
 from core.plan.shapes import Shape, read_shape
 from core.plan.time import Estimate, Schedule, estimate, schedule
 from core.recipe import Recipe
@@ -20,7 +21,8 @@ GIB = 1 << 30
 class Plan:
     """Bytes and seconds. `parts` add up to `total`, the most that is in use at one moment.
 
-    nearest: the smallest change of the recipe that fits, None when the recipe itself fits or nothing does.
+    unserved: why what comes of it cannot be chatted with here; None where it can, or nobody knows, as `unknown` says.
+    nearest: the smallest change of the recipe that fits and is served; None when the recipe itself is, or nothing does.
     without_chat: it would fit if the chat were stopped meanwhile, as core.training.beside then has it.
     eta_seconds ± eta_uncertainty: None without the dataset's lengths or without a measured speed; `time` says why.
     """
@@ -31,6 +33,8 @@ class Plan:
     parts: list[Part]
     fits: bool
     reason: str
+    unserved: str | None = None
+    unknown: str | None = None
     nearest: Recipe | None = None
     without_chat: bool = False
     schedule: Schedule | None = None
@@ -39,6 +43,25 @@ class Plan:
     @property
     def total(self) -> int:
         return sum(part.bytes for part in self.parts)
+
+    @property
+    def served(self) -> bool:
+        """Whether what it trains can be chatted with here, or that is not wanted."""
+        return self.unserved is None or self.recipe.allow_unserved
+
+    @property
+    def refused(self) -> bool:
+        return not (self.fits and self.served)
+
+    @property
+    def about_serving(self) -> str:
+        """What there is to say about chatting with what is trained; "" where nothing is."""
+        if self.unserved is None:
+            return self.unknown or ""
+        rest = (
+            "It is trained all the same, as allow_unserved says." if self.recipe.allow_unserved else NOT_SERVED_REMEDY
+        )
+        return f"{NOT_SERVED} {self.unserved} {rest}"
 
     @property
     def eta_seconds(self) -> float | None:
@@ -57,38 +80,61 @@ def plan(
     home: Home | None = None,
     chat: Chat | None = Chat(),  # noqa: B008  (frozen)
     shape: Shape | None = None,
+    served: Served | None = None,
 ) -> Plan:
-    """Plan a run on `card`, with `chat` beside it (None: none).
+    """Plan a run on `card`, with `chat` beside it (None: none) and for an engine as `served` says (None: for none).
 
     dataset_lengths: tokens of each conversation, before anything is cut or held out. home: where earlier runs are
-    looked up for their speed. shape: the base's, where it has been read before. Raises UserError when the base's
-    config can't be had or is of an architecture that is not known.
+    looked up for their speed, and the adapter that the run begins from. shape: the base's, where it has been read
+    before. Raises UserError when the base's config can't be had or is of an architecture that is not known, or when
+    lora_target_modules can't be trained.
     """
     shape = shape or read_shape(recipe.model_name_or_path)
 
     longest = max(dataset_lengths) if dataset_lengths else None
+    begins_from = starting_point(recipe, home) if home else None
 
     def parts_of(candidate: Recipe) -> list[Part]:
+        if begins_from is not None:  # whose rank is kept
+            candidate = replace(candidate, lora_r=begins_from.max_rank)
         beside = chat_parts(candidate, shape, card, chat) if chat else []
         return training_parts(candidate, shape, card, longest) + beside
+
+    def why_unserved(candidate: Recipe) -> str | None:
+        targets = shape.chosen(candidate.lora_target_modules)
+        return served.why_not(candidate, targets, begins_from) if served else None
+
+    def good(candidate: Recipe) -> bool:
+        if not candidate.allow_unserved and why_unserved(candidate):
+            return False
+        return sum(part.bytes for part in parts_of(candidate)) <= card.usable
 
     parts = parts_of(recipe)
     total = sum(part.bytes for part in parts)
     steps = schedule(recipe, dataset_lengths) if dataset_lengths else None
-    time = estimate(recipe, card, steps, home) if steps else None
+    told = Plan(
+        recipe,
+        card,
+        shape,
+        parts,
+        fits=total <= card.usable,
+        reason="",
+        unserved=why_unserved(recipe),
+        unknown=served.unknown(begins_from.max_rank if begins_from else recipe.lora_r) if served else None,
+        schedule=steps,
+        time=estimate(recipe, card, steps, home) if steps else None,
+    )
     if problem := _impossible(shape, card):
-        return Plan(recipe, card, shape, parts, False, problem, schedule=steps, time=time)
-    if total <= card.usable:
+        return replace(told, fits=False, reason=problem)
+    nearest = nearest_that_fits(recipe, good, dataset_lengths) if told.refused else None
+    if told.fits:
         left = card.usable - total
         reason = f"It fits: {_gib(total)} of {_gib(card.usable)} at the peak, {_gib(left)} left."
-        return Plan(recipe, card, shape, parts, True, reason, schedule=steps, time=time)
-    nearest = nearest_that_fits(
-        recipe, lambda each: sum(part.bytes for part in parts_of(each)), card.usable, dataset_lengths
-    )
+        return replace(told, reason=reason, nearest=nearest)
     alone = sum(part.bytes for part in parts if part.owner != CHAT)
     without_chat = chat is not None and alone <= card.usable
     reason = _why_not(recipe, card, parts, nearest, without_chat)
-    return Plan(recipe, card, shape, parts, False, reason, nearest, without_chat, steps, time)
+    return replace(told, reason=reason, nearest=nearest, without_chat=without_chat)
 
 
 def _impossible(shape: Shape, card: Card) -> str | None:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from adapters.files import expanded
 from core.base import BUILTIN, BUILTIN_ID, load_error, resolve
 from core.errors import UserError
+from core.targets import HEAD, LINEAR, OTHER, UNSERVED, chosen
 
 SDPA, EAGER = "sdpa", "eager"
+LAYERS = "model.layers."
 
 
 @dataclass(frozen=True)
@@ -130,30 +131,36 @@ class Shape:
     def parameters(self) -> int:
         return self.linear_parameters + self.embedding_parameters + self.other_parameters
 
-    def targets(self, lora_target_modules: str | list[str]) -> dict[str, tuple[int, int]]:
-        """The linear layers of one layer that get an adapter, matched as PEFT matches them.
-
-        "all-linear" is every one but the head; another string is a regular expression for the whole module path; a
-        list holds names or ends of paths. Raises UserError when nothing matches.
-        """
-        if lora_target_modules == "all-linear":
-            return self.linears
-        found = {path: size for path, size in self.linears.items() if self._is_target(path, lora_target_modules)}
-        if not found:
-            raise UserError(
-                f"lora_target_modules is {lora_target_modules!r}, which no linear layer of {self.name} matches.",
-                f"Write all-linear, or choose among {', '.join(sorted(self._names()))}.",
-            )
+    @property
+    def modules(self) -> dict[str, str]:
+        """Path -> kind (see core.targets) of all that a name or pattern may match."""
+        found = {"model": OTHER, "model.layers": OTHER, "model.norm": OTHER}
+        found |= {"model.embed_tokens": UNSERVED, "lm_head": HEAD}
+        norms = ["input_layernorm", "post_attention_layernorm"]
+        norms += ["pre_feedforward_layernorm", "post_feedforward_layernorm"] if self.family.norms > 2 else []
+        norms += ["self_attn.q_norm", "self_attn.k_norm"] if self.family.qk_norm else []
+        for number in range(self.layers):
+            layer = f"{LAYERS}{number}"
+            found |= dict.fromkeys((layer, *(f"{layer}.{each}" for each in ("self_attn", "mlp", *norms))), OTHER)
+            found |= {f"{layer}.{path}": LINEAR for path in self.linears}
         return found
 
-    def _is_target(self, path: str, wanted: str | list[str]) -> bool:
-        full = f"model.layers.0.{path}"
-        if isinstance(wanted, str):
-            return re.fullmatch(wanted, full) is not None
-        return any(full == each or full.endswith(f".{each}") for each in wanted)
+    def chosen(self, lora_target_modules: str | list[str]) -> dict[str, str]:
+        """Path -> kind of all modules that get an adapter. Raises UserError as core.targets.chosen does."""
+        given = lora_target_modules
+        return _chosen(self, given if isinstance(given, str) else tuple(given))
 
-    def _names(self) -> Iterator[str]:
-        return (path.rpartition(".")[2] for path in self.linears)
+    def targets(self, lora_target_modules: str | list[str]) -> dict[str, tuple[int, int]]:
+        """The linear layers of one layer that get an adapter. Raises UserError as core.targets.chosen does."""
+        found = self.chosen(lora_target_modules)
+        within = {path.removeprefix(LAYERS).partition(".")[2] for path in found if path.startswith(LAYERS)}
+        return {path: size for path, size in self.linears.items() if path in within}
+
+
+@lru_cache(maxsize=64)
+def _chosen(shape: Shape, wanted: str | tuple[str, ...]) -> dict[str, str]:
+    """Looking for a recipe that fits asks for the same again and again."""
+    return chosen(shape.modules, wanted, shape.name)
 
 
 def read_shape(base: str) -> Shape:

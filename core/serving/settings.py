@@ -6,6 +6,7 @@ Importing this loads neither torch nor anything else of the engine.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import json
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from adapters.errors import shortened
 from adapters.files import write_atomic
 from core.errors import UserError
 from core.home import Home
+from core.process import announced
 
 FILE = "engine-settings.json"  # in the home folder: what was set on the page
 
@@ -111,6 +113,15 @@ def given_in(arguments: argparse.Namespace) -> dict[str, Any]:
 def saved_settings(home: Home) -> dict[str, Any]:
     """What was set on the page; where the file is damaged it is set aside, and the engine is set as by default."""
     return damaged.read(settings_path(home), _understood) or {}
+
+
+def settings_in_force(home: Home) -> EngineSettings:
+    """Those of the engine of this home that lives, or else of the one that would be started."""
+    engine = announced(home.processes / "engine.json")
+    if engine is not None and engine.alive():
+        with contextlib.suppress(UserError):  # another version's
+            return EngineSettings.from_dict(engine.settings)
+    return EngineSettings.from_dict(saved_settings(home))
 
 
 def save_settings(home: Home, given: Mapping[str, Any]) -> None:

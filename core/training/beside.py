@@ -15,6 +15,7 @@ from core.home import Home
 from core.plan import Chat, cards, plan
 from core.process import Identity, announced
 from core.recipe import Recipe
+from core.serving.settings import settings_in_force
 from core.training.run import Run
 
 PARKING_SECONDS = 60.0  # for the chat to end: answers under way are given a few of them
@@ -45,7 +46,8 @@ class Room:
         if living_engine(home) is None:
             return True
         try:
-            planned = plan(self.recipe, cards.this_machine(), dataset_lengths=[self.longest], chat=Chat(shared=shared))
+            chat = Chat.of(settings_in_force(home), shared=shared)
+            planned = plan(self.recipe, cards.this_machine(), dataset_lengths=[self.longest], chat=chat)
         except UserError as error:
             logger.info("nothing is known of the memory that it takes, so the chat stays: %s", error)
             return True

@@ -22,6 +22,7 @@ OURS = frozenset(
         "skip_bad_rows",
         "eval_fraction",
         "init_adapter",
+        "allow_unserved",
         "sample_prompts",
     }
 )

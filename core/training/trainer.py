@@ -19,7 +19,7 @@ from trl import SFTConfig, SFTTrainer
 from adapters.files import remove_tree, sync_folder
 from core.base import BaseSource
 from core.device import Choice
-from core.recipe import Recipe
+from core.recipe import Recipe, lora_settings
 from core.training import checkpoints
 from core.training.checkpoints import SavedStep
 
@@ -181,18 +181,6 @@ def sync_files(folder: Path) -> None:
             os.close(descriptor)
 
 
-def lora_config(recipe: Recipe) -> LoraConfig:
-    return LoraConfig(
-        task_type="CAUSAL_LM",
-        r=recipe.lora_r,
-        lora_alpha=recipe.lora_alpha,
-        lora_dropout=recipe.lora_dropout,
-        target_modules=recipe.lora_target_modules,
-        use_rslora=recipe.use_rslora,
-        bias="none",
-    )
-
-
 def same_shape(adapter: Path) -> LoraConfig:
     """The configuration of an adapter that is there already, made trainable."""
     config = LoraConfig.from_pretrained(str(adapter))
@@ -266,7 +254,7 @@ def build_trainer(
         train_dataset=train,
         eval_dataset=held_out,
         processing_class=tokenizer,
-        peft_config=lora_config(recipe) if begin_from is None else same_shape(begin_from),
+        peft_config=LoraConfig(**lora_settings(recipe)) if begin_from is None else same_shape(begin_from),
         data_collator=collator,
         callbacks=callbacks,
         before_step=before_step,

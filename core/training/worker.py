@@ -13,18 +13,18 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from adapters.compat import BaseFacts, why_not, why_not_config
+from adapters.compat import AdapterFacts
 from adapters.record import Sample
-from adapters.store import AdapterStore
-from core.base import BaseSource, fingerprint, resolve
+from core.base import BaseSource, resolve
 from core.errors import UserError
+from core.plan.serving import starting_point
 from core.priority import Busy, Turns
 from core.process import Identity
-from core.recipe import Recipe
 from core.training.beside import BaseGone
 from core.training.checkpoints import SavedStep, best_step, newest
 from core.training.control import THREADS
 from core.training.events import Done, StateChanged, append_event
+from core.training.judging import judge
 from core.training.mishaps import give_up, lose_base, out_of_memory, recover
 from core.training.run import RESERVE, Run
 from core.training.signals import Signals, StoppedAtOnce
@@ -93,6 +93,8 @@ def train(run: Run, signals: Signals) -> int:
     from core.training.beside import Room, needing
     from core.training.dataset import prepare
 
+    begins_from = starting_point(recipe, run.home)
+    judge(run, source, begins_from)
     tokenizer = load_tokenizer(source)
     data = prepare(recipe, tokenizer)
     for text in data.notes:
@@ -113,7 +115,7 @@ def train(run: Run, signals: Signals) -> int:
     )
     run.note(f"The base in memory: {base.how.value}, {base.how.reason}.")
     with needing(base.owner) as check:
-        return teach(run, signals, source, tokenizer, data, base.model, device, check)
+        return teach(run, signals, source, tokenizer, data, base.model, device, check, begins_from)
 
 
 def teach(
@@ -125,6 +127,7 @@ def teach(
     model: PreTrainedModel,
     device: Choice,
     check: Callable[[], None],
+    begins_from: AdapterFacts | None,
 ) -> int:
     """Train on the base that is there, and leave an adapter. `check` raises when the base is there no more."""
     from core.device import choose_dtype
@@ -149,7 +152,7 @@ def teach(
         held_out=data.held_out,
         folder=run.checkpoints_folder,
         dtype=dtype,
-        begin_from=begin_from(run, recipe, source, model),
+        begin_from=begins_from.folder if begins_from else None,
         collator=PackedRows(tokenizer.pad_token_id) if recipe.packing else None,
         callbacks=[reporter],
         before_step=Turns(Busy(run.home), give_up=lambda: signals.any),
@@ -213,22 +216,6 @@ def learn(run: Run, trainer: StudioTrainer, reporter: Reporter, saved: SavedStep
         if out_of_memory(error) and trainer.state.global_step > (saved.step if saved else 0):
             trainer.save_now()
         raise
-
-
-def begin_from(run: Run, recipe: Recipe, source: BaseSource, model: PreTrainedModel) -> Path | None:
-    """The folder of the adapter that the recipe begins from. Raises UserError when there is none or it does not fit."""
-    if recipe.init_adapter is None:
-        return None
-    from core.serving.slot_layers import linears
-
-    store = AdapterStore(run.home.adapters)
-    facts = store.facts(recipe.init_adapter)
-    base = BaseFacts(source.id, fingerprint(source), linears(model))
-    reason = why_not_config(facts.config) or why_not(facts, base)
-    if reason:
-        raise UserError(f"The run can't begin from {recipe.init_adapter}: {reason}", "Choose another adapter, or none.")
-    run.note(f"Begins from the adapter {recipe.init_adapter}, with its rank {facts.config['r']} and its layers.")
-    return store.path(recipe.init_adapter)
 
 
 def best_weights(run: Run, trainer: StudioTrainer) -> int:

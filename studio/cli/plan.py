@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.errors import UserError
 from core.home import Home
-from core.plan import CATALOGUE, Card, Chat, Plan, compare, plan, read_shape
+from core.plan import CATALOGUE, Card, Chat, Plan, Served, compare, plan, read_shape
 from core.recipe import Recipe
+from core.serving.settings import settings_in_force
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,7 +24,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "plan",
         help="say whether a run fits this card or another, and how long it takes",
-        description="Plan a run from the base's config.json alone. Exit 0: it fits; 1: it does not; 2: wrong input.",
+        description="Plan a run from the base's config.json alone. Exit 0: it fits, and can be "
+        "chatted with; 1: not; 2: wrong input.",
     )
     parser.add_argument("recipe", nargs="?", type=Path, help="recipe.yaml (default: the default recipe, no dataset)")
     parser.add_argument("--base", help="builtin, a Hub id, a folder or a config.json (default: the recipe's)")
@@ -49,7 +52,15 @@ def run(args: argparse.Namespace) -> int:
     lengths = conversation_lengths(recipe) if args.recipe else None
     if args.calibrate:
         learn_speed(args, recipe, home)
-    planned = plan(recipe, card, dataset_lengths=lengths, home=home, chat=chat_of(args), shape=shape)
+    planned = plan(
+        recipe,
+        card,
+        dataset_lengths=lengths,
+        home=home,
+        chat=chat_of(args, home),
+        shape=shape,
+        served=Served.here(home),
+    )
     if args.json:
         print(json.dumps(as_json(planned), ensure_ascii=False, indent=2))
     else:
@@ -59,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
         show(console, planned)
         if args.compare:
             show_comparison(console, planned)
-    return 0 if planned.fits else 1
+    return 1 if planned.refused else 0
 
 
 def recipe_of(args: argparse.Namespace) -> Recipe:
@@ -84,13 +95,14 @@ def learn_speed(args: argparse.Namespace, recipe: Recipe, home: Home) -> None:
     remember(home, recipe, calibrate(recipe, home))
 
 
-def chat_of(args: argparse.Namespace) -> Chat | None:
+def chat_of(args: argparse.Namespace, home: Home) -> Chat | None:
+    """The engine as it is set in this home, but for what the command line says of it."""
     if args.no_chat:
         return None
-    tokens = Chat.kv_tokens if args.kv_tokens is None else args.kv_tokens
-    if tokens < 1:
-        raise UserError(f"--kv-tokens is {tokens}.", "Give a number of tokens above 0, such as 4096.")
-    return Chat(kv_tokens=tokens, shared=None if args.shared is None else args.shared == "yes")
+    if args.kv_tokens is not None and args.kv_tokens < 1:
+        raise UserError(f"--kv-tokens is {args.kv_tokens}.", "Give a number of tokens above 0, such as 4096.")
+    chat = Chat.of(settings_in_force(home), shared=None if args.shared is None else args.shared == "yes")
+    return chat if args.kv_tokens is None else replace(chat, kv_tokens=args.kv_tokens)
 
 
 def conversation_lengths(recipe: Recipe) -> list[int] | None:
@@ -123,6 +135,8 @@ def as_json(planned: Plan) -> dict[str, Any]:
         "fits": planned.fits,
         "fits_without_chat": planned.fits or planned.without_chat,
         "reason": planned.reason,
+        "served": planned.unserved is None,
+        "about_serving": planned.about_serving,
         "parts": [
             {"name": part.name, "bytes": part.bytes, "owner": part.owner, "explanation": part.explanation}
             for part in planned.parts
@@ -166,6 +180,8 @@ def show(console: Console, planned: Plan) -> None:
             about = f"{duration(planned.eta_seconds)} ± {duration(planned.eta_uncertainty)}"
             console.print(Text(f"It will take {about} ({planned.time.source})."))
     console.print(Text(planned.reason, style="green" if planned.fits else "red"))
+    if planned.about_serving:
+        console.print(Text(planned.about_serving, style="red" if planned.unserved else ""))
     if planned.nearest:
         console.print("In the recipe:")
         new = planned.nearest.to_dict()

@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
     port = listener.getsockname()[1]
     url = f"http://{'127.0.0.1' if is_loopback(args.host) else args.host}:{port}"
     lock = WebLock(home)
-    lock.acquire(url)
+    lock.acquire(url, foreign_engine=args.engine_url is not None)
     sweep(home)
     engine = Engine(home, args.base, args.engine_url, given)
     queue_stop = threading.Event()

@@ -11,6 +11,8 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from core.home import Home
+    from core.recipe import Recipe
     from core.training.events import Event
     from core.training.run import Run
 
@@ -51,6 +53,7 @@ def run(args: argparse.Namespace) -> int:
             revision=recipe.dataset_revision,
         )
         home = Home.open(args.home)
+        check_served(recipe, home)
         training = create_run(home, recipe)
     else:
         home = Home.open(args.home)
@@ -71,6 +74,22 @@ def run(args: argparse.Namespace) -> int:
         return 1
     print(home.adapters / status.adapter)
     return 0
+
+
+def check_served(recipe: Recipe, home: Home) -> None:
+    """As far as the base's config.json tells. Raises UserError when nobody could chat with what is trained here."""
+    from core.errors import UserError
+    from core.plan import NOT_SERVED, NOT_SERVED_REMEDY, Served, read_shape
+    from core.plan.serving import starting_point
+
+    try:
+        shape = read_shape(recipe.model_name_or_path)
+    except UserError:
+        return  # of a family that the planner does not know; the worker looks at its modules
+    targets = shape.chosen(recipe.lora_target_modules)
+    reason = Served.here(home).why_not(recipe, targets, starting_point(recipe, home))
+    if reason and not recipe.allow_unserved:
+        raise UserError(f"{NOT_SERVED} {reason}", NOT_SERVED_REMEDY)
 
 
 def follow(training: Run) -> None:

@@ -16,6 +16,7 @@ from core.training import trash
 from studio import storage
 from studio.catalogue import CATALOGUE, T4_BYTES
 from studio.context import Studio
+from studio.pages import engine_settings
 from studio.pages.telling import told
 from studio.people import Role, person_of
 from studio.present import size, table
@@ -56,6 +57,7 @@ def build(studio: Studio, tab: gr.Tab) -> None:
             facts = gr.HTML(FACTS_LATER, elem_id="facts")
             with gr.Row(elem_classes="actions"):
                 examine = gr.Button("Look again", size="sm", elem_id="examine")
+            engine_settings.build(studio, tab)
     gr.HTML(FOR_PROGRAMS)
     codes = gr.HTML("", elem_id="snippets")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gradio as gr
@@ -15,7 +15,7 @@ from core.builtin import SAMPLES
 from core.data.chosen import read_chosen
 from core.data.load import is_on_hub
 from core.errors import UserError
-from core.plan import changed, plan
+from core.plan import NOT_SERVED, Chat, Plan, Served, changed, plan
 from core.recipe import Recipe
 from core.training import queue
 from core.training.export import from_trl, to_trl
@@ -93,7 +93,9 @@ def build(studio: Studio, shown_run: gr.Textbox, tabs: gr.Tabs) -> TrainPage:
             planned = html(PLAN_LATER, "plan")
             start = gr.Button("Start fine-tune", variant="primary", elem_id="start-run")
             anyway = gr.Checkbox(
-                False, label="Start even if the plan says that it does not fit", elem_id="start-anyway"
+                False,
+                label="Start even if the plan says that it does not fit, or can't be chatted with",
+                elem_id="start-anyway",
             )
 
     fields = list(form.fields.values())
@@ -119,10 +121,10 @@ def build(studio: Studio, shown_run: gr.Textbox, tabs: gr.Tabs) -> TrainPage:
             recipe = recipe_for(studio, yaml_text, form, name, values)
             known, mine = lengths.known(recipe), recipe.dataset_name in imports.offered(studio.home)
             counting = known is None and mine  # one of the Hub's is not fetched for a plan
-            yield plan_card(plan(recipe, card_here(), home=studio.home, dataset_lengths=known), counting=counting)
+            yield plan_card(planned_here(studio, recipe, known), counting=counting)
             if counting:
                 counted = await asyncio.to_thread(lengths.count, recipe)
-                yield plan_card(plan(recipe, card_here(), home=studio.home, dataset_lengths=counted))
+                yield plan_card(planned_here(studio, recipe, counted))
         except UserError as error:
             yield told_in_place(error)
 
@@ -131,7 +133,7 @@ def build(studio: Studio, shown_run: gr.Textbox, tabs: gr.Tabs) -> TrainPage:
         if acted(event)[0] != "nearest":
             return [gr.skip()] * len(filled)
         recipe = recipe_for(studio, yaml_text, form, name, values)
-        found = plan(recipe, card_here(), home=studio.home, dataset_lengths=lengths.known(recipe)).nearest
+        found = planned_here(studio, recipe, lengths.known(recipe)).nearest
         if found is None:
             raise UserError("There is no nearer recipe.", "The plan beside Start says what stands in the way.")
         return fill(found)
@@ -160,6 +162,8 @@ def build(studio: Studio, shown_run: gr.Textbox, tabs: gr.Tabs) -> TrainPage:
         recipe = imports.settled(studio.home, recipe_for(studio, yaml_text, form, name, values))
         check(studio, recipe)
         may_park = studio.engine.external_url is None
+        if overridden:
+            recipe = replace(recipe, allow_unserved=True)
         stays = overridden or check_fits(studio, recipe, lengths.known(recipe), may_park=may_park)
         run = create_run(studio.home, recipe)
         queue.advance(studio.home)
@@ -255,16 +259,31 @@ def check(studio: Studio, recipe: Recipe) -> None:
         )
 
 
+def planned_here(studio: Studio, recipe: Recipe, dataset_lengths: list[int] | None) -> Plan:
+    """On this machine's card, beside this studio's engine as it is set. Raises UserError."""
+    engine = studio.engine
+    return plan(
+        recipe,
+        card_here(),
+        home=studio.home,
+        dataset_lengths=dataset_lengths,
+        chat=Chat.of(engine.settings),
+        served=Served(engine.settings.max_rank if engine.external_url is None else None),
+    )
+
+
 def check_fits(studio: Studio, recipe: Recipe, dataset_lengths: list[int] | None, *, may_park: bool = False) -> bool:
     """Whether the run fits beside the chat; False where it fits once the chat is parked, if that may be done.
 
-    Raises UserError, naming the nearest recipe that does, when the plan says that this one cannot fit.
+    Raises UserError, naming the nearest recipe that does, when the plan says that this one cannot fit, or that what it
+    trains could not be chatted with here.
     """
-    planned = plan(recipe, card_here(), home=studio.home, dataset_lengths=dataset_lengths)
-    if not planned.fits and not (may_park and planned.without_chat):
+    planned = planned_here(studio, recipe, dataset_lengths)
+    fits = planned.fits or (may_park and planned.without_chat)
+    if planned.refused and not (fits and planned.served):
         nearest = ", ".join(changed(recipe, planned.nearest)) if planned.nearest else ""
         raise UserError(
-            planned.reason,
-            f"This would: {nearest}." if nearest else "Tick the box beneath Start to try it all the same.",
+            f"{NOT_SERVED} {planned.unserved}" if fits else planned.reason,
+            f"This would do: {nearest}." if nearest else "Tick the box beneath Start to try it all the same.",
         )
     return planned.fits

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,29 @@ def test_what_cannot_fit_is_not_started_unless_overridden(page: gr.Blocks, quiet
     with pytest.raises(gr.Error, match=r"It does not fit.*This would"):
         handler(page, "train.begin")(False, "", "pirate", *given)
     assert list_runs(quiet_studio.home) == []
+
+
+def test_what_nobody_could_chat_with_here_is_not_started_unless_it_is_meant(
+    page: gr.Blocks, quiet_studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.training.queue.start_worker", lambda run, torch_threads: None)
+    given = values_of(page, Recipe.from_dict({"dataset_name": "pirate", "lora_r": 128}))
+    begin = handler(page, "train.begin")
+
+    async def cards() -> list[str]:
+        return [each async for each in handler(page, "train.estimate")("", "pirate", *given)]
+
+    shown = asyncio.run(cards())[-1]
+    assert 'data-fits="true" data-served="false"' in shown
+    assert "slots hold up to 64" in shown and 'data-look="nearest"' in shown
+    with pytest.raises(gr.Error, match=r"slots hold up to 64.*This would do: lora_r 64 instead of 128"):
+        begin(False, "", "pirate", *given)
+    assert list_runs(quiet_studio.home) == []
+    begin(True, "", "pirate", *given)
+    (run,) = list_runs(quiet_studio.home)
+    assert run.recipe.allow_unserved
+    assert run.recipe.lora_r == 128
+    shutil.rmtree(run.folder)
 
 
 def test_measuring_the_speed_trains_a_few_steps_and_the_plan_then_has_a_time(

@@ -1,0 +1,40 @@
+"""What a run wants, looked at before anything large is loaded: can it be trained, and chatted with here."""
+
+from __future__ import annotations
+
+from adapters.compat import AdapterFacts, BaseFacts, why_not, why_not_config
+from core.base import BaseSource, fingerprint, outline
+from core.errors import UserError
+from core.plan.serving import NOT_SERVED, NOT_SERVED_MEANT, NOT_SERVED_REMEDY, Served
+from core.targets import chosen, modules_of
+from core.training.checkpoints import newest
+from core.training.run import Run
+
+
+def judge(run: Run, source: BaseSource, begins_from: AdapterFacts | None) -> None:
+    """Refuse what can't be trained, or can't be chatted with here unless the recipe's allow_unserved is set.
+
+    What has been trained in part is gone on with. Raises UserError.
+    """
+    from core.serving.slot_layers import linears
+
+    recipe, model = run.recipe, outline(source)
+    if begins_from is not None:
+        base = BaseFacts(source.id, fingerprint(source), linears(model))
+        reason = why_not_config(begins_from.config) or why_not(begins_from, base)
+        if reason:
+            what = f"The run can't begin from {recipe.init_adapter}: {reason}"
+            raise UserError(what, "Choose another adapter, or none.")
+        rank = begins_from.config["r"]
+        run.note(f"Begins from the adapter {recipe.init_adapter}, with its rank {rank} and its layers.")
+    if newest(run.checkpoints_folder) is not None:
+        return
+    targets = chosen(modules_of(model), recipe.lora_target_modules, source.name)
+    served = Served.here(run.home)
+    reason = served.why_not(recipe, targets, begins_from)
+    if reason and not recipe.allow_unserved:
+        raise UserError(f"{NOT_SERVED} {reason}", NOT_SERVED_REMEDY)
+    if reason:
+        run.note(f"{NOT_SERVED} {reason} {NOT_SERVED_MEANT}")
+    elif unknown := served.unknown(begins_from.max_rank if begins_from else recipe.lora_r):
+        run.note(unknown)
