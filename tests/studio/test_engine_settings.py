@@ -8,7 +8,7 @@ import gradio as gr
 import pytest
 
 from core.home import Home
-from core.serving.settings import SETTINGS, saved_settings
+from core.serving.settings import SETTINGS, save_settings, saved_settings
 from studio.context import Studio
 from studio.pages.engine_settings import build, field_for, in_force_table
 from studio.people import LOCAL_OWNER, Person, Role
@@ -90,3 +90,13 @@ def test_the_reason_that_the_engine_gives_is_shown(home: Home, monkeypatch: pyte
     told = {"context": {"value": "512", "reason": "what the base was made for"}}
     monkeypatch.setattr(type(studio.client), "choices", lambda client: told)
     assert "<td>max_length</td><td>512</td><td>what the base was made for</td>" in in_force_table(studio)
+
+
+def test_settings_that_come_back_with_a_home_that_is_kept_elsewhere_count_from_the_start(home: Home) -> None:
+    engine = Engine(home, "builtin", "http://127.0.0.1:9")  # one that is never started, for the test's sake
+    save_settings(home, {"slots": 3})  # and here the home is brought back
+    engine.start()
+    try:
+        assert engine.settings.slots == 3
+    finally:
+        engine.stop()
