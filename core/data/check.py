@@ -66,6 +66,7 @@ class Scan:
     def __iter__(self) -> Iterator[Conversation]:
         for row in self._source:
             self.rows += 1
+            self.notes.extend(Problem(row.number, remark.what, remark.remedy) for remark in row.remarks)
             try:
                 if isinstance(row.value, RowError):
                     raise row.value

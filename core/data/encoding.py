@@ -7,8 +7,6 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from core.data.records import RowError
-
 BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),  # begins like UTF-16's, so it is asked first
@@ -22,7 +20,7 @@ ESCAPED = re.compile("[\udc80-\udcff]")
 
 @dataclass(frozen=True)
 class Encoding:
-    """`errors` is for open(): bytes that are not valid become lone surrogates, which `check_text` finds per row."""
+    """`errors` is for open(): bytes that are not valid become lone surrogates, which core.data.values finds per row."""
 
     name: str
     said: str = ""
@@ -70,17 +68,3 @@ def without_bom(chunk: bytes) -> str | None:
     if high and high.count(0) > 0.6 * len(high) and not low.count(0):
         return "utf-16-le"
     return "utf-16-be" if high and low.count(0) > 0.6 * len(low) and not high.count(0) else None
-
-
-def check_text(value: object) -> None:
-    """Raises RowError where some text in a row holds a lone surrogate: a damaged byte, or half an escaped pair."""
-    if isinstance(value, str):
-        if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
-            raise RowError("Its text has bytes that are not valid UTF-8.", "Save the file as UTF-8, or mend the row.")
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            check_text(key)
-            check_text(item)
-    elif isinstance(value, list):
-        for item in value:
-            check_text(item)

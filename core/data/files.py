@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
-import itertools
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from core.data.encoding import check_text
-from core.data.json_files import Values, read_json
+from core.data.csv_files import read_csv
+from core.data.json_files import read_json
 from core.data.packed import ZIP, DataFile, kind_of_name
-from core.data.plain_values import plain_rows
-from core.data.records import Row, RowError
-from core.data.text import MAX_LINE_CHARACTERS, chunks_of, encoding_of, lines_of, open_text
+from core.data.parquet_files import read_parquet
+from core.data.records import Read, Remark, Row, RowError
+from core.data.text import chunks_of, encoding_of
+from core.data.values import check_row
 from core.errors import UserError
-
-SEPARATORS = ",;\t|"
-DECLARED = re.compile(rf"sep=([{SEPARATORS}])\s*", re.I)  # a first line that Excel reads and writes
 
 
 def is_data_file(path: str | Path) -> bool:
@@ -29,14 +23,22 @@ def is_data_file(path: str | Path) -> bool:
     return kind_of_name(name) in READERS or name.lower().endswith(ZIP)
 
 
-def read_rows(files: list[DataFile]) -> Iterator[Row]:
-    """The rows of all files, numbered through from 1. Raises UserError for a file that cannot be read at all."""
+def read_rows(files: list[DataFile], named: Collection[str] = ()) -> Iterator[Row]:
+    """The rows of all files, numbered through from 1. Raises UserError for a file that cannot be read at all.
+
+    named: columns that a person named; see core.data.json_files.
+    """
     number = 0
     for file in files:
+        remarks: list[Remark] = []
         try:
-            for value in READERS[file.kind](file):
+            for value in read_json(file, named) if READERS[file.kind] is read_json else READERS[file.kind](file):
+                if isinstance(value, Remark):
+                    remarks.append(value)
+                    continue
                 number += 1
-                yield Row(number, checked(value))
+                yield Row(number, checked(value), tuple(remarks))
+                remarks = []
         except UnicodeDecodeError as error:
             raise UserError(
                 f"{file.name} is not whole {error.encoding} text: {error.reason}.", "Save it anew as UTF-8."
@@ -74,7 +76,7 @@ def checked(value: dict[str, Any] | RowError) -> dict[str, Any] | RowError:
     if isinstance(value, RowError):
         return value
     try:
-        check_text(value)
+        check_row(value)
     except RowError as error:
         return error
     return value
@@ -96,77 +98,7 @@ def encoding_notes(files: list[DataFile]) -> list[str]:
     return [f"{file.name}: {said}" for file in texts if (said := encoding_of(file).said)]
 
 
-# --- CSV and TSV
-
-
-def read_csv(file: DataFile) -> Values:
-    """The first line names the columns; the separator is the one of , ; | and tab that it has most of."""
-    csv.field_size_limit(MAX_LINE_CHARACTERS)
-    with open_text(file) as text:
-        header_line = text.readline(MAX_LINE_CHARACTERS)
-        declared = DECLARED.fullmatch(header_line)
-        header_line = text.readline(MAX_LINE_CHARACTERS) if declared else header_line
-        separator = "\t" if file.kind == ".tsv" else max(SEPARATORS, key=header_line.count)
-        separator = declared[1] if declared else separator
-        lines = csv.reader(itertools.chain([header_line], whole_lines(text)), delimiter=separator, strict=True)
-        header: list[str] | None = None
-        while True:
-            try:
-                cells = next(lines, None)
-            except csv.Error as error:
-                yield RowError(
-                    f"It cannot be read from line {lines.line_num} on: {error}.",
-                    "Put cells with quotes or line breaks in double quotes, and double the quotes inside.",
-                )
-                return
-            if cells is None:
-                break
-            if not cells:
-                continue
-            if header is None:
-                header = [name.strip() for name in cells]
-                check_header(file, header)
-            elif len(cells) != len(header):
-                yield RowError(
-                    f"It has {len(cells)} cells (up to line {lines.line_num}), but the header has {len(header)}.",
-                    "Put cells that hold the separator in double quotes.",
-                )
-            else:
-                yield dict(zip(header, cells, strict=True))
-
-
-def whole_lines(text: io.TextIOWrapper) -> Iterator[str]:
-    """Raises csv.Error for a line that is longer than any row may be."""
-    for line in lines_of(text):
-        if len(line) == MAX_LINE_CHARACTERS and not line.endswith("\n"):
-            raise csv.Error(f"a line is longer than {MAX_LINE_CHARACTERS:,} characters")
-        yield line
-
-
-def check_header(file: DataFile, header: list[str]) -> None:
-    twice = sorted({name for name in header if header.count(name) > 1})
-    if twice:
-        raise UserError(f"{file.name} has several columns called {', '.join(map(repr, twice))}.", "Rename them.")
-
-
-# --- Parquet
-
-
-def read_parquet(file: DataFile) -> Values:
-    import pyarrow  # type: ignore[import-untyped]
-    import pyarrow.parquet  # type: ignore[import-untyped]
-
-    try:
-        with file.open_seekable() as data, pyarrow.parquet.ParquetFile(data) as table:
-            for batch in table.iter_batches(batch_size=256):
-                yield from plain_rows(batch)
-    except (pyarrow.ArrowException, OSError) as error:
-        raise UserError(
-            f"{file.name} cannot be read as Parquet: {str(error).rstrip('.')}.", "Is the file whole?"
-        ) from error
-
-
-READERS: dict[str, Callable[[DataFile], Values]] = {
+READERS: dict[str, Callable[[DataFile], Iterator[Read]]] = {
     ".jsonl": read_json,
     ".ndjson": read_json,
     ".json": read_json,

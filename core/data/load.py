@@ -10,6 +10,7 @@ from adapters.files import expanded
 from core.data import hub
 from core.data.check import Scan
 from core.data.files import check_file, encoding_notes, hash_files, is_data_file, is_there, read_rows
+from core.data.mapping import parse_columns
 from core.data.origin import Origin, read_origin
 from core.data.packed import ZIP, DataFile, is_clutter, kind_of_name, members
 from core.data.records import CheckedDataset, Problem, Row, SourceKind
@@ -30,8 +31,9 @@ class Source:
     notes: list[Problem] = field(default_factory=list)
     origin: Origin | None = None
 
-    def rows(self) -> Iterator[Row]:
-        return read_rows(self.files)
+    def rows(self, columns: str | None = None) -> Iterator[Row]:
+        """columns: as for Scan, which the rows are meant for."""
+        return read_rows(self.files, parse_columns(columns).values())
 
     @property
     def sha256(self) -> str:
@@ -53,7 +55,7 @@ def read_dataset(
     columns: which columns stand for the known ones, as in core.data.mapping: question=Frage,answer=Antwort.
     """
     source = open_source(name_or_path_or_hub_id, config=config, split=split, revision=revision, token=token)
-    scan = Scan(source.rows(), dataset_format, columns)
+    scan = Scan(source.rows(columns), dataset_format, columns)
     conversations = list(scan)
     sha256 = source.sha256
     changed = []

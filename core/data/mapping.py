@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from core.data.formats.base import columns_in
@@ -63,6 +64,6 @@ def renamed(row: Row, columns: Mapping[str, str]) -> Row:
         problem = RowError(
             f"The column {' and '.join(map(repr, missing))} is missing (columns: {there}).", "Name a column it has."
         )
-        return Row(row.number, problem)
+        return replace(row, value=problem)
     values: dict[str, Any] = {name: row.value[column] for name, column in columns.items()}
-    return Row(row.number, values)
+    return replace(row, value=values)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import lzma
 import shutil
 import stat
 import tempfile
@@ -54,15 +55,21 @@ class DataFile:
         """Its bytes as they are read; what is packed may be read forward only. Raises UserError (see Unpacked)."""
         with self.path.open("rb") as file:
             if self.member is not None:
-                with zipfile.ZipFile(file) as archive, archive.open(self.member) as member:
+                with zipfile.ZipFile(file) as archive, self._opened(archive) as member:
                     packed = archive.getinfo(self.member).compress_size
-                    yield io.BufferedReader(Unpacked(member, self.name, packed))  # type: ignore[arg-type]
+                    yield io.BufferedReader(Unpacked(member, self.name, packed))
             elif self.is_packed:
                 with gzip.GzipFile(fileobj=file) as unpacked:
                     size = self.path.stat().st_size
                     yield io.BufferedReader(Unpacked(unpacked, self.name, size))
             else:
                 yield file
+
+    def _opened(self, archive: zipfile.ZipFile) -> zipfile.ZipExtFile:
+        try:
+            return archive.open(self.member or "")  # type: ignore[return-value]
+        except (NotImplementedError, RuntimeError, zipfile.BadZipFile) as error:
+            raise UserError(f"{self.name} cannot be unpacked: {error}.", "Pack it again, as zip or gzip.") from error
 
     @contextmanager
     def open_seekable(self) -> Iterator[BinaryIO]:
@@ -92,7 +99,7 @@ class Unpacked(io.RawIOBase):
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
         try:
             data = self._file.read(len(buffer))
-        except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+        except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError, zipfile.BadZipFile) as error:
             raise UserError(
                 f"{self._name} cannot be unpacked: {error}.", "Is the file whole? Pack it again."
             ) from error

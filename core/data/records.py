@@ -68,11 +68,23 @@ class LeftOut(Exception):
 
 
 @dataclass(frozen=True)
+class Remark:
+    """What a reader noticed about the row that it gives next, which is read all the same."""
+
+    what: str
+    remedy: str
+
+
+Read = dict[str, Any] | RowError | Remark  # what the readers of files give
+
+
+@dataclass(frozen=True)
 class Row:
     """One row as the file gives it: column -> value, or the reason why it could not be read."""
 
     number: int
     value: Mapping[str, Any] | RowError
+    remarks: tuple[Remark, ...] = ()
 
 
 SourceKind = Literal["bundled", "file", "hub"]

@@ -60,7 +60,7 @@ def report_on(
 
     progress: told the number of rows so far, after every conversation.
     """
-    scan = Scan(source.rows(), dataset_format, columns)
+    scan = Scan(source.rows(columns), dataset_format, columns)
     counter = TokenCounter(tokenizer, max_length)
     conversations = turns = 0
     languages = Languages()

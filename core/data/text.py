@@ -56,3 +56,15 @@ def open_text(file: DataFile) -> Iterator[io.TextIOWrapper]:
 def lines_of(text: io.TextIOWrapper) -> Iterator[str]:
     """Lines with their ends, a very long one in pieces of MAX_LINE_CHARACTERS, so that memory stays bounded."""
     return iter(lambda: text.readline(MAX_LINE_CHARACTERS), "")
+
+
+def whole_lines(text: io.TextIOWrapper) -> Iterator[str | None]:
+    """Lines with their ends; None for one that is longer than any row may be."""
+    cut = False
+    for piece in lines_of(text):
+        goes_on = len(piece) == MAX_LINE_CHARACTERS and not piece.endswith(("\n", "\r"))
+        if goes_on and not cut:
+            yield None
+        elif not cut:
+            yield piece
+        cut = goes_on

@@ -90,24 +90,6 @@ def test_parquet_with_nested_columns(tmp_path: Path) -> None:
     assert [each.messages for each in dataset.conversations] == [row["messages"] for row in rows]
 
 
-def test_one_object_over_several_lines_is_one_row(tmp_path: Path) -> None:
-    assert pairs(read(tmp_path / "a.json", json.dumps(ROWS[0], indent=2))) == ROWS[:1]
-
-
-def test_a_single_conversation_on_one_line_is_a_row_and_not_a_list_of_rows(tmp_path: Path) -> None:
-    turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
-    assert read(tmp_path / "a.jsonl", lines([{"messages": turns}])).conversations[0].messages == turns
-
-
-def test_a_single_row_with_tools_is_a_row_and_not_a_list_of_tools(tmp_path: Path) -> None:
-    turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
-    tools = [{"type": "function", "function": {"name": "f", "parameters": {}}}]
-    (only,) = read(tmp_path / "a.jsonl", lines([{"messages": turns, "tools": tools}])).conversations
-    assert (only.messages, only.tools) == (turns, tools)
-    (alpaca,) = read(tmp_path / "b.jsonl", lines([{"instruction": "a", "output": "b", "tools": tools}])).conversations
-    assert alpaca.messages == turns
-
-
 def test_no_name_is_not_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.jsonl").write_text(lines(ROWS))
@@ -191,13 +173,6 @@ def test_rows_of_a_csv_with_too_many_or_too_few_cells(tmp_path: Path) -> None:
     dataset = read(tmp_path / "a.csv", "prompt,completion\na,b\na,b,c\na\nc,d\n")
     assert [each.row for each in dataset.conversations] == [1, 4]
     assert [problem.what[:12] for problem in dataset.problems] == ["It has 3 cel", "It has 1 cel"]
-
-
-def test_a_csv_with_a_quote_that_is_never_closed_says_from_where(tmp_path: Path) -> None:
-    dataset = read(tmp_path / "a.csv", 'prompt,completion\na,b\nc,"d\ne,f\n')
-    assert len(dataset.conversations) == 1
-    (problem,) = dataset.problems
-    assert problem.row == 2 and "cannot be read from line" in problem.what
 
 
 @pytest.mark.parametrize(

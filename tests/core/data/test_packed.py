@@ -192,6 +192,30 @@ def test_damaged_archives_are_explained(tmp_path: Path, cut: int) -> None:
         read(path)
 
 
+@pytest.mark.parametrize("packing", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_member_that_is_damaged_is_explained(tmp_path: Path, packing: int) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", packing) as file:
+        file.writestr(
+            "a.jsonl", "".join(lines([{"prompt": os.urandom(20).hex(), "completion": "x"}]) for _ in range(99))
+        )
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 255
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"a\.zip/a\.jsonl cannot be unpacked"):
+        read(path)
+
+
+def test_a_member_packed_in_a_way_that_is_not_known_is_explained(tmp_path: Path) -> None:
+    path = archive(tmp_path / "a.zip", {"a.jsonl": lines(ROWS)})
+    content = bytearray(path.read_bytes())
+    for at in (8, content.index(b"PK\x01\x02") + 10):
+        content[at] = 96
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"a\.zip/a\.jsonl cannot be unpacked: That compression method"):
+        read(path)
+
+
 def opened(path: Path) -> Any:
     if path.suffix == ".gz":
         return gzip.open(path, "wt", compresslevel=1, encoding="utf-8")
