@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 
 RELOAD_SECONDS = 5
+TITLE = "Guanaco Studio runs"
 
 
 def mount(app: FastAPI, runs: Path) -> None:
@@ -18,10 +19,10 @@ def mount(app: FastAPI, runs: Path) -> None:
 
     board = program.TensorBoard(plugins=default.get_plugins())
     # load_fast would start a data server process of its own, and hide new points from this one.
-    board.configure(
-        logdir=str(runs), load_fast="false", reload_interval=RELOAD_SECONDS, window_title="Guanaco Studio runs"
-    )
+    board.configure(logdir=str(runs), load_fast="false", reload_interval=RELOAD_SECONDS, window_title=TITLE)
     provider, multiplexer = board._make_data_provider()  # the only way to a WSGI app without a server
+    # The reading has begun; what is still called logdir is only shown, and where it lies is not for all who see runs.
+    provider._logdir = board.flags.logdir = TITLE
     wsgi = application.TensorBoardWSGIApp(
         board.flags, board.plugin_loaders, provider, board.assets_zip_provider, multiplexer
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.files import expanded
-from core.base import BUILTIN, BUILTIN_ID, load_error, resolve
+from core.base import BUILTIN, BUILTIN_ID, load_error, name_of, resolve
 from core.errors import UserError
 from core.targets import HEAD, LINEAR, OTHER, UNSERVED, chosen
 
@@ -175,7 +175,7 @@ def read_shape(base: str) -> Shape:
     if path.suffix == ".json":
         return shape_of(_parsed(path), path.parent.name or base)
     if base.startswith(("/", "./", "../", "~")):
-        return shape_of(_parsed(path / "config.json"), path.resolve().name)
+        return shape_of(_parsed(path / "config.json"), name_of(base))
     return shape_of(_parsed(_fetched(base)), base)
 
 
