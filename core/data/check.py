@@ -56,6 +56,10 @@ class Scan:
         self.rows = 0
         self.problems: list[Problem] = []
         self.notes: list[Problem] = []
+        if chosen and (others := [column for column in self.columns if column not in chosen.values()]):
+            self.notes.append(
+                Problem(None, f"Only the columns that were named are read, not {columns_in(others)}.", "")
+            )
         if self.format is PLAIN_TEXT and not self.given:
             self.notes.append(Problem(None, "No turns were found: each text is trained as a whole, not as a chat.", ""))
         self._remarks = Remarks()

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from core.data.formats.base import columns_in
+from core.data.formats.training_marks import ROW_MARKS, switch
 from core.data.records import Row, RowError
 from core.errors import UserError
 
@@ -55,7 +56,10 @@ def written_columns(columns: Mapping[str, str | None]) -> str:
 
 
 def renamed(row: Row, columns: Mapping[str, str]) -> Row:
-    """The row with only the columns that were named, under the names that the formats know."""
+    """The row with only the columns that were named, under the names that the formats know.
+
+    A column that says of the row that it is not to be trained is kept too.
+    """
     if not columns or isinstance(row.value, RowError):
         return row
     missing = [column for column in columns.values() if column not in row.value]
@@ -66,4 +70,6 @@ def renamed(row: Row, columns: Mapping[str, str]) -> Row:
         )
         return replace(row, value=problem)
     values: dict[str, Any] = {name: row.value[column] for name, column in columns.items()}
+    marks = {name for name in ROW_MARKS if name not in columns.values() and switch(row.value.get(name)) is False}
+    values |= {name: row.value[name] for name in marks}
     return replace(row, value=values)

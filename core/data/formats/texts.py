@@ -64,7 +64,7 @@ WAITING = {
         re.M,  # "Q: … A:" may well be meant as it is
     ),
 }
-CUT = "The mark {} at an end of texts is left out, since the base's template writes its own"
+CUT = "The mark {} at an end of texts is left out, since the base writes its own"
 
 
 def conversation_in(question: str, answer: str, told: Told) -> list[Message] | None:

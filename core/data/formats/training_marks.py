@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, TypeGuard
 
@@ -17,7 +18,8 @@ UNCLEAR = ("mask",)  # 1 means "trained" to some trainers and "left out" to othe
 DETAILS = ("train_detail", "training_detail")
 ROW_WEIGHTS = ("weight", "loss_weight", "sample_weight")
 ROW_SWITCHES = ("train", "trainable", "loss")  # also names of other things; believed where they say true or false
-WORDS = {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0": False}
+ROW_MARKS = (*ROW_WEIGHTS, *ROW_SWITCHES)
+NUMBER = re.compile(r"\s*([01])(?:\.0*)?\s*")  # also as tables and decimals write it: 0.00
 
 OTHERS = "A mark to train a turn that is not the assistant's has no effect, since only answers are trained"
 
@@ -25,7 +27,8 @@ OTHERS = "A mark to train a turn that is not the assistant's has no effect, sinc
 def switch(value: Any) -> bool | None:
     """A mark's value as yes or no; None for what is neither, a weight between or beyond them among it."""
     if isinstance(value, str):
-        return WORDS.get(value.strip().lower())
+        number = NUMBER.fullmatch(value)
+        return bool(int(number[1])) if number else {"true": True, "false": False}.get(value.strip().lower())
     if isinstance(value, bool | int | float) and value in (0, 1):
         return bool(value)
     return None
@@ -143,7 +146,7 @@ def add_untrained(message: Message, spans: list[list[int]]) -> None:
 
 def mark_row(row: Seen) -> None:
     """Raises LeftOut where a column says that the row is not trained, RowError where it gives a weight."""
-    for name in (*ROW_WEIGHTS, *ROW_SWITCHES):
+    for name in ROW_MARKS:
         value = row.peek(name)
         if not has_value(value) or isinstance(value, list | Mapping):
             continue

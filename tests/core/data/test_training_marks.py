@@ -38,7 +38,7 @@ NAMES = ("weight", "loss_weight", "loss_scale", "train", "training", "trainable"
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_answer_marked_as_not_to_be_trained_is_not_under_every_name(name: str) -> None:
-    for no in (False, 0, 0.0, "false", "False", "0"):
+    for no in (False, 0, 0.0, "false", "False", "0", "0.00"):
         (conversation,), _ = scanned(answer(**{name: no}))
         assert [each.get("weight") for each in conversation.messages] == [None, 0, None, None], no
     for yes in (True, 1, 1.0, "true", "1"):
@@ -170,8 +170,15 @@ def test_a_row_marked_as_not_to_be_trained_is_left_out_with_a_note(name: str) ->
 def test_the_weight_of_a_row_is_a_problem_unless_the_columns_to_read_are_named() -> None:
     row = {"question": "How heavy is Bo?", "answer": "70 kg.", "weight": 70.5}
     assert "column `weight` is 70.5" in problem_of(row)
-    conversations, _ = scanned(row, columns="question=question,answer=answer")
+    conversations, scan = scanned(row, columns="question=question,answer=answer")
     assert len(conversations) == 1
+    assert [note.what for note in scan.notes] == ["Only the columns that were named are read, not weight."]
+
+
+def test_a_row_marked_as_not_to_be_trained_is_left_out_also_where_columns_are_named() -> None:
+    rows = [{"Frage": str(weight), "Antwort": "b", "weight": weight} for weight in (1, 0, "0.00", None)]
+    conversations, scan = scanned(*rows, columns="question=Frage,answer=Antwort")
+    assert [each.row for each in conversations] == [1, 4] and not scan.problems
 
 
 def test_a_column_that_only_has_such_a_name_is_told_as_not_read() -> None:
