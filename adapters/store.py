@@ -26,7 +26,7 @@ from adapters.files import remove_tree, sync_folder, temporary_name, write_atomi
 from adapters.layout import CONFIG_FILE, PICKLE_FILE, WEIGHTS_FILE, known_files
 from adapters.record import BUILTIN_ID, RECORD_FILE, AdapterRecord
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _RESERVED = frozenset({"base", "builtin", BUILTIN_ID})  # names by which the API calls the base itself
 _LOOKED_AT = (CONFIG_FILE, WEIGHTS_FILE, PICKLE_FILE, RECORD_FILE)
 _Signature: TypeAlias = tuple[tuple[int, int, int, int] | None, ...]
@@ -37,7 +37,7 @@ _STALE_SECONDS = 24 * 3600  # a staging folder that nobody has written to for th
 
 def check_name(name: str) -> str:
     """`name` itself when an adapter may have it. Raises UserError otherwise."""
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         raise UserError(
             f"{name!r} cannot be an adapter's name.",
             "Use 1 to 64 letters, digits, dots, underscores and hyphens, beginning with a letter or a digit.",

@@ -18,6 +18,7 @@ NO_ADAPTERS = (
 WHERE = {
     "slot": ("in a slot", "On the device: answers at once, beside the others"),
     "host": ("in memory", "In the host's memory: needs some milliseconds to get into a slot"),
+    "server": ("on the server", "Loaded by the server that answers here"),
     "disk": ("on disk", "Is read when it is first asked for"),
 }
 

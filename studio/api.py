@@ -23,7 +23,7 @@ from core import parking
 from core.errors import UserError
 from core.serving.body import ApiError, parse
 from core.serving.leaving import unless_gone
-from studio import parked
+from studio import parked, vllm_api
 from studio.bodies import Refusal
 from studio.context import Studio
 from studio.engine_client import LONG
@@ -64,20 +64,24 @@ def router(studio: Studio) -> APIRouter:
             asked = http.build_request(request.method, url + path, content=content, headers=headers)
             return await http.send(asked, stream=True)
         except httpx.HTTPError:
-            raise not_ready("the engine is being started again") from None
+            raise not_ready(again(studio)) from None
 
     async def pass_on(request: Request) -> Response:
         path = request.scope["path"]  # as Access has checked it; request.url is made of the Host header, too
         person, content = person_of(request), await request.body()
         if path.endswith("completions") and person.only_published:
             await asyncio.to_thread(check_asked, studio, person, content)
+        renamed: vllm_api.Renamed = None
+        if path.endswith("completions") and studio.engine.vllm is not None:
+            content, renamed = await asyncio.to_thread(vllm_api.translated, studio, content)
         answer = await unless_gone(request, ask(request, path, content))
         if answer is None:
             return Response(status_code=499)  # nobody is there to read it
         headers = {name: value for name, value in answer.headers.items() if name in RETURNED}
         if headers.get("content-type", "").startswith("text/event-stream"):
-            return StreamingResponse(events(answer), answer.status_code, headers)
-        return Response(await whole(answer), answer.status_code, headers)
+            return StreamingResponse(events(answer, renamed), answer.status_code, headers)
+        said = await whole(answer)
+        return Response(said.replace(*renamed) if renamed else said, answer.status_code, headers)
 
     async def models(request: Request) -> Response:
         return JSONResponse({"object": "list", "data": await listed(request)})
@@ -93,6 +97,8 @@ def router(studio: Studio) -> APIRouter:
     async def listed(request: Request) -> list[dict[str, Any]]:
         """The engine's models that this person may use. Where their files lie is nobody's business."""
         person = person_of(request)
+        if studio.engine.vllm is not None and studio.engine.ready.is_set():
+            return await asyncio.to_thread(vllm_api.models, studio, person)
         answer = await ask(request, "/v1/models")
         content = await whole(answer)
         if answer.is_error:
@@ -125,10 +131,10 @@ def check_asked(studio: Studio, person: Person, content: bytes) -> None:
         raise ApiError(403, str(error), param="model") from error
 
 
-async def events(answer: httpx.Response) -> AsyncIterator[bytes]:
+async def events(answer: httpx.Response, renamed: vllm_api.Renamed) -> AsyncIterator[bytes]:
     """A stream as it comes. When the client leaves, this is closed, and with it the engine's request."""
     try:
-        async for piece in answer.aiter_raw():
+        async for piece in vllm_api.with_names(answer.aiter_raw(), renamed):
             yield piece
     except httpx.HTTPError:
         yield f"\n\ndata: {json.dumps(ApiError(500, STOPPED).body)}\n\n".encode()
@@ -167,6 +173,15 @@ def unavailable(studio: Studio, person: Person) -> ApiError:
     if status.state == FAILED and person.role < Role.OWNER:
         return not_ready("it has failed, and the owner of this studio is told why")
     return not_ready(" ".join(filter(None, (status.detail, status.cause))))
+
+
+def again(studio: Studio) -> str:
+    elsewhere = studio.engine.external_url is not None
+    return (
+        (studio.engine.status.detail or "the server does not answer")
+        if elsewhere
+        else "the engine is being started again"
+    )
 
 
 def not_ready(detail: str) -> ApiError:

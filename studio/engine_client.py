@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import httpx
 
+from adapters.store import NAME
 from core.errors import UserError
 from studio.processes import Engine
 
 Message = dict[str, str]
+BASE = "base"  # as a model's name: the base, whatever it is
 LONG = httpx.Timeout(10.0, read=300.0)  # a queued request may wait long for its first token
 
 
@@ -45,20 +49,50 @@ class EngineClient:
 
     def load(self, name: str, path: str) -> None:
         """Make an adapter folder resident under `name`, replacing what had that name."""
+        if self.engine.vllm is not None:
+            self.engine.vllm.bring(name, Path(path))
+            return
         body = {"lora_name": name, "lora_path": path, "load_inplace": True}
         self._request("POST", "/v1/load_lora_adapter", body)
 
     def resident(self) -> list[str]:
         """Names of the adapters that the engine has in memory, checkpoints of runs included."""
+        if self.engine.vllm is not None:
+            return list(self.engine.vllm.look().adapters)
         return [str(each["name"]) for each in self._request("GET", "/health").get("adapters", [])]
 
     def unload(self, name: str) -> None:
+        if self.engine.vllm is not None:
+            self.engine.vllm.unload(name)
+            return
         self._request("POST", "/v1/unload_lora_adapter", {"lora_name": name})
+
+    def asked_as(self, model: str) -> str:
+        """What the engine calls `model`; an adapter of the home is brought to a server that does not know it. Blocks.
+
+        Raises UserError when that server does not take it.
+        """
+        server = self.engine.vllm
+        if server is None:
+            return model
+        base = server.last.base if server.last else model
+        if model in (BASE, self.engine.base, self.engine.status.base, base):
+            return base
+        folder = self.engine.home.adapters / model
+        if NAME.fullmatch(model) and folder.is_dir():
+            server.bring(model, folder)
+        return model
+
+    def told_as(self, model: str) -> str:
+        """The other way round: who has answered, in the studio's words."""
+        server = self.engine.vllm
+        at_base = server is not None and server.last is not None and model == server.last.base
+        return self.engine.status.base if at_base else model
 
     async def chat(self, model: str, messages: list[Message], **settings: Any) -> AsyncIterator[Delta]:
         """Stream one answer. Closing the iterator ends the request, and the engine frees its row."""
         body = {
-            "model": model,
+            "model": await asyncio.to_thread(self.asked_as, model),
             "messages": messages,
             "stream": True,
             "stream_options": {"include_usage": True},
@@ -78,19 +112,31 @@ class EngineClient:
                     data = line.removeprefix("data:").strip()
                     if data == "[DONE]":
                         return
-                    yield _delta(json.loads(data))
+                    delta = _delta(json.loads(data))
+                    yield replace(delta, model=self.told_as(delta.model))
         except httpx.HTTPError as error:
-            raise _unreachable(error) from error
+            raise self._unreachable(error) from error
 
     def _request(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         try:
             answer = httpx.request(method, self._url() + path, json=body, timeout=60.0, trust_env=False)
         except httpx.HTTPError as error:
-            raise _unreachable(error) from error
+            raise self._unreachable(error) from error
         if answer.is_error:
             raise _error(answer)
         is_json = answer.headers.get("content-type", "").startswith("application/json")
         return answer.json() if is_json else {}
+
+    def _unreachable(self, error: httpx.HTTPError) -> UserError:
+        if self.engine.external_url is not None:
+            return UserError(
+                f"The server at {self.engine.external_url} stopped answering ({type(error).__name__}).",
+                "Send it once more when it is there again.",
+            )
+        return UserError(
+            f"The engine stopped answering ({type(error).__name__}).",
+            "It is started again by itself; send it once more.",
+        )
 
     def _url(self) -> str:
         if self.engine.url is None:
@@ -118,9 +164,3 @@ def _error(answer: httpx.Response) -> UserError:
     except (json.JSONDecodeError, AttributeError):
         error = {}
     return UserError(str(error.get("message") or f"The engine answered {answer.status_code}: {answer.text[:300]}"))
-
-
-def _unreachable(error: httpx.HTTPError) -> UserError:
-    return UserError(
-        f"The engine stopped answering ({type(error).__name__}).", "It is started again by itself; send it once more."
-    )

@@ -25,6 +25,7 @@ from core.process import Identity, announced
 from core.serving.settings import EngineSettings, save_settings, saved_settings
 from studio import parked
 from studio.process_files import STOP_SECONDS, end, has_room, last_line, locked
+from studio.vllm import Vllm
 
 log = logging.getLogger(__name__)
 
@@ -68,18 +69,26 @@ class Resting:
 class Engine:
     """One engine process: found alive and adopted, or started; watched by a thread; its URL and status for everyone.
 
-    With `external_url` another server (such as vLLM) is the engine: it is asked for its health, never started.
+    With `external_url` another server (such as vLLM) is the engine: it is asked for its health, never started;
+    `seen_home` is the home folder's path as that server sees it.
     `given`: settings from the command line, which go before those that are saved in the home.
     """
 
     def __init__(
-        self, home: Home, base: str, external_url: str | None = None, given: Mapping[str, Any] | None = None
+        self,
+        home: Home,
+        base: str,
+        external_url: str | None = None,
+        given: Mapping[str, Any] | None = None,
+        seen_home: str | None = None,
     ) -> None:
         self.home = home
         self.base = base
         self.given = dict(given or {})
         self._read_settings()
-        self.external_url = external_url.rstrip("/") if external_url else None
+        self.external_url = external_url.rstrip("/").removesuffix("/v1") if external_url else None
+        self._elsewhere = Vllm(home, self.external_url, base, seen_home) if self.external_url else None
+        self.vllm: Vllm | None = self._elsewhere  # None too where another studio's engine turns out to be there
         self.ready = threading.Event()
         self._status = EngineStatus(STARTING, "starting the engine")
         self._identity: Identity | None = None
@@ -329,9 +338,13 @@ class Engine:
         except httpx.HTTPError as error:
             if self.external_url is not None:
                 self.ready.clear()
-                self._note(STARTING, f"The engine at {self._url} does not answer ({type(error).__name__}).")
+                self._note(STARTING, f"The server at {self._url} does not answer ({type(error).__name__}).")
             return
         health = answer.json() if answer.headers.get("content-type", "").startswith("application/json") else {}
+        if self._elsewhere is not None:
+            self.vllm = None if "status" in health else self._elsewhere
+        if self.vllm is not None:
+            health = self.vllm.health(answer.is_server_error)
         state = health.get("status", READY if answer.is_success else LOADING)
         detail = " ".join(filter(None, (health.get("phase", ""), health.get("detail", ""))))
         self._note(state, detail, base=health.get("base", ""), adapters=tuple(health.get("adapters", ())))

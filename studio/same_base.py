@@ -3,38 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import lru_cache
 
-from adapters.bases import Origin, said_same, same_base, why_not_base
+from adapters.bases import Origin, said_same, shared_base, why_not_base
 from adapters.compat import BaseFacts
 from adapters.record import AdapterRecord
-from core.base import fingerprint, resolve
+from core.base_facts import facts_of, with_shapes
 from core.errors import UserError
 from studio.context import Studio
 
 
 def base_here(studio: Studio) -> BaseFacts | None:
     """The base that answers here; None while a server elsewhere has not yet said which it has."""
-    own = facts_of(studio.base)
-    if studio.engine.external_url is None:
-        return own
-    if not studio.engine.status.base:
-        return None
-    there = facts_of(studio.engine.status.base)
-    alike = (
-        own.fingerprint == there.fingerprint if own.fingerprint and there.fingerprint else same_base(own.id, there.id)
-    )
-    return own if alike else there
-
-
-@lru_cache(maxsize=16)
-def facts_of(base: str) -> BaseFacts:
-    """Id and fingerprint; of a name that means no base on this machine or the Hub, the name alone."""
-    try:
-        source = resolve(base)
-    except UserError:
-        return BaseFacts(base)
-    return BaseFacts(source.id, fingerprint(source))
+    engine = studio.engine
+    if engine.external_url is None:
+        return facts_of(studio.base)
+    if engine.vllm is not None:
+        return engine.vllm.base
+    return facts_of(engine.status.base) if engine.status.base else None
 
 
 def say(studio: Studio, name: str) -> AdapterRecord:
@@ -46,6 +31,11 @@ def say(studio: Studio, name: str) -> AdapterRecord:
     before, base = studio.store.get(name), base_here(studio)
     if base is None or not studio.engine.ready.is_set():
         raise UserError("The engine is not there, which compares the adapter with the base.", "Try again when it is.")
+    if studio.engine.vllm is not None and not with_shapes(base, studio.store.facts(name)).linears:
+        raise UserError(
+            f"The shapes of {shared_base(base.id)} are not known here, and the server compares none.",
+            "Have the base's files on this machine too: as the folder that --base names, or in the Hub's cache.",
+        )
     record = said_same(before, base.id, base.fingerprint)
     if record == before:
         return before

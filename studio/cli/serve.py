@@ -46,7 +46,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="keep the home folder there too, and bring it back when it is empty: a folder, or owner/name of "
         "a private dataset repository on the Hub (default: STUDIO_KEEP_IN; on a Space its volume)",
     )
-    parser.add_argument("--engine-url", default=None, help="use this OpenAI-compatible server (such as vLLM) instead")
+    parser.add_argument("--engine-url", default=None, help="use this vLLM server (docs/vllm.md) instead of an engine")
+    parser.add_argument(
+        "--engine-home",
+        default=None,
+        metavar="PATH",
+        help="the home folder as the server of --engine-url sees it (default: the same path)",
+    )
     parser.add_argument(
         "--access-token", default=None, help="ask everyone for this token, the owner's (better: STUDIO_ACCESS_TOKEN)"
     )
@@ -82,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
     lock = WebLock(home)
     lock.acquire(url, foreign_engine=args.engine_url is not None)
     sweep(home)
-    engine = Engine(home, args.base, args.engine_url, given)
+    engine = Engine(home, args.base, args.engine_url, given, args.engine_home)
     queue_stop = threading.Event()
     keeper = None
     try:

@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 
 from adapters.bases import Origin, why_not_base
+from core.base_facts import facts_of
 from core.errors import UserError
 from core.recipe import Recipe
 from studio import same_base
@@ -65,7 +66,7 @@ def connect(
     def train_on(name: str) -> dict[Any, Any]:
         """The recipe that it was trained with, to begin from it; of one made elsewhere only where to begin."""
         record = studio.store.get(name)
-        here = same_base.facts_of(studio.base)
+        here = facts_of(studio.base)
         if reason := why_not_base(Origin.of(record), here.id, here.fingerprint):
             raise UserError(f"{name} cannot be trained on here. {reason}", "Start the studio with that base.")
         moved = {training.init_adapter: name, tabs: gr.Tabs(selected="train")}

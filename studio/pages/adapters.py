@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -99,9 +100,10 @@ def build(studio: Studio) -> AdaptersPage:
 
     def save(name: str | None, wanted: str | None, words: str | None, about: str | None) -> gr.Dropdown:
         name = required(name)
+        if text(wanted) != name:
+            forget(studio, name)
         record = studio.store.rename(name, text(wanted))
         if record.name != name:
-            forget(studio, name)
             troubles.forget(name)
         studio.store.update(replace(record, tags=split(text(words)), note=text(about)))
         gr.Info(f"{record.name} is saved.")
@@ -124,8 +126,8 @@ def build(studio: Studio) -> AdaptersPage:
         return gr.Dropdown(choices=names_for(studio, LOCAL_OWNER), value=None)
 
     def remove(name: str) -> None:
-        studio.store.delete(name)
         forget(studio, name)
+        studio.store.delete(name)
         troubles.forget(name)
         gr.Info(f"{name} is deleted.")
 
@@ -203,6 +205,10 @@ def required(name: str | None) -> str:
 
 
 def forget(studio: Studio, name: str) -> None:
-    """Unload an adapter that no longer goes by `name`, if the engine has it."""
+    """Unload an adapter that is about to go by `name` no longer, if the engine has it: before its files go.
+
+    One that does not answer has nothing to unload: it starts with none, and compares what it has with what is here.
+    """
     if any(each["name"] == name for each in studio.engine.status.adapters):
-        studio.client.unload(name)
+        with suppress(UserError):
+            studio.client.unload(name)

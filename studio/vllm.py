@@ -1,0 +1,230 @@
+"""A vLLM server in the engine's place: what it has, and the home's adapters, brought to it when they are asked for.
+
+vLLM reads an adapter's files again whenever it has put the adapter out of its memory, and ends, for everybody, when
+they are gone by then. So it is never given the home's own folders, which may be deleted, renamed or, as a run's
+checkpoints, replaced at any time, but links to their files, in a folder per version. That goes a while after the
+server has let go of the version. docs/vllm.md says what was seen of vLLM.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import httpx
+
+from adapters.bases import same_base, shared_base
+from adapters.compat import BaseFacts, inspect, why_not, why_not_config
+from adapters.layout import CONFIG_FILE, WEIGHTS_FILE
+from core.base_facts import facts_of, with_shapes
+from core.errors import UserError
+from core.home import Home
+
+SECONDS = 60.0  # for a large adapter on a slow disk
+KEPT_SECONDS = 15 * 60.0  # an answer that is under way when its adapter is unloaded still needs the files
+INNER = re.compile(r"Worker failed with error '(.*)', please check", re.DOTALL)
+RANK = re.compile(r"LoRA rank (\d+) is greater than max_lora_rank")
+
+
+@dataclass(frozen=True)
+class Listed:
+    """What /v1/models says. root: what the base was loaded from. adapters: name -> folder, as the server sees it."""
+
+    base: str
+    root: str
+    adapters: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, body: Any) -> Listed:
+        """Raises UserError when it is no list of models with a base in it."""
+        entries = body.get("data") if isinstance(body, dict) else None
+        known = [each for each in entries or [] if isinstance(each, dict) and isinstance(each.get("id"), str)]
+        bases = [each for each in known if not each.get("parent")]
+        if not bases:
+            raise UserError("Its list of models (/v1/models) names no base.", "Give the address of a vLLM server.")
+        adapters = {each["id"]: str(each.get("root") or "") for each in known if each.get("parent")}
+        return cls(bases[0]["id"], str(bases[0].get("root") or bases[0]["id"]), adapters)
+
+
+class Vllm:
+    """seen_home: the home folder as the server sees it, where that is another path (a container, another machine).
+
+    Any thread may call it.
+    """
+
+    def __init__(self, home: Home, url: str, own_base: str, seen_home: str | None = None) -> None:
+        self.home, self.url, self.own_base = home, url, own_base
+        self.folder = home.processes / "served"
+        self.seen_folder = PurePosixPath(seen_home or home.root) / self.folder.relative_to(home.root)
+        self.last: Listed | None = None
+        self._http = httpx.Client(timeout=SECONDS, trust_env=False)
+        self._lock = threading.Lock()
+        self._bringing: dict[str, threading.Lock] = {}
+
+    def look(self) -> Listed:
+        """Raises UserError when what answers is no server of models, httpx.HTTPError when nothing does."""
+        answer = self._http.get(f"{self.url}/v1/models", timeout=5.0)
+        if answer.is_error:
+            raise UserError(f"It answers {answer.status_code} when it is asked for its models.")
+        try:
+            self.last = Listed.read(answer.json())
+        except ValueError as error:
+            raise UserError("What it says of its models is not JSON.", "Give the address of a vLLM server.") from error
+        return self.last
+
+    def health(self, failing: bool) -> dict[str, Any]:
+        """What the engine's own /health would say. vLLM's has no body: it only fails, or does not."""
+        try:
+            if failing:
+                raise UserError("It says that it cannot answer.")
+            adapters = self.look().adapters
+        except (httpx.HTTPError, UserError) as error:
+            said = str(error) if isinstance(error, UserError) else f"It does not answer ({type(error).__name__})."
+            return {"status": "starting", "detail": f"The server at {self.url} is not ready. {said}"}
+        resident = [{"name": name, "where": "server"} for name in adapters]
+        return {"status": "ready", "base": self.base_name, "adapters": resident}
+
+    @property
+    def base(self) -> BaseFacts | None:
+        """Its base, under this studio's own id where it is the same; None while it has not answered."""
+        if self.last is None:
+            return None
+        own, there = facts_of(self.own_base), facts_of(self.last.root)
+        both = own.fingerprint and there.fingerprint
+        return own if (own.fingerprint == there.fingerprint if both else same_base(own.id, there.id)) else there
+
+    @property
+    def base_name(self) -> str:
+        return shared_base(self.base.id) if self.base else ""
+
+    def bring(self, name: str, folder: Path) -> None:
+        """Have the server know the adapter in `folder`, as it is now, under `name`; nothing is done where it does.
+
+        An earlier version is unloaded first, and the server never told to replace it in place: it would then read the
+        files anew in every step, and mix up what it has cached of both. Raises UserError when it does not fit, or the
+        server refuses it.
+        """
+        with self._lock:
+            bringing = self._bringing.setdefault(name, threading.Lock())
+        with bringing:
+            listed = self._looked()
+            version = self.folder / name / _version(folder)
+            seen = str(self.seen_folder / name / version.name)
+            root = listed.adapters.get(name)
+            if root == seen and version.is_dir():
+                return
+            if root is not None and not self._ours(root):
+                raise UserError(
+                    f"The server at {self.url} has an adapter {name!r} of its own, from elsewhere.",
+                    "Rename the one here, or unload it there.",
+                )
+            self._check(name, folder)
+            if root is not None:
+                self._unload(name)
+            self._remove_old(self._looked())
+            _link(folder, version)
+            answer = self._post("load", {"lora_name": name, "lora_path": seen})
+            if answer.is_error:
+                shutil.rmtree(version, ignore_errors=True)
+                raise self._refusal(name, answer)
+
+    def unload(self, name: str) -> None:
+        """Have the server forget it, if it knows it."""
+        if name in self._looked().adapters:
+            self._unload(name)
+
+    def _unload(self, name: str) -> None:
+        answer = self._post("unload", {"lora_name": name})
+        if answer.is_error and answer.status_code != 404:
+            raise self._refusal(name, answer)
+        for version in (self.folder / name).glob("*"):
+            os.utime(version)  # from now on it is kept for a while
+
+    def _looked(self) -> Listed:
+        try:
+            return self.look()
+        except httpx.HTTPError as error:
+            raise self._gone(error) from error
+
+    def _post(self, what: str, body: dict[str, Any]) -> httpx.Response:
+        try:
+            return self._http.post(f"{self.url}/v1/{what}_lora_adapter", json=body)
+        except httpx.HTTPError as error:
+            raise self._gone(error) from error
+
+    def _ours(self, root: str) -> bool:
+        """Whether the server has it from this home: as brought here, or as it was started with."""
+        return PurePosixPath(root).is_relative_to(self.seen_folder.parent.parent)
+
+    def _check(self, name: str, folder: Path) -> None:
+        """What the server would not see: it answers with adapters of other shapes, and of layers that there are not."""
+        facts, base = inspect(folder), self.base
+        reason = why_not_config(facts.config) or (why_not(facts, with_shapes(base, facts)) if base else None)
+        if reason:
+            raise UserError(f"The adapter {name!r} cannot be used here. {reason}", "Choose another adapter or base.")
+
+    def _remove_old(self, listed: Listed) -> None:
+        used = set(listed.adapters.values())
+        for version in self.folder.glob("*/*"):
+            aged = time.time() - version.stat().st_mtime > KEPT_SECONDS
+            if aged and str(self.seen_folder / version.parent.name / version.name) not in used:
+                shutil.rmtree(version, ignore_errors=True)
+
+    def _refusal(self, name: str, answer: httpx.Response) -> UserError:
+        """The server's reason, without the words around it, and what can be done."""
+        try:
+            error = answer.json().get("error") or {}
+        except (ValueError, AttributeError):
+            error = {}
+        said = str(error.get("message") or "") if isinstance(error, dict) else str(error)
+        if answer.status_code == 404 and not said:
+            return UserError(
+                f"The server at {self.url} takes no adapters while it runs.",
+                "Start it with --enable-lora, and VLLM_ALLOW_RUNTIME_LORA_UPDATING=True in its environment.",
+            )
+        if answer.status_code == 404:
+            return UserError(
+                f"The server at {self.url} does not find the files of {name} in {self.seen_folder.parent.parent}.",
+                "Start the studio with --engine-home and the home folder's path as that server sees it.",
+            )
+        inner = INNER.search(said)
+        reason = (inner[1] if inner else said or f"it answered {answer.status_code}").strip().rstrip(".")
+        rank = RANK.match(reason)
+        remedy = f"Start it with --max-lora-rank {_allowed(int(rank[1]))}." if rank else "Its log says more."
+        return UserError(f"The server at {self.url} does not take {name}: {reason}.", remedy)
+
+    def _gone(self, error: httpx.HTTPError) -> UserError:
+        return UserError(f"The server at {self.url} does not answer ({type(error).__name__}).", "Start it again.")
+
+
+def _version(folder: Path) -> str:
+    """A name that is another one whenever the adapter's files are. Raises UserError when they are not there."""
+    try:
+        stats = [(folder / each).stat() for each in (CONFIG_FILE, WEIGHTS_FILE)]
+    except OSError as error:
+        raise UserError(f"The adapter in {folder.name} is not whole: {error.strerror}.", "Fetch it anew.") from error
+    return "-".join(f"{each.st_mtime_ns:x}.{each.st_size:x}" for each in stats)
+
+
+def _link(folder: Path, version: Path) -> None:
+    """Put the adapter's files there too: as links of the file system where it has them, else as copies."""
+    version.mkdir(parents=True, exist_ok=True)
+    for each in (CONFIG_FILE, WEIGHTS_FILE):
+        target = version / each
+        target.unlink(missing_ok=True)
+        try:
+            target.hardlink_to(folder / each)
+        except OSError:
+            shutil.copyfile(folder / each, target)
+
+
+def _allowed(rank: int) -> int:
+    """The least value of --max-lora-rank that has room for it."""
+    return next((each for each in (1, 8, 16, 32, 64, 128, 256, 320) if each >= rank), 512)
