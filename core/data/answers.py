@@ -25,6 +25,10 @@ class Answer:
     dropped: bool
     ended: bool
 
+    @property
+    def text(self) -> str:
+        return self.prompt + self.said
+
 
 def answer(template: Template, ending: Ending, messages: list[Message], index: int) -> Answer:
     """The assistant's message `index` with its own history, both as the template renders them at that time.

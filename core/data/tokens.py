@@ -84,20 +84,31 @@ def encode_whole(template: Template, messages: list[Message]) -> Example | None:
     places = layout.places(messages, text)
     if places is None:
         return None
-    input_ids, offsets = tokenised(template.tokenizer, text)
-    labels = [IGNORED] * len(input_ids)
-    joints = Joints(template.tokenizer, text, input_ids, offsets)
     answers = [message for message in messages if message["role"] == "assistant"]
+    trained = []
     for message, place in zip(answers, places, strict=True):
-        if message.get("weight") == 0:
-            continue
-        first = joints.at(place.prompt)
-        if first is None:
-            return None
         untrained = untrained_spans(text, (place.prompt, place.closed), place.start, message)
         if untrained is None:
             return None
-        for at in range(first, joints.before(place.closed)):
+        if message.get("weight") != 0:
+            trained.append((place.prompt, place.closed, untrained))
+    return one_row(template.tokenizer, text, trained)
+
+
+Trained = tuple[int, int, list[tuple[int, int]]]  # [start, end) in characters, and what is not trained in between
+
+
+def one_row(tokenizer: PreTrainedTokenizerBase, text: str, trained: list[Trained]) -> Example | None:
+    """One row for all answers in a text; None where one of them does not begin between two tokens as the engine's
+    prompt, tokenised alone, would end there."""
+    input_ids, offsets = tokenised(tokenizer, text)
+    labels = [IGNORED] * len(input_ids)
+    joints = Joints(tokenizer, text, input_ids, offsets)
+    for start, end, untrained in trained:
+        first = joints.at(start)
+        if first is None:
+            return None
+        for at in range(first, joints.before(end)):
             if not is_context(text, offsets[at], untrained):
                 labels[at] = input_ids[at]
     return Example(input_ids=input_ids, labels=labels)
@@ -107,23 +118,42 @@ def encode_answers(template: Template, messages: list[Message]) -> Encoded:
     """A row for each trained answer, with its own history; those that go on where the one before ends are one."""
     template.check_tools(messages)
     ending = ending_of(template.tokenizer)
-    examples: list[Example] = []
-    dropped = ended = False
+    chains: list[list[Answer]] = []
     for index, message in enumerate(messages):
-        if message["role"] != "assistant" or message.get("weight") == 0:
-            continue
-        found = answer(template, ending, messages, index)
-        dropped, ended = dropped or found.dropped, ended or found.ended
-        prompt, _ = tokenised(template.tokenizer, found.prompt)
-        said, labels = said_tokens(template.tokenizer, found, prompt)
-        before = examples[-1] if examples else None
-        if before and prompt[: len(before["input_ids"])] == before["input_ids"]:
-            context = before["labels"] + [IGNORED] * (len(prompt) - len(before["input_ids"]))
-            examples.pop()
-        else:
-            context = [IGNORED] * len(prompt)
-        examples.append(Example(input_ids=prompt + said, labels=context + labels))
-    return Encoded([example for example in examples if trained_in(example["labels"])], dropped, ended)
+        if message["role"] == "assistant" and message.get("weight") != 0:
+            found = answer(template, ending, messages, index)
+            if chains and found.prompt.startswith(chains[-1][-1].text):
+                chains[-1].append(found)
+            else:
+                chains.append([found])
+    examples = [example for chain in chains for example in rows_of(template.tokenizer, chain)]
+    answers = [each for chain in chains for each in chain]
+    return Encoded(
+        [example for example in examples if trained_in(example["labels"])],
+        any(each.dropped for each in answers),
+        any(each.ended for each in answers),
+    )
+
+
+def rows_of(tokenizer: PreTrainedTokenizerBase, chain: list[Answer]) -> list[Example]:
+    """One row for answers of which each goes on where the one before ends; one for each where their tokens do not."""
+    trained = [
+        (
+            len(each.prompt),
+            len(each.text),
+            [(len(each.prompt) + low, len(each.prompt) + high) for low, high in each.untrained],
+        )
+        for each in chain
+    ]
+    whole = one_row(tokenizer, chain[-1].text, trained)
+    if whole:
+        return [whole]
+    rows = []
+    for each in chain:
+        prompt, _ = tokenised(tokenizer, each.prompt)
+        said, labels = said_tokens(tokenizer, each, prompt)
+        rows.append(Example(input_ids=prompt + said, labels=[IGNORED] * len(prompt) + labels))
+    return rows
 
 
 def said_tokens(tokenizer: PreTrainedTokenizerBase, found: Answer, prompt: list[int]) -> tuple[list[int], list[int]]:
