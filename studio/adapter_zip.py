@@ -13,6 +13,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.responses import Response
 
+from adapters.errors import without_paths
 from adapters.hub import files_to_push
 from adapters.merged import merged_files
 from core.errors import UserError
@@ -33,7 +34,7 @@ def router(studio: Studio) -> APIRouter:
             check_may_use(studio, person_of(request), name)
             files = files_to_push(studio.store, name, f"you/{name}")
         except UserError as error:
-            return JSONResponse({"detail": str(error)}, 404)
+            return JSONResponse({"detail": without_paths(str(error))}, 404)
         return sent(name, files)
 
     @routes.get("/adapters/{name}/merged.zip")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from html import escape
 from typing import Any
 
@@ -12,7 +12,7 @@ import gradio as gr
 
 from core.errors import UserError
 from studio.masking import masked
-from studio.pages.telling import shown, told
+from studio.pages.telling import readable, shown, told
 
 CODE = re.compile(r"`([^`\n]+)`")
 
@@ -34,7 +34,7 @@ def in_place(handler: Callable[..., Any], failed: gr.HTML, done: Any = None) -> 
         try:
             result = handler(*args)
         except Exception as error:
-            return {failed: reason(error)} | ({done: ""} if done is not None else {})
+            return {failed: reason(error, args)} | ({done: ""} if done is not None else {})
         values = result if isinstance(result, list) else [] if result is None else [result]
         return [*values, ""] if values else ""
 
@@ -42,10 +42,10 @@ def in_place(handler: Callable[..., Any], failed: gr.HTML, done: Any = None) -> 
     return placed
 
 
-def reason(error: Exception) -> str:
+def reason(error: Exception, args: Sequence[Any] = ()) -> str:
     """The message and the remedy; of a bug, which goes into the log, that it is one."""
     if isinstance(error, UserError):
-        message, remedy = error.message, error.remedy
+        message, remedy = readable(error.message, args), readable(error.remedy, args)
     else:
         message, remedy = str(shown(error).message), ""
     rest = f'<p class="note">{marked(remedy)}</p>' if remedy else ""

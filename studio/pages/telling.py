@@ -5,13 +5,15 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import gradio as gr
 
+from adapters.errors import without_paths
 from core.errors import UserError
 from studio.masking import masked
+from studio.people import Role, person_of
 
 log = logging.getLogger(__name__)
 Handler = TypeVar("Handler", bound=Callable[..., Any])
@@ -28,7 +30,7 @@ def told(handler: Handler) -> Handler:
                 async for update in handler(*args):
                     yield update
             except Exception as error:
-                raise shown(error) from error
+                raise shown(error, args) from error
 
         return streaming  # type: ignore[return-value]
 
@@ -37,16 +39,19 @@ def told(handler: Handler) -> Handler:
         try:
             return handler(*args)
         except Exception as error:
-            raise shown(error) from error
+            raise shown(error, args) from error
 
     return plain  # type: ignore[return-value]
 
 
-def shown(error: Exception) -> gr.Error:
+def shown(error: Exception, args: Sequence[Any] = ()) -> gr.Error:
+    """An error as it is shown to who triggered the event with these arguments."""
     if isinstance(error, gr.Error):
         return error
     if isinstance(error, UserError):
-        return gr.Error(masked(str(error)), duration=15, title="That did not work", print_exception=False)
+        return gr.Error(
+            masked(readable(str(error), args)), duration=15, title="That did not work", print_exception=False
+        )
     log.error("an event handler failed", exc_info=error)
     return gr.Error(
         "Something unexpected went wrong; the studio's log has the details. Nothing was changed.",
@@ -54,3 +59,9 @@ def shown(error: Exception) -> gr.Error:
         title="That did not work",
         print_exception=False,
     )
+
+
+def readable(text: str, args: Sequence[Any]) -> str:
+    """As who asked may read it: a gr.Request among the handler's arguments tells who that is."""
+    stranger = any(isinstance(each, gr.Request) and person_of(each).role < Role.OWNER for each in args)
+    return without_paths(text) if stranger else text

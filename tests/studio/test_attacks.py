@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
+from core.errors import UserError
 from studio.access import EVENT_PATHS, event_name
 from studio.app import build_app
 from studio.context import Studio
@@ -23,6 +24,8 @@ from studio.gate import BODY_BYTES, UPLOAD_BYTES
 from studio.masking import MASK, MaskingFormatter, masked
 from studio.page import build_page
 from studio.pages.access import greeting_for
+from studio.pages.failing import reason
+from studio.pages.telling import told
 from studio.people import LOCAL_OWNER, AccessSettings, Person, Role
 from studio.published import Published
 from studio.signin import PENDING_COOKIE, SignIns
@@ -337,6 +340,18 @@ def test_visitors_are_not_told_where_the_log_of_a_failed_engine_lies(page: gr.Bl
     assert "/srv/home" not in str(tick(request_of(VISITOR), None))
     assert "/srv/home" in str(tick(request_of(LOCAL_OWNER), None))
     quiet_studio.engine._status = before
+
+
+def test_an_error_tells_nobody_but_the_owner_where_files_lie() -> None:
+    @told
+    def fails(request: gr.Request) -> None:
+        raise UserError("There is no adapter folder at /srv/home/adapters/lost.", "Look again.")
+
+    for person in (VISITOR, USER, LOCAL_OWNER):
+        with pytest.raises(gr.Error, match=r"lost\. Look again") as error:
+            fails(request_of(person))
+        assert ("/srv" in str(error.value.message)) == (person is LOCAL_OWNER)
+        assert ("/srv" in reason(error.value.__cause__, [request_of(person)])) == (person is LOCAL_OWNER)
 
 
 @pytest.mark.parametrize("model", ["not-for-all", "run:20260101-000000-x", None, ["base"], {"a": 1}, "../../etc"])
