@@ -69,7 +69,7 @@ def read_part(part: Any, where: str, told: Told, content: Content) -> None:
     key, text = seen.first(TEXT_KEYS)
     if isinstance(text, Mapping):  # OpenAI's assistants: {"value": …, "annotations": …}
         text = text.get("value")
-    marks = {name: seen[name] for name in MARKS if has_value(seen.peek(name))}
+    marks = {name: seen[name] for name in seen if name in MARKS and has_value(seen.peek(name))}
     unread = seen.unread()
     if not has_value(text) and (holders := [each for each in unread if holds_text(seen.peek(each))]):
         raise RowError(
@@ -89,9 +89,8 @@ def not_text(kind: str, where: str) -> RowError:
 
 def refuse_media(seen: Seen, where: str) -> None:
     """Raises RowError where a turn or a row has pictures, sound or films beside its text."""
-    for key in MEDIA:
-        value = seen.peek(key)
-        if has_value(value) and not isinstance(value, bool | int | float):
+    for key, value in seen.values_by_key.items():
+        if key in MEDIA and has_value(value) and not isinstance(value, bool | int | float):
             raise RowError(
                 f"{where} has `{key}`: pictures, sound and films are not trained here, and its text may be about them.",
                 "Remove the key and what the text says of it, or name the columns to read.",

@@ -14,18 +14,20 @@ from core.data.formats.markup import CHATML, HARMONY_SIGN, MARKUPS
 class Sign:
     """`first` is what only this dialect has; where that may stand in any text, `needs` must stand behind it too.
 
-    `begins`: believed only at the beginning of a text.
+    `hints`: one of them is in every text of the dialect, which most texts are quickly seen not to have.
     """
 
+    hints: tuple[str, ...]
     first: re.Pattern[str]
     needs: re.Pattern[str] | None = None
-    begins: bool = False
 
     def position(self, text: str) -> int | None:
-        found = self.first.search(text)
-        if found is None or (self.begins and text[: found.start()].strip()):
+        if not any(hint in text for hint in self.hints):
             return None
-        return found.start() if self.needs is None or self.needs.search(text, found.start()) else None
+        found = self.first.search(text)
+        if found is None or (self.needs and not self.needs.search(text, found.start())):
+            return None
+        return found.start()
 
 
 # Who asks and who answers in transcripts, on lines of their own: "Human: …", "Assistant: …".
@@ -37,28 +39,32 @@ SPEAKERS = (
 )
 
 
-def line_of(names: tuple[str, ...]) -> re.Pattern[str]:
-    return re.compile(rf"^[ \t]*(?:{'|'.join(names)}):", re.M)
-
-
 MISTRAL_SIGN = r"\[(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS)\]"
-RENDERED = re.compile("|".join([*(each.sign for each in MARKUPS), HARMONY_SIGN]))
+RENDERED = "|".join([*(each.sign for each in MARKUPS), HARMONY_SIGN])
 SIGNS: dict[str, tuple[Sign, ...]] = {
-    "chatml": (Sign(re.compile(CHATML.sign)),),
-    "rendered": (Sign(RENDERED),),
-    "llama2": (Sign(re.compile(MISTRAL_SIGN)),),
-    "guanaco": (Sign(re.compile(r"###[ \t]*(?:Human|User|Assistant|System):")),),
+    "chatml": (Sign(("<|im_start|>",), re.compile(CHATML.sign)),),
+    "rendered": (Sign(("<|", "<｜", "<start_of_turn>", "[|"), re.compile(RENDERED)),),
+    "llama2": (Sign(("[INST]", "[SYSTEM_PROMPT]", "[AVAILABLE_TOOLS]"), re.compile(MISTRAL_SIGN)),),
+    "guanaco": (Sign(("###",), re.compile(r"###[ \t]*(?:Human|User|Assistant|System):")),),
     "vicuna": (
         Sign(
+            ("ASSISTANT:",),
             re.compile(r"(?:\A|(?<=\s)|(?<=</s>))(?:USER|ASSISTANT):"),
             re.compile(r"(?:\A|(?<=\s)|(?<=</s>))ASSISTANT:"),
         ),
     ),
-    "alpaca-text": (
-        Sign(re.compile(r"###[ \t]*Instruction:"), re.compile(r"###[ \t]*(?:Response|Output|Answer):")),
-        Sign(re.compile(r"###[ \t]*Question:"), re.compile(r"###[ \t]*(?:Answer|Response):")),
+    "alpaca-text": tuple(
+        Sign(("###",), re.compile(rf"###[ \t]*{asks}:"), re.compile(rf"###[ \t]*(?:{answers}):"))
+        for asks, answers in (("Instruction", "Response|Output|Answer"), ("Question", "Answer|Response"))
     ),
-    "transcript": tuple(Sign(line_of((*asks, "System")), line_of(answers), begins=True) for asks, answers in SPEAKERS),
+    "transcript": tuple(
+        Sign(
+            tuple(f"{name}:" for name in answers),
+            re.compile(rf"\A\s*(?:{'|'.join((*asks, 'System'))}):"),
+            re.compile(rf"^[ \t]*(?:{'|'.join(answers)}):", re.M),
+        )
+        for asks, answers in SPEAKERS
+    ),
 }
 
 

@@ -40,18 +40,20 @@ BETWEEN = re.compile(rf"(?:{'|'.join(map(re.escape, ENDINGS))})(?:\s*<s>)?\s*(?:
 QUOTES = ("`", '"', "'")
 # Markups that are known to be such, but not read: what marks who asks, and what who answers.
 FOREIGN = tuple(
-    (re.compile(asks, re.M | re.I), re.compile(answers, re.M | re.I))
-    for asks, answers in (
+    (hints, re.compile(asks, re.M | re.I), re.compile(answers, re.M | re.I))
+    for hints, asks, answers in (
         (
+            ("<", "[", "{"),
             r"(?:<\|?|\[\|?|<<|\{\{)(?:user|human|prompter|question|instruction)(?:\|?>|\|?\]|>>|\}\})",
             r"(?:<\|?|\[\|?|<<|\{\{)(?:assistant|bot|chatbot|ai|gpt|model|answer|response)(?:\|?>|\|?\]|>>|\}\})",
         ),
         (
+            ("##",),
             r"^[ \t]*#{2,4}[ \t]*(?:human|user|instruction|question|prompt)\b:?",
             r"^[ \t]*#{2,4}[ \t]*(?:assistant|response|answer|bot|completion)\b:?",
         ),
-        (r"GPT4 Correct User:", r"GPT4 Correct Assistant:"),
-        (r"^[ \t]*问[:：]", r"^[ \t]*答[:：]"),
+        (("GPT4",), r"GPT4 Correct User:", r"GPT4 Correct Assistant:"),
+        (("问",), r"^[ \t]*问[:：]", r"^[ \t]*答[:：]"),
     )
 )
 # How a prompt in prose ends that waits for the answer.
@@ -146,6 +148,8 @@ def cut(message: Message, start: int, end: int) -> Message:
 
 def rendered(text: str) -> str | None:
     """The mark with which the text begins a turn, or ends one and begins another; not in blocks of code."""
+    if "<" not in text and "[" not in text:  # most texts, quickly
+        return None
     if found := BEGINS_SO.match(text):
         return found[0].strip()
     fences = position = 0
@@ -159,7 +163,9 @@ def rendered(text: str) -> str | None:
 
 def refuse_foreign(text: str) -> None:
     """Raises RowError for a text with the marks of both who asks and who answers, in a markup that is not read."""
-    for asks, answers in FOREIGN:
+    for hints, asks, answers in FOREIGN:
+        if not any(hint in text for hint in hints):
+            continue
         if (asked := asks.search(text)) and (answered := answers.search(text)):
             raise RowError(
                 f'Its turns are marked "{shorten(asked[0])}" and "{shorten(answered[0])}", which is not read here.',

@@ -15,6 +15,7 @@ from core.data.records import LeftOut, Message, RowError
 MARKS = ("weight", "loss_weight", "loss_scale", "train", "training", "trainable", "loss", "loss_mask", "step_loss_mask")
 OPPOSITE = ("masked",)
 UNCLEAR = ("mask",)  # 1 means "trained" to some trainers and "left out" to others
+ALL_MARKS = frozenset((*MARKS, *OPPOSITE, *UNCLEAR))
 DETAILS = ("train_detail", "training_detail")
 ROW_WEIGHTS = ("weight", "loss_weight", "sample_weight")
 ROW_SWITCHES = ("train", "trainable", "loss")  # also names of other things; believed where they say true or false
@@ -36,7 +37,7 @@ def switch(value: Any) -> bool | None:
 
 def mark_turn(message: Message, turn: Seen, where: str, told: Told) -> None:
     """Put what the turn's marks say into the message. Raises RowError for marks that cannot be followed."""
-    said = {name: turn[name] for name in (*MARKS, *OPPOSITE, *UNCLEAR) if has_value(turn.peek(name))}
+    said = {name: turn[name] for name in turn if name in ALL_MARKS and has_value(turn.peek(name))}
     name, details = turn.first(DETAILS)
     own = turn.get("untrained")  # as the studio writes it
     if message["role"] != "assistant":
@@ -146,9 +147,8 @@ def add_untrained(message: Message, spans: list[list[int]]) -> None:
 
 def mark_row(row: Seen) -> None:
     """Raises LeftOut where a column says that the row is not trained, RowError where it gives a weight."""
-    for name in ROW_MARKS:
-        value = row.peek(name)
-        if not has_value(value) or isinstance(value, list | Mapping):
+    for name, value in row.values_by_key.items():
+        if name not in ROW_MARKS or not has_value(value) or isinstance(value, list | Mapping):
             continue
         said = switch(value)
         if said is None and name in ROW_SWITCHES:
