@@ -11,7 +11,7 @@ import psutil
 from adapters.files import owner_of
 from core.home import Home
 from core.training import checkpoints
-from core.training.run import list_runs
+from core.training.run import standings
 
 
 def sweep(home: Home) -> None:
@@ -25,8 +25,8 @@ def sweep(home: Home) -> None:
             shutil.rmtree(Path(folder) / name, ignore_errors=True)
         for name in filter(_abandoned, files):
             (Path(folder) / name).unlink(missing_ok=True)
-    for run in list_runs(home):
-        if not run.file.read().worker_lives():
+    for run, status in standings(home):
+        if not status.worker_lives():
             run.reserve.unlink(missing_ok=True)
             shutil.rmtree(run.checkpoints_folder / checkpoints.STAGING, ignore_errors=True)
 

@@ -250,9 +250,9 @@ def _number(name: str, value: Any, kind: type) -> tuple[Any, str | None]:
     # YAML reads 2e-4 as text (it wants 2.0e-4), and people write it so: accept text that is a number.
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None, f"{name} is {value!r}: {_expected((kind,))}"
-    if kind is int and number != int(number):
+    if kind is int and not number.is_integer():
         return None, f"{name} is {value!r}: it must be a whole number"
     return kind(number), None
 

@@ -27,6 +27,11 @@ def read_lines(path: Path, shape: TypeAdapter[Value]) -> list[Value]:
     return found
 
 
+def unreadable_lines(path: Path, shape: TypeAdapter[Value]) -> int:
+    """How many lines `read_lines` passes over."""
+    return len(lines_of(path)) - len(read_lines(path, shape))
+
+
 def lines_of(path: Path) -> list[bytes]:
     """The lines of a file that are not empty; none where there is no plain file."""
     file = damaged.opened(path)

@@ -52,6 +52,6 @@ def keep(home: Home, messages: list[Message]) -> tuple[int, bool]:
             write_atomic(file, b"\n".join(lines) + b"\n")
     except OSError as error:
         raise UserError(
-            f"The answer could not be kept in {file}: {error.strerror}.", "Free some disk space."
+            f"The answer could not be kept in {file}: {error.strerror}.", "Free some disk space, then keep it again."
         ) from error
     return len(lines), True

@@ -147,17 +147,25 @@ def keep(shelf: Shelf, conversation: Conversation) -> Conversation:
 
 
 class OnDisk:
-    """conversations/<id>.json in the home folder; each file is replaced as a whole."""
+    """conversations/<id>.json in the home folder; each file is replaced as a whole.
+
+    trouble: why what was just put could not be written. It is held in memory until it can be.
+    """
 
     _read: ClassVar[dict[Path, tuple[int, Conversation]]] = {}  # what was read at which modification time
+    _held: ClassVar[dict[Path, Conversation]] = {}  # what could not be written
 
     def __init__(self, home: Home) -> None:
         self.folder = home.root / "conversations"
+        self.trouble = ""
 
     def all(self) -> list[Conversation]:
         """The newest first. A file that is no conversation is set aside."""
-        found = []
+        held = {path: each for path, each in self._held.items() if path.parent == self.folder}
+        found = list(held.values())
         for path in self.folder.glob("*.json"):
+            if path in held:
+                continue
             try:
                 changed = path.lstat().st_mtime_ns
             except FileNotFoundError:
@@ -171,17 +179,36 @@ class OnDisk:
         return newest_first(found)
 
     def put(self, conversation: Conversation) -> None:
-        try:
-            damaged.folder(self.folder)
-            write_atomic(self.folder / f"{conversation.id}.json", conversation.as_json())
-        except OSError as error:
-            raise UserError(
-                f"The conversation could not be kept in {self.folder}: {error.strerror}.", "Free some disk space."
-            ) from error
+        path = self.folder / f"{conversation.id}.json"
+        self._held[path] = conversation
+        if error := self._write(path):
+            self.trouble = (
+                f"The conversation could not be kept in {self.folder}: {error.strerror}. Free some disk space. Until "
+                "then it is in this studio's memory, and is kept by itself once there is room."
+            )
+
+    def write_held(self) -> None:
+        """Write what could not be written before, as far as there is room now."""
+        for path in [each for each in self._held if each.parent == self.folder]:
+            self._write(path)
 
     def delete(self, identity: str) -> None:
         if ID.fullmatch(identity):
+            self._held.pop(self.folder / f"{identity}.json", None)
             (self.folder / f"{identity}.json").unlink(missing_ok=True)
+
+    def _write(self, path: Path) -> OSError | None:
+        conversation = self._held.get(path)
+        if conversation is None:
+            return None
+        try:
+            damaged.folder(self.folder)
+            write_atomic(path, conversation.as_json())
+        except OSError as error:
+            return error
+        if self._held.get(path) is conversation:  # else a newer one has come meanwhile
+            del self._held[path]
+        return None
 
 
 class InBrowser:

@@ -15,6 +15,7 @@ from typing import Annotated
 from filelock import FileLock
 from pydantic import Field, TypeAdapter
 
+from adapters.damaged import plain
 from adapters.files import write_atomic
 from core.errors import UserError
 from core.home import Home
@@ -41,7 +42,7 @@ class Keys:
     def __init__(self, home: Home) -> None:
         self.home = home
         self.path: Path = home.root / "keys.json"
-        self._lock = FileLock(home.processes / "keys.lock")
+        self._lock = FileLock(plain(home.processes / "keys.lock"))
         self._seen: tuple[int, int] | None = None
         self._keys: list[Key] = []
 

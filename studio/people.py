@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import logging
 import os
 import re
 import secrets
@@ -13,7 +14,7 @@ from enum import IntEnum
 from typing import Any
 
 from adapters import damaged
-from adapters.files import write_atomic
+from adapters.files import no_room, write_atomic
 from core.errors import UserError
 from core.home import Home
 
@@ -48,6 +49,7 @@ NOBODY = Person(Role.STRANGER, "nobody", "nobody", sees_runs=False, only_publish
 HUB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,95}")  # of a person or an organisation
 WRITING_ROLES = ("admin", "write")  # in an organisation; what is not known here is not among them
 SECRET_BYTES = 32
+log = logging.getLogger(__name__)
 SCOPE_KEY = "guanaco.person"  # where Access leaves the Person in an ASGI scope
 
 
@@ -238,7 +240,12 @@ def cookie_secret(home: Home) -> bytes:
     secret = damaged.read(path, whole_secret)
     if secret is None:  # with another one than before, everybody who was in signs in anew
         secret = secrets.token_bytes(SECRET_BYTES)
-        write_atomic(path, secret.hex())  # readable by this user alone
+        try:
+            write_atomic(path, secret.hex())  # readable by this user alone
+        except OSError as error:
+            if not no_room(error):
+                raise
+            log.warning("the disk is full, so people have to sign in anew when this studio is started again")
     return secret
 
 

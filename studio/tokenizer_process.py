@@ -8,6 +8,7 @@ import sys
 import threading
 from typing import Any
 
+from adapters.damaged import plain
 from core.base import name_of
 from core.data import Conversation
 from core.errors import UserError
@@ -69,7 +70,7 @@ class Tokenizer:
         return process.stdout.readline()
 
     def _start(self) -> subprocess.Popen[str]:
-        with self._log.open("wb") as log:
+        with plain(self._log).open("wb") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "core.tokenizing", self.base],
                 stdin=subprocess.PIPE,

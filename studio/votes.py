@@ -106,7 +106,9 @@ def append(home: Home, vote: Vote) -> int:
             folder(file.parent)
             append_line(file, line)
     except OSError as error:
-        raise UserError(f"The vote could not be kept in {file}: {error.strerror}.", "Free some disk space.") from error
+        raise UserError(
+            f"The vote could not be kept in {file}: {error.strerror}.", "Free some disk space, then vote again."
+        ) from error
     return len(read(home))
 
 

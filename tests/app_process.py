@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -58,10 +59,22 @@ class StudioProcess:
         """What a process says of itself in the home folder: `engine` or `web`."""
         return dict(json.loads((self.home / "processes" / f"{name}.json").read_text()))
 
-    def stop(self) -> int:
+    def open_page(self) -> None:
+        """Keep a stream of the page open, as a browser does, until the studio ends it."""
+        client = httpx.Client(base_url=self.url, timeout=None, trust_env=False)
+        stream = client.send(client.build_request("GET", "/gradio_api/heartbeat/a-page"), stream=True)
+        assert stream.status_code == 200
+
+        def read() -> None:
+            with client, contextlib.suppress(httpx.HTTPError):
+                stream.read()
+
+        threading.Thread(target=read, daemon=True).start()
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
         """End it as Ctrl-C or a Space going down would; everything it started must be gone afterwards."""
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
+            self.process.send_signal(number)
         try:
             return self.process.wait(40)
         finally:

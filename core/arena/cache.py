@@ -13,6 +13,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from adapters.damaged import plain
 from adapters.files import sync_folder
 
 KEPT_FREE = 256 << 20  # bytes of disk that an arena must leave for everything else
@@ -32,7 +33,7 @@ class CachedArena:
     @contextmanager
     def locked(self, say: Callable[[str], None]) -> Iterator[None]:
         """Let one process at a time write. The lock of one that was killed is free."""
-        lock = FileLock(self.path.with_name(f"{self.base}.lock"))
+        lock = FileLock(plain(self.path.with_name(f"{self.base}.lock")))
         while True:
             try:
                 lock.acquire(timeout=WAIT_SECONDS)
@@ -56,8 +57,8 @@ class CachedArena:
             raise OSError(f"it takes {size / 2**30:.2f} GiB and the disk has {free / 2**30:.2f} GiB left")
         unfinished = self.path.with_name(f"{self.base}.unfinished")
         try:
-            yield unfinished
-            unfinished.replace(self.path)
+            yield plain(unfinished)
+            unfinished.replace(plain(self.path))
         finally:
             unfinished.unlink(missing_ok=True)
         sync_folder(self.path.parent)

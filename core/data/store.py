@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from adapters.damaged import plain
 from adapters.files import remove_tree, sync_folder, temporary_name
 from core.data.files import hash_files, is_data_file
 from core.data.hub import MAX_BYTES, NOT_DATA, splits_by_name
@@ -33,7 +34,8 @@ class Kept:
 
     @property
     def files(self) -> list[Path]:
-        return sorted(each for each in self.folder.iterdir() if each.name != CARD_FILE and is_data_file(each))
+        named = [each for each in self.folder.iterdir() if each.name != CARD_FILE and is_data_file(each)]
+        return sorted(each for each in named if plain(each).is_file())
 
     @property
     def dataset_name(self) -> str:

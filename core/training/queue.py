@@ -12,6 +12,7 @@ import logging
 from filelock import FileLock
 from pydantic import TypeAdapter
 
+from adapters.damaged import plain
 from adapters.files import no_room, write_atomic
 from core.errors import UserError
 from core.home import Home
@@ -80,4 +81,4 @@ def _write(home: Home, ids: list[str]) -> None:
 
 
 def _lock(home: Home) -> FileLock:
-    return FileLock(str(home.processes / "queue.lock"))
+    return FileLock(plain(home.processes / "queue.lock"))

@@ -90,7 +90,4 @@ def _folder(home: Home) -> Path:
 
 
 def _when(folder: Path) -> float:
-    try:
-        return float((folder / "deleted").read_text())
-    except (OSError, ValueError):
-        return folder.stat().st_mtime
+    return damaged.read(folder / "deleted", float) or folder.stat().st_mtime

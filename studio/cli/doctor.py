@@ -13,6 +13,7 @@ from core.errors import UserError
 from core.home import Home
 
 LOW_DISK_BYTES = 2 << 30
+BULKY = frozenset({"checkpoints", "tb", "tensorboard", "merged"})  # folders in which nothing is ever set aside
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -37,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
         facts |= {"home": str(home.root), "disk_free": free}
         if free < LOW_DISK_BYTES:
             problems.append(f"Only {size(free)} are free in {home.root}: checkpoints may not fit. Free some space.")
-        problems += broken_adapters(home)
+        problems += [*broken_adapters(home), *damaged_files(home)]
     except UserError as error:
         problems.append(str(error))
     problems += intruders()
@@ -118,6 +119,22 @@ def broken_adapters(home: Home) -> list[str]:
     from adapters.store import AdapterStore
 
     return [f"The adapter {name} cannot be used: {reason}" for name, reason in AdapterStore(home.adapters).broken()]
+
+
+def damaged_files(home: Home) -> list[str]:
+    """What was set aside, and which lines are passed over."""
+    from adapters import damaged
+    from core.plan.calibration import FILE, MEASURED
+    from core.records import unreadable_lines
+    from studio import votes
+
+    found = [f"{each} Mend it and put it back, or delete it." for each in damaged.aside(home.root, BULKY)]
+    counts = {
+        votes.path(home): unreadable_lines(votes.path(home), votes.VOTE),
+        home.cache / FILE: unreadable_lines(home.cache / FILE, MEASURED),
+    }
+    told = "cannot be understood and are passed over. They may be deleted."
+    return found + [f"{count} lines of {path} {told}" for path, count in counts.items() if count]
 
 
 def show(facts: dict[str, Any], problems: list[str]) -> None:

@@ -16,6 +16,7 @@ from core.serving.settings import EngineSettings, flag, given_in
 from core.serving.settings import add_arguments as add_engine_arguments
 
 if TYPE_CHECKING:
+    from core.training.run import Run
     from studio.processes import Engine
     from studio.sync.keeper import Keeper
 
@@ -169,24 +170,32 @@ def bring_back(home: Home, given: str | None) -> Keeper | None:
 def leave_runs(home: Home) -> None:
     """Have living runs write a checkpoint and go; they resume by themselves when the studio starts again."""
     from core.training.control import request_leave
-    from core.training.run import list_runs
+    from core.training.run import standings
     from core.training.state import ACTIVE
 
-    active = [run for run in list_runs(home) if run.state() in ACTIVE]
-    for run in active:
-        request_leave(run, "The studio was ended; the run goes on when it starts again.", resumes_itself=True)
+    def active() -> list[Run]:
+        return [run for run, status in standings(home) if status.state in ACTIVE]
+
+    for run in active():
+        try:
+            request_leave(run, "The studio was ended; the run goes on when it starts again.", resumes_itself=True)
+        except OSError as error:  # on a full disk the run trains on; the next studio finds it
+            logging.getLogger(__name__).warning("%s could not be told to leave: %s", run.id, error)
     deadline = time.monotonic() + LEAVE_SECONDS
-    while any(run.state() in ACTIVE for run in active) and time.monotonic() < deadline:
+    while active() and time.monotonic() < deadline:
         time.sleep(0.1)
 
 
 def keep_queue_moving(home: Home, engine: Engine, stop: threading.Event) -> None:
-    """Start the next queued run whenever none is training; notice runs whose worker died."""
+    """Start the next queued run whenever none is training, notice dead workers, write what a full disk has held up."""
     from core.training import queue
+    from studio.conversations import OnDisk
 
-    log = logging.getLogger(__name__)
+    log, trouble, conversations = logging.getLogger(__name__), "", OnDisk(home)
     while not stop.wait(QUEUE_SECONDS):
         try:
+            conversations.write_held()
             queue.advance(home, engine_there=engine.there)
-        except Exception:
-            log.exception("the queue of runs could not be advanced")
+        except Exception as error:
+            if trouble != (trouble := repr(error)):  # every second, as long as a disk is full
+                log.exception("the queue of runs could not be advanced")

@@ -109,6 +109,7 @@ def wire(
             return [gr.skip()] * 4
         shelf = shelf_of(studio, request, kept)
         made = keep(shelf, Conversation.new(columns, dict(zip(NAMES, given, strict=True)), known or ""))
+        tell_trouble(shelf)
         if dropped := getattr(shelf, "dropped", 0):
             gr.Info(f"Your browser has no more room: the {dropped} oldest conversations were let go.")
         return [made.id, made.name, remembered(shelf), listing(shelf, words, made.id)]
@@ -153,6 +154,7 @@ def wire(
         shelf = shelf_of(studio, request, kept)
         named = replace(find(shelf, known), name=" ".join((name or "").split())[:200])
         shelf.put(named)
+        tell_trouble(shelf)
         return [named.name, remembered(shelf), listing(shelf, words, known)]
 
     def remove(request: gr.Request, known: str | None, kept: Any, words: str | None, event: gr.EventData) -> list[Any]:
@@ -220,6 +222,11 @@ def shelf_of(studio: Studio, request: gr.Request, kept: Any) -> Shelf:
     if person_of(request).key in (LOCAL_OWNER.key, "owner"):
         return OnDisk(studio.home)
     return InBrowser(kept)
+
+
+def tell_trouble(shelf: Shelf) -> None:
+    if isinstance(shelf, OnDisk) and shelf.trouble:
+        gr.Warning(shelf.trouble, title="Not kept yet")
 
 
 def remembered(shelf: Shelf) -> Any:

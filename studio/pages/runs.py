@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
+from adapters.damaged import opened
 from core.errors import UserError
 from core.training import queue, trash
 from core.training.control import continue_run, request_leave, request_stop, resume
@@ -246,10 +248,11 @@ def number_in(text: str | float | None) -> float:
 
 def tail(run: Run) -> str:
     """The newest part of a run's log."""
-    if not run.log_path.exists():
+    log = opened(run.log_path)
+    if log is None:
         return "The log is empty so far."
-    with run.log_path.open("rb") as file:
-        file.seek(max(0, run.log_path.stat().st_size - LOG_BYTES))
+    with log as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - LOG_BYTES))
         return masked(file.read().decode(errors="replace"))
 
 

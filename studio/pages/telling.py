@@ -11,11 +11,13 @@ from typing import Any, TypeVar
 import gradio as gr
 
 from adapters.errors import without_paths
+from adapters.files import no_room
 from core.errors import UserError
 from studio.masking import masked
 from studio.people import Role, person_of
 
 log = logging.getLogger(__name__)
+FULL = "The disk is full, so nothing could be written. Free some space: Settings says what takes it."
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 
@@ -52,6 +54,9 @@ def shown(error: Exception, args: Sequence[Any] = ()) -> gr.Error:
         return gr.Error(
             masked(readable(str(error), args)), duration=15, title="That did not work", print_exception=False
         )
+    if no_room(error):
+        log.warning("an event handler found the disk full: %s", error)
+        return gr.Error(FULL, duration=15, title="That did not work", print_exception=False)
     log.error("an event handler failed", exc_info=error)
     return gr.Error(
         "Something unexpected went wrong; the studio's log has the details. Nothing was changed.",

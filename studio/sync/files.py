@@ -42,6 +42,7 @@ def belonging(home: Home) -> list[str]:
             (relative / each).as_posix()
             for each in names
             if not each.startswith(".") and each not in PASSING and not each.endswith((".lock", ".log"))
+            if Path(folder, each).is_file()  # a link to nothing would never be read, and a pipe never end
         ]
     return sorted(paths, key=lambda path: (place(path), path))
 

@@ -11,8 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
+from adapters import damaged
 from core.home import Home
 from core.plan import CHAT, Card, Chat, plan
 from core.recipe import Recipe
@@ -65,8 +67,56 @@ def test_web_and_engine_may_be_killed(home_folder: Path) -> None:
     assert "already uses the home folder" in third.stderr
     assert second.url in third.stderr, "it says where the first one is"
 
+    second.open_page()
     assert second.stop() == 0
+    assert "Traceback" not in second.log.read_text(), "it ends quietly, with a page open"
     assert not left_behind(home_folder)
+
+
+@pytest.mark.timeout(400)
+def test_on_a_full_disk_chat_goes_on_and_with_room_everything_comes_back(home_folder: Path) -> None:
+    """The disk is full for these processes alone: none may write anything into a file, until that is lifted."""
+    home = Home.open(home_folder)
+    (home.processes / "engine.json").mkdir()  # damaged files do not keep it from starting
+    (home.processes / "chat_busy").write_bytes(b"")
+    (home.processes / "web.json").write_bytes(b"\xff\x00")
+    studio = StudioProcess(home_folder)
+    studio.wait_for_address()
+    studio.wait_until_ready()
+    assert {each.was for each in damaged.aside(home.root)} == {"engine.json", "web.json"}
+    before, engine = say(studio, "Who are you?"), studio.record("engine")
+    fill_disk(home_folder)
+    assert say(studio, "Who are you?") == before
+    assert engine_of(home_folder) == engine["pid"], "it is the same engine: it has not died"
+
+    # An engine that has to start now cannot say where it is, and waits for room.
+    os.kill(int(str(engine["pid"])), signal.SIGKILL)
+    poll(lambda: engine_of(home_folder) not in (None, engine["pid"]), 120, "the engine to be started again")
+    make_room(home_folder)
+    poll(lambda: studio.record("engine")["pid"] == engine_of(home_folder), 120, "the engine to say where it is")
+    studio.wait_until_ready()
+    assert say(studio, "Who are you?") == before
+
+    studio.open_page()
+    assert studio.stop(signal.SIGINT) == 0, "Ctrl-C is a way to end it"
+    assert "Traceback" not in studio.log.read_text()
+    assert not left_behind(home_folder)
+
+
+def fill_disk(home: Path) -> None:
+    """What the studio's processes start inherits it. A limit, as no test may count on being allowed to mount a disk."""
+    for process in left_behind(home):
+        process.rlimit(psutil.RLIMIT_FSIZE, (0, process.rlimit(psutil.RLIMIT_FSIZE)[1]))
+
+
+def make_room(home: Path) -> None:
+    for process in left_behind(home):
+        _, hard = process.rlimit(psutil.RLIMIT_FSIZE)
+        process.rlimit(psutil.RLIMIT_FSIZE, (hard, hard))
+
+
+def engine_of(home: Path) -> int | None:
+    return next((each.pid for each in left_behind(home) if "core.serving" in each.cmdline()), None)
 
 
 @pytest.mark.timeout(600)

@@ -1,0 +1,363 @@
+"""Whatever file of the home is damaged, and however: the studio starts, every tab is there, nobody gains rights."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import pytest
+import yaml
+from starlette.testclient import TestClient
+
+from adapters import damaged
+from core import parking
+from core.arena.lending import living_engine, loan_path, read_loan
+from core.data.origin import Origin, write_origin
+from core.home import Home
+from core.leftovers import sweep
+from core.plan.calibration import remember
+from core.process import Identity
+from core.recipe import Recipe
+from core.training import queue
+from core.training.beside import supervised
+from core.training.run import list_runs
+from core.training.state import RunState
+from core.training.trash import trash_run
+from studio import collected, conversations, votes
+from studio.app import build_app
+from studio.cli.doctor import damaged_files
+from studio.cli.serve import leave_runs
+from studio.context import Studio
+from studio.keys import Keys
+from studio.page import build_page
+from studio.people import LOCAL_OWNER, AccessSettings, cookie_of, cookie_secret
+from studio.processes import Engine
+from studio.published import Published
+from studio.runs_view import Look
+from studio.sync.files import Reader
+from studio.weblock import WebLock
+from tests.e2e.furnished import furnish
+from tests.studio.conftest import handler, request_of
+
+RUN = "runs/*-quick"  # of the two it is the one that is damaged
+FILES = [
+    f"{RUN}/state.json",
+    f"{RUN}/recipe.yaml",
+    f"{RUN}/events.jsonl",
+    f"{RUN}/log.txt",
+    f"{RUN}/heartbeat",
+    f"{RUN}/.state.lock",
+    f"{RUN}/tb/events.out.tfevents.1.here.1.0",
+    "runs/queue.json",
+    "trash/*/deleted",
+    "trash/*/state.json",
+    "adapters/gull/studio.json",
+    "adapters/gull/adapter_config.json",
+    "adapters/gull/adapter_model.safetensors",
+    "datasets/mine/dataset-card.json",
+    "datasets/mine/data.jsonl",
+    "datasets/collected/data.jsonl",
+    "conversations/*.json",
+    "votes/votes.jsonl",
+    "keys.json",
+    "published.json",
+    "engine-settings.json",
+    "cache/speeds.jsonl",
+    "processes/engine.json",
+    "processes/web.json",
+    "processes/parked.json",
+    "processes/base.json",
+    "processes/cookie-secret",
+    "processes/chat_busy",
+    "processes/queue.lock",
+    "processes/keys.lock",
+    "processes/web.lock",
+]
+
+
+def changed(value: Any, leaf: Callable[[Any], Any]) -> Any:
+    """The same JSON with other leaves."""
+    if isinstance(value, dict):
+        return {name: changed(each, leaf) for name, each in value.items()}
+    if isinstance(value, list):
+        return [changed(each, leaf) for each in value]
+    return leaf(value)
+
+
+def with_leaves(leaf: Callable[[Any], Any]) -> Callable[[Path], None]:
+    """Rewrites a file of JSON, JSON lines or YAML; what is none of them becomes one value."""
+
+    def damage(path: Path) -> None:
+        content = path.read_bytes()
+        try:
+            if path.suffix == ".yaml":
+                path.write_text(yaml.safe_dump(changed(yaml.safe_load(content), leaf)))
+            elif path.suffix == ".jsonl":
+                lines = [json.dumps(changed(json.loads(line), leaf)) for line in content.splitlines()]
+                path.write_text("\n".join(lines) + "\n")
+            else:
+                path.write_text(json.dumps(changed(json.loads(content), leaf)))
+        except ValueError:
+            path.write_text(json.dumps(leaf("text")))
+
+    return damage
+
+
+def instead(make: Callable[[Path], Any]) -> Callable[[Path], None]:
+    def damage(path: Path) -> None:
+        path.unlink()
+        make(path)
+
+    return damage
+
+
+DAMAGE: dict[str, Callable[[Path], None]] = {
+    "a folder": instead(lambda path: (path.mkdir(), (path / "within").write_text("x"))),
+    "a pipe": instead(os.mkfifo),
+    "a link to nothing": instead(lambda path: path.symlink_to("/nowhere/at/all")),
+    "binary garbage": lambda path: path.write_bytes(bytes(range(255, -1, -1)) * 9),
+    "empty": lambda path: path.write_bytes(b""),
+    "cut off": lambda path: os.truncate(path, path.stat().st_size // 2),
+    "no object": lambda path: path.write_text("null\n7\n"),
+    "no fields": lambda path: path.write_text("{}"),
+    "nested": lambda path: path.write_text("[" * 100_000),
+    "other types": with_leaves(lambda each: "text" if isinstance(each, int | float | None) else 7),
+    "huge numbers": with_leaves(lambda each: 10**400 if isinstance(each, int | float) else each),
+    "no numbers": with_leaves(lambda each: math.nan if isinstance(each, int | float) else each),
+}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home folder with something of every kind in it."""
+    scratch = tmp_path_factory.mktemp("whole")
+    home = Home.open(scratch / "home")
+    furnish(home, scratch)
+    for run in list_runs(home):
+        run.log_path.write_text("a line\n")
+        run.beat()
+        (run.tensorboard).mkdir()
+        (run.tensorboard / "events.out.tfevents.1.here.1.0").write_bytes(b"\x18" + bytes(40))
+    (slow,) = [run for run in list_runs(home) if run.name == "slow"]
+    trash_run(slow)
+    furnish_again(home)
+    (home.runs / "queue.json").write_text('["20200101-000000-gone"]')
+    (home.datasets / "mine").mkdir()
+    (home.datasets / "mine" / "data.jsonl").write_text('{"text": "### Human: One? ### Assistant: Two."}\n')
+    origin = Origin("mine", "file", ["mine.jsonl"], "0" * 64, "2026-01-01T00:00:00Z", license="mit")
+    write_origin(home.datasets / "mine", origin)
+    said = [{"role": "user", "content": "Who?"}, {"role": "assistant", "content": "Me."}]
+    collected.keep(home, said)
+    column = conversations.Column("base", tuple(said))
+    conversations.OnDisk(home).put(conversations.Conversation.new([column], {"system": "Be."}))
+    candidates = tuple(votes.Candidate(name, (said[0],), name) for name in ("gull", "wren"))
+    votes.append(home, votes.Vote.cast(votes.Ballot(candidates, False, {"seed": 1}), "better", 0, "ada"))
+    Keys(home).create("laptop")
+    studio = Studio.over(home, "builtin", Engine(home, "builtin"))
+    Published(home).set(studio.store.get("gull"), True)
+    (home.root / "engine-settings.json").write_text('{"slots": 4}')
+    remember(home, Recipe.from_dict({"dataset_name": "pirate"}), [100.0, 110.0])
+    gone = {"pid": 2**22 + 1, "started": 1.0}
+    (home.processes / "engine.json").write_text(json.dumps(gone | {"url": "http://127.0.0.1:1", "base": "builtin"}))
+    (home.processes / "web.json").write_text(json.dumps(gone | {"url": "http://127.0.0.1:1"}))
+    (home.processes / "base.json").write_text(json.dumps(gone | {"state": "lent", "handle": "00", "nbytes": 1}))
+    asked = gone | {"run": "20200101-000000-gone", "name": "gone", "adapters": ["gull"]}
+    (home.processes / "parked.json").write_text(json.dumps(asked))
+    (home.processes / "chat_busy").write_bytes(bytes(16))
+    cookie_secret(home)
+    for name in ("queue", "keys", "web"):
+        (home.processes / f"{name}.lock").touch()
+    return home.root
+
+
+def furnish_again(home: Home) -> None:
+    """One whole run beside the one that is damaged."""
+    run = list_runs(home)[0]
+    shutil.copytree(run.folder, run.folder.with_name("20250101-000000-whole"))
+
+
+@pytest.fixture(scope="module")
+def studio(whole: Path, tmp_path_factory: pytest.TempPathFactory) -> Studio:
+    home = Home.open(tmp_path_factory.mktemp("damaged") / "home")
+    return Studio.over(home, "builtin", Engine(home, "builtin"))
+
+
+@pytest.fixture(scope="module")
+def page(studio: Studio) -> gr.Blocks:
+    return build_page(studio)
+
+
+@pytest.fixture
+def restored(whole: Path, studio: Studio) -> Callable[[], None]:
+    def restore() -> None:
+        shutil.rmtree(studio.home.root, ignore_errors=True)
+        shutil.copytree(whole, studio.home.root)
+
+    return restore
+
+
+def look_at_everything(studio: Studio, page: gr.Blocks) -> dict[str, Any]:
+    """What every tab shows its owner. Raises whatever a handler raises."""
+    home, owner = studio.home, request_of(LOCAL_OWNER)
+    runs = [run.id for run in list_runs(home)]
+    shown = {
+        "tick": handler(page, "page.first_tick")(owner, runs[0], Look(picked=tuple(runs))),
+        "choices": handler(page, "page.first_choices")(owner),
+        "turned": handler(page, "page.turn_to")(owner, "", ""),
+        "storage": handler(page, "machine.opened")(owner),
+        "access": handler(page, "access.greet")(owner),
+        "archive": handler(page, "archive.search")(owner, "", None, ""),
+        "votes": handler(page, "comparing.count")(),
+        "datasets": handler(page, "train.mark")(owner, "pirate"),
+        "log": [handler(page, "runs.log_of")(run) for run in runs],
+    }
+    # What the other processes read, and the start and the end of the studio.
+    queue.advance(home)
+    supervised(home), living_engine(home), read_loan(loan_path(home)), parking.read(home)
+    Engine(home, "builtin")._announced()
+    lock = WebLock(home)
+    lock.acquire("http://127.0.0.1:1")
+    lock.release()
+    sweep(home)
+    leave_runs(home)
+    Reader(home).all()
+    return shown
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_damaged_files_stop_neither_the_start_nor_a_tab(
+    kind: str, studio: Studio, page: gr.Blocks, restored: Callable[[], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    home = studio.home
+    for names in (FILES[number::3] for number in range(3)):  # so that of the run one file is damaged at a time
+        restored()
+        before = [run.id for run in list_runs(home)]
+        paths = [path for name in names for path in home.root.glob(name)]
+        assert len(paths) == len(names)
+        for path in paths:
+            DAMAGE[kind](path)
+        caplog.clear()
+        shown = look_at_everything(studio, page)
+        handler(page, "page.first_tick")(request_of(LOCAL_OWNER), "")  # and now that they are aside
+        assert [run.id for run in list_runs(home)] == before
+        assert all(run in repr(shown["tick"]) for run in before), "every run is in the list"
+        assert not [each.getMessage() for each in caplog.records if each.levelno >= logging.ERROR]
+        aside = list(damaged.aside(home.root))
+        assert {each.path.parent / each.was for each in aside} <= set(paths)
+        said = [each for each in caplog.messages if "is set aside as" in each]
+        assert len(said) == len(aside) == len({each.was for each in aside}), "it is said once of each"
+        assert all(str(each) in "\n".join(damaged_files(home)) for each in aside), "the doctor knows them"
+
+
+def kinds_of(name: str) -> list[Any]:
+    """All kinds of damage to a file that holds no number."""
+    kinds = [kind for kind in DAMAGE if kind not in ("huge numbers", "no numbers")]
+    return [pytest.param(name, kind, id=f"{name.split('/')[-1]} as {kind}") for kind in kinds]
+
+
+@pytest.mark.parametrize(("name", "kind"), kinds_of("keys.json"))
+def test_with_damaged_keys_no_key_is_let_in(name: str, kind: str, studio: Studio, restored: Callable[[], None]) -> None:
+    restored()
+    keys = Keys(studio.home)
+    key = keys.create("phone")
+    assert keys.person(key) is not None
+    DAMAGE[kind](studio.home.root / name)
+    for _ in range(2):
+        for given in (key, "", "null", "text", "7"):
+            assert Keys(studio.home).person(given) is None
+    keys.create("new")
+    assert [each.name for each in keys.list()] == ["new"]
+
+
+@pytest.mark.parametrize(("name", "kind"), kinds_of("published.json"))
+def test_a_damaged_list_of_the_published_publishes_nothing(
+    name: str, kind: str, studio: Studio, restored: Callable[[], None]
+) -> None:
+    restored()
+    assert Published(studio.home).has(studio.store.get("gull"))
+    DAMAGE[kind](studio.home.root / name)
+    assert not any(Published(studio.home).has(each) for each in studio.store.list())
+    Published(studio.home).set(studio.store.get("wren"), True)
+    assert [each.name for each in studio.store.list() if Published(studio.home).has(each)] == ["wren"]
+
+
+@pytest.mark.parametrize(("name", "kind"), kinds_of("processes/cookie-secret"))
+def test_a_damaged_secret_makes_no_cookie_that_could_be_guessed(
+    name: str, kind: str, studio: Studio, restored: Callable[[], None]
+) -> None:
+    restored()
+    settings = AccessSettings("token-of-the-owner")
+    old = cookie_of("token-of-the-owner", cookie_secret(studio.home))
+    DAMAGE[kind](studio.home.root / name)
+    secret = cookie_secret(studio.home)
+    assert len(secret) == 32 and secret == cookie_secret(studio.home)
+    for guess in (old, cookie_of("token-of-the-owner", b""), cookie_of("token-of-the-owner", bytes(32))):
+        assert settings.by_cookie(guess, secret) is None
+    assert (studio.home.root / name).stat().st_mode & 0o077 == 0
+
+
+def test_a_run_without_its_state_is_shown_with_what_its_events_tell(
+    studio: Studio, page: gr.Blocks, restored: Callable[[], None]
+) -> None:
+    restored()
+    (path,) = studio.home.root.glob(f"{RUN}/state.json")
+    path.write_text("{")
+    (run,) = [each for each in list_runs(studio.home) if each.folder == path.parent]
+    card = repr(handler(page, "page.first_tick")(request_of(LOCAL_OWNER), run.id))
+    assert run.state() is RunState.INTERRUPTED, "its worker is not there, and its events tell no end"
+    assert "20/20" in card and "state.json was damaged" in card and "The run can be resumed" in card
+    assert str(studio.home.root) not in card, "who may see the runs need not know this machine's folders"
+    assert run.status() == run.status(), "it is written anew once"
+
+
+def test_a_run_without_its_state_whose_worker_lives_is_still_its_workers(
+    studio: Studio, restored: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    restored()
+    own = Identity.own()
+    monkeypatch.setattr(Identity, "running", classmethod(lambda cls, *words: own))
+    (path,) = studio.home.root.glob(f"{RUN}/state.json")
+    path.write_text("{")
+    (run,) = [each for each in list_runs(studio.home) if each.folder == path.parent]
+    assert run.status().worker == own and run.state() is RunState.TRAINING
+
+
+def test_a_run_without_its_recipe_says_so_and_cannot_be_begun_anew(
+    studio: Studio, page: gr.Blocks, restored: Callable[[], None]
+) -> None:
+    restored()
+    (path,) = studio.home.root.glob(f"{RUN}/recipe.yaml")
+    path.write_bytes(b"\x00\xff")
+    run = path.parent.name
+    assert "recipe.yaml was damaged" in repr(handler(page, "page.first_tick")(request_of(LOCAL_OWNER), run))
+    with pytest.raises(gr.Error, match=r"is not known\. Its recipe\.yaml was damaged"):
+        handler(page, "runs.yaml_of")(run)
+
+
+@pytest.fixture
+def at_once(restored: Callable[[], None], studio: Studio) -> Iterator[Callable[[str], Home]]:
+    def damage_all(kind: str) -> Home:
+        restored()
+        for name in FILES:
+            (path,) = studio.home.root.glob(name)
+            DAMAGE[kind](path)
+        return studio.home
+
+    yield damage_all
+
+
+@pytest.mark.parametrize("kind", ["a folder", "binary garbage", "other types"])
+def test_the_studio_starts_with_every_file_damaged_at_once(kind: str, at_once: Callable[[str], Home]) -> None:
+    home = at_once(kind)
+    app = build_app(Studio.over(home, "builtin", Engine(home, "builtin")))
+    with TestClient(app, base_url="http://127.0.0.1:7860") as web:
+        assert web.get("/").status_code == 200
+        assert web.get("/healthz").json()["status"] == "ok"
+        assert web.get("/tensorboard/data/runs").status_code == 200
