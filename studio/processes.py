@@ -35,7 +35,7 @@ MAX_BACKOFF_SECONDS = 30.0
 GIVE_UP_AFTER = 5  # deaths in a row without having been ready in between
 REST_SECONDS = 300.0  # after that, until it is tried once more
 SILENT_SECONDS = 60.0  # for an engine that lives to say where it is
-FULL = "The disk is full: the engine starts as soon as there is room."
+FULL = "The disk is full: the engine starts as soon as there is room"
 PARK_SECONDS = 15.0  # for answers under way when the chat is parked, or the engine started anew
 
 

@@ -62,11 +62,11 @@ class StudioProcess:
     def open_page(self) -> None:
         """Keep a stream of the page open, as a browser does, until the studio ends it."""
         client = httpx.Client(base_url=self.url, timeout=None, trust_env=False)
-        stream = client.send(client.build_request("GET", "/gradio_api/heartbeat/a-page"), stream=True)
+        stream = client.send(client.build_request("GET", "/gradio_api/heartbeat/apageisopen"), stream=True)
         assert stream.status_code == 200
 
         def read() -> None:
-            with client, contextlib.suppress(httpx.HTTPError):
+            with contextlib.closing(client), contextlib.suppress(httpx.HTTPError):
                 stream.read()
 
         threading.Thread(target=read, daemon=True).start()

@@ -1,0 +1,104 @@
+"""A full disk: what says so, what goes on, and what is held until there is room."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from adapters.files import append_line, no_room, write_atomic
+from core.home import Home
+from core.priority import Busy
+from core.process import Identity
+from core.recipe import Recipe
+from core.training.run import Run, create_run
+from core.training.state import RunState
+from studio.conversations import Column, Conversation, OnDisk
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """No file of this process may have a byte more: a limit, as no test may count on being allowed to mount a disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_leaves_files_as_they_were(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    whole, lines = folder / "whole.json", folder / "lines.jsonl"
+    write_atomic(whole, "old")
+    append_line(lines, b"one")
+    with full_disk():
+        for attempt in (lambda: write_atomic(whole, "new"), lambda: append_line(lines, b"two")):
+            with pytest.raises(OSError) as raised:
+                attempt()
+            assert no_room(raised.value)
+    append_line(lines, b"three")
+    assert whole.read_text() == "old" and lines.read_bytes() == b"one\nthree\n"
+    assert sorted(each.name for each in folder.iterdir()) == ["lines.jsonl", "whole.json"]
+
+
+CUT_OFF = """
+import os, sys
+from core.home import Home
+from core.priority import Busy
+home = Home.open(sys.argv[1])
+busy = Busy(home)
+busy.mark(3)
+os.truncate(home.processes / "chat_busy", 0)  # as a disk leaves it that had no room for its page
+assert busy.rows() == 0
+busy.mark(2)
+assert busy.rows() == 2
+"""
+
+
+def test_who_is_answering_outlives_a_file_that_is_cut_off_or_has_no_room(home: Home) -> None:
+    ended = subprocess.run([sys.executable, "-c", CUT_OFF, str(home.root)], capture_output=True, text=True)
+    assert ended.returncode == 0, f"ended with {ended.returncode}: {ended.stderr}"
+    (home.processes / "chat_busy").unlink()
+    engine, trainer = Busy(home), Busy(home)
+    with full_disk():
+        engine.mark(1)
+        assert trainer.rows() == 0
+    engine.mark(1)
+    assert trainer.rows() == 1, "it comes back by itself"
+
+
+@pytest.fixture
+def dead_run(home: Home) -> Run:
+    run = create_run(home, Recipe.from_dict({"dataset_name": "pirate"}))
+    run.move(RunState.PREPARING, pid=Identity.own().pid, started=1.0)
+    return run
+
+
+def test_a_run_whose_worker_died_on_a_full_disk_is_shown_as_interrupted(dead_run: Run) -> None:
+    with full_disk():
+        assert dead_run.status().state is RunState.INTERRUPTED
+        (dead_run.folder / "state.json").write_bytes(b"")
+        assert dead_run.state() is RunState.INTERRUPTED, "damaged besides"
+    assert dead_run.state() is RunState.INTERRUPTED and dead_run.file.path.stat().st_size > 0
+
+
+def test_a_conversation_is_held_and_listed_while_the_disk_is_full_and_kept_once_there_is_room(home: Home) -> None:
+    shelf = OnDisk(home)
+    said = Column("base", ({"role": "user", "content": "Who?"},))
+    with full_disk():
+        shelf.put(first := Conversation.new([said], {}))
+        assert "is kept by itself once there is room" in shelf.trouble
+        shelf.put(second := Conversation.new([said], {}))
+        shelf.delete(second.id)
+        OnDisk(home).write_held()
+        assert OnDisk(home).all() == [first]
+    OnDisk(home).write_held()
+    assert [each.name for each in shelf.folder.iterdir()] == [f"{first.id}.json"]
+    assert OnDisk(home).all() == [first]
