@@ -204,10 +204,10 @@ def why_not(facts: AdapterFacts, base: BaseFacts) -> str | None:
 
     Shapes count whatever names, fingerprints and people say.
     """
-    return why_not_base(facts.origin, base.id, base.fingerprint) or _why_not_shapes(facts, base)
+    return why_not_base(facts.origin, base.id, base.fingerprint) or why_not_shapes(facts, base)
 
 
-def _why_not_shapes(facts: AdapterFacts, base: BaseFacts) -> str | None:
+def why_not_shapes(facts: AdapterFacts, base: BaseFacts) -> str | None:
     """Which of the adapter's layers the base does not have so; None too where `base.linears` is not known."""
     if not base.linears:
         return None

@@ -72,8 +72,10 @@ def facts(standing: Standing) -> str:
     record = standing.record
     alpha = "" if record.lora_alpha is None else f", alpha {record.lora_alpha:g}"
     rank = "–" if record.lora_r is None else f"{record.lora_r}{alpha}"
+    said = record.same_base
     rows = {
         "Base": shared_base(record.base_model),
+        **({"A copy of": f"{shared_base(said.base)}, said on {said.said[:10]}"} if said else {}),
         "Dataset": record.dataset.name.rsplit("/data.", 1)[0].rsplit("/", 1)[-1] if record.dataset else "–",
         "Made": record.created[:16].replace("T", " "),
         "Steps": "–" if record.steps is None else str(record.steps),
@@ -81,8 +83,6 @@ def facts(standing: Standing) -> str:
         "Rank": rank,
         "Size": size(record.size_bytes),
     }
-    if said := record.same_base:
-        rows["Same base"] = f"{shared_base(said.base)}, as was said on {said.said[:10]}"
     if record.hub:
         rows["Hub"] = f"{record.hub.repo_id} @ {record.hub.revision[:7]}"
     if standing.merged:

@@ -83,4 +83,5 @@ DEFAULT = CATALOGUE[0].id
 
 
 def find(base_id: str) -> Base | None:
-    return next((base for base in CATALOGUE if base.id == base_id), None)
+    """Only the very repository, in whatever letters: a copy has other terms, and may be open where this is gated."""
+    return next((base for base in CATALOGUE if base.id.casefold() == base_id.casefold()), None)

@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 
 STARTING, LOADING, READY, FAILED, PARKED = "starting", "loading", "ready", "failed", "parked"
 POLL_SECONDS = 0.5
+ELSEWHERE_SECONDS = 1.0  # another server has a log, too
 MAX_BACKOFF_SECONDS = 30.0
 GIVE_UP_AFTER = 5  # deaths in a row without having been ready in between
 REST_SECONDS = 300.0  # after that, until it is tried once more
@@ -186,7 +187,7 @@ class Engine:
                     log.exception("the engine could not be looked after; trying again")
                 if not self._alive():
                     self._note(STARTING, FULL if no_room(error) else f"The engine cannot be started: {error}.")
-            self._stopping.wait(POLL_SECONDS)
+            self._stopping.wait(POLL_SECONDS if self.external_url is None else ELSEWHERE_SECONDS)
 
     def _look(self) -> None:
         if self._anew.is_set():
@@ -340,7 +341,7 @@ class Engine:
                 self.ready.clear()
                 self._note(STARTING, f"The server at {self._url} does not answer ({type(error).__name__}).")
             return
-        health = answer.json() if answer.headers.get("content-type", "").startswith("application/json") else {}
+        health = body_of(answer)
         if self._elsewhere is not None:
             self.vllm = None if "status" in health else self._elsewhere
         if self.vllm is not None:
@@ -372,6 +373,15 @@ class Engine:
             adapters,
             cause,
         )
+
+
+def body_of(answer: httpx.Response) -> dict[str, Any]:
+    """The JSON object in an answer; {} where there is none, as in vLLM's /health."""
+    try:
+        body = answer.json()
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
 
 
 def resolved_id(base: str) -> str:

@@ -9,6 +9,7 @@ from math import ceil
 from statistics import median
 from typing import Any
 
+from adapters.bases import same_base
 from core.errors import UserError
 from core.home import Home
 from core.plan.calibration import remembered
@@ -121,10 +122,10 @@ def _known_speeds(home: Home, base: str) -> list[tuple[dict[str, Any], float]]:
     known = []
     for run in list_runs(home):
         settings = _settings(run)
-        if settings.get("model_name_or_path") == base and (rate := _rate(run)):
+        if same_base(str(settings.get("model_name_or_path")), base) and (rate := _rate(run)):
             known.append((settings, rate))
     for settings, rates in remembered(home):
-        if settings.get("model_name_or_path") == base and rates:
+        if same_base(str(settings.get("model_name_or_path")), base) and rates:
             known.append((settings, median(rates)))
     return known
 

@@ -116,6 +116,10 @@ def engine_settings(args: argparse.Namespace) -> dict[str, Any]:
     """Those given on the command line. Raises UserError when one is wrong, or another server is the engine."""
     given = given_in(args)
     EngineSettings.from_dict(given)
+    if args.engine_url and not args.engine_url.startswith(("http://", "https://")):
+        raise UserError(f"--engine-url is {args.engine_url}.", "Give its whole address, such as http://127.0.0.1:8000.")
+    if args.engine_home and not args.engine_url:
+        raise UserError("--engine-home is how another server sees the home.", "Give that server's --engine-url, too.")
     if given and args.engine_url:
         raise UserError(
             f"--engine-url names another server, which is not told {', '.join(map(flag, given))}.",

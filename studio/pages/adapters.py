@@ -12,9 +12,10 @@ from typing import Any
 import gradio as gr
 
 from adapters.bases import why_not_base
-from adapters.compat import inspect, why_not_config
+from adapters.compat import BaseFacts, inspect, why_not_config, why_not_shapes
 from adapters.layout import CONFIG_FILE
 from adapters.record import RECORD_FILE, AdapterRecord
+from core.base_facts import with_shapes
 from core.errors import UserError
 from studio import adapter_cards, merged_models
 from studio.adapter_cards import Standing
@@ -185,8 +186,12 @@ def _unusable(folder: Path, changed: tuple[int, ...], base: str, fingerprint: st
     facts = inspect(folder)
     if reason := why_not_config(facts.config):
         return f"Cannot be used here. {reason}", ""
-    reason = why_not_base(facts.origin, base, fingerprint) if base else None
-    return (f"Cannot be used here. {reason}", base) if reason else ("", "")
+    if not base:
+        return "", ""
+    named = why_not_base(facts.origin, base, fingerprint)
+    shaped = why_not_shapes(facts, with_shapes(BaseFacts(base, fingerprint), facts))
+    said = f"Cannot be used here. {named or shaped}" if named or shaped else ""
+    return said, base if named and not shaped else ""
 
 
 def text(given: str | None) -> str:

@@ -116,16 +116,23 @@ def test_the_owner_may_say_that_a_base_is_the_same_and_take_it_back(
     studio.store.update(said_same(studio.store.get("copied"), "guanaco-builtin"))
     shown = overview(studio)
     assert "Cannot be used" not in shown
-    assert "<dt>Same base</dt><dd>guanaco-builtin, as was said on 20" in shown
+    assert "<dt>A copy of</dt><dd>guanaco-builtin, said on 20" in shown
     act(clicked("not-same", "copied"))
     assert studio.store.get("copied").same_base is None
     assert "trained on ada/copy" in overview(studio)
 
 
 def test_an_adapter_that_lacks_what_the_engine_serves_is_not_made_fit_by_a_word(studio: Studio, tmp_path: Path) -> None:
-    dora = write_adapter(tmp_path / "dora", base_model_name_or_path="ada/copy", use_dora=True)
-    studio.store.import_folder(dora, "dora")
+    dora = write_adapter(tmp_path / "dora", tensors=weights(LINEARS), base_model_name_or_path="ada/copy", use_dora=True)
+    small = write_adapter(
+        tmp_path / "small",
+        tensors=weights({"model.layers.0.self_attn.q_proj": (128, 64)}),
+        base_model_name_or_path="ada/copy",
+    )
+    for folder in (dora, small):
+        studio.store.import_folder(folder, folder.name)
     assert "DoRA" in overview(studio)
+    assert "trained on ada/copy" in overview(studio)
     assert 'data-action="same"' not in overview(studio), "no control that cannot work"
 
 

@@ -102,6 +102,9 @@ def test_another_server_as_the_engine_is_not_set_here(home: Home) -> None:
         Engine(home, "builtin", "http://127.0.0.1:9").use({"slots": 4})
     with pytest.raises(UserError, match="--slots"):
         engine_settings(parse(["serve", "--engine-url", "http://127.0.0.1:9", "--slots", "4"]))
+    for wrong in (["--engine-url", "localhost:8000"], ["--engine-home", "/home"]):
+        with pytest.raises(UserError, match=r"http://|--engine-url, too"):
+            engine_settings(parse(["serve", *wrong]))
     assert engine_settings(parse(["--slots", "4", "--weights", "packed"])) == {"slots": 4, "weights": "packed"}
 
 
