@@ -70,6 +70,8 @@ def trained_in(labels: list[int]) -> int:
 
 def encode_plain(tokenizer: PreTrainedTokenizerBase, text: str) -> Example:
     input_ids = [*tokenizer(text, verbose=False)["input_ids"]]
+    while tokenizer.bos_token_id is not None and input_ids[:2] == [tokenizer.bos_token_id] * 2:
+        del input_ids[0]  # the text brings its own
     if tokenizer.eos_token_id is not None and input_ids[-1:] != [tokenizer.eos_token_id]:
         input_ids.append(tokenizer.eos_token_id)
     return Example(input_ids=input_ids, labels=list(input_ids))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokenizers.processors import TemplateProcessing
 
 from core.data import CheckedDataset, Conversation, Message, TokenCounter, encode, token_stats
 from core.data.tokens import IGNORED
@@ -190,6 +192,17 @@ def test_plain_text_is_trained_from_its_first_token_to_its_end() -> None:
     example = only_row(tokenizer, [Message(role="text", content="Once 🦙")])
     assert example["labels"] == example["input_ids"]
     assert tokenizer.decode(example["input_ids"]) == "Once 🦙<|im_end|>"
+
+
+def test_a_text_that_brings_its_own_mark_of_beginning_has_it_once() -> None:
+    tokenizer = copy.deepcopy(tokenizer_for("llama3"))
+    tokenizer.bos_token = begin = "<|begin_of_text|>"
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single=f"{begin} $A", special_tokens=[(begin, tokenizer.bos_token_id)]
+    )
+    for text in ("Once", f"{begin}Once", f"{begin}{begin}Once"):
+        example = only_row(tokenizer, [Message(role="text", content=text)])
+        assert tokenizer.decode(example["input_ids"]) == f"{begin}Once<|eot_id|>"
 
 
 def test_statistics_count_what_is_there() -> None:
