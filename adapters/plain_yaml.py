@@ -1,7 +1,8 @@
-"""YAML from strangers: plain values only, and no aliases, by which a small text becomes a huge value."""
+"""YAML from strangers: plain values, no key twice, and no aliases, by which a small text becomes a huge value."""
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import yaml
@@ -12,6 +13,12 @@ class _PlainLoader(yaml.SafeLoader):
         if self.check_event(yaml.AliasEvent):
             raise yaml.YAMLError("aliases (*name) are not allowed")
         return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
+        if twice := [key for key, count in keys.items() if count > 1]:
+            raise yaml.YAMLError(f"{twice[0]!r} stands in it twice")  # of which only the last would count
+        return super().construct_mapping(node, deep)
 
 
 def load(text: str) -> Any:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import re
+import reprlib
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import yaml
 
 from adapters import plain_yaml
+from core.data.formats import format_named
 from core.data.mapping import parse_columns
 from core.errors import UserError
 
@@ -99,7 +102,7 @@ class Recipe:
         base = given.get("model_name_or_path") or "builtin"
         values: dict[str, Any] = defaults_for(str(base))
         for key, value in given.items():
-            if key not in SETTINGS:
+            if key not in SETTINGS or (key == "dataset_name" and not value):
                 continue
             converted, problem = _convert(key, value)
             if problem:
@@ -154,12 +157,21 @@ class Recipe:
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 problems.append(f"{name} is {getattr(self, name)!r}: choose one of {', '.join(choices)}")
-        if self.max_steps == 0 or self.max_steps < -1:
-            problems.append(f"max_steps is {self.max_steps}: it must be -1 (use num_train_epochs) or at least 1")
+        if self.max_steps == 0:
+            problems.append("max_steps is 0: it must be -1 (use num_train_epochs) or at least 1")
+        if self.lr_scheduler_type == "polynomial" and self.learning_rate <= POLYNOMIAL_END:
+            problems.append(f"learning_rate is {self.learning_rate}: the polynomial schedule ends at {POLYNOMIAL_END}")
+        try:
+            if self.dataset_format:
+                format_named(self.dataset_format)
+        except UserError as error:
+            problems.append(f"dataset_format is {_shown(self.dataset_format)}: {error.remedy}")
         try:
             parse_columns(self.dataset_columns)
         except UserError as error:
             problems.append(f"dataset_columns is {self.dataset_columns!r}: {error}")
+        if isinstance(self.lora_target_modules, list) and not all(each.strip() for each in self.lora_target_modules):
+            problems.append("lora_target_modules names no layer in one place: name layers, or write all-linear")
         if isinstance(self.lora_target_modules, list) and not self.lora_target_modules:
             problems.append("lora_target_modules is an empty list: name layers, or write all-linear")
         if self.run_name is not None and not NAME.match(self.run_name):
@@ -188,6 +200,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "eval_fraction": (0, 0.5),
     "max_samples": (0, 1e9),
     "num_train_epochs": (0.01, 1000),
+    "max_steps": (-1, 1e9),
     "learning_rate": (1e-7, 1),
     "warmup_steps": (0, 1e6),
     "weight_decay": (0, 1),
@@ -204,6 +217,8 @@ RANGES: dict[str, tuple[float, float]] = {
     "eval_steps": (1, 1e6),
     "save_steps": (1, 1e6),
 }
+
+POLYNOMIAL_END = 1e-7  # transformers' default for the rate at which it ends
 
 # What transformers knows and this project has tried or has no reason to refuse. Paged optimisers are left out on
 # purpose: they cannot be resumed from a checkpoint.
@@ -231,30 +246,39 @@ def defaults_for(model_name_or_path: str) -> dict[str, Any]:
 def _convert(name: str, value: Any) -> tuple[Any, str | None]:
     """The value in the setting's own type, or a sentence on why it cannot be."""
     kinds = TYPES[name]
-    if value is None:
+    if value is None or (isinstance(value, str) and not value.strip()):
         return (None, None) if type(None) in kinds else (None, f"{name} is empty: {_expected(kinds)}")
     if bool in kinds:
-        return (value, None) if isinstance(value, bool) else (None, f"{name} is {value!r}: write true or false")
+        return (value, None) if isinstance(value, bool) else (None, f"{name} is {_shown(value)}: write true or false")
     if isinstance(value, bool):
         return None, f"{name} is {value!r}: {_expected(kinds)}"
     if int in kinds or float in kinds:
         return _number(name, value, int if int in kinds else float)
     if list in kinds and isinstance(value, (list, tuple)) and all(isinstance(each, str) for each in value):
         return list(value), None
-    if str in kinds and isinstance(value, (str, int, float)):
+    if str in kinds and isinstance(value, float):  # 1.10 would become "1.1"
+        return None, f"{name} is {value!r}, a number: put it in quotes"
+    if str in kinds and isinstance(value, (str, int)):
         return str(value), None
-    return None, f"{name} is {value!r}: {_expected(kinds)}"
+    return None, f"{name} is {_shown(value)}: {_expected(kinds)}"
 
 
 def _number(name: str, value: Any, kind: type) -> tuple[Any, str | None]:
     # YAML reads 2e-4 as text (it wants 2.0e-4), and people write it so: accept text that is a number.
     try:
-        number = float(value)
-    except (TypeError, ValueError, OverflowError):
-        return None, f"{name} is {value!r}: {_expected((kind,))}"
+        number = float(value) if isinstance(value, str | int | float) else None
+    except (ValueError, OverflowError):
+        number = None
+    if number is None or not isfinite(number):
+        return None, f"{name} is {_shown(value)}: {_expected((kind,))}"
     if kind is int and not number.is_integer():
-        return None, f"{name} is {value!r}: it must be a whole number"
+        return None, f"{name} is {_shown(value)}: it must be a whole number"
     return kind(number), None
+
+
+def _shown(value: Any) -> str:
+    """A value for a message, however long it is."""
+    return reprlib.repr(value)
 
 
 def _expected(kinds: tuple[type, ...]) -> str:

@@ -62,6 +62,7 @@ def plan_card(plan: Plan, *, counting: bool = False) -> str:
     return (
         f'<div class="plan" data-fits="{str(plan.fits).lower()}" data-served="{str(plan.served).lower()}">'
         f'<p class="{"" if plan.fits else "error"}" role="status">{escape(plan.reason)}</p>{_about_serving(plan)}'
+        f"{_about_warmup(plan)}"
         f"{_bar(plan.parts, plan.card.usable, scale, f'The run {verdict}')}{_nearest(plan)}"
         f'<div class="facts">{"".join(f"<span>{fact}</span>" for fact in facts)}</div>{source}'
         f'<details style="margin:.6rem 0"><summary>What takes memory</summary><ul style="{LIST}">{rows}</ul></details>'
@@ -133,6 +134,10 @@ def _bar(parts: Sequence[Part], usable: int, scale: int, label: str) -> str:
 def _about_serving(plan: Plan) -> str:
     kind = "said" if plan.served else "error"
     return f'<p class="{kind}">{escape(plan.about_serving)}</p>' if plan.about_serving else ""
+
+
+def _about_warmup(plan: Plan) -> str:
+    return f'<p class="said">{escape(plan.about_warmup)}</p>' if plan.about_warmup else ""
 
 
 def _nearest(plan: Plan) -> str:

@@ -13,7 +13,7 @@ from core.plan.planning import Plan, plan
 from core.plan.serving import NOT_SERVED, NOT_SERVED_REMEDY, Served
 from core.plan.shapes import FAMILIES, Shape, read_shape
 from core.plan.teaching import Bar, compare
-from core.plan.time import Schedule, packed_rows, schedule
+from core.plan.time import Schedule, most_steps, packed_rows, schedule
 
 __all__ = [
     "CATALOGUE",
@@ -32,6 +32,7 @@ __all__ = [
     "Shape",
     "changed",
     "compare",
+    "most_steps",
     "packed_rows",
     "plan",
     "read_shape",

@@ -13,6 +13,7 @@ from core.plan.serving import NOT_SERVED, NOT_SERVED_REMEDY, Served, starting_po
 from core.plan.shapes import Shape, read_shape
 from core.plan.time import Estimate, Schedule, estimate, schedule
 from core.recipe import Recipe
+from core.warmup import about_warmup
 
 GIB = 1 << 30
 
@@ -43,6 +44,11 @@ class Plan:
     @property
     def total(self) -> int:
         return sum(part.bytes for part in self.parts)
+
+    @property
+    def about_warmup(self) -> str:
+        """A sentence where the run ends before its learning rate has risen, else ""."""
+        return about_warmup(self.recipe, self.schedule.steps) if self.schedule else ""
 
     @property
     def served(self) -> bool:

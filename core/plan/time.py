@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import Counter
-from dataclasses import dataclass
-from math import ceil
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
@@ -17,6 +16,7 @@ from core.plan.cards import Card
 from core.recipe import Recipe
 from core.training.events import Progress
 from core.training.run import Run, list_runs
+from core.warmup import steps_of, steps_per_epoch
 
 SIMILAR = ("per_device_train_batch_size", "max_length", "packing", "gradient_checkpointing", "load_in_4bit", "lora_r")
 LEAST, OTHERWISE = 0.10, 0.40  # relative uncertainty: of a rate from like runs; of one from other settings
@@ -51,8 +51,6 @@ class Estimate:
 def schedule(recipe: Recipe, dataset_lengths: list[int]) -> Schedule:
     """Steps and tokens of a run over conversations of these lengths. Which are held out is not known before the
     split, so that each counts by the share that is trained.
-
-    Steps are counted as transformers' Trainer does: the last, smaller batch and accumulation count in full.
     """
     lengths = [min(length, recipe.max_length) for length in dataset_lengths]
     share = 1 - recipe.eval_fraction
@@ -60,18 +58,21 @@ def schedule(recipe: Recipe, dataset_lengths: list[int]) -> Schedule:
     rows = round(packed_rows(lengths, recipe.max_length) * share) if recipe.packing else kept
     rows = max(1, rows)
     tokens = round(sum(lengths) * share)
-    batches = ceil(rows / recipe.per_device_train_batch_size)
-    per_epoch = max(1, ceil(batches / recipe.gradient_accumulation_steps))
-    steps = recipe.max_steps if recipe.max_steps > 0 else ceil(recipe.num_train_epochs * per_epoch)
+    steps = steps_of(recipe, rows)
     evaluations = 1 + steps // recipe.eval_steps if recipe.eval_fraction > 0 else 0
     return Schedule(
         tokens_per_epoch=tokens,
         rows=rows,
         steps=steps,
-        tokens=round(tokens * steps / per_epoch),
+        tokens=round(tokens * steps / steps_per_epoch(recipe, rows)),
         evaluated_tokens=evaluations * (sum(lengths) - tokens),
         padding=_padding(lengths, recipe),
     )
+
+
+def most_steps(recipe: Recipe, dataset_lengths: list[int] | None) -> int:
+    """Optimiser steps if nothing is held out; max_steps, which may be -1, where the dataset is not known."""
+    return schedule(replace(recipe, eval_fraction=0.0), dataset_lengths).steps if dataset_lengths else recipe.max_steps
 
 
 def packed_rows(lengths: list[int], max_length: int) -> int:

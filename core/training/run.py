@@ -34,6 +34,7 @@ from core.training.events import (
 from core.training.rebuilding import NOT_HERE, is_run
 from core.training.state import ACTIVE, RunState, Status
 from core.training.state_file import StateFile
+from core.warmup import check_schedule
 
 MAX_ATTEMPTS = 3  # workers that may die at the same step before a run stops resuming by itself
 RESERVE = 64 * 1024  # bytes
@@ -227,8 +228,9 @@ def create_run(home: Home, recipe: Recipe) -> Run:
     """Make a run's folder, in state queued. It appears in one step, complete.
 
     Paths in the recipe become absolute: the run must go on after a restart from another folder. Raises UserError when
-    the disk is full.
+    the disk is full, and for a run that could learn nothing.
     """
+    check_schedule(recipe, recipe.max_steps)
     recipe = replace(
         recipe,
         dataset_name=_absolute(recipe.dataset_name),

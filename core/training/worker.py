@@ -29,6 +29,7 @@ from core.training.mishaps import give_up, lose_base, out_of_memory, recover
 from core.training.run import RESERVE, Run
 from core.training.signals import Signals, StoppedAtOnce
 from core.training.state import ACTIVE, RunState
+from core.warmup import about_warmup, check_schedule, steps_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -97,8 +98,11 @@ def train(run: Run, signals: Signals) -> int:
     judge(run, source, begins_from)
     tokenizer = load_tokenizer(source)
     data = prepare(recipe, tokenizer)
-    for text in data.notes:
-        run.note(text)
+    steps = steps_of(recipe, len(data.train))
+    check_schedule(recipe, steps)
+    for text in (*data.notes, about_warmup(recipe, steps)):
+        if text:
+            run.note(text)
 
     def interrupted() -> bool:
         return signals.any

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from core.errors import UserError
 from core.home import Home
-from core.plan import CATALOGUE, Card, Chat, Plan, Served, compare, plan, read_shape
+from core.plan import CATALOGUE, Card, Chat, Plan, Served, compare, most_steps, plan, read_shape
 from core.recipe import Recipe
 from core.serving.settings import settings_in_force
+from core.warmup import check_learns
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -50,6 +51,7 @@ def run(args: argparse.Namespace) -> int:
     home = Home.open(args.home)
     shape = read_shape(recipe.model_name_or_path)
     lengths = conversation_lengths(recipe) if args.recipe else None
+    check_learns(recipe, most_steps(recipe, lengths))
     if args.calibrate:
         learn_speed(args, recipe, home)
     planned = plan(
@@ -173,6 +175,8 @@ def show(console: Console, planned: Plan) -> None:
         console.print(
             f"{steps.rows:,} rows and {steps.tokens_per_epoch:,} tokens per epoch; {steps.steps:,} steps in all."
         )
+    if planned.about_warmup:
+        console.print(Text(planned.about_warmup, style="yellow"))
     if planned.time:
         if planned.eta_seconds is None:
             console.print(Text(f"{planned.time.source}."))

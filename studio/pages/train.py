@@ -15,11 +15,12 @@ from core.builtin import SAMPLES
 from core.data.chosen import read_chosen
 from core.data.load import is_on_hub
 from core.errors import UserError
-from core.plan import NOT_SERVED, Chat, Plan, Served, changed, plan
+from core.plan import NOT_SERVED, Chat, Plan, Served, changed, most_steps, plan
 from core.recipe import Recipe
 from core.training import queue
 from core.training.export import from_trl, to_trl
 from core.training.run import create_run
+from core.warmup import check_learns
 from studio import imports
 from studio.calibrating import calibrate
 from studio.card import card_here
@@ -262,6 +263,7 @@ def check(studio: Studio, recipe: Recipe) -> None:
 def planned_here(studio: Studio, recipe: Recipe, dataset_lengths: list[int] | None) -> Plan:
     """On this machine's card, beside this studio's engine as it is set. Raises UserError."""
     engine = studio.engine
+    check_learns(recipe, most_steps(recipe, dataset_lengths))
     return plan(
         recipe,
         card_here(),

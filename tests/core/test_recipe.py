@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import UserError
-from core.recipe import SETTINGS, Recipe
+from core.recipe import SETTINGS, TYPES, Recipe
 
 
 def test_only_the_dataset_is_needed() -> None:
@@ -64,6 +64,15 @@ def test_all_problems_in_one_error() -> None:
         ("lr_scheduler_type", "cosinus"),
         ("lora_target_modules", []),
         ("seed", True),
+        ("max_steps", 2 * 10**9),
+        ("max_steps", -2),
+        ("model_name_or_path", ""),
+        ("dataset_train_split", " "),
+        ("lora_target_modules", "  "),
+        ("lora_target_modules", ["q_proj", ""]),
+        ("dataset_format", "no-such"),
+        ("run_name", 1.10),
+        ("dataset_revision", float("inf")),
         ("dataset_name", ""),
     ],
 )
@@ -85,6 +94,53 @@ def test_unreadable_files(tmp_path: Path) -> None:
     latin.write_bytes("dataset_name: café".encode("latin-1"))
     with pytest.raises(UserError, match="UTF-8"):
         Recipe.read(latin)
+
+
+NUMBERS = [name for name, kinds in TYPES.items() if int in kinds or float in kinds]
+NO_NUMBERS = [
+    ".inf",
+    "-.inf",
+    ".nan",
+    '"inf"',
+    "nan",
+    "1" + "0" * 400,
+    "-1" + "0" * 4000,
+    "1e999",
+    "yes",
+    "many",
+    '""',
+    "[1]",
+    "{a: 1}",
+    "2024-01-01",
+    "!!binary MTI=",
+    "12 steps",
+]
+
+
+@pytest.mark.parametrize("value", NO_NUMBERS)
+@pytest.mark.parametrize("name", NUMBERS)
+def test_what_is_no_number_is_a_problem_that_names_its_setting(name: str, value: str) -> None:
+    if value == '""' and type(None) in TYPES[name]:
+        return  # left empty, which means its default
+    with pytest.raises(UserError) as caught:
+        Recipe.from_yaml(f"dataset_name: pirate\n{name}: {value}")
+    text = str(caught.value)
+    assert f"- {name} is " in text and "1 problem" in text and len(text) < 400
+
+
+def test_a_setting_that_stands_twice_is_refused() -> None:
+    with pytest.raises(UserError, match="'max_steps' stands in it twice"):
+        Recipe.from_yaml("dataset_name: pirate\nmax_steps: 10\nlora_r: 4\nmax_steps: 20")
+
+
+def test_an_optional_setting_left_empty_is_not_given() -> None:
+    recipe = Recipe.from_yaml("dataset_name: pirate\ndataset_revision: ''\ninit_adapter: \nrun_name: ' '")
+    assert (recipe.dataset_revision, recipe.init_adapter, recipe.run_name) == (None, None, None)
+
+
+def test_a_polynomial_schedule_needs_a_rate_above_its_end() -> None:
+    with pytest.raises(UserError, match="learning_rate is 1e-07: the polynomial schedule ends at 1e-07"):
+        Recipe.from_dict({"dataset_name": "pirate", "lr_scheduler_type": "polynomial", "learning_rate": 1e-7})
 
 
 def test_every_setting_has_a_help_text() -> None:

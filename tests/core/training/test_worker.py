@@ -366,14 +366,25 @@ def test_bad_rows_are_refused_with_the_list_or_left_out_on_request(
     assert work(refused) == 1
     reason = refused.status().reason
     assert "2 of 10 rows" in reason and "row 4:" in reason and "row 7:" in reason and "skip_bad_rows" in reason
-    accepted = create_run(home, replace(recipe, dataset_name=str(data), skip_bad_rows=True, max_steps=1))
+    accepted = create_run(
+        home, replace(recipe, dataset_name=str(data), skip_bad_rows=True, max_steps=1, warmup_steps=0)
+    )
     assert work(accepted) == 0
     notes = [event.text for event in accepted.events()[0] if isinstance(event, Note)]
     assert any("2 of 10 rows" in text for text in notes)
 
 
+def test_a_run_that_can_learn_nothing_ends_before_the_base_is_loaded(
+    home: Home, recipe: Recipe, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.sharing.open_base", None)
+    run = create_run(home, replace(recipe, max_steps=-1, num_train_epochs=1, gradient_accumulation_steps=64))
+    assert work(run) == 1
+    assert "one optimiser step" in run.status().reason and "warmup_steps to 0" in run.status().reason
+
+
 def test_what_is_cut_is_said(home: Home, recipe: Recipe, work: Work) -> None:
-    run = create_run(home, replace(recipe, max_length=16, max_steps=1))
+    run = create_run(home, replace(recipe, max_length=16, max_steps=1, warmup_steps=0))
     work(run)
     notes = " ".join(event.text for event in run.events()[0] if isinstance(event, Note))
     assert "longer than max_length = 16" in notes
@@ -448,8 +459,9 @@ def test_leaving_does_not_wait_for_an_evaluation(
 def test_a_run_begins_from_an_adapter_and_keeps_its_shape(whole: Run, home: Home, recipe: Recipe, work: Work) -> None:
     store = AdapterStore(home.adapters)
     store.import_folder(AdapterStore(whole.home.adapters).path("pirate"), "first")
-    recipe = replace(recipe, init_adapter="first", run_name="second", lora_r=8, max_steps=1, learning_rate=1e-6)
-    run = create_run(home, replace(recipe, warmup_steps=0))
+    recipe = replace(recipe, init_adapter="first", run_name="second", lora_r=8, learning_rate=1e-6)
+    recipe = replace(recipe, max_steps=1, warmup_steps=0)
+    run = create_run(home, recipe)
     assert work(run) == 0
     first, second = (load_file(store.path(name) / "adapter_model.safetensors") for name in ("first", "second"))
     assert store.get("second").lora_r == 4
@@ -533,7 +545,8 @@ def test_a_base_that_can_not_be_shared_is_said_with_the_reason(
     home: Home, recipe: Recipe, work: Work, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
-    run = create_run(home, replace(recipe, load_in_4bit=False, max_steps=1, save_steps=1, eval_fraction=0))
+    short = replace(recipe, max_steps=1, warmup_steps=0, save_steps=1, eval_fraction=0)
+    run = create_run(home, replace(short, load_in_4bit=False))
     assert work(run) == 0
     said = "The base in memory: own copy, it is not wanted in 4 bit, and the shared one is."
     assert said in [event.text for event in run.events()[0] if isinstance(event, Note)]
