@@ -23,7 +23,7 @@ class Joints:
     ) -> None:
         self.tokenizer, self.text, self.input_ids, self.offsets = tokenizer, text, input_ids, offsets
         self.starts = [start for start, _ in offsets]
-        self.added = tokenizer.added_tokens_decoder.keys()
+        self.added = {number: token.content for number, token in tokenizer.added_tokens_decoder.items()}
         self.known: dict[str, list[int]] = {}
 
     def before(self, end: int) -> int:
@@ -36,8 +36,12 @@ class Joints:
         An added token stands by itself, so that only what follows the last one before `end` is tokenised again.
         """
         count = self.before(end)
-        first = next((at for at in range(count - 1, -1, -1) if self.input_ids[at] in self.added), 0)
+        first = next((at for at in range(count - 1, -1, -1) if self._stands_alone(at)), 0)
         part = self.text[self.offsets[first][0] if first else 0 : end]
         if part not in self.known:
             self.known[part] = tokenised(self.tokenizer, part)[0]
         return count if self.known[part] == self.input_ids[first:count] else None
+
+    def _stands_alone(self, at: int) -> bool:
+        content = self.added.get(self.input_ids[at])
+        return content is not None and self.text.startswith(content, self.starts[at])

@@ -98,6 +98,30 @@ def tokenizer_for(family: str, merges: bool = False) -> PreTrainedTokenizerFast:
     return tokenizer
 
 
+@cache
+def sentencepiece_for(family: str, prepend: str) -> PreTrainedTokenizerFast:
+    """One token per letter or byte, and some that begin with the space before a word, in the manner of Llama 2.
+
+    prepend: "first" or "always" puts a space before the text, or before every piece of it between special tokens.
+    """
+    template, specials, end = FAMILIES[family]
+    letters = [chr(code) for code in range(33, 127)]
+    vocabulary = {
+        token: index for index, token in enumerate([*(f"<0x{byte:02X}>" for byte in range(256)), "▁", *letters])
+    }
+    pairs = [("▁", "I"), ("▁", "a"), ("t", "h"), ("th", "e"), ("▁", "the"), (":", "▁")]
+    for left, right in pairs:
+        vocabulary.setdefault(left + right, len(vocabulary))
+    backend = Tokenizer(models.BPE(vocab=vocabulary, merges=pairs, byte_fallback=True))
+    backend.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme=prepend, split=False)
+    backend.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
+    eos = "<|endoftext|>" if family == "phi" else end.strip()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, eos_token=eos, pad_token=eos)
+    tokenizer.add_special_tokens({"additional_special_tokens": [token for token in specials if token != eos]})
+    tokenizer.chat_template = template
+    return tokenizer
+
+
 @contextmanager
 def changed(tokenizer: Any, template: str) -> Iterator[None]:
     original, tokenizer.chat_template = tokenizer.chat_template, template

@@ -15,7 +15,7 @@ from core.data.tokens import IGNORED
 from core.errors import UserError
 from tests.core.data.dialogues import dialogues, words
 from tests.core.data.rows import engine_prompt, only_row, trained_runs, trained_spans
-from tests.core.data.templates import CHATML, FAMILIES, changed, tokenizer_for
+from tests.core.data.templates import CHATML, FAMILIES, changed, sentencepiece_for, tokenizer_for
 
 TALK = [
     Message(role="user", content="Where?"),
@@ -37,6 +37,12 @@ def all_runs(tokenizer: Any, messages: list[Message]) -> list[str]:
     return [run for row in encode(tokenizer, messages).examples for run in trained_runs(tokenizer, row)]
 
 
+def answers_begin(tokenizer: Any, messages: list[Message]) -> list[list[int]]:
+    """The tokens before each run of trained ones, from the beginning of its row."""
+    rows = encode(tokenizer, messages).examples
+    return [row["input_ids"][:start] for row in rows for start, _ in trained_spans(row)]
+
+
 @pytest.mark.parametrize("system", [False, True])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_answer_is_trained_with_its_end_of_turn_and_nothing_else(family: str, system: bool) -> None:
@@ -52,11 +58,32 @@ def test_in_random_talks_each_answer_follows_the_very_tokens_that_chat_sends(
 ) -> None:
     """Also where a line break of the prompt and the answer's first letter would make one token."""
     tokenizer = tokenizer_for(family, merges)
-    rows = encode(tokenizer, messages).examples
     answers = [index for index, message in enumerate(messages) if message["role"] == "assistant"]
-    begun = [row["input_ids"][:start] for row in rows for start, _ in trained_spans(row)]
-    assert begun == [engine_prompt(tokenizer, messages[:index]) for index in answers]
+    assert answers_begin(tokenizer, messages) == [engine_prompt(tokenizer, messages[:index]) for index in answers]
     assert all_runs(tokenizer, messages) == expected_runs(family, messages)
+
+
+@pytest.mark.parametrize("prepend", ["first", "always", "never"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_answers_follow_chats_tokens_also_where_a_tokenizer_puts_a_space_before_words(
+    family: str, prepend: str
+) -> None:
+    tokenizer = sentencepiece_for(family, prepend)
+    assert answers_begin(tokenizer, TALK) == [engine_prompt(tokenizer, TALK[:index]) for index in (1, 3)]
+    got = [run.strip() for run in all_runs(tokenizer, TALK)]
+    assert got == [run.strip() for run in expected_runs(family, TALK)]
+
+
+@pytest.mark.parametrize("prepend", ["first", "always", "never"])
+def test_an_answer_goes_on_behind_the_space_that_the_prompt_ends_with(prepend: str) -> None:
+    vicuna = (
+        "{% for m in messages %}{% if m.role == 'user' %}USER: {{ m.content }} {% else %}ASSISTANT: {{ m.content }}</s>"
+        "{% endif %}{% endfor %}{% if add_generation_prompt %}ASSISTANT: {% endif %}"
+    )
+    tokenizer = sentencepiece_for("llama2", prepend)
+    with changed(tokenizer, vicuna):
+        assert answers_begin(tokenizer, TALK) == [engine_prompt(tokenizer, TALK[:index]) for index in (1, 3)]
+        assert all_runs(tokenizer, TALK) == [TALK[1]["content"] + "</s>", TALK[3]["content"] + "</s>"]
 
 
 @pytest.mark.parametrize("family", [family for family in FAMILIES if family != "qwen3"])
