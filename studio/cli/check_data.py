@@ -125,6 +125,7 @@ def show(report: Report, source: Source, base: str, max_length: int) -> None:
     console = Console()
     facts = Table(title=Text(source.name), show_header=False, title_justify="left")
     tokens = report.tokens
+    unit = "conversation" if len(report.lengths) <= report.conversations else "training row"
     where = f"{source.kind}, revision {source.revision}" if source.revision else source.kind
     for label, value in (
         ("source", f"{where}; licence {source.license or 'not stated'}"),
@@ -140,13 +141,13 @@ def show(report: Report, source: Source, base: str, max_length: int) -> None:
             f"mean {tokens.mean:.1f}, median {tokens.p50}, 95 % up to {tokens.p95}, longest {tokens.max}",
         ),
         ("trained share", f"{tokens.trained_share:.0%} of the tokens"),
-        (f"over {max_length}", f"{tokens.over_max_length:,} conversations, cut there"),
+        (f"over {max_length}", f"{tokens.over_max_length:,} {unit}s, cut there"),
         ("packing", packing(report.lengths, max_length)),
     ):
         facts.add_row(label, Text(value))
     console.print(facts)
     if report.lengths:
-        console.print(Text(f"Tokens per conversation; beyond {max_length} they are cut:"))
+        console.print(Text(f"Tokens per {unit}; beyond {max_length} they are cut:"))
         for line, over in bars(report.lengths, max_length):
             console.print(Text(line, style="yellow" if over else "green"))
     for title, problems in (("Problems", report.problems), ("Notes", report.notes)):
