@@ -27,7 +27,8 @@ from adapters.bases import why_not_base
 from adapters.compat import AdapterFacts, inspect, why_not_config
 from adapters.files import remove_tree, temporary_name
 from adapters.layout import WEIGHTS_FILE
-from core.base import BaseSource, fingerprint, load_error, resolve
+from core.base import BaseSource, fingerprint, load_error, load_tokenizer, read_generation_config, resolve
+from core.data.ending import stop_ids
 from core.errors import UserError
 
 if TYPE_CHECKING:
@@ -72,8 +73,17 @@ def merge(source: BaseSource, adapter: Path, target: Path, progress: Progress | 
             tell(0.05, f"Copying {path.name}")
             shutil.copyfile(path, stage / path.name)
         write_into(stage, adapter, facts, places, tell)
+        name_ends(source, stage)
     tell(1.0, "Done")
     return target
+
+
+def name_ends(source: BaseSource, folder: Path) -> None:
+    """Let other programs stop where this studio's engine does: at the end of a turn as it was taught, too."""
+    stops = sorted(stop_ids(load_tokenizer(source), read_generation_config(source)))
+    path = folder / "generation_config.json"
+    config = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    path.write_text(json.dumps(config | {"eos_token_id": stops}, indent=2) + "\n", encoding="utf-8")
 
 
 def weights_folder(source: BaseSource) -> Path:

@@ -60,6 +60,18 @@ def test_it_is_what_peft_merges(base: Path, tmp_path: Path, lora: dict) -> None:
     assert AutoTokenizer.from_pretrained(target).chat_template
 
 
+def test_other_programs_are_told_at_which_tokens_its_answers_end(tmp_path: Path) -> None:
+    base = tmp_path / "base"
+    shutil.copytree(BASE_DIR, base)
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    tokenizer.chat_template = tokenizer.chat_template.replace("<|end|>", "<|system|>")  # not its end of text
+    tokenizer.save_pretrained(base)
+    lora = made_for(str(base), tmp_path / "lora")
+    target = merge(resolve(str(base)), lora, tmp_path / "merged")
+    ends = {tokenizer.convert_tokens_to_ids("<|system|>"), tokenizer.eos_token_id}
+    assert set(AutoModelForCausalLM.from_pretrained(target).generation_config.eos_token_id) == ends
+
+
 def test_a_half_precision_base_stays_one(tmp_path: Path) -> None:
     target = merge(resolve("builtin"), made_for("guanaco-builtin", tmp_path / "lora"), tmp_path / "merged")
     before, after = load_file(BASE_DIR / "model.safetensors"), load_file(target / "model.safetensors")
