@@ -196,12 +196,18 @@ def _message(index: int, message: Any) -> dict[str, str]:
         raise ApiError(400, f"{where}.tool_calls is not supported: this engine calls no tools.", param=where)
     content = message.get("content")
     if isinstance(content, list):
-        if not all(isinstance(part, dict) and isinstance(part.get("text"), str) for part in content):
+        if not all(_is_text(part) for part in content):
             raise ApiError(400, f"{where}.content may only have parts of the type text.", param=where)
         content = "".join(part["text"] for part in content)
     if not isinstance(content, str):
         raise ApiError(400, f"{where}.content must be text, not {shortened(content)}.", param=where)
     return {"role": role, "content": content}
+
+
+def _is_text(part: Any) -> bool:
+    if not isinstance(part, dict) or not isinstance(part.get("text"), str):
+        return False
+    return part.get("type", "text") in ("text", "input_text", "output_text")
 
 
 def _prompts(prompt: str | list[Any]) -> list[str | list[int]]:

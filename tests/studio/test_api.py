@@ -13,6 +13,7 @@ from typing import Any
 import gradio as gr
 import pytest
 from fastapi import FastAPI, Request
+from hypothesis import HealthCheck, given, settings
 from starlette.testclient import TestClient
 
 from core.home import Home
@@ -25,6 +26,7 @@ from studio.processes import Engine
 from studio.published import Published
 from studio.signin import COOKIE, Sessions
 from tests.adapters.folders import write_adapter
+from tests.core.serving.strange import CHAT, OF_CHAT, SHARED, strange, written
 from tests.studio.conftest import SPACE_HOST, space_settings
 
 SHAPE = {"message", "type", "param", "code"}
@@ -159,6 +161,19 @@ def test_what_a_visitor_may_not_use_is_not_passed_on(visitor: TestClient, engine
 def test_a_visitors_strange_body_is_their_own_error(visitor: TestClient, engine: Upstream, body: bytes) -> None:
     answer = visitor.post("/v1/chat/completions", content=body, headers={"Content-Type": "application/json"})
     assert (answer.status_code, set(answer.json()["error"]), engine.asked) == (400, SHAPE, [])
+
+
+@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(strange(CHAT, SHARED + OF_CHAT))
+def test_a_strange_body_is_passed_on_or_refused_in_openais_shape(
+    visitor: TestClient, engine: Upstream, body: dict[str, Any]
+) -> None:
+    engine.answers["/v1/chat/completions"] = (200, "application/json", b"{}")
+    headers = {"Content-Type": "application/json"}
+    answer = visitor.post("/v1/chat/completions", content=written(body), headers=headers)
+    if answer.status_code != 200:
+        assert answer.status_code in (400, 403)
+        assert set(answer.json()["error"]) == SHAPE
 
 
 @pytest.mark.parametrize("status", [400, 404, 429, 500])

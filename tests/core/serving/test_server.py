@@ -31,7 +31,7 @@ from core.serving.__main__ import EXIT_FAULT, EXIT_USAGE, main
 from core.sharing import SharedBase
 from tests.core.serving import tiny
 from tests.core.serving.process import POLL_SECONDS, START_SECONDS, EngineProcess
-from tests.core.serving.test_protocol import CHAT, OF_CHAT, OF_COMPLETIONS, PLAIN, SHARED, strange, written
+from tests.core.serving.strange import CHAT, OF_CHAT, OF_COMPLETIONS, PLAIN, SHARED, strange, written
 
 HELLO: list[Any] = [{"role": "user", "content": "Hello"}]
 GREEDY: dict[str, Any] = {"temperature": 0, "max_tokens": 8}
@@ -186,6 +186,11 @@ def test_a_system_prompt_changes_the_answer(client: openai.OpenAI) -> None:
         ({"messages": [{"role": "robot", "content": "x"}]}, "messages[0]", "must be one of system, user, assistant"),
         (
             {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]},
+            "messages[0]",
+            "parts of the type text",
+        ),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "image_url", "text": "x"}]}]},
             "messages[0]",
             "parts of the type text",
         ),
