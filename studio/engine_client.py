@@ -130,7 +130,7 @@ class EngineClient:
     def _unreachable(self, error: httpx.HTTPError) -> UserError:
         if self.engine.external_url is not None:
             return UserError(
-                f"The server at {self.engine.external_url} stopped answering ({type(error).__name__}).",
+                f"The server of --engine-url stopped answering ({type(error).__name__}).",
                 "Send it once more when it is there again.",
             )
         return UserError(

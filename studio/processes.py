@@ -339,7 +339,7 @@ class Engine:
         except httpx.HTTPError as error:
             if self.external_url is not None:
                 self.ready.clear()
-                self._note(STARTING, f"The server at {self._url} does not answer ({type(error).__name__}).")
+                self._note(STARTING, f"The server of --engine-url does not answer ({type(error).__name__}).")
             return
         health = body_of(answer)
         if self._elsewhere is not None:

@@ -87,7 +87,7 @@ class Vllm:
             adapters = self.look().adapters
         except (httpx.HTTPError, UserError) as error:
             said = str(error) if isinstance(error, UserError) else f"It does not answer ({type(error).__name__})."
-            return {"status": "starting", "detail": f"The server at {self.url} is not ready. {said}"}
+            return {"status": "starting", "detail": f"The server of --engine-url is not ready. {said}"}
         resident = [{"name": name, "where": "server"} for name in adapters]
         return {"status": "ready", "base": self.base_name, "adapters": resident}
 
@@ -122,7 +122,7 @@ class Vllm:
                 return
             if root is not None and not self._ours(root):
                 raise UserError(
-                    f"The server at {self.url} has an adapter {name!r} of its own, from elsewhere.",
+                    f"The server of --engine-url has an adapter {name!r} of its own, from elsewhere.",
                     "Rename the one here, or unload it there.",
                 )
             self._check(name, folder)
@@ -186,22 +186,22 @@ class Vllm:
         said = str(error.get("message") or "") if isinstance(error, dict) else str(error)
         if answer.status_code == 404 and not said:
             return UserError(
-                f"The server at {self.url} takes no adapters while it runs.",
+                "The server of --engine-url takes no adapters while it runs.",
                 "Start it with --enable-lora, and VLLM_ALLOW_RUNTIME_LORA_UPDATING=True in its environment.",
             )
         if answer.status_code == 404:
             return UserError(
-                f"The server at {self.url} does not find the files of {name} in {self.seen_folder.parent.parent}.",
+                f"The server of --engine-url does not find the files of {name} where this studio has them.",
                 "Start the studio with --engine-home and the home folder's path as that server sees it.",
             )
         inner = INNER.search(said)
         reason = (inner[1] if inner else said or f"it answered {answer.status_code}").strip().rstrip(".")
         rank = RANK.match(reason)
         remedy = f"Start it with --max-lora-rank {_allowed(int(rank[1]))}." if rank else "Its log says more."
-        return UserError(f"The server at {self.url} does not take {name}: {reason}.", remedy)
+        return UserError(f"The server of --engine-url does not take {name}: {reason}.", remedy)
 
     def _gone(self, error: httpx.HTTPError) -> UserError:
-        return UserError(f"The server at {self.url} does not answer ({type(error).__name__}).", "Start it again.")
+        return UserError(f"The server of --engine-url does not answer ({type(error).__name__}).", "Start it again.")
 
 
 def _version(folder: Path) -> str:
