@@ -11,7 +11,8 @@ from core.data.spans import untrained_spans
 from core.data.template import ANSWER, Refused, Template, shared_start
 
 OPENED, CLOSED = "<think>", "</think>"
-THOUGHT = re.compile(r"\s*<think>(.*?)</think>\s*", re.DOTALL)
+# An answer kept from chat has no opening where the prompt had opened the block.
+THOUGHT = re.compile(r"\s*(?:<think>)?(.*?)</think>\s*", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -66,11 +67,13 @@ def follow_up(template: Template, prompt: str, history: list[Message], message: 
     whole = template.render([*history, message])
     if whole.startswith(prompt):
         return whole[len(prompt) :], -len(prompt)
-    bare = bare_of(message, content)
     if thought:
-        without = template.render([*history, bare])
-        if without.startswith(prompt):  # the prompt has closed the place for it
-            return without[len(prompt) :], -len(prompt)
+        # Given by its own key, where the template knows no other; or without it, where the prompt closes its place.
+        bare = bare_of(message, content)
+        for other in (Message(**bare, reasoning_content=thought.strip()), bare):
+            text = template.render([*history, other])
+            if text.startswith(prompt):
+                return text[len(prompt) :], -len(prompt)
     # The prompt opens what this rendering does not have, or has otherwise: go on where the two part.
     shared = shared_start(prompt, template.render([*history, Message(role="assistant", content=ANSWER)]))
     rest, opened = whole[shared:], prompt[shared:]

@@ -47,8 +47,9 @@ class Told:
         told = []
         if self.rows > self.conversations:
             told.append(
-                f"The base's chat template writes earlier answers otherwise than the newest: {self.conversations:,} "
-                f"conversations become {self.rows:,} rows, each an answer after the history that chat would send."
+                f"Under the base's chat template an earlier answer is written otherwise than when it was the newest: "
+                f"{self.conversations:,} conversations become {self.rows:,} rows, each an answer after the history "
+                f"that chat would send."
             )
         if self.dropped:
             told.append(

@@ -8,10 +8,10 @@ import pytest
 
 from core.data.ending import stop_ids
 from core.data.template import Template
-from core.data.tokens import Encoded
+from core.data.tokens import Encoded, encode
 from tests.core.data import chat_templates as shipped
 from tests.core.data.chat_templates import NAMES, TALKS, encoded, runs, tokenizer_of
-from tests.core.data.rows import engine_prompt, trained_spans
+from tests.core.data.rows import engine_prompt, trained_runs, trained_spans
 
 DOCS = Path(__file__).parents[3] / "docs" / "chat-templates.md"
 # Those that refuse such turns, or leave a call out.
@@ -73,6 +73,21 @@ def test_what_was_thought_before_the_newest_answer_is_trained_as_trl_does_wherev
         assert trl_runs(name, "reasoning")[-1] == differs.of(ours)[-1]
     if name.startswith(("deepseek", "nemotron")):  # the prompt has opened the block; TRL's DeepSeek drops it
         assert ours[0].startswith("Cuba, so") and ours[0].count("</think>") == 1
+
+
+@pytest.mark.parametrize(
+    "thought", ["<think>Cuba, so</think>", "<think>\nCuba, so\n</think>\n\n", "Cuba, so\n</think>\n\n"]
+)
+@pytest.mark.parametrize("name", NAMES)
+def test_a_think_block_in_an_answer_is_trained_or_left_out_and_never_refused(name: str, thought: str) -> None:
+    """The last form is what chat shows, and keeps, where the prompt has opened the block."""
+    talk = [shipped.user("Where?"), shipped.said(f"{thought}In Havana.")]
+    found = encode(tokenizer_of(name), [*talk, shipped.user("Since when?"), shipped.said("1519.")])
+    first = trained_runs(tokenizer_of(name), found.examples[0])[0]
+    assert "In Havana." in first
+    assert ("Cuba, so" in first) == (not found.dropped)
+    prompt = Template.of(tokenizer_of(name)).render(talk[:1], prompt=True)
+    assert first.count("</think>") <= 1 + prompt.count("<think>") - prompt.count("</think>")
 
 
 def test_tools_are_refused_only_where_the_template_does_not_show_them() -> None:
