@@ -10,6 +10,9 @@ from core.plan.teaching import SEVEN_BILLION
 from studio.present import duration, size
 
 CALIBRATE = ' <button class="small" data-look="calibrate">Measure it: a few steps</button>'
+ALL_THE_SAME = (
+    "Settings can change what it serves. For use elsewhere, the box beneath Start has it trained all the same."
+)
 GB, MB = (10**9, "GB"), (10**6, "MB")  # what lectures and shops count in; the plan itself says GiB
 # Chosen to be told apart by people who see colours differently, on light and dark grounds; one hue per kind of thing.
 COLOURS = {
@@ -132,8 +135,9 @@ def _bar(parts: Sequence[Part], usable: int, scale: int, label: str) -> str:
 
 
 def _about_serving(plan: Plan) -> str:
-    kind = "said" if plan.served else "error"
-    return f'<p class="{kind}">{escape(plan.about_serving)}</p>' if plan.about_serving else ""
+    if plan.served:
+        return f'<p class="said">{escape(plan.about_serving)}</p>' if plan.about_serving else ""
+    return f'<p class="error">{escape(plan.about_serving)}</p><p class="said">{ALL_THE_SAME}</p>'
 
 
 def _about_warmup(plan: Plan) -> str:

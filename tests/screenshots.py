@@ -83,7 +83,7 @@ def teach(page: Page) -> None:
 
 def settings(page: Page) -> None:
     """Its lower part: the upper one is about this machine."""
-    expect(page.locator("#facts")).to_contain_text("engine: weights", timeout=steps.MINUTE)
+    expect(page.locator("#facts")).to_contain_text("engine: base", timeout=steps.MINUTE)
     page.locator("#snippets").evaluate("here => here.scrollIntoView({ block: 'center' })")
     take(page, "settings")
 

@@ -9,7 +9,7 @@ from core.home import Home
 from core.plan.advice import changed, nearest_that_fits
 from core.plan.cards import FLASH_CAPABILITY, Card
 from core.plan.parts import CHAT, Chat, Part, chat_parts, training_parts
-from core.plan.serving import NOT_SERVED, NOT_SERVED_REMEDY, Served, starting_point
+from core.plan.serving import NOT_SERVED, NOT_SERVED_MEANT, Served, starting_point
 from core.plan.shapes import Shape, read_shape
 from core.plan.time import Estimate, Schedule, estimate, schedule
 from core.recipe import Recipe
@@ -64,10 +64,7 @@ class Plan:
         """What there is to say about chatting with what is trained; "" where nothing is."""
         if self.unserved is None:
             return self.unknown or ""
-        rest = (
-            "It is trained all the same, as allow_unserved says." if self.recipe.allow_unserved else NOT_SERVED_REMEDY
-        )
-        return f"{NOT_SERVED} {self.unserved} {rest}"
+        return " ".join([NOT_SERVED, self.unserved, *([NOT_SERVED_MEANT] if self.recipe.allow_unserved else [])])
 
     @property
     def eta_seconds(self) -> float | None:

@@ -15,7 +15,7 @@ from core.serving.settings import EngineSettings, settings_in_force
 from core.targets import UNSERVED
 
 VLLM_RANK = 16  # what a vLLM server serves unless it is told otherwise
-NOT_SERVED = "It can be trained, but this studio's engine could not serve it, so nobody could chat with it here."
+NOT_SERVED = "It can be trained, but not chatted with here."
 NOT_SERVED_MEANT = "It is trained all the same, as allow_unserved says."
 NOT_SERVED_REMEDY = (
     "Change the recipe, or the engine's settings; or set allow_unserved, to train it for use elsewhere all the same."

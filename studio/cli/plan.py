@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.errors import UserError
 from core.home import Home
-from core.plan import CATALOGUE, Card, Chat, Plan, Served, compare, most_steps, plan, read_shape
+from core.plan import CATALOGUE, NOT_SERVED_REMEDY, Card, Chat, Plan, Served, compare, most_steps, plan, read_shape
 from core.recipe import Recipe
 from core.serving.settings import settings_in_force
 from core.warmup import check_learns
@@ -185,7 +185,9 @@ def show(console: Console, planned: Plan) -> None:
             console.print(Text(f"It will take {about} ({planned.time.source})."))
     console.print(Text(planned.reason, style="green" if planned.fits else "red"))
     if planned.about_serving:
-        console.print(Text(planned.about_serving, style="red" if planned.unserved else ""))
+        console.print(Text(planned.about_serving, style="" if planned.served else "red"))
+    if not planned.served:
+        console.print(Text(NOT_SERVED_REMEDY))
     if planned.nearest:
         console.print("In the recipe:")
         new = planned.nearest.to_dict()

@@ -27,13 +27,14 @@ def build(studio: Studio, tab: gr.Tab) -> None:
     gr.HTML("<h2>The engine</h2>")
     in_force = gr.HTML(LATER, elem_id="engine-in-force")
     with gr.Accordion("Change them", open=False, elem_id="engine-settings"):
-        fields = {name: field_for(studio, name) for name in SETTINGS}
+        with gr.Column(elem_classes="settings"):
+            fields = {name: field_for(studio, name) for name in SETTINGS}
         apply_button = gr.Button("Start the engine with these", elem_id="apply-engine-settings")
 
     def opened(request: gr.Request) -> list[Any]:
         if person_of(request).role is not Role.OWNER:
             return [gr.skip()] * (1 + len(fields))
-        return [in_force_table(studio), *(shown(getattr(studio.engine.settings, name)) for name in fields)]
+        return [in_force_table(studio), *(shown(name, getattr(studio.engine.settings, name)) for name in fields)]
 
     def apply(*values: Any) -> str:
         engine = studio.engine
@@ -55,7 +56,7 @@ def field_for(studio: Studio, name: str) -> Any:
     """A field, filled when the tab is opened; not to be changed where the command line decides."""
     engine, about = studio.engine, SETTINGS[name].metadata
     fixed = name in engine.given or engine.external_url is not None
-    value = shown(SETTINGS[name].default)
+    value = shown(name, SETTINGS[name].default)
     settings: dict[str, Any] = {
         "label": name,
         "info": about["help"] + (f" Decided at the start, by {flag(name)}." if name in engine.given else ""),
@@ -66,13 +67,13 @@ def field_for(studio: Studio, name: str) -> Any:
     if KINDS[name] is bool:
         return gr.Checkbox(value, **settings)
     if KINDS[name] is int:
-        return gr.Number(value or None, precision=0, **settings)
+        return gr.Number(value, precision=0, **settings)
     return gr.Dropdown([(BY_ITSELF, ""), *about["choices"]], value=value, **settings)
 
 
-def shown(value: Any) -> Any:
+def shown(name: str, value: Any) -> Any:
     """A setting as its field shows it."""
-    return "" if value is None else value
+    return "" if value is None and KINDS[name] is str else value
 
 
 def read(name: str, value: Any) -> Any:

@@ -12,11 +12,13 @@ import gradio as gr
 
 from core.base import name_of
 from core.errors import UserError
+from core.serving.settings import SETTINGS
 from core.training import trash
 from studio import storage
 from studio.catalogue import CATALOGUE, T4_BYTES
 from studio.context import Studio
 from studio.pages import engine_settings
+from studio.pages.engine_settings import TOLD_AS
 from studio.pages.telling import told
 from studio.people import Role, person_of
 from studio.present import size, table
@@ -52,12 +54,12 @@ def build(studio: Studio, tab: gr.Tab) -> None:
                     empty_trash = gr.Button("Empty the trash", size="sm", elem_id="empty-trash")
                     drop_checkpoints = gr.Button("Delete old checkpoints", size="sm", elem_id="drop-checkpoints")
                     drop_cache = gr.Button("Clean the cache", size="sm", elem_id="drop-cache")
+                engine_settings.build(studio, tab)
         with gr.Column(min_width=320, visible=False) as machine:
             gr.HTML("<h2>This machine</h2>")
             facts = gr.HTML(FACTS_LATER, elem_id="facts")
             with gr.Row(elem_classes="actions"):
                 examine = gr.Button("Look again", size="sm", elem_id="examine")
-            engine_settings.build(studio, tab)
     gr.HTML(FOR_PROGRAMS)
     codes = gr.HTML("", elem_id="snippets")
 
@@ -145,6 +147,8 @@ def facts_table(studio: Studio) -> str:
         text = size(value) if name in ("memory", "gpu_memory", "gpu_memory_free", "disk_free") else str(value)
         rows.append((name.replace("_", " "), text, str(found.get(f"{name}_reason", ""))))
     for name, choice in studio.client.choices().items():
+        if name in SETTINGS or name in TOLD_AS.values():
+            continue  # told among the engine's settings
         rows.append((f"engine: {name}", str(choice.get("value", "")), str(choice.get("reason", ""))))
     rows += [(name, version, "") for name, version in found.get("versions", {}).items()]
     problems = "".join(f'<p class="error">{escape(each)}</p>' for each in found.get("problems", []))

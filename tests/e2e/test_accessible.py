@@ -42,7 +42,7 @@ def test_no_grave_violation_on_any_page_and_nothing_stands_out(visit: Callable[.
             expect(page.locator("#new-name :is(input, textarea)")).to_be_focused()
         if tab == "Settings":  # it tells by itself what there is
             expect(page.locator("#storage")).to_contain_text("Checkpoints of runs", ignore_case=True)
-            expect(page.locator("#facts")).to_contain_text("engine: weights", timeout=steps.MINUTE)
+            expect(page.locator("#facts")).to_contain_text("engine: base", timeout=steps.MINUTE)
             page.locator("#snippets summary").get_by_text("Python").click()
             page.locator("#snippets details[open] [data-copy]").click()
             expect(page.locator("#snippets details[open] [data-copy]")).to_have_text("Copied")
