@@ -168,6 +168,15 @@ MESSAGES = ("chat.send", "mending.retry", "mending.edit", "mending.go_on", "voti
 MESSAGE_PATHS = re.compile(r"/v1/(chat/)?completions")
 QUEUE_PATH = "/gradio_api/queue/join"
 EVENT_PATHS = (QUEUE_PATH, "/gradio_api/run/predict")
+EMBEDDED = (
+    "image",
+    "audio",
+    "video",
+    "track",
+    "embed",
+    "object",
+)  # as browsers say in Sec-Fetch-Dest, and where they may
+EMBEDDED_PATHS = re.compile(r"/(assets|static|svelte|tensorboard)/.+|/favicon\.ico|/pwa_icon.*|/gradio_api/file=.+")
 KEY_PATHS = re.compile(r"/v1/.*|/metrics")  # where an API key counts
 
 

@@ -16,7 +16,7 @@ from adapters.files import write_atomic
 from core.errors import UserError
 from core.home import Home
 from studio.engine_client import Message
-from studio.turns import History, model_of, text_of, with_answer
+from studio.turns import History, add_user, model_of, text_of, with_answer
 
 ID = re.compile(r"[0-9a-f]{12}")
 NAME_LENGTH = 60
@@ -45,7 +45,7 @@ class Column:
         shown: History = []
         for each in self.messages:
             if each["role"] == "user":
-                shown.append({"role": "user", "content": each["content"]})
+                shown = add_user(shown, each["content"])
             else:
                 shown = with_answer(shown, each["content"], each.get("model", ""))
         return shown

@@ -18,6 +18,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from studio import event_shapes
 from studio.access import (
+    EMBEDDED,
+    EMBEDDED_PATHS,
     EVENT_PATHS,
     EVENTS,
     KEY_PATHS,
@@ -106,6 +108,8 @@ class Access:
         self._check_origin(request)
         if method == "OPTIONS" and "access-control-request-method" in request.headers:
             return None, receive  # CORSMiddleware behind this one answers it, and never passes it on
+        if request.headers.get("sec-fetch-dest") in EMBEDDED and not EMBEDDED_PATHS.fullmatch(path):
+            raise Refusal(403, "This is no picture: an answer that shows it as one has it asked for in vain.")
         if (answer := await self._token_shown(request)) is not None:
             return answer, receive
         person = self._person(request)

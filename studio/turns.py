@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from studio.engine_client import Message
+from studio.nesting import said, shown
 
 History = list[dict[str, Any]]
 
@@ -16,18 +17,18 @@ History = list[dict[str, Any]]
 def text_of(content: Any) -> str:
     """The words of a chatbot message: Gradio hands them over as text or as a list of typed parts."""
     if isinstance(content, str):
-        return content
+        return said(content)
     if isinstance(content, dict):
-        return str(content.get("text", ""))
+        return said(str(content.get("text", "")))
     return "".join(text_of(part) for part in content or [])
 
 
 def add_user(history: History | None, text: str) -> History:
-    return [*(history or []), {"role": "user", "content": text}]
+    return [*(history or []), {"role": "user", "content": shown(text)}]
 
 
 def with_answer(history: History, text: str, model: str = "") -> History:
-    answer: dict[str, Any] = {"role": "assistant", "content": text}
+    answer: dict[str, Any] = {"role": "assistant", "content": shown(text)}
     return [*history, answer | {"metadata": {"log": model}} if model else answer]
 
 
@@ -81,7 +82,7 @@ def edited(history: History, index: int, text: str) -> tuple[History, bool]:
     """
     if not text.strip():
         return without_turn(history, index), False
-    changed = {**history[index], "content": text}
+    changed = {**history[index], "content": shown(said(text))}
     if history[index]["role"] == "user":
         return [*history[:index], changed], True
     return [*history[:index], changed, *history[index + 1 :]], False

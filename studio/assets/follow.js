@@ -6,11 +6,11 @@
   let left = new WeakSet();
 
   const grown = new ResizeObserver((entries) => entries.forEach(({ target }) => {
-    const log = target.closest(LOG);
+    const log = own.around(target, LOG);
     if (log && !left.has(log)) log.scrollTop = log.scrollHeight;
   }));
   document.addEventListener("scroll", ({ target: log }) => {
-    if (!log.matches?.(LOG)) return;
+    if (own.around(log, LOG) !== log) return;
     if (log.scrollHeight - log.scrollTop - log.clientHeight > NEAR) left.add(log);
     else left.delete(log);
   }, { capture: true, passive: true });
@@ -18,11 +18,11 @@
   // Who asks something wants to see what is answered.
   const ask = () => { left = new WeakSet(); };
   document.addEventListener("keydown", (event) => {
-    if (event.key === "Enter" && event.target.closest?.("#composer")) ask();
+    if (event.key === "Enter" && own.around(event.target, "#composer")) ask();
   }, { capture: true, passive: true });
-  document.addEventListener("click", (event) => { if (event.target.closest?.("#send")) ask(); }, { capture: true });
+  document.addEventListener("click", (event) => { if (own.around(event.target, "#send")) ask(); }, { capture: true });
 
-  new MutationObserver(() => document.querySelectorAll(`${LOG} .message-wrap`).forEach((each) => {
+  new MutationObserver(() => own.all(`${LOG} .message-wrap`).forEach((each) => {
     if (known.has(each)) return;
     known.add(each);
     grown.observe(each);

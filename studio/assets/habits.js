@@ -4,7 +4,7 @@ window.studio = (() => {
   const BUSY = 1000, IDLE = 15000, AWAY = 5000, ATTENTIVE = 15000; // milliseconds
   let touched = Date.now(), state = {}, shown = "", ended = null, drawn = "";
 
-  const one = (selector) => document.querySelector(selector);
+  const { one, around } = own;
   const query = () => new URLSearchParams(location.search);
   const remembered = (key) => { try { return localStorage.getItem(key); } catch { return null; } };
 
@@ -48,7 +48,7 @@ window.studio = (() => {
       ? `${state.state} ${Math.floor(state.share)} % · ${state.name} · Guanaco Studio` : "Guanaco Studio";
     let link = one("link#state-icon");
     if (!link) {
-      document.querySelectorAll("link[rel~=icon]").forEach((each) => each.remove());
+      own.all("link[rel~=icon]").forEach((each) => each.remove());
       link = Object.assign(document.createElement("link"), { id: "state-icon", rel: "icon", type: "image/svg+xml" });
       document.head.append(link);
     }
@@ -132,7 +132,7 @@ window.studio = (() => {
   }
   window.addEventListener("popstate", () => one("#turn")?.click());
   document.addEventListener("click", (event) => {
-    const link = event.target.closest("a[data-go]");
+    const link = around(event.target, "a[data-go]");
     if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
     go(new URL(link.href).search);
@@ -142,7 +142,7 @@ window.studio = (() => {
   // So the tab is first shown as chosen, and opened once that is on the screen.
   let turning = null;
   window.addEventListener("click", (event) => {
-    const tab = event.target.closest?.('button[role="tab"]');
+    const tab = around(event.target, 'button[role="tab"]');
     if (!tab || !event.isTrusted) return;
     turning?.classList.remove("turning");
     turning = null;
@@ -160,7 +160,7 @@ window.studio = (() => {
 
   // Copying a piece of code, or, where the browser does not let a page do that, marking it.
   document.addEventListener("click", async (event) => {
-    const button = event.target.closest?.("[data-copy]"), code = button?.nextElementSibling;
+    const button = around(event.target, "[data-copy]"), code = button?.nextElementSibling;
     if (!code) return;
     try {
       await navigator.clipboard.writeText(code.textContent);
@@ -174,7 +174,7 @@ window.studio = (() => {
 
   // Reading a curve: the values at the step under the pointer.
   document.addEventListener("pointermove", (event) => {
-    const figure = event.target.closest?.(".chart");
+    const figure = around(event.target, ".chart");
     if (!figure) return;
     const svg = figure.querySelector("svg"), tip = figure.querySelector(".tip"), here = figure.querySelector(".here");
     const box = JSON.parse(figure.dataset.box), values = JSON.parse(figure.dataset.values);

@@ -1,12 +1,12 @@
 // Keyboard habits of chat: Esc stops the answers, or leaves the question that is being changed; the arrow up in an
 // empty composer changes the last question. (Enter sends; Shift+Enter breaks the line.)
 document.addEventListener("keydown", (event) => {
-  const inComposer = event.target.closest && event.target.closest("#composer");
-  const press = (selector) => document.querySelector(selector)?.click();
+  const inComposer = own.around(event.target, "#composer");
+  const press = (selector) => own.one(selector)?.click();
   if (event.key === "Escape") {
-    const stop = document.querySelector("#stop-answers");
+    const stop = own.one("#stop-answers");
     if (stop && stop.offsetParent !== null && !stop.disabled) stop.click();
-    else if (document.querySelector("#composer-note .note")) press("#leave-editing");
+    else if (own.one("#composer-note .note")) press("#leave-editing");
   }
   if (inComposer && event.key === "ArrowUp" && event.target.value === "") {
     event.preventDefault();

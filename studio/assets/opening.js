@@ -1,6 +1,6 @@
 // While the page is being built: its outline, in the place of Gradio's spinner.
 (() => {
-  const there = () => document.querySelector("#composer textarea");
+  const there = () => own.one("#composer textarea");
   if (there()) return;
   const bar = (left, top, width, height, shade = "bone") =>
     `linear-gradient(var(--${shade}), var(--${shade})) ${left} ${top} / ${width} ${height} no-repeat`;

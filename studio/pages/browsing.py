@@ -13,6 +13,7 @@ import gradio as gr
 
 from core.data import CheckedDataset, Conversation
 from core.errors import UserError
+from studio import nesting
 from studio.context import Studio
 from studio.dataset_view import Measured, drawn, figures, found, measured, neighbour, token_view
 from studio.pages.acting import acted, html
@@ -214,7 +215,7 @@ def bubbles(dataset: CheckedDataset, number: int) -> list[dict[str, Any]]:
     shown: list[dict[str, Any]] = []
 
     def titled(title: str, content: str) -> None:
-        shown.append({"role": "assistant", "content": content, "metadata": {"title": title}})
+        shown.append({"role": "assistant", "content": nesting.shown(content), "metadata": {"title": title}})
 
     if conversation.tools:
         titled("Tools", as_code(conversation.tools))
@@ -224,7 +225,7 @@ def bubbles(dataset: CheckedDataset, number: int) -> list[dict[str, Any]]:
         elif message.get("weight") == 0:
             titled("Not trained (weight 0)", message["content"])
         elif message["content"] or not message.get("tool_calls"):
-            shown.append({"role": message["role"], "content": message["content"]})
+            shown.append({"role": message["role"], "content": nesting.shown(message["content"])})
         for call in message.get("tool_calls", []):
             titled(f"Calls {call['function']['name']}", as_code(call["function"]["arguments"]))
     return shown

@@ -14,8 +14,8 @@ from studio.pages.telling import told
 
 # The panel opens beneath the composer, perhaps out of sight, and is there only once Gradio has drawn it.
 SHOW = """() => { setTimeout(() => {
-    document.querySelector('#keeping')?.scrollIntoView({block: 'end'});
-    document.querySelector('#kept-answer textarea')?.focus();
+    own.one('#keeping')?.scrollIntoView({block: 'end'});
+    own.one('#kept-answer textarea')?.focus();
 }, 150); }"""
 
 

@@ -6,6 +6,7 @@ import functools
 import inspect
 import logging
 from collections.abc import Callable, Sequence
+from html import escape
 from typing import Any, TypeVar
 
 import gradio as gr
@@ -52,7 +53,10 @@ def shown(error: Exception, args: Sequence[Any] = ()) -> gr.Error:
         return error
     if isinstance(error, UserError):
         return gr.Error(
-            masked(readable(str(error), args)), duration=15, title="That did not work", print_exception=False
+            escape(masked(readable(str(error), args)), quote=False),
+            duration=15,
+            title="That did not work",
+            print_exception=False,
         )
     if no_room(error):
         log.warning("an event handler found the disk full: %s", error)

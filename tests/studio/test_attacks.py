@@ -25,7 +25,7 @@ from studio.masking import MASK, MaskingFormatter, masked
 from studio.page import build_page
 from studio.pages.access import greeting_for
 from studio.pages.failing import reason
-from studio.pages.telling import told
+from studio.pages.telling import shown, told
 from studio.people import LOCAL_OWNER, AccessSettings, Person, Role
 from studio.published import Published
 from studio.signin import PENDING_COOKIE, SignIns
@@ -521,6 +521,13 @@ def test_a_made_up_callback_is_refused(visitor: TestClient, query: str) -> None:
 def test_names_are_shown_as_text() -> None:
     shown = greeting_for(Person(Role.USER, "<img src=x onerror=alert(1)>", "k"), sign_in=True)
     assert "<img" not in shown
+
+
+def test_what_an_error_says_is_text() -> None:
+    """It stands in a notice that draws HTML, and may hold names that came with a file or an adapter."""
+    said = str(shown(UserError("The adapter <b id='tick'>x</b> & co. does not fit.", "Choose another one.")))
+    assert "<b" not in said
+    assert "&lt;b id='tick'&gt;x&lt;/b&gt; &amp; co." in said
 
 
 # Secrets

@@ -193,6 +193,19 @@ def test_over_https_the_cookie_is_for_https_only(tokens: Gate, proto: str, secur
     assert ("Secure" in cookie) is secure
 
 
+@pytest.mark.parametrize("kind", ["image", "audio", "video"])
+def test_a_picture_in_an_answer_does_nothing_in_the_name_of_who_reads_it(tokens: Gate, kind: str) -> None:
+    """As one whose address is a wrong token's, so that its reader may not show a right one for a while."""
+    reader = tokens.client(**{"sec-fetch-dest": kind})
+    for path in (*[f"/?token={i}" for i in range(12)], "/login/huggingface", "/adapters/pirate.zip", "/v1/models", "/"):
+        assert reader.get(path).status_code == 403
+    navigating = tokens.client(**{"sec-fetch-dest": "document"})
+    assert navigating.get(f"/?token={OWNER_TOKEN}").status_code == 303
+    navigating.headers["sec-fetch-dest"] = kind
+    assert navigating.get("/static/img/logo.svg").status_code == LET_IN
+    assert navigating.get("/favicon.ico").status_code == LET_IN
+
+
 # Keeping it busy
 
 

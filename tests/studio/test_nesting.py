@@ -1,0 +1,65 @@
+"""What is nested too deep to be drawn is shown as it is, and is the same text wherever its words are wanted."""
+
+from __future__ import annotations
+
+import pytest
+
+from studio.conversations import Column
+from studio.nesting import LARGE, LEVELS, MARKS, RUN, said, shown
+from studio.turns import add_user, conversation, edited, text_of, with_answer
+
+DEEP = {
+    "quotes": "> " * (LEVELS + 1) + "deep",
+    "quotes after words": "Words.\n\n" + ">" * (LEVELS + 1) + "deep",
+    "lists": "- " * (LEVELS + 1) + "deep",
+    "numbers": "1. " * (LEVELS + 1) + "deep",
+    "blanks": "- a\n" + " " * 401 + "- deep",
+    "a run": "*" * (RUN + 1) + "deep",
+    "marks": "*a **b " * MARKS,
+    "its own fence": "~~~~as-it-is\n" + "> " * (LEVELS + 1) + "\n~~~~",
+    "much": "x" * (LARGE + 1),
+}
+PLAIN = {
+    "short": "> " * 50,
+    "quotes": "\n".join("> " * 3 + f"line {n}" for n in range(500)),
+    "lists": "\n".join("    " * (n % 5) + "- item" for n in range(500)),
+    "a rule": "*" * 80 + "\n\n" + "-" * 300 + "\n\n" + "~~~~~~~~~",
+    "emphasis": "Some *words* are __strong__.\n\n" * 5_000,
+    "code": "```python\n" + "some_name = other_name * 2\n\n" * 500 + "```",
+    "a table": "| a | b |\n|---|---|\n" + "| 1 | 2 |\n" * 500,
+}
+
+
+@pytest.mark.parametrize("text", DEEP.values(), ids=DEEP.keys())
+def test_what_is_nested_too_deep_is_shown_as_it_is(text: str) -> None:
+    fenced = shown(text)
+    first, *lines, last = fenced.split("\n")
+    assert first == f"{last}as-it-is"
+    assert set(last) == {"~"}
+    assert not any(line.startswith(last) for line in lines), "nothing in it ends the fence"
+    assert said(fenced) == text
+
+
+@pytest.mark.parametrize("text", PLAIN.values(), ids=PLAIN.keys())
+def test_what_people_write_is_drawn(text: str) -> None:
+    assert shown(text) == text
+
+
+def test_the_words_stay_what_they_were_wherever_they_go() -> None:
+    deep = DEEP["quotes"]
+    history = with_answer(add_user([], deep), deep, "pirate")
+    assert all(text_of(each["content"]).startswith("> > ") and each["content"].startswith("~") for each in history)
+    assert [each["content"] for each in conversation(history, None)] == [deep, deep]
+    kept = Column.of("pirate", history)
+    assert [each["content"] for each in kept.messages] == [deep, deep]
+    assert kept.history() == history
+    in_parts = [{**each, "content": [{"type": "text", "text": each["content"]}]} for each in history]
+    assert [each["content"] for each in conversation(in_parts, None)] == [deep, deep]
+
+
+def test_a_changed_turn_is_shown_by_what_it_says_now() -> None:
+    deep = DEEP["lists"]
+    history = with_answer(add_user([], deep), "Yes.")
+    assert edited(history, 0, "> short")[0][0]["content"] == "> short"
+    assert edited(history, 0, shown(deep) + "")[0][0]["content"] == shown(deep), "it is not put between fences twice"
+    assert text_of(edited(history, 0, shown(deep))[0][0]["content"]) == deep
