@@ -54,7 +54,7 @@ def answer(template: Template, ending: Ending, messages: list[Message], index: i
 
 def parts_of(message: Message) -> tuple[str, str]:
     """What was thought, from its own key or a <think> block at the beginning of the content, and what was said."""
-    found = THOUGHT.match(message["content"])
+    found = THOUGHT.match(message["content"]) if CLOSED in message["content"] else None
     thought = message.get("reasoning_content", "")
     if found and not thought:
         return found.group(1), message["content"][found.end() :]

@@ -32,10 +32,12 @@ class Ending:
 
     def closed(self, said: str) -> tuple[str, bool]:
         """An answer up to its end, and whether that had to be put behind it. Raises Refused where there is none."""
-        run = re.search(rf"(?:\s*{alternatives(self.marks)})+\s*\Z", said) if self.marks else None
-        stop = re.compile(alternatives(self.stops)).search(said, run.start()) if run and self.stops else None
-        if stop:
-            return said[: stop.end()], False
+        rest, end = said.rstrip(), 0
+        while mark := self._mark_behind(rest):  # of several, the first that ends an answer
+            end = len(rest) if mark in self.stops else end
+            rest = rest.removesuffix(mark).rstrip()
+        if end:
+            return said[:end], False
         if not self.appended:
             raise Refused(
                 "an answer would have no end",
@@ -43,6 +45,11 @@ class Ending:
                 "Choose a base whose tokenizer names an eos_token.",
             )
         return said.rstrip() + self.appended, True
+
+    def _mark_behind(self, text: str) -> str:
+        if not text.endswith(tuple(self.marks)):
+            return ""
+        return max((mark for mark in self.marks if text.endswith(mark)), key=len)
 
 
 @per_template

@@ -128,6 +128,15 @@ def test_the_engine_stops_at_the_templates_mark_the_end_of_text_and_what_the_bas
     assert stop_ids(tokenizer, GenerationConfig(eos_token_id=3)) == {*ids, 3}
 
 
+def test_a_long_run_of_white_space_in_an_answer_is_read_in_one_go(tokenizer: Any) -> None:
+    """Patterns that try each place anew would take the square of its length."""
+    template, _, _ = ENDS["none"]
+    blank = Message(role="assistant", content=f"a{' ' * 300_000}b")
+    with changed(tokenizer, template):
+        (row,) = encode(tokenizer, [TALK[0], blank]).examples
+    assert len(row["input_ids"]) > 300_000
+
+
 def test_a_base_on_which_no_answer_could_end_is_refused(tokenizer: Any) -> None:
     eos, tokenizer.eos_token = tokenizer.eos_token, None
     try:
