@@ -10,7 +10,6 @@ import json
 import logging
 from collections.abc import AsyncIterator
 from typing import Any
-from urllib.parse import quote
 
 import httpx
 from fastapi import APIRouter, Request
@@ -58,8 +57,8 @@ def router(studio: Studio) -> APIRouter:
         if url is None:
             raise unavailable(studio, person)
         headers = {name: value for name, value in request.headers.items() if name in PASSED_ON}
-        if person.role < Role.OWNER:
-            headers["x-client-id"] = quote(person.key)  # whose turn it is does not depend on what they call themselves
+        if person.client is not None:
+            headers["x-client-id"] = person.client  # whose turn it is does not depend on what they call themselves
         try:
             asked = http.build_request(request.method, url + path, content=content, headers=headers)
             return await http.send(asked, stream=True)

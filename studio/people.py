@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
+from urllib.parse import quote
 
 from adapters import damaged
 from adapters.files import no_room, write_atomic
@@ -42,6 +43,11 @@ class Person:
     hub_token: str | None = field(default=None, repr=False)
     sees_runs: bool = True
     only_published: bool = False
+
+    @property
+    def client(self) -> str | None:
+        """By which name the engine shares itself out between people; the owner's programs may name their own users."""
+        return quote(self.key) if self.role < Role.OWNER else None
 
 
 LOCAL_OWNER = Person(Role.OWNER, "this machine", "local")

@@ -124,7 +124,9 @@ async def answers(
     async for phase in phases(studio):
         yield {i: Shown(each.history, phase, Answer()) for i, each in questions.items()}
     system, *rest = settings
-    streams = [one_answer(studio, each, conversation(each.history, system), rest) for each in questions.values()]
+    streams = [
+        one_answer(studio, each, conversation(each.history, system), rest, person.client) for each in questions.values()
+    ]
     async with aclosing(stream_columns(streams)) as snapshots:
         async for snapshot in snapshots:
             yield {
@@ -144,12 +146,15 @@ async def phases(studio: Studio) -> AsyncIterator[str]:
 
 
 async def one_answer(
-    studio: Studio, question: Question, messages: list[Message], settings: Sequence[Any]
+    studio: Studio, question: Question, messages: list[Message], settings: Sequence[Any], client: str | None = None
 ) -> AsyncIterator[Delta]:
+    """client: who asks, for the engine's fairness; None where that is the owner."""
     temperature, top_p, max_tokens, seed = settings
     await studio.engine.wait_until_ready()
     model = await asyncio.to_thread(learning.resident, studio.client, studio.home, question.chosen)
     body: dict[str, Any] = {"temperature": temperature, "top_p": top_p, "max_tokens": int(max_tokens)}
+    if client is not None:
+        body["user"] = client
     if seed is not None and seed >= 0:
         body["seed"] = int(seed)
     if question.continues:

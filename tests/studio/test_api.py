@@ -21,7 +21,8 @@ from studio import api
 from studio.context import Studio
 from studio.gate import Access
 from studio.keys import Keys
-from studio.people import Person, Role
+from studio.pages.answering import Question, answers
+from studio.people import LOCAL_OWNER, Person, Role
 from studio.processes import Engine
 from studio.published import Published
 from studio.signin import COOKIE, Sessions
@@ -41,6 +42,7 @@ class Upstream(ThreadingHTTPServer):
         self.answers: dict[str, tuple[int, str, bytes]] = {}
         self.breaks_off = False
         self.asked: list[dict[str, str]] = []
+        self.bodies: list[bytes] = []
         self.may_answer = threading.Event()
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
@@ -49,7 +51,7 @@ class Handler(BaseHTTPRequestHandler):
     server: Upstream
 
     def do_GET(self) -> None:
-        self.rfile.read(int(self.headers.get("content-length", 0)))
+        self.server.bodies.append(self.rfile.read(int(self.headers.get("content-length", 0))))
         self.server.asked.append({name.lower(): value for name, value in self.headers.items()})
         self.server.may_answer.wait(60)
         status, kind, body = self.server.answers[self.path]
@@ -91,7 +93,7 @@ def engine(upstream: Upstream, studio: Studio) -> Upstream:
     base = {"id": FOLDER, "root": FOLDER, "parent": None}
     loras = [{"id": name, "root": f"/srv/home/{name}", "parent": FOLDER} for name in ("pirate", "radio", "run:1")]
     upstream.answers = {"/v1/models": (200, "application/json", json.dumps({"data": [base, *loras]}).encode())}
-    upstream.breaks_off, upstream.asked = False, []
+    upstream.breaks_off, upstream.asked, upstream.bodies = False, [], []
     upstream.may_answer.set()
     studio.engine._url = f"http://127.0.0.1:{upstream.server_port}"
     studio.engine._note("ready", "", base="foo")
@@ -254,6 +256,20 @@ def test_whose_turn_it_is_does_not_depend_on_what_they_call_themselves(
         body = {"model": "pirate", "user": "somebody"}
         assert who.post("/v1/completions", json=body, headers={"X-Client-Id": "mine"}).status_code == 200
     assert [each.get("x-client-id") for each in engine.asked] == ["from%3Atestclient", "hub%3Ab%C3%B8b", None]
+
+
+def test_people_before_the_page_are_told_apart_by_the_engine_too(studio: Studio, engine: Upstream) -> None:
+    engine.answers["/v1/chat/completions"] = (200, "text/event-stream", b"data: [DONE]\n\n")
+    studio.engine.ready.set()
+
+    async def ask(person: Person) -> None:
+        questions = {0: Question([{"role": "user", "content": "hi"}], "pirate")}
+        async for _ in answers(studio, person, questions, ["", 0.0, 1.0, 8, None]):
+            pass
+
+    for person in (Person(Role.USER, "bob", "hub:bøb"), LOCAL_OWNER):
+        asyncio.run(ask(person))
+    assert [json.loads(body).get("user") for body in engine.bodies] == ["hub%3Ab%C3%B8b", None]
 
 
 def test_a_bug_is_told_in_openais_shape_and_without_its_details(visitor: TestClient) -> None:
