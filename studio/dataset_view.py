@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import random
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from math import ceil
 from typing import TYPE_CHECKING
 
 from core.data.counting import percentile
@@ -135,27 +135,43 @@ def cut_list(over: Sequence[tuple[int, int, bool]], max_length: int, most: int =
     )
 
 
-def bins(lengths: Sequence[int], max_length: int, bars: int = BARS) -> tuple[float, list[int]]:
-    """(width of a bar in tokens, conversations in each bar). About `bars` of them.
+def bins(lengths: Sequence[int], max_length: int, bars: int = BARS) -> tuple[list[int], list[int]]:
+    """(edges in tokens, conversations between each two): a bar holds what is longer than its first edge, up to its
+    second. About `bars` of them, fewer where there are not so many different lengths.
 
-    max_length is always the edge of a bar, so that none is half over it. Where it is far beyond the longest, the
-    bars end earlier.
+    max_length is always an edge, so that no bar is half over it. Where it is far beyond the longest, the bars end
+    earlier.
     """
-    longest = max(lengths)
-    reach = max(longest, max_length) if max_length <= 3 * longest else longest
-    step = max_length / max(1, round(bars * max_length / reach)) if max_length <= reach else reach / bars
-    counts = [0] * ceil(reach / step)
+    longest = max(1, *lengths)
+    if max_length > 3 * longest:
+        edges = divided(0, longest, bars)
+    else:
+        within = round(bars * max_length / max(longest, max_length))
+        edges = divided(0, max_length, within) + divided(max_length, longest, bars - within)[1:]
+    counts = [0] * (len(edges) - 1)
     for each in lengths:
-        counts[min(len(counts), max(1, ceil(each / step))) - 1] += 1
-    return step, counts
+        counts[max(0, bisect_left(edges, each) - 1)] += 1
+    return edges, counts
+
+
+def divided(first: int, last: int, parts: int) -> list[int]:
+    """The edges of about so many whole parts of like size; `first` alone where there is nothing to divide."""
+    parts = min(max(1, parts), max(0, last - first))
+    return [first + index * (last - first) // parts for index in range(parts + 1)] if parts else [first]
+
+
+def span(edges: Sequence[int], index: int) -> str:
+    """The lengths that a bar holds, such as "11 to 20"."""
+    first, last = edges[index] + 1, edges[index + 1]
+    return f"{first:,} to {last:,}" if first < last else f"{last:,}"
 
 
 def histogram(lengths: Sequence[int], max_length: int, unit: str = "conversation") -> str:
     """Conversations, or the rows that they become, by their length in tokens as an inline SVG, max_length drawn in, or
     an arrow that points to it."""
     longest = max(lengths)
-    step, counts = bins(lengths, max_length)
-    end, most = len(counts) * step, max(counts)
+    edges, counts = bins(lengths, max_length)
+    end, most = edges[-1], max(counts)
 
     def x(tokens: float) -> float:
         return LEFT + (WIDTH - LEFT - RIGHT) * tokens / end
@@ -164,18 +180,18 @@ def histogram(lengths: Sequence[int], max_length: int, unit: str = "conversation
     bars = []
     for index, count in enumerate(counts):
         height = (floor - TOP) * count / most
-        kind = "over" if index * step >= max_length - step / 2 else "within"
-        span = f"{int(index * step) + 1} to {int((index + 1) * step)} tokens: {count} {unit}s"
+        left, right = x(edges[index]), x(edges[index + 1])
         bars.append(
-            f'<rect class="{kind}" x="{x(index * step) + 0.5:.1f}" y="{floor - height:.1f}" '
-            f'width="{x(step) - x(0) - 1:.1f}" height="{height:.1f}"><title>{span}</title></rect>'
+            f'<rect class="{"over" if edges[index] >= max_length else "within"}" x="{left + 0.5:.1f}" '
+            f'y="{floor - height:.1f}" width="{right - left - 1:.1f}" height="{height:.1f}">'
+            f"<title>{span(edges, index)} tokens: {count} {unit}s</title></rect>"
         )
     over = sum(each > max_length for each in lengths)
     title = (
         f"Tokens per {unit}: {len(lengths)} {unit}s of {min(lengths)} to {longest} tokens, "
         f"{over} of them over max_length {max_length}"
     )
-    if max_length <= end + step / 2:
+    if max_length <= end:
         at = x(max_length)
         side, shift = ("end", -5) if at > WIDTH * 0.6 else ("start", 5)
         limit = (
@@ -191,7 +207,7 @@ def histogram(lengths: Sequence[int], max_length: int, unit: str = "conversation
         f'<text x="{LEFT - 6}" y="{floor}" text-anchor="end">0</text>'
         f'<text x="{LEFT}" y="{HEIGHT - 8}">0</text>'
         f'<text x="{(LEFT + WIDTH) / 2}" y="{HEIGHT - 8}" text-anchor="middle">tokens per {unit}</text>'
-        f'<text x="{WIDTH - RIGHT}" y="{HEIGHT - 8}" text-anchor="end">{end:.0f}</text></svg>'
+        f'<text x="{WIDTH - RIGHT}" y="{HEIGHT - 8}" text-anchor="end">{end}</text></svg>'
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -56,6 +55,7 @@ def run(args: argparse.Namespace) -> int:
     from core.data.report import report_on
     from core.errors import UserError
     from core.recipe import Recipe, defaults_for
+    from studio.cli.printed import print_json
 
     max_length = args.max_length
     if max_length is None:
@@ -70,9 +70,9 @@ def run(args: argparse.Namespace) -> int:
     with counting() as progress:
         report = report_on(source, tokenizer, max_length, args.format, args.columns, progress)
     if args.json:
-        print(json.dumps(report.to_dict(), ensure_ascii=False, indent=2))
         for note in report.notes:
             print(one_line(note), file=sys.stderr)
+        print_json(report.to_dict())
     else:
         show(report, source, args.base, max_length)
     return 1 if report.problems else 0
@@ -104,12 +104,12 @@ def packing(lengths: Sequence[int], max_length: int) -> str:
 
 def bars(lengths: Sequence[int], max_length: int) -> Iterator[tuple[str, bool]]:
     """A histogram line by line, and whether the line is over max_length."""
-    from studio.dataset_view import bins
+    from studio.dataset_view import bins, span
 
-    step, counts = bins(lengths, max_length, bars=10)
+    edges, counts = bins(lengths, max_length, bars=10)
     for index, count in enumerate(counts):
-        span = f"{int(index * step) + 1:,} to {int((index + 1) * step):,}"
-        yield f"{span:>18} {'█' * round(WIDEST * count / max(counts)):<{WIDEST}} {count:,}", index * step >= max_length
+        bar = "█" * round(WIDEST * count / max(counts))
+        yield f"{span(edges, index):>18} {bar:<{WIDEST}} {count:,}", edges[index] >= max_length
 
 
 def one_line(problem: Problem) -> str:

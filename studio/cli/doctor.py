@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from core.errors import UserError
 from core.home import Home
+from studio.cli.printed import print_json
 
 LOW_DISK_BYTES = 2 << 30
 BULKY = frozenset({"checkpoints", "tb", "tensorboard", "merged"})  # folders in which nothing is ever set aside
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
         "token": "set" if os.environ.get("HF_TOKEN") else "not set",
     }
     if args.json:
-        print(json.dumps({**facts, "problems": problems}, indent=2))
+        print_json({**facts, "problems": problems})
     else:
         show(facts, problems)
     return 1 if problems else 0

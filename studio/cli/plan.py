@@ -14,6 +14,7 @@ from core.plan import CATALOGUE, NOT_SERVED_REMEDY, Card, Chat, Plan, Served, co
 from core.recipe import Recipe
 from core.serving.settings import settings_in_force
 from core.warmup import check_learns
+from studio.cli.printed import print_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -64,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
         served=Served.here(home),
     )
     if args.json:
-        print(json.dumps(as_json(planned), ensure_ascii=False, indent=2))
+        print_json(as_json(planned))
     else:
         from rich.console import Console
 

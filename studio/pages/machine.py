@@ -140,6 +140,8 @@ def facts_table(studio: Studio) -> str:
         found: dict[str, Any] = json.loads(asked.stdout)
     except json.JSONDecodeError:
         raise UserError("The machine could not be examined.", "See `python -m studio doctor`.") from None
+    if error := found.get("error"):
+        raise UserError(error["message"], error["remedy"])
     rows: list[tuple[str, str, str]] = []
     for name, value in found.items():
         if name in ("versions", "problems", "hub") or name.endswith("_reason"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from xml.etree import ElementTree
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from core.data import CheckedDataset, Conversation, Message, read_dataset
 from core.errors import UserError
 from core.home import Home
-from studio.dataset_view import Measured, drawn, figures, found, histogram, measured, neighbour, token_view
+from studio.dataset_view import Measured, bins, drawn, figures, found, histogram, measured, neighbour, span, token_view
 from studio.tokenizer_process import Tokenizer
 
 
@@ -48,6 +49,22 @@ def counted(lengths: list[int | None], trained: list[int], first: list[int], of:
         None if length is None else [(length, *rest)] for length, *rest in zip(lengths, trained, first, strict=True)
     ]
     return measured(of or len(lengths), numbers, rows)
+
+
+@pytest.mark.parametrize("bars", [10, 28])
+@pytest.mark.parametrize("max_length", [1, 2, 16, 27, 512, 4096])
+@pytest.mark.parametrize("lengths", [[1], [3, 5], [2, 9, 9, 14], list(range(1, 41)), [30, 900], [5, 200_000], [0]])
+def test_bars_are_a_few_whole_ranges_of_tokens_that_hold_every_length(
+    lengths: list[int], max_length: int, bars: int
+) -> None:
+    edges, counts = bins(lengths, max_length, bars)
+    assert edges[0] == 0 and all(before < after for before, after in pairwise(edges))
+    assert edges[-1] >= max(lengths) and len(counts) <= bars + 1
+    assert max_length in edges or max_length > 3 * max(1, *lengths)
+    for index, count in enumerate(counts):
+        first, _, last = span(edges, index).replace(",", "").partition(" to ")
+        held = [each for each in lengths if int(first) <= max(1, each) <= int(last or first)]
+        assert len(held) == count
 
 
 def test_figures_say_what_is_cut_and_how_full_packing_is() -> None:

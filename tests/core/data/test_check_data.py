@@ -143,6 +143,14 @@ def test_lengths_and_packing_are_drawn_in_the_terminal(tmp_path: Path, capsys: p
     assert sum(int(count) for begin, _, count in bars if int(begin) > 300) == over > 0
 
 
+def test_short_texts_have_bars_of_whole_tokens(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": "abc"}\n{"text": "abcd"}\n')
+    assert check(str(path)) == 0
+    bars = re.findall(r"^ +([\d,]+) [█ ]+ (\d+)$", capsys.readouterr().out, re.M)
+    assert [(int(length), int(count)) for length, count in bars if count != "0"] == [(4, 1), (5, 1)]
+
+
 def test_several_files_and_folders_are_checked_as_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "more"
     folder.mkdir()
