@@ -58,6 +58,16 @@ def has_speakers(row: Mapping[str, Any], key: str) -> bool:
     return found is not None and any(isinstance(turn, Mapping) and turn.get(key) is not None for turn in found[1])
 
 
+def is_exchange(turn: Any) -> bool:
+    """ms-swift's turns hold a question and its answer: {"human": …, "assistant": …}."""
+    return isinstance(turn, Mapping) and "human" in turn and "assistant" in turn and "role" not in turn
+
+
+def has_exchanges(row: Mapping[str, Any]) -> bool:
+    found = find_turns(row)
+    return found is not None and any(map(is_exchange, found[1]))
+
+
 def read_turns(row: Seen, told: Told) -> list[Message]:
     found = find_turns(row)
     if found is None:
@@ -66,7 +76,15 @@ def read_turns(row: Seen, told: Told) -> list[Message]:
             "Give a column `messages`: a list of {role, content}.",
         )
     column, turns = found
-    messages = [read_turn(turn, f"{column}[{index}]", told) for index, turn in enumerate(turns)]
+    messages = [
+        message
+        for index, turn in enumerate(turns)
+        for message in (
+            read_exchange(turn, f"{column}[{index}]", told)
+            if is_exchange(turn)
+            else [read_turn(turn, f"{column}[{index}]", told)]
+        )
+    ]
     mark_roles(row, messages, ROLES)
     system = text_of(row.get("system"), "`system`")
     if system.strip() and not (messages and messages[0]["role"] == "system"):
@@ -102,6 +120,15 @@ def read_turn(turn: Any, where: str, told: Told) -> Message:
         )
     told.keys.update(unread)
     return message
+
+
+def read_exchange(turn: Mapping[str, Any], where: str, told: Told) -> list[Message]:
+    """Marks beside the two are the answer's."""
+    marks = {key: value for key, value in turn.items() if key not in ("human", "assistant")}
+    return [
+        read_turn({"role": "user", "content": turn["human"]}, where, told),
+        read_turn({**marks, "role": "assistant", "content": turn["assistant"]}, where, told),
+    ]
 
 
 def add_reasoning(message: Message, in_parts: str, turn: Seen, where: str) -> None:
@@ -141,7 +168,7 @@ MESSAGES = Format(
 SHAREGPT = Format(
     "sharegpt",
     "a list of turns with `from` and `value`",
-    lambda row: has_speakers(row, "from"),
+    lambda row: has_speakers(row, "from") or has_exchanges(row),
     read_turns,
     read_tools,
 )

@@ -52,7 +52,13 @@ def question_and_answer(system: str, question: str, answer: str, told: Told) -> 
         Message(role="user", content=question),
         Message(role="assistant", content=answer),
     ]
-    return [Message(role="system", content=system), *messages] if system.strip() else messages
+    if not system.strip():
+        return messages
+    if messages[0]["role"] != "system":
+        return [Message(role="system", content=system), *messages]
+    if messages[0]["content"].strip() != system.strip():
+        raise RowError("Its `system` and its prompt hold two different system prompts.", "Keep one of them.")
+    return messages
 
 
 def alpaca(row: Seen, told: Told) -> list[Message]:

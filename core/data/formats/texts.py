@@ -52,6 +52,12 @@ FOREIGN = tuple(
             r"^[ \t]*#{2,4}[ \t]*(?:human|user|instruction|question|prompt)\b:?",
             r"^[ \t]*#{2,4}[ \t]*(?:assistant|response|answer|bot|completion)\b:?",
         ),
+        (
+            ("<|", "<extra_id_"),  # Nemotron's, and marks of one's own
+            r"<(?:\|[\w-]{1,30}\||extra_id_\d+)>\s{0,3}(?:user|human)\b",
+            r"<(?:\|[\w-]{1,30}\||extra_id_\d+)>\s{0,3}(?:assistant|bot|model)\b",
+        ),
+        (("<reserved_",), r"<reserved_106>", r"<reserved_107>"),  # Baichuan's
         (("GPT4",), r"GPT4 Correct User:", r"GPT4 Correct Assistant:"),
         (("问",), r"^[ \t]*问[:：]", r"^[ \t]*答[:：]"),
     )

@@ -169,3 +169,16 @@ def test_reasoning_without_an_answer_is_called_that() -> None:
     assert problem_of({"messages": [USER, {"role": "assistant", "content": "", "reasoning": "hm"}]}) == (
         "Message 2 (assistant) has reasoning, but no answer."
     )
+
+
+def test_turns_that_hold_a_question_and_its_answer_are_two_turns() -> None:
+    exchanges = [{"human": "a", "assistant": "b", "train": False}, {"human": "c", "assistant": "d"}]
+    (conversation,), scan = scanned({"system": "Be brief.", "conversation": exchanges})
+    assert [(each["role"], each["content"]) for each in conversation.messages] == [
+        ("system", "Be brief."),
+        ("user", "a"),
+        ("assistant", "b"),
+        ("user", "c"),
+        ("assistant", "d"),
+    ]
+    assert conversation.messages[2]["weight"] == 0 and scan.format.name == "sharegpt" and not scan.notes

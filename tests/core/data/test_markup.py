@@ -154,6 +154,9 @@ def test_harmonys_thoughts_are_reasoning_and_its_own_system_turn_is_left_out() -
         ("<|User|>: Hi\n<|Bot|>: Hello", "<|User|>"),
         ("<human>: Hi\n<bot>: Hello", "<human>"),
         ("[USER] Hi [ASSISTANT] Hello", "[USER]"),
+        ("<extra_id_0>System\n\n<extra_id_1>User\nHi\n<extra_id_1>Assistant\nHello\n", "<extra_id_1>User"),
+        ("<|turn|>user\nHi<|turn|>assistant\nHello", "<|turn|>user"),
+        ("<reserved_106>Hi<reserved_107>Hello", "<reserved_106>"),
         ("### USER\nHi\n### ASSISTANT\nHello", "### USER"),
         ("GPT4 Correct User: Hi<|end_of_turn|>GPT4 Correct Assistant: Hello", "GPT4 Correct User"),
         ("[Round 1]\n\n问：你好\n\n答：你好！", "问"),
@@ -234,6 +237,12 @@ def test_a_prompt_with_a_markup_and_its_answer_are_turns(prompt: str, completion
         {"prompt": prompt, "chosen": completion, "rejected": "No"}, dataset_format="preference"
     )
     assert conversation.messages == pair("Hi", "Hello")
+
+
+def test_a_system_prompt_in_a_column_and_in_the_prompt_is_one_or_a_problem() -> None:
+    row = {"prompt": "<|system|>\nBe brief.</s>\n<|user|>\nHi</s>\n<|assistant|>\n", "completion": "Hello</s>"}
+    assert turns({**row, "system": "Be brief. "}) == [Message(role="system", content="Be brief."), *pair("Hi", "Hello")]
+    assert "two different system prompts" in problem_of({**row, "system": "Be long."})
 
 
 def test_a_prompt_that_only_quotes_a_markup_stays_as_it_is() -> None:
