@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
-import mmap
 import shutil
 import struct
 import sys
@@ -25,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from adapters.bases import why_not_base
 from adapters.compat import AdapterFacts, inspect, why_not_config
-from adapters.files import remove_tree, temporary_name
+from adapters.files import no_room, remove_tree, temporary_name
 from adapters.layout import WEIGHTS_FILE
 from core.base import BaseSource, fingerprint, load_error, load_tokenizer, read_generation_config, resolve
 from core.data.ending import stop_ids
@@ -175,12 +173,13 @@ def add(path: Path, place: Place, change: torch.Tensor) -> None:
     dtypes = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
     if place.dtype not in dtypes:
         raise UserError(f"{path.name} has weights of the type {place.dtype}.", "Merge into a 16- or 32-bit checkpoint.")
-    with path.open("r+b") as file:
-        mapped = mmap.mmap(file.fileno(), 0)
-    weight = torch.frombuffer(mapped, dtype=dtypes[place.dtype], count=math.prod(place.shape), offset=place.begin)
-    weight = weight.view(place.shape)
-    weight.copy_(weight.float() + change)
-    mapped.flush()
+    with path.open("r+b") as file:  # not mapped: on a full disk a mapped page would end this process without a word
+        file.seek(place.begin)
+        content = bytearray(file.read(place.end - place.begin))
+        weight = torch.frombuffer(content, dtype=dtypes[place.dtype]).view(place.shape)
+        weight.copy_(weight.float() + change)
+        file.seek(place.begin)
+        file.write(content)
 
 
 @contextmanager
@@ -220,6 +219,11 @@ def main(arguments: list[str] | None = None) -> int:
         say({"folder": str(merge(resolve(args.base), args.adapter, args.to, tell))})
     except UserError as error:
         say({"message": error.message, "remedy": error.remedy})
+        return 2
+    except OSError as error:
+        if not no_room(error):
+            raise
+        say({"message": "The disk is full: the merged model has no room.", "remedy": "Free some, then merge again."})
         return 2
     return 0
 

@@ -11,6 +11,7 @@ import tempfile
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -107,12 +108,12 @@ class Run:
     @property
     def recipe(self) -> Recipe:
         """Raises UserError when the file is gone, damaged (it is then set aside), or another version's."""
-        text = damaged.read(self.recipe_path, _settings)
-        if text is None:
+        settings = damaged.read(self.recipe_path, _settings)
+        if settings is None:
             aside = [each for each in damaged.aside(self.folder, NOT_HERE) if each.was == self.recipe_path.name]
             why = f"Its {aside[-1].told}." if aside else "Its recipe.yaml is missing."
             raise UserError(f"What the run {self.name_by_id} was to do is not known. {why}", "Start it as a new run.")
-        return Recipe.from_yaml(text)
+        return Recipe.from_dict(settings)
 
     def write_recipe(self, recipe: Recipe) -> None:
         write_atomic(self.recipe_path, recipe.to_yaml())
@@ -285,15 +286,15 @@ def standings(home: Home) -> list[tuple[Run, Status]]:
     return found
 
 
-def _settings(content: bytes) -> str:
-    """The text of a recipe. Raises ValueError when it is none at all; of which version it is shows later."""
-    text = content.decode()
+def _settings(content: bytes) -> dict[str, Any]:
+    """What a recipe's file holds. Raises ValueError when that are no settings at all; of which version shows later."""
     try:
-        if not isinstance(plain_yaml.load(text), dict):
-            raise ValueError("it holds no settings")
+        given = plain_yaml.load(content.decode())
     except yaml.YAMLError as error:
         raise ValueError(f"it is no YAML: {error}") from error
-    return text
+    if not isinstance(given, dict):
+        raise ValueError("it holds no settings")
+    return {str(key): value for key, value in given.items()}
 
 
 def _absolute(given: str) -> str:

@@ -51,6 +51,16 @@ def test_identity_knows_its_own_process_only() -> None:
     assert not identity.signal(signal.SIGTERM)
 
 
+def test_a_process_is_found_by_its_words_where_no_record_names_it(tmp_path: Path) -> None:
+    words = ["-c", "input()", str(tmp_path / "run")]
+    child = subprocess.Popen([sys.executable, *words], stdin=subprocess.PIPE)
+    assert Identity.running(*words[1:]) == Identity.of(child.pid)
+    assert Identity.running(*words[1:], "more") is None
+    child.kill()
+    child.wait()
+    assert Identity.running(*words[1:]) is None
+
+
 def test_a_zombie_is_not_alive() -> None:
     child = subprocess.Popen([sys.executable, "-c", ""])
     identity = Identity.of(child.pid)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,13 +20,13 @@ from adapters.store import AdapterStore
 from core import parking
 from core.errors import UserError
 from core.home import Home
-from core.process import announced
+from core.process import Identity, announced
 from studio.__main__ import parse
 from studio.app import build_app
 from studio.cli.serve import engine_settings
 from studio.context import Studio
 from studio.engine_client import EngineClient
-from studio.processes import PARKED, Engine
+from studio.processes import FAILED, GIVE_UP_AFTER, PARKED, Engine, Resting
 from tests.app_process import left_behind, poll
 from tests.core.serving import tiny
 
@@ -38,7 +40,9 @@ def clean(home: Home) -> Iterator[Home]:
         process.kill()
 
 
-def test_an_engine_whose_studio_died_before_it_said_a_word_is_adopted_all_the_same(clean: Home) -> None:
+def test_an_engine_whose_studio_died_before_it_said_a_word_is_adopted_all_the_same(
+    clean: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = Engine(clean, "builtin")
     first._adopt_or_spawn()  # and here its web process is killed: the engine has only just been started
     assert not first.record_path.exists()
@@ -55,10 +59,21 @@ def test_an_engine_whose_studio_died_before_it_said_a_word_is_adopted_all_the_sa
 
     third = Engine(clean, "builtin")  # the one that has ended does not keep others from starting
     third.start()
+    poll(lambda: third.url is not None, WAIT_SECONDS, "another engine to listen")
+
+    third._stopping.set()  # and here its web process is killed, and the file damaged that says where the engine is
+    third._thread.join()
+    third.record_path.write_bytes(b"\x00\xff")
+    (lost,) = left_behind(clean.root)
+    monkeypatch.setattr("studio.processes.SILENT_SECONDS", 0.0)
+    fourth = Engine(clean, "builtin")
+    fourth.start()
     try:
-        poll(lambda: third.url is not None, WAIT_SECONDS, "another engine to listen")
+        poll(lambda: fourth.url is not None, WAIT_SECONDS, "another one in place of the engine that nobody can find")
+        assert [each.pid for each in left_behind(clean.root)] != [lost.pid]
     finally:
-        third.stop()
+        fourth.stop()
+    assert not left_behind(clean.root)
 
 
 def test_a_studio_that_ends_at_once_takes_the_engine_along_that_its_forerunner_started(clean: Home) -> None:
@@ -108,11 +123,47 @@ def test_another_server_as_the_engine_is_not_set_here(home: Home) -> None:
     assert engine_settings(parse(["--slots", "4", "--weights", "packed"])) == {"slots": 4, "weights": "packed"}
 
 
+@pytest.mark.parametrize("full", [True, False], ids=["full disk", "another cause"])
+def test_an_engine_that_keeps_dying_is_tried_again_by_itself(
+    home: Home, monkeypatch: pytest.MonkeyPatch, full: bool
+) -> None:
+    engine = Engine(home, "builtin")
+    engine._stopping.set()  # so that it pauses no seconds between two deaths
+    engine._identity = Identity(2**22 + 1, 1.0)
+    monkeypatch.setattr("studio.processes.has_room", lambda home: not full)
+    for _ in range(GIVE_UP_AFTER):
+        assert not engine._start_again()
+    assert engine.status.state == FAILED and "ended 5 times in a row" in engine.status.detail
+    assert ("as soon as there is room" if full else "in 5 minutes") in engine.status.detail
+    assert not engine._start_again()
+    if full:
+        monkeypatch.setattr("studio.processes.has_room", lambda home: True)
+    else:
+        engine._resting = Resting(time.monotonic(), disk_full=False)  # the minutes have passed
+    assert engine._start_again()
+
+
+def test_what_fails_in_the_supervisor_does_not_end_it(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Engine(home, "builtin")
+    failed: list[str] = []
+
+    def refused() -> None:
+        failed.append(engine.status.detail)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(engine, "_adopt_or_spawn", refused)
+    engine.start()
+    poll(lambda: len(failed) > 1, 30, "a second try")
+    assert failed[1] == "The disk is full: the engine starts as soon as there is room"
+    engine.stop()
+
+
 ASKER = """
 import sys
+import time
 from core import parking
 from core.home import Home
-from core.process import announced
+from core.process import Identity, announced
 parking.ask(Home.open(sys.argv[1]), "20990101-000000-pirate", "pirate")
 print(flush=True)
 sys.stdin.read()
