@@ -117,7 +117,7 @@ def ticks(low: float, high: float, wanted: int = 5) -> Sequence[float]:
 
 def loss_plot(folder: Path) -> bytes | None:
     """The picture for the adapter in `folder`; None when its events hold no curve."""
-    events = list((folder / "tensorboard").glob("events.out.tfevents.*"))
+    events = [path for path in (folder / "tensorboard").glob("events.out.tfevents.*") if path.is_file()]
     if sum(each.stat().st_size for each in events) > _MOST_BYTES:
         logger.warning("the events of %s are too many to draw", folder.name)
         return None

@@ -26,7 +26,7 @@ def is_there(home: Home, record: AdapterRecord) -> bool:
     weights = home.adapters / record.name / "adapter_model.safetensors"
     try:
         return config.stat().st_mtime >= weights.stat().st_mtime
-    except FileNotFoundError:
+    except OSError:
         return False
 
 

@@ -86,6 +86,7 @@ def shareable(recipe: dict[str, Any], checked: CheckedDataset, source: BaseSourc
 def copy_tensorboard(events: Path, target: Path) -> None:
     """Copy the event files under names without the machine's own name, still in their order of time."""
     target.mkdir()
-    for number, path in enumerate(sorted(events.glob("events.out.tfevents.*"))):
+    files = [path for path in events.glob("events.out.tfevents.*") if path.is_file()]
+    for number, path in enumerate(sorted(files)):
         began = path.name.removeprefix("events.out.tfevents.").split(".")[0]
         shutil.copyfile(path, target / f"events.out.tfevents.{began or int(time.time())}.studio.{number}")

@@ -551,3 +551,14 @@ def test_a_base_that_can_not_be_shared_is_said_with_the_reason(
     said = "The base in memory: own copy, it is not wanted in 4 bit, and the shared one is."
     assert said in [event.text for event in run.events()[0] if isinstance(event, Note)]
     assert said in caplog.text
+
+
+def test_what_is_damaged_among_the_curves_does_not_cost_the_adapter(tmp_path: Path) -> None:
+    from core.training.save import copy_tensorboard
+
+    events = tmp_path / "tb"
+    (events / "events.out.tfevents.1.here.1.0").mkdir(parents=True)
+    (events / "events.out.tfevents.2.here.1.0").symlink_to("/nowhere/at/all")
+    (events / "events.out.tfevents.3.here.1.0").write_bytes(b"\xff\x00")
+    copy_tensorboard(events, tmp_path / "copied")
+    assert [each.name for each in (tmp_path / "copied").iterdir()] == ["events.out.tfevents.3.studio.0"]
