@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import cycle, islice
+from itertools import chain, cycle, islice
 
 from core.data.chosen import read_chosen
 from core.recipe import Recipe
@@ -22,11 +22,7 @@ class Lengths:
     def known(self, recipe: Recipe) -> list[int] | None:
         """The lengths where they have been counted, else None; of as many conversations as the recipe uses."""
         counted = self._counted.get(_key(recipe))
-        return (
-            counted
-            if counted is None
-            else [length for rows in counted[: recipe.max_samples or None] for length in rows]
-        )
+        return None if counted is None else list(chain.from_iterable(counted[: recipe.max_samples or None]))
 
     def count(self, recipe: Recipe) -> list[int]:
         """Tokens of each training row; of a large dataset some are counted, and the others taken to be like them.
