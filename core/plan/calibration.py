@@ -37,7 +37,8 @@ def calibrate(recipe: Recipe, home: Home) -> list[float]:
     """
     from transformers import TrainerCallback
 
-    from core.base import load_tokenizer, resolve
+    from core.base import load_tokenizer, read_config, resolve
+    from core.base_check import vocabulary
     from core.device import choose_device, choose_dtype
     from core.sharing import open_base
     from core.training.dataset import PackedRows, prepare
@@ -52,7 +53,7 @@ def calibrate(recipe: Recipe, home: Home) -> list[float]:
     short = dataclasses.replace(recipe, max_steps=STEPS, gradient_accumulation_steps=1, save_steps=STEPS + 1)
     source = resolve(recipe.model_name_or_path)
     tokenizer = load_tokenizer(source)
-    data = prepare(short, tokenizer)
+    data = prepare(short, tokenizer, vocabulary(read_config(source)))
     device = choose_device().value
     model = open_base(
         source,

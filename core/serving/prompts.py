@@ -55,12 +55,14 @@ class Prompts:
                 param="messages",
             ) from error
         self._bounded("messages", len(text))
-        return self._encode(text, False)  # the template writes the special tokens itself
+        tokens = self._encode(text, False)  # the template writes the special tokens itself
+        self._known("messages", tokens)  # a tokenizer may have tokens that the base lacks
+        return tokens
 
     def _plain(self, prompt: str | list[int]) -> list[int]:
         if isinstance(prompt, str):
             self._bounded("prompt", len(prompt))
-            return self._encode(prompt, True)
+            prompt = self._encode(prompt, True)
         self._known("prompt", prompt)
         return prompt
 

@@ -37,10 +37,13 @@ class Prepared:
     notes: list[str] = field(default_factory=list)
 
 
-def prepare(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> Prepared:
-    """Raises UserError when the dataset can't be read, has rows that don't convert, or leaves nothing to learn."""
+def prepare(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, known: int | None = None) -> Prepared:
+    """`known`: how many tokens the base knows, where that may be fewer than its tokenizer has.
+
+    Raises UserError when the dataset can't be read, has rows that don't convert, or leaves nothing to learn.
+    """
     checked = read_chosen(recipe)
-    encoded, refused = _tokenise(checked.conversations, tokenizer)
+    encoded, refused = _tokenise(checked.conversations, tokenizer, len(tokenizer) if known is None else known)
     problems = checked.problems + refused
     if problems and not recipe.skip_bad_rows:
         raise _refusal(checked, problems)
@@ -80,15 +83,22 @@ def prepare(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> Prepared:
 
 
 def _tokenise(
-    conversations: list[Conversation], tokenizer: PreTrainedTokenizerBase
+    conversations: list[Conversation], tokenizer: PreTrainedTokenizerBase, known: int
 ) -> tuple[dict[int, Encoded], list[Problem]]:
-    """What each conversation becomes, uncut, and the rows that the base's template refuses."""
+    """What each conversation becomes, uncut, and the rows that the base's template or its embedding refuses."""
     encoded, problems = {}, []
     for each in conversations:
         try:
-            encoded[each.row] = encode(tokenizer, each.messages, each.tools)
+            found = encode(tokenizer, each.messages, each.tools)
         except UserError as error:
             problems.append(Problem(each.row, error.message, error.remedy))
+            continue
+        highest = max(token for example in found.examples for token in example["input_ids"])
+        if highest < known:
+            encoded[each.row] = found
+        else:
+            token = tokenizer.convert_ids_to_tokens(highest)
+            problems.append(Problem(each.row, f"The base does not know its token {token}.", "Write it otherwise."))
     return encoded, problems
 
 

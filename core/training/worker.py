@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from adapters.compat import AdapterFacts
 from adapters.record import Sample
-from core.base import BaseSource, resolve
+from core.base import BaseSource, read_config, resolve
+from core.base_check import vocabulary
 from core.errors import UserError
 from core.plan.serving import starting_point
 from core.priority import Busy, Turns
@@ -97,7 +98,7 @@ def train(run: Run, signals: Signals) -> int:
     begins_from = starting_point(recipe, run.home)
     judge(run, source, begins_from)
     tokenizer = load_tokenizer(source)
-    data = prepare(recipe, tokenizer)
+    data = prepare(recipe, tokenizer, vocabulary(read_config(source)))
     steps = steps_of(recipe, len(data.train))
     check_schedule(recipe, steps)
     for text in (*data.notes, about_warmup(recipe, steps)):

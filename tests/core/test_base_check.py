@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,13 @@ from safetensors.torch import load_file, save_file
 
 from core.base import load_model, load_tokenizer
 from core.errors import UserError
+from core.recipe import Recipe
 from core.serving.build import build_engine, choose_context
+from core.serving.prompts import Prompts
+from core.serving.protocol import ApiError, parse_chat, parse_completion
 from core.serving.service import usable
 from core.serving.settings import EngineSettings
+from core.training.dataset import prepare
 from studio.cli.doctor import base_problems
 from tests.core.serving import tiny
 
@@ -104,11 +109,32 @@ def test_a_pad_token_that_the_base_does_not_know_is_replaced_since_nobody_reads_
     assert tokenizer.pad_token == tokenizer.eos_token == "</s>"
 
 
-def test_an_added_token_that_no_question_needs_is_let_be(tmp_path: Path) -> None:
+def test_an_added_token_that_no_question_needs_is_let_be_and_refused_where_a_text_holds_it(tmp_path: Path) -> None:
     folder = tiny.base_folder(tmp_path / "odd")
     with_tokenizer(cls_token="<image>")(folder)
-    assert len(load_tokenizer(tiny.source(folder))) == TOKENS + 1
+    tokenizer = load_tokenizer(tiny.source(folder))
+    assert len(tokenizer) == TOKENS + 1
     assert base_problems(str(folder)) == []
+
+    prompts = Prompts(tokenizer, TOKENS, 512)
+    assert prompts.encode(parse_chat(asking("Look!"), {}))
+    for ask in (parse_chat(asking("Look: <image>"), {}), parse_completion({"model": "base", "prompt": "<image>"}, {})):
+        with pytest.raises(ApiError, match="The base has no token 262"):
+            prompts.encode(ask)
+
+    rows = [{"messages": [*asking(text)["messages"], {"role": "assistant", "content": "Yes."}]} for text in TEXTS]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    recipe = Recipe.from_dict({"dataset_name": str(tmp_path / "rows.jsonl")})
+    with pytest.raises(UserError, match="row 2: The base does not know its token <image>"):
+        prepare(recipe, tokenizer, TOKENS)
+    assert "1 of 3 rows could not be used" in prepare(replace(recipe, skip_bad_rows=True), tokenizer, TOKENS).notes[1]
+
+
+TEXTS = ("Look!", "Look: <image>", "And now?")
+
+
+def asking(text: str) -> dict[str, Any]:
+    return {"model": "base", "messages": [{"role": "user", "content": text}]}
 
 
 @pytest.mark.parametrize(
