@@ -147,6 +147,16 @@ def set_aside(path: Path, reason: str, seen: os.stat_result | None = None) -> st
     return said
 
 
+def beside(path: Path) -> list[Aside]:
+    """What was set aside of this one file, the oldest first."""
+    try:
+        near = sorted(each for each in path.parent.iterdir() if each.name.startswith(path.name))
+    except OSError:
+        return []
+    found = [each for each in near if _MARK.fullmatch(each.name.removeprefix(path.name))]
+    return [Aside(each, path.name, _reason_of(each)) for each in found]
+
+
 def aside(root: Path, passed_over: frozenset[str] = frozenset()) -> Iterator[Aside]:
     """What was set aside beneath `root`, in folders that are not named in `passed_over`."""
     for parent, folders, files in os.walk(root):
@@ -154,7 +164,7 @@ def aside(root: Path, passed_over: frozenset[str] = frozenset()) -> Iterator[Asi
         folders[:] = sorted(each for each in folders if each not in passed_over and not _MARK.search(each))
         for name in sorted(names):
             if (mark := _MARK.search(name)) and mark.end() == len(name):
-                yield Aside(Path(parent, name), name[: mark.start()], _reason(Path(parent, name + _REASON)))
+                yield Aside(Path(parent, name), name[: mark.start()], _reason_of(Path(parent, name)))
 
 
 def in_words(error: Exception) -> str:
@@ -175,8 +185,8 @@ def _kind(mode: int) -> str:
     return f"it is {kinds.get(stat.S_IFMT(mode), 'a device')}, not a file"
 
 
-def _reason(path: Path) -> str:
+def _reason_of(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8", errors="replace")[:500]
+        return path.with_name(path.name + _REASON).read_text(encoding="utf-8", errors="replace")[:500]
     except OSError:
         return "why is not known"

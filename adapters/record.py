@@ -138,7 +138,7 @@ class AdapterRecord:
         values = damaged.read(folder / RECORD_FILE, _object)
         if values is not None:
             return cls.from_dict(values)
-        if aside := [each for each in damaged.aside(folder) if each.was == RECORD_FILE]:
+        if aside := damaged.beside(folder / RECORD_FILE):
             raise UserError(f"{folder.name}/{aside[-1].told}.", "Adopt the folder, or import the adapter anew.")
         raise UserError(
             f"{folder.name} has no {RECORD_FILE}: it was never completed, or was put there by hand.",

@@ -12,7 +12,6 @@ from core.training.state import ACTIVE, AT_REST, RunState, Status, Transition
 STATES = frozenset(RunState)
 TELLING = ("state.json", "recipe.yaml", "events.jsonl")
 TELLING = ("state.json", "recipe.yaml", "events.jsonl")  # what each of them is called once it is set aside begins so
-NOT_HERE = frozenset({"checkpoints", "tb"})
 
 
 def status_from(folder: Path) -> Status:
@@ -23,7 +22,7 @@ def status_from(folder: Path) -> Status:
     timeline = [Transition(RunState(each.state), each.at, each.reason) for each in told]
     adapter = next((each.adapter for each in reversed(events) if isinstance(each, Done)), None)
     last = timeline[-1] if timeline else Transition(RunState.INTERRUPTED, folder.stat().st_mtime, "")
-    aside = [each for each in damaged.aside(folder, NOT_HERE) if each.was == "state.json"]
+    aside = damaged.beside(folder / "state.json")
     why = f"Its {aside[-1].told}." if aside else "Its state.json was missing."
     worker = Identity.running("core.training.worker", str(folder))
     if worker is not None:

@@ -32,7 +32,7 @@ from core.training.events import (
     append_event,
     read_events,
 )
-from core.training.rebuilding import NOT_HERE, is_run
+from core.training.rebuilding import is_run
 from core.training.state import ACTIVE, RunState, Status
 from core.training.state_file import StateFile
 from core.warmup import check_schedule
@@ -110,7 +110,7 @@ class Run:
         """Raises UserError when the file is gone, damaged (it is then set aside), or another version's."""
         settings = damaged.read(self.recipe_path, _settings)
         if settings is None:
-            aside = [each for each in damaged.aside(self.folder, NOT_HERE) if each.was == self.recipe_path.name]
+            aside = damaged.beside(self.recipe_path)
             why = f"Its {aside[-1].told}." if aside else "Its recipe.yaml is missing."
             raise UserError(f"What the run {self.name_by_id} was to do is not known. {why}", "Start it as a new run.")
         return Recipe.from_dict(settings)

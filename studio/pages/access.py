@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
+from adapters import damaged
 from core.errors import UserError
 from studio.context import Studio
 from studio.keys import Keys
@@ -81,11 +83,12 @@ def build(studio: Studio, sign_in: bool, greeting: gr.HTML) -> None:
 
     def published_table() -> str:
         names = [record.name for record in studio.store.list() if published.has(record)]
-        return table(("Published",), [(name,) for name in names]) if names else "<p>Nothing is published.</p>"
+        shown = table(("Published",), [(name,) for name in names]) if names else "<p>Nothing is published.</p>"
+        return damage_of(published.path) + shown
 
     def keys_table() -> str:
         rows = [(key.name, key.created) for key in keys.list()]
-        return table(("Key", "Created"), rows) if rows else "<p>No keys.</p>"
+        return damage_of(keys.path) + (table(("Key", "Created"), rows) if rows else "<p>No keys.</p>")
 
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     gr.on(None, greet, None, [greeting, owners, adapter, listed, known, kept], queue=False, **private)
@@ -93,6 +96,12 @@ def build(studio: Studio, sign_in: bool, greeting: gr.HTML) -> None:
     unpublish_button.click(told(unpublish), adapter, [adapter, listed], **private)
     create_button.click(told(create_key), key_name, [new_key, key_name, known], **private)
     revoke_button.click(told(revoke_key), key_name, [new_key, key_name, known], **private)
+
+
+def damage_of(path: Path) -> str:
+    """Why what was there before is not: the file was damaged and is set aside."""
+    found = damaged.beside(path)
+    return f'<p class="error">{escape(found[-1].told)}. What it held does not count.</p>' if found else ""
 
 
 def keeping(keeper: Keeper | None) -> str:

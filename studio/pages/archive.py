@@ -14,6 +14,7 @@ from typing import Any
 
 import gradio as gr
 
+from adapters import damaged
 from core.errors import UserError
 from studio import collected, learning
 from studio.blind import Round
@@ -244,11 +245,20 @@ def listing(shelf: Shelf, words: str | None, current: str | None) -> str:
     """The newest conversations that have all of `words`."""
     every = shelf.all()
     found = [each for each in every if each.has(words or "")]
+    lost = damage_in(shelf)
     if not found:
-        return NONE_FOUND if every else NONE_YET
+        return lost + (NONE_FOUND if every else NONE_YET)
     rows = "".join(_row(each, each.id == current) for each in found[:SHOWN])
     more = f"<p class='note'>{len(found) - SHOWN} older ones: search for them.</p>" if len(found) > SHOWN else ""
-    return f'<ul class="talks">{rows}</ul>{more}'
+    return f'{lost}<ul class="talks">{rows}</ul>{more}'
+
+
+def damage_in(shelf: Shelf) -> str:
+    count = sum(1 for _ in damaged.aside(shelf.folder)) if isinstance(shelf, OnDisk) else 0
+    if not count:
+        return ""
+    said = "1 damaged conversation is" if count == 1 else f"{count} damaged conversations are"
+    return f"<p class='note'>{said} set aside in the folder of this studio: Settings says where and why.</p>"
 
 
 def _row(each: Conversation, is_current: bool) -> str:

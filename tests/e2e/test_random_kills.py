@@ -21,7 +21,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from adapters.store import AdapterStore
 from core.home import Home
-from core.process import Identity
+from core.process import announced
 from core.recipe import Recipe
 from core.training.control import resume, start_worker
 from core.training.events import Progress
@@ -87,8 +87,7 @@ class Victims:
             self.studio = StudioProcess(self.home.root)
             self.studio.wait_for_address()
         elif who == "engine":
-            record = self.home.processes / "engine.json"
-            if record.exists() and (engine := Identity.read(json.loads(record.read_text()))):
+            if (engine := announced(self.home.processes / "engine.json")) is not None:
                 engine.signal(signal.SIGKILL)
         elif (worker := run.status().worker) is not None:
             worker.signal(signal.SIGKILL)

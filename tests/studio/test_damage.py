@@ -341,6 +341,19 @@ def test_a_run_without_its_recipe_says_so_and_cannot_be_begun_anew(
         handler(page, "runs.yaml_of")(run)
 
 
+def test_who_looks_for_keys_publications_or_conversations_sees_that_a_file_was_damaged(
+    studio: Studio, page: gr.Blocks, restored: Callable[[], None]
+) -> None:
+    restored()
+    for name in ("keys.json", "published.json", "conversations/*.json"):
+        (path,) = studio.home.root.glob(name)
+        path.write_text("{")
+    owner = request_of(LOCAL_OWNER)
+    shown = repr(handler(page, "access.greet")(owner))
+    assert "keys.json was damaged" in shown and "published.json was damaged" in shown
+    assert "1 damaged conversation is set aside" in handler(page, "archive.search")(owner, "", None, "")
+
+
 @pytest.fixture
 def at_once(restored: Callable[[], None], studio: Studio) -> Iterator[Callable[[str], Home]]:
     def damage_all(kind: str) -> Home:
