@@ -49,7 +49,7 @@ ROUTES = (
 
 def router(studio: Studio) -> APIRouter:
     routes = APIRouter()
-    http = httpx.AsyncClient(timeout=LONG, trust_env=False)
+    http = httpx.AsyncClient(headers=studio.engine.headers, timeout=LONG, trust_env=False)
 
     async def ask(request: Request, path: str, content: bytes | None = None) -> httpx.Response:
         """The engine's answer, of which only the head has been read. Raises ApiError while it is not there."""

@@ -100,7 +100,7 @@ class EngineClient:
         }
         try:
             async with (
-                httpx.AsyncClient(timeout=LONG, trust_env=False) as http,
+                httpx.AsyncClient(headers=self.engine.headers, timeout=LONG, trust_env=False) as http,
                 http.stream("POST", f"{self._url()}/v1/chat/completions", json=body) as answer,
             ):
                 if answer.is_error:
@@ -119,7 +119,9 @@ class EngineClient:
 
     def _request(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         try:
-            answer = httpx.request(method, self._url() + path, json=body, timeout=60.0, trust_env=False)
+            answer = httpx.request(
+                method, self._url() + path, json=body, headers=self.engine.headers, timeout=60.0, trust_env=False
+            )
         except httpx.HTTPError as error:
             raise self._unreachable(error) from error
         if answer.is_error:
@@ -160,7 +162,8 @@ def _delta(chunk: dict[str, Any]) -> Delta:
 def _error(answer: httpx.Response) -> UserError:
     """The engine's own words, which are meant for people."""
     try:
-        error = answer.json().get("error") or {}
-    except (json.JSONDecodeError, AttributeError):
-        error = {}
-    return UserError(str(error.get("message") or f"The engine answered {answer.status_code}: {answer.text[:300]}"))
+        error = answer.json()["error"]
+        message = str(error["message"] if isinstance(error, dict) else error)
+    except (ValueError, KeyError, TypeError):
+        message = ""
+    return UserError(message or f"The engine answered {answer.status_code}: {answer.text[:300]}")

@@ -9,7 +9,7 @@ import re
 MASK = "•••"
 # Hub tokens, this studio's API keys, bearer headers, and tokens in an address.
 SHAPES = re.compile(r"\b(?:hf|api_org|gs)_[\w-]{8,}|(?<=Bearer )[^\s\"',]+|(?<=[?&]token=)[^\s&\"'#]+", re.ASCII)
-NAMES = ("HF_TOKEN", "STUDIO_ACCESS_TOKEN", "STUDIO_USER_TOKEN", "OAUTH_CLIENT_SECRET")
+NAMES = ("HF_TOKEN", "STUDIO_ACCESS_TOKEN", "STUDIO_USER_TOKEN", "STUDIO_ENGINE_KEY", "OAUTH_CLIENT_SECRET")
 SHORTEST = 6  # masking every occurrence of a shorter word would make texts unreadable, and hide little
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and newline: a terminal may obey them
 

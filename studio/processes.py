@@ -25,7 +25,7 @@ from core.process import Identity, announced
 from core.serving.settings import EngineSettings, save_settings, saved_settings
 from studio import parked
 from studio.process_files import STOP_SECONDS, end, has_room, last_line, locked
-from studio.vllm import Vllm
+from studio.vllm import Vllm, with_key
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +88,8 @@ class Engine:
         self.given = dict(given or {})
         self._read_settings()
         self.external_url = external_url.rstrip("/").removesuffix("/v1") if external_url else None
-        self._elsewhere = Vllm(home, self.external_url, base, seen_home) if self.external_url else None
+        self.headers = with_key() if external_url else {}  # of every request to it
+        self._elsewhere = Vllm(home, self.external_url, base, seen_home, self.headers) if self.external_url else None
         self.vllm: Vllm | None = self._elsewhere  # None too where another studio's engine turns out to be there
         self.ready = threading.Event()
         self._status = EngineStatus(STARTING, "starting the engine")
@@ -101,7 +102,7 @@ class Engine:
         self._deaths = 0  # in a row
         self._resting: Resting | None = None
         self._silent_since: float | None = None
-        self._http = httpx.Client(timeout=5.0, trust_env=False)
+        self._http = httpx.Client(headers=self.headers, timeout=5.0, trust_env=False)
 
     @property
     def record_path(self) -> Path:

@@ -29,6 +29,7 @@ from core.home import Home
 
 SECONDS = 60.0  # for a large adapter on a slow disk
 KEPT_SECONDS = 15 * 60.0  # an answer that is under way when its adapter is unloaded still needs the files
+KEY = "STUDIO_ENGINE_KEY"  # where the server asks for an API key
 INNER = re.compile(r"Worker failed with error '(.*)', please check", re.DOTALL)
 RANK = re.compile(r"LoRA rank (\d+) is greater than max_lora_rank")
 
@@ -59,18 +60,27 @@ class Vllm:
     Any thread may call it.
     """
 
-    def __init__(self, home: Home, url: str, own_base: str, seen_home: str | None = None) -> None:
+    def __init__(
+        self,
+        home: Home,
+        url: str,
+        own_base: str,
+        seen_home: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         self.home, self.url, self.own_base = home, url, own_base
         self.folder = home.processes / "served"
         self.seen_folder = PurePosixPath(seen_home or home.root) / self.folder.relative_to(home.root)
         self.last: Listed | None = None
-        self._http = httpx.Client(timeout=SECONDS, trust_env=False)
+        self._http = httpx.Client(headers=headers, timeout=SECONDS, trust_env=False)
         self._lock = threading.Lock()
         self._bringing: dict[str, threading.Lock] = {}
 
     def look(self) -> Listed:
         """Raises UserError when what answers is no server of models, httpx.HTTPError when nothing does."""
         answer = self._http.get(f"{self.url}/v1/models", timeout=5.0)
+        if answer.status_code in (401, 403):
+            raise UserError("It asks for another API key.", f"Put its key into the environment as {KEY}.")
         if answer.is_error:
             raise UserError(f"It answers {answer.status_code} when it is asked for its models.")
         try:
@@ -202,6 +212,11 @@ class Vllm:
 
     def _gone(self, error: httpx.HTTPError) -> UserError:
         return UserError(f"The server of --engine-url does not answer ({type(error).__name__}).", "Start it again.")
+
+
+def with_key() -> dict[str, str]:
+    key = os.environ.get(KEY, "").strip()
+    return {"Authorization": f"Bearer {key}"} if key else {}
 
 
 def _version(folder: Path) -> str:

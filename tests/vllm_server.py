@@ -18,18 +18,24 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 MAX_RANK = 16
 
 
 class VllmServer:
-    """base: the folder or id it was started with. With `updating` False it was started without runtime updates."""
+    """base: the folder or id it was started with. With `updating` False it was started without runtime updates.
 
-    def __init__(self, base: str, *, served_name: str | None = None, updating: bool = True) -> None:
+    key: the API key that it asks for under /v1.
+    """
+
+    def __init__(
+        self, base: str, *, served_name: str | None = None, updating: bool = True, key: str | None = None
+    ) -> None:
         self.base, self.name = base, served_name or base
         self.adapters: dict[str, str] = {}
         self.calls: list[str] = []
-        self.dead = False
+        self.dead, self.key = False, key
         routes = [
             Route("/health", self.health),
             Route("/v1/models", self.models),
@@ -51,10 +57,19 @@ class VllmServer:
         self.adapters.clear()
         self._socket = socket.create_server(("127.0.0.1", self.port))
         self.port = self._socket.getsockname()[1]
-        config = uvicorn.Config(self._app, log_level="critical", lifespan="off", timeout_graceful_shutdown=1)
+        config = uvicorn.Config(
+            self.guarded, interface="asgi3", log_level="critical", lifespan="off", timeout_graceful_shutdown=1
+        )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],), daemon=True)
         self._thread.start()
+
+    async def guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
+        given = dict(scope["headers"]).get(b"authorization", b"").decode()
+        if self.key and scope["path"].startswith("/v1") and given != f"Bearer {self.key}":
+            await JSONResponse({"error": "Unauthorized"}, 401)(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
 
     def stop(self) -> None:
         self._server.should_exit = True

@@ -19,6 +19,7 @@ from core.home import Home
 from studio import same_base
 from studio.app import build_app
 from studio.context import Studio
+from studio.masking import MASK, masked
 from studio.page import build_page
 from studio.pages.adapters import overview
 from studio.people import LOCAL_OWNER
@@ -244,5 +245,27 @@ def test_a_server_that_is_set_otherwise_says_what_to_set(
     studio.store.import_folder(write_adapter(tmp_path / "b", base_model_name_or_path="ada/copy"), "copied")
     with pytest.raises(UserError, match=r"shapes of .* are not known here"):
         same_base.say(studio, "copied")
+    engine.stop()
+    server.stop()
+
+
+def test_a_server_with_an_api_key_gets_it_and_says_when_it_is_another(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = VllmServer(str(BASE_DIR), key="key-of-the-server")
+    without = Engine(home, "builtin", server.url)
+    without.start()
+    poll(lambda: "STUDIO_ENGINE_KEY" in without.status.detail, 10, "the studio to say what to set")
+    without.stop()
+    monkeypatch.setenv("STUDIO_ENGINE_KEY", "key-of-the-server")
+    engine = Engine(home, "builtin", server.url)
+    engine.start()
+    assert engine.ready.wait(10)
+    studio = Studio.over(home, "builtin", engine)
+    assert ask(studio, "base") == ("guanaco-builtin", "Aye.")
+    with TestClient(build_app(studio), base_url="http://127.0.0.1:7860") as web:
+        body = {"model": "base", "messages": [{"role": "user", "content": "Ahoy?"}]}
+        assert web.post("/v1/chat/completions", json=body).status_code == 200
+    assert masked("its key is key-of-the-server") == f"its key is {MASK}"
     engine.stop()
     server.stop()

@@ -25,6 +25,7 @@ from studio.app import build_app
 from studio.context import Studio
 from studio.page import build_page
 from studio.processes import Engine
+from studio.vllm import KEY
 from tests.core.serving import tiny
 from tests.studio.conftest import handler
 
@@ -39,6 +40,7 @@ ENVIRONMENT = {
     "VLLM_CPU_OMP_THREADS_BIND": "0",  # one core, which leaves one to the rest
     "VLLM_NO_USAGE_STATS": "1",
     "OMP_NUM_THREADS": "1",
+    "VLLM_API_KEY": "key-of-the-server",
 }
 
 
@@ -96,7 +98,8 @@ def adapters(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def studio(home: Home, server: Server, adapters: Path) -> Iterator[Studio]:
+def studio(home: Home, server: Server, adapters: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Studio]:
+    monkeypatch.setenv(KEY, ENVIRONMENT["VLLM_API_KEY"])
     engine = Engine(home, "builtin", server.url)
     engine.start()
     assert engine.ready.wait(START_SECONDS), f"{engine.status}\n{server.log.read_text()[-4000:]}"
