@@ -141,7 +141,7 @@ class Engine:
         self.settings = EngineSettings.from_dict(self.saved | self.given)
 
     def use(self, saved: Mapping[str, Any]) -> bool:
-        """Save settings in the home and start the engine anew with them; False when they change nothing.
+        """Save settings in the home and start the engine anew with them; False when nothing is different and it runs.
 
         Raises UserError, and changes nothing, when they are wrong or the engine is not this studio's own.
         """
@@ -150,7 +150,7 @@ class Engine:
         settings = EngineSettings.from_dict({**saved, **self.given})
         save_settings(self.home, saved)
         self.saved = dict(saved)
-        if settings == self.settings:
+        if settings == self.settings and self._status.state != FAILED:
             return False
         self.settings = settings
         self._anew.set()

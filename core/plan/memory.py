@@ -40,6 +40,8 @@ class Step:
     flash: bool = True
     quantised: bool = True
     on_cpu: bool = False
+    embeddings: bool = False
+    """The token embeddings have an adapter, too."""
 
     @property
     def tokens(self) -> int:
@@ -143,14 +145,12 @@ def _per_layer_constants(step: Step) -> int:
 
 def adapter_parameters(step: Step) -> int:
     """All layers' LoRA matrices: rank times (in + out) for each linear layer that has one (Hu et al. 2021)."""
-    linears = step.shape.linears
-    return step.shape.layers * step.adapter * sum(sum(linears[path]) for path in step.targets)
+    return sum(adapter_matrices(step))
 
 
 def adapter_matrices(step: Step) -> list[int]:
     """Elements of each of the adapter's matrices."""
-    linears = step.shape.linears
-    return step.shape.layers * [step.adapter * side for path in step.targets for side in linears[path]]
+    return [rows * columns for rows, columns in adapter_sides(step)]
 
 
 @dataclass(frozen=True)
@@ -300,5 +300,8 @@ def state_bytes(matrices: list[int], optim: str, sides: list[tuple[int, int]]) -
 
 
 def adapter_sides(step: Step) -> list[tuple[int, int]]:
-    linears = step.shape.linears
-    return step.shape.layers * [(step.adapter, side) for path in step.targets for side in linears[path]]
+    """Rows and columns of each of the adapter's matrices."""
+    shape = step.shape
+    layer = [(step.adapter, side) for path in step.targets for side in shape.linears[path]]
+    table = [(step.adapter, shape.vocab), (shape.hidden, step.adapter)] if step.embeddings else []
+    return shape.layers * layer + table

@@ -10,6 +10,7 @@ from core.plan.memory import EFFICIENT, Step
 from core.plan.shapes import EAGER, Shape
 from core.recipe import Recipe
 from core.serving.settings import EngineSettings
+from core.targets import UNSERVED
 
 MIB = 1 << 20
 CUDA_CONTEXT = 450 * MIB  # per process: driver, loaded kernels, cuBLAS workspace; see docs/planner.md
@@ -71,6 +72,7 @@ def step_of(recipe: Recipe, shape: Shape, card: Card, *, longest: int | None = N
         flash=card.flash,
         quantised=recipe.load_in_4bit,
         on_cpu=card.on_cpu,
+        embeddings=UNSERVED in shape.chosen(recipe.lora_target_modules).values(),
     )
 
 

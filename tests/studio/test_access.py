@@ -93,7 +93,16 @@ def test_every_event_is_open_to_those_in_the_table_and_to_nobody_else(page: gr.B
 
 
 @pytest.mark.parametrize(
-    "name", ["train.begin", "adapters.delete", "adapters.load", "data.check_upload", "access.create_key", "page.use"]
+    "name",
+    [
+        "train.begin",
+        "adapters.delete",
+        "adapters.load",
+        "data.check_upload",
+        "access.create_key",
+        "page.use",
+        "engine_settings.apply",
+    ],
 )
 def test_what_changes_the_studio_is_the_owners(name: str) -> None:
     assert EVENTS[name] is Role.OWNER

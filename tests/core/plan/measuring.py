@@ -75,7 +75,9 @@ def base(config: PretrainedConfig, width: int, *, quantised: bool = True) -> nn.
 
 
 def with_adapter(model: nn.Module, step: Step) -> nn.Module:
-    names = sorted({path.rpartition(".")[2] for path in step.targets})
+    names = sorted(
+        {path.rpartition(".")[2] for path in step.targets} | ({"embed_tokens"} if step.embeddings else set())
+    )
     made = get_peft_model(
         model, LoraConfig(r=step.adapter, target_modules=names, lora_dropout=0.1 if step.dropout else 0.0)
     )

@@ -43,12 +43,13 @@ def test_a_whole_base(family: str) -> None:
     assert memory.linear_bytes(described, 2, load_in_4bit=True) + memory.plain_bytes(described, 2) == held
 
 
-@pytest.mark.parametrize("names", [None, ("q_proj", "v_proj")])
+@pytest.mark.parametrize("names", [None, ("q_proj", "v_proj"), ("q_proj", "embed_tokens")])
 def test_adapter_parameters(names: tuple[str, ...] | None) -> None:
     config = config_of("phi3" if names is None else "llama")
     step = step_for(config)
     if names:
-        step = step_for(config, targets=tuple(path for path in step.targets if path.endswith(names)))
+        targets = tuple(path for path in step.targets if path.endswith(names))
+        step = step_for(config, targets=targets, embeddings="embed_tokens" in names)
     model = with_adapter(base(config, 4, quantised=False).requires_grad_(False), step)
     trained = [each.numel() for each in model.parameters() if each.requires_grad]
     assert sorted(memory.adapter_matrices(step)) == sorted(trained)
