@@ -25,6 +25,7 @@ class WebLock:
     def __init__(self, home: Home) -> None:
         self.path = home.processes / "web.json"
         self.home = home
+        self._unsaid = ""
         self._lock = FileLock(plain(home.processes / "web.lock"))
 
     def acquire(self, url: str, *, foreign_engine: bool = False) -> None:
@@ -47,12 +48,20 @@ class WebLock:
             )
         own = Identity.own()
         record = {"pid": own.pid, "started": own.started, "url": url, "foreign_engine": foreign_engine}
+        self._unsaid = json.dumps(record)
+        self.say()
+        if self._unsaid:
+            log.warning("the disk is full, so where this studio is could not be written to %s yet", self.path)
+
+    def say(self) -> None:
+        """Write where this studio is, if that could not be done before for want of room."""
         try:
-            write_atomic(self.path, json.dumps(record))
+            if self._unsaid:
+                write_atomic(self.path, self._unsaid)
+                self._unsaid = ""
         except OSError as error:
             if not no_room(error):
                 raise
-            log.warning("the disk is full, so where this studio is could not be written to %s", self.path)
 
     def release(self) -> None:
         found = announced(self.path)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from core.training.run import Run
     from studio.processes import Engine
     from studio.sync.keeper import Keeper
+    from studio.weblock import WebLock
 
 QUEUE_SECONDS = 1.0
 LEAVE_SECONDS = 12.0  # for a checkpoint; a Space going down gives 30 seconds for everything
@@ -96,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
         keeper = bring_back(home, args.keep_in)
         app = build_app(Studio.over(home, args.base, engine, keeper), settings)
         engine.start()
-        threading.Thread(target=keep_queue_moving, args=(home, engine, queue_stop), daemon=True).start()
+        threading.Thread(target=keep_queue_moving, args=(home, engine, lock, queue_stop), daemon=True).start()
         print(f"Guanaco Studio: {url}   (home: {home.root})", flush=True)
         log_start()
         serve_until_stopped(app, listener)
@@ -190,7 +191,7 @@ def leave_runs(home: Home) -> None:
         time.sleep(0.1)
 
 
-def keep_queue_moving(home: Home, engine: Engine, stop: threading.Event) -> None:
+def keep_queue_moving(home: Home, engine: Engine, lock: WebLock, stop: threading.Event) -> None:
     """Start the next queued run whenever none is training, notice dead workers, write what a full disk has held up."""
     from core.training import queue
     from studio.conversations import OnDisk
@@ -198,6 +199,7 @@ def keep_queue_moving(home: Home, engine: Engine, stop: threading.Event) -> None
     log, trouble, conversations = logging.getLogger(__name__), "", OnDisk(home)
     while not stop.wait(QUEUE_SECONDS):
         try:
+            lock.say()
             conversations.write_held()
             queue.advance(home, engine_there=engine.there)
         except Exception as error:

@@ -14,11 +14,12 @@ import pytest
 from adapters.files import append_line, no_room, write_atomic
 from core.home import Home
 from core.priority import Busy
-from core.process import Identity
+from core.process import Identity, announced
 from core.recipe import Recipe
 from core.training.run import Run, create_run
 from core.training.state import RunState
 from studio.conversations import Column, Conversation, OnDisk
+from studio.weblock import WebLock
 
 
 @contextmanager
@@ -72,6 +73,19 @@ def test_who_is_answering_outlives_a_file_that_is_cut_off_or_has_no_room(home: H
         assert trainer.rows() == 0
     engine.mark(1)
     assert trainer.rows() == 1, "it comes back by itself"
+
+
+def test_a_studio_that_began_on_a_full_disk_says_where_it_is_once_there_is_room(home: Home) -> None:
+    lock = WebLock(home)
+    (home.processes / "web.lock").touch()
+    with full_disk():
+        lock.acquire("http://127.0.0.1:7860")
+        lock.say()
+        assert announced(lock.path) is None
+    lock.say()
+    found = announced(lock.path)
+    assert found is not None and (found.url, found.identity) == ("http://127.0.0.1:7860", Identity.own())
+    lock.release()
 
 
 @pytest.fixture
