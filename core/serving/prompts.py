@@ -23,7 +23,8 @@ class Prompts:
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, vocabulary: int, max_length: int) -> None:
         self.tokenizer, self.vocabulary, self.max_length = tokenizer, vocabulary, max_length
-        # A text with more characters than this has more tokens than fit, whatever it says: no token is longer.
+        # A text with more characters than this has more tokens than fit, since none is longer. It could only fit where
+        # a tokenizer drops most of it, such as runs of blanks.
         self.max_characters = max_length * max(map(len, tokenizer.get_vocab()))
         self.template = Template.of(tokenizer)
         self._decode = decoder(tokenizer, special=True)
