@@ -12,7 +12,6 @@ from core.data.records import RowError
 MAX_DEPTH = 100  # lists and objects within each other
 MAX_COLUMNS = 10_000
 SURROGATE = re.compile("[\ud800-\udfff]")
-TOO_DEEP = f"It is nested more than {MAX_DEPTH} deep."
 
 
 class Doubled(dict[str, Any]):
@@ -26,7 +25,7 @@ def parse_json(text: str) -> Any:
     try:
         return json.loads(text, object_pairs_hook=_object)
     except RecursionError:
-        raise ValueError(TOO_DEEP[:-1].removeprefix("It is ")) from None
+        raise ValueError(f"it is nested more than {MAX_DEPTH} deep") from None
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -46,7 +45,10 @@ def check_value(value: object, depth: int = 0) -> None:
             raise RowError("Its text has bytes that are not valid UTF-8.", "Save the file as UTF-8, or mend the row.")
     elif isinstance(value, dict | list):
         if depth == MAX_DEPTH:
-            raise RowError(TOO_DEEP, "Keep what is to be learnt, in fewer objects and lists within each other.")
+            raise RowError(
+                f"It is nested more than {MAX_DEPTH} deep.",
+                "Keep what is to be learnt, in fewer objects and lists within each other.",
+            )
         if isinstance(value, Doubled):
             raise RowError(f"The key {value.twice!r} stands in it twice.", "Keep the one that is meant.")
         if isinstance(value, dict):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +11,7 @@ from core.data.formats.reading import Seen, Told, has_value, holds_text, looked_
 from core.data.formats.tools import calls_in_text, read_calls, read_tools
 from core.data.formats.training_marks import add_untrained, mark_roles, mark_turn
 from core.data.records import Message, RowError
+from core.data.values import check_value, parse_json
 
 COLUMNS = ("messages", "conversations", "conversation")
 
@@ -44,7 +44,7 @@ def find_turns(row: Mapping[str, Any]) -> tuple[str, list[Any]] | None:
         value = looked_at(row).get(column)
         if isinstance(value, str) and value.lstrip().startswith("["):
             try:
-                value = json.loads(value)
+                value = parse_json(value)
             except ValueError:
                 continue
         if isinstance(value, list):
@@ -76,6 +76,7 @@ def read_turns(row: Seen, told: Told) -> list[Message]:
             "Give a column `messages`: a list of {role, content}.",
         )
     column, turns = found
+    check_value(turns)
     messages = [
         message
         for index, turn in enumerate(turns)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from typing import Any
 
 from core.data.formats.base import kind_of
 from core.data.records import RowError, Tools
+from core.data.values import check_value, parse_json
 
 DEEPEST = 100  # levels of nesting in arguments and schemas
 HOW = 'Write a call as {"name": …, "arguments": {…}}.'
@@ -84,7 +84,10 @@ def check_json(value: Any, where: str) -> None:
 
 
 def from_json(text: str, where: str) -> Any:
+    """Raises RowError for what is no JSON, and for what check_value refuses."""
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
+        value = parse_json(text)
+    except ValueError as error:
         raise RowError(f"{where} is not valid JSON: {error}.", HOW) from error
+    check_value(value)
+    return value

@@ -114,6 +114,25 @@ def test_a_line_that_cannot_be_learnt_as_it_is_written_is_a_problem(
     assert problem.row == 2 and what in problem.what and problem.remedy
 
 
+@pytest.mark.parametrize(
+    ("cell", "what"),
+    [
+        (
+            {"messages": '[{"role": "user", "content": "a"}, {"role": "assistant", "content": "b", "content": "c"}]'},
+            "twice",
+        ),
+        ({"messages": "[" * 5_000}, "no list of turns"),
+        ({"messages": TURNS, "tools": '[{"name": "f", "name": "g"}]'}, "The key 'name' stands in it twice"),
+        ({"messages": TURNS, "tools": "[" * 150 + "]" * 150}, "nested more than 100 deep"),
+        ({"messages": TURNS, "tools": "[" * 5_000}, "nested more than 100 deep"),
+    ],
+)
+def test_json_in_a_cell_is_read_as_strictly_as_a_row(tmp_path: Path, cell: dict[str, Any], what: str) -> None:
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(each) + "\n" for each in ({"messages": TURNS}, cell)))
+    (problem,) = read_dataset(str(tmp_path / "a.jsonl")).problems
+    assert problem.row == 2 and what in problem.what
+
+
 def test_a_key_twice_in_a_list_is_a_problem_of_its_row_and_in_a_document_of_the_file(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(
         '[{"question": "a", "answer": "b", "answer": "c"}, {"question": "a", "answer": "b"}]'
