@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from adapters.compat import AdapterFacts, BaseFacts, why_not, why_not_config
-from core.base import BaseSource, fingerprint, outline
+from core.base import BaseSource, fingerprint, outline, read_config
+from core.base_check import context_length
 from core.errors import UserError
+from core.home import Home
 from core.plan.serving import NOT_SERVED, NOT_SERVED_MEANT, NOT_SERVED_REMEDY, Served
+from core.serving.settings import settings_in_force
 from core.targets import chosen, modules_of
 from core.training.checkpoints import newest
 from core.training.run import Run
@@ -38,3 +41,14 @@ def judge(run: Run, source: BaseSource, begins_from: AdapterFacts | None) -> Non
         run.note(f"{NOT_SERVED} {reason} {NOT_SERVED_MEANT}")
     elif unknown := served.unknown(begins_from.max_rank if begins_from else recipe.lora_r):
         run.note(unknown)
+
+
+def about_length(source: BaseSource, home: Home, longest: int) -> list[str]:
+    """What to note where the longest trained conversation, in tokens, is more than the base or the chat can hold."""
+    made_for, set_to = context_length(read_config(source)), settings_in_force(home).max_length
+    if made_for is not None and longest > made_for:
+        said = f"and {source.name} was made for {made_for:,}: what lies beyond is hardly learnt, and no chat holds it"
+        return [f"The longest conversation has {longest:,} tokens, {said}. Set max_length to {made_for}."]
+    if set_to is not None and longest > set_to:
+        return [f"The longest conversation has {longest:,} tokens; the engine is set to hold {set_to:,} (max_length)."]
+    return []

@@ -25,7 +25,7 @@ from core.training.beside import BaseGone
 from core.training.checkpoints import SavedStep, best_step, newest
 from core.training.control import THREADS
 from core.training.events import Done, StateChanged, append_event
-from core.training.judging import judge
+from core.training.judging import about_length, judge
 from core.training.mishaps import give_up, lose_base, out_of_memory, recover
 from core.training.run import RESERVE, Run
 from core.training.signals import Signals, StoppedAtOnce
@@ -101,7 +101,7 @@ def train(run: Run, signals: Signals) -> int:
     data = prepare(recipe, tokenizer, vocabulary(read_config(source)))
     steps = steps_of(recipe, len(data.train))
     check_schedule(recipe, steps)
-    for text in (*data.notes, about_warmup(recipe, steps)):
+    for text in (*data.notes, *about_length(source, run.home, data.longest), about_warmup(recipe, steps)):
         if text:
             run.note(text)
 

@@ -22,7 +22,7 @@ from core.process import Identity
 from core.recipe import Recipe
 from core.serving.settings import EngineSettings, save_settings, settings_in_force
 from core.training.events import Note
-from core.training.judging import judge
+from core.training.judging import about_length, judge
 from core.training.run import Run, create_run
 from studio.__main__ import main
 from studio.weblock import WebLock
@@ -129,6 +129,17 @@ def test_a_worker_refuses_before_it_loads_the_base_and_notes_what_is_meant(home:
     WebLock(home).acquire("http://127.0.0.1:1", foreign_engine=True)
     (note,) = judged(create_run(home, recipe(lora_r=128)))
     assert "does not tell" in note
+
+
+def test_conversations_that_no_chat_can_hold_are_noted(home: Home) -> None:
+    builtin = resolve("builtin")
+    assert about_length(builtin, home, 1024) == []
+    (note,) = about_length(builtin, home, 1025)
+    assert "was made for 1,024" in note
+    save_settings(home, {"max_length": 256})
+    assert about_length(builtin, home, 256) == []
+    (note,) = about_length(builtin, home, 257)
+    assert "the engine is set to hold 256" in note
 
 
 def test_commands_say_it_before_anything_starts(home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
