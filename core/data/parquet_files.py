@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from core.data.csv_files import check_columns
@@ -92,11 +93,29 @@ def row_bytes(array: pyarrow.Array) -> numpy.ndarray[Any, Any]:
         return VALUE + each[array.indices.fill_null(len(lengths)).to_numpy(zero_copy_only=False)]
     if types.is_struct(kind):
         return sum((row_bytes(field) for field in array.flatten()), start=numpy.full(len(array), VALUE))
-    if types.is_list(kind) or types.is_large_list(kind) or types.is_map(kind):
+    if (bounds := list_bounds(array)) is not None:
+        begins, ends = bounds
         before = numpy.append(0, numpy.cumsum(row_bytes(array.values)))
-        ends = array.offsets.to_numpy()
-        return VALUE + before[ends[1:]] - before[ends[:-1]]
+        return VALUE + before[ends] - before[begins]
     return numpy.full(len(array), max(VALUE, array.nbytes // max(1, len(array))))
+
+
+def list_bounds(array: pyarrow.Array) -> tuple[Any, Any] | None:
+    """Where each list of an array of lists begins and ends in its values; None for an array of something else."""
+    import numpy
+    from pyarrow import types
+
+    kind = array.type
+    if types.is_list(kind) or types.is_large_list(kind) or types.is_map(kind):
+        offsets = array.offsets.to_numpy()
+        return offsets[:-1], offsets[1:]
+    if types.is_list_view(kind) or types.is_large_list_view(kind):
+        begins = array.offsets.to_numpy()
+        return begins, begins + array.sizes.to_numpy()
+    if types.is_fixed_size_list(kind):
+        begins = (numpy.arange(len(array)) + array.offset) * kind.list_size
+        return begins, begins + kind.list_size
+    return None
 
 
 def is_text(kind: pyarrow.DataType) -> bool:
@@ -127,4 +146,7 @@ def rows_in(batch: pyarrow.RecordBatch, schema: pyarrow.Schema, first_bytes: int
         yield RowError(f"It has {first_bytes:,} bytes; up to {MAX_LINE_CHARACTERS:,} are read.", "Split it.")
         return
     # What is taken is a batch of its own; casting a slice of nested cells would cast all that it is sliced from.
-    yield from plain_rows(batch.take(pyarrow.array(range(len(batch)))).cast(schema))
+    whole = batch.take(pyarrow.array(range(len(batch))))
+    with suppress(pyarrow.ArrowNotImplementedError):  # of views, whose rows are the same, and only slower to read
+        whole = whole.cast(schema)
+    yield from plain_rows(whole)

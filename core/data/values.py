@@ -25,7 +25,7 @@ def parse_json(text: str) -> Any:
     try:
         return json.loads(text, object_pairs_hook=_object)
     except RecursionError:
-        raise ValueError(f"it is nested more than {MAX_DEPTH} deep") from None
+        raise ValueError(f"it is nested more than {MAX_DEPTH} levels deep") from None
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def check_value(value: object, depth: int = 0) -> None:
     elif isinstance(value, dict | list):
         if depth == MAX_DEPTH:
             raise RowError(
-                f"It is nested more than {MAX_DEPTH} deep.",
+                f"It is nested more than {MAX_DEPTH} levels deep.",
                 "Keep what is to be learnt, in fewer objects and lists within each other.",
             )
         if isinstance(value, Doubled):

@@ -94,8 +94,8 @@ def test_a_list_on_a_first_line_does_not_cost_the_lines_after_it(tmp_path: Path)
     [
         ('{"question": "a", "answer": "b", "answer": "c"}', "The key 'answer' stands in it twice"),
         ('{"question": "a", "answer": "b", "meta": {"x": [{"y": 1, "y": 2}]}}', "The key 'y' stands in it twice"),
-        (f'{{"question": "a", "answer": "b", "meta": {"[" * 150}{"]" * 150}}}', "nested more than 100 deep"),
-        (f'{{"question": "a", "answer": "b", "meta": {"[" * 9000}{"]" * 9000}}}', "nested more than 100 deep"),
+        (f'{{"question": "a", "answer": "b", "meta": {"[" * 150}{"]" * 150}}}', "nested more than 100 levels deep"),
+        (f'{{"question": "a", "answer": "b", "meta": {"[" * 9000}{"]" * 9000}}}', "nested more than 100 levels deep"),
         (json.dumps(PAIR | {f"c{number}": 0 for number in range(10_001)}), "10,003 columns; up to 10,000"),
         ('{"question": "a", "answer": "b"', "Line 2 is not valid JSON"),
         ("\0\0\0\0", "Line 2 is not valid JSON"),
@@ -123,8 +123,8 @@ def test_a_line_that_cannot_be_learnt_as_it_is_written_is_a_problem(
         ),
         ({"messages": "[" * 5_000}, "no list of turns"),
         ({"messages": TURNS, "tools": '[{"name": "f", "name": "g"}]'}, "The key 'name' stands in it twice"),
-        ({"messages": TURNS, "tools": "[" * 150 + "]" * 150}, "nested more than 100 deep"),
-        ({"messages": TURNS, "tools": "[" * 5_000}, "nested more than 100 deep"),
+        ({"messages": TURNS, "tools": "[" * 150 + "]" * 150}, "nested more than 100 levels deep"),
+        ({"messages": TURNS, "tools": "[" * 5_000}, "nested more than 100 levels deep"),
     ],
 )
 def test_json_in_a_cell_is_read_as_strictly_as_a_row(tmp_path: Path, cell: dict[str, Any], what: str) -> None:

@@ -44,6 +44,8 @@ def test_cells_of_every_type_are_read_whole_from_several_row_groups(tmp_path: Pa
         "map": pyarrow.array([[("k", "v")], [], None, [("k", None)]] * 200, pyarrow.map_("string", "string")),
         "number": pyarrow.array([1.5, None, 2.0, -1.0] * 200),
         "when": pyarrow.array([datetime.datetime(2020, 1, 1)] * 800),
+        "view": pyarrow.array(["a", None, "", "ü"] * 200, pyarrow.string_view()),
+        "views": pyarrow.array([["a"], None, [], ["b", None]] * 200, pyarrow.list_view(pyarrow.string())),
         "pair": pyarrow.array([["a", "b"], None, ["c", None], ["d", "e"]] * 200, pyarrow.list_(pyarrow.string(), 2)),
     }
     path = written(tmp_path / "a.parquet", rows, row_group_size=300)
@@ -73,11 +75,12 @@ def test_cells_that_repeat_are_copied_a_few_at_a_time(tmp_path: Path) -> None:
 
 def test_turns_that_repeat_are_counted_within_their_lists_too(tmp_path: Path) -> None:
     turns = pyarrow.StructArray.from_arrays([repeated("assistant"), repeated(LONG)], names=["role", "content"])
-    messages = pyarrow.ListArray.from_arrays(pyarrow.array(range(0, TIMES + 1, 5)), turns)
-    path = written(tmp_path / "a.parquet", {"messages": messages}, store_schema=False)
-    with pytest.raises(UserError, match="its rows take more than"):
-        for _ in open_source(str(path)).rows():
-            pass
+    lists = pyarrow.ListArray.from_arrays(pyarrow.array(range(0, TIMES + 1, 5)), turns)
+    for messages in (lists, pyarrow.FixedSizeListArray.from_arrays(turns, 5)):
+        path = written(tmp_path / "a.parquet", {"messages": messages}, store_schema=False)
+        with pytest.raises(UserError, match="its rows take more than"):
+            for _ in open_source(str(path)).rows():
+                pass
 
 
 def test_numbers_that_repeat_are_counted_before_they_are_written_out(
