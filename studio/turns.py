@@ -23,12 +23,21 @@ def text_of(content: Any) -> str:
     return "".join(text_of(part) for part in content or [])
 
 
+def words(text: str) -> list[dict[str, str]]:
+    """A message's content in the form that Gradio leaves alone.
+
+    In a plain str it takes out the indentation that all lines but the first share, and makes blanks of tabs: code would
+    be shown, sent back and kept as an example otherwise than it was written.
+    """
+    return [{"type": "text", "text": shown(text)}]
+
+
 def add_user(history: History | None, text: str) -> History:
-    return [*(history or []), {"role": "user", "content": shown(text)}]
+    return [*(history or []), {"role": "user", "content": words(text)}]
 
 
 def with_answer(history: History, text: str, model: str = "") -> History:
-    answer: dict[str, Any] = {"role": "assistant", "content": shown(text)}
+    answer: dict[str, Any] = {"role": "assistant", "content": words(text)}
     return [*history, answer | {"metadata": {"log": model}} if model else answer]
 
 
@@ -82,7 +91,7 @@ def edited(history: History, index: int, text: str) -> tuple[History, bool]:
     """
     if not text.strip():
         return without_turn(history, index), False
-    changed = {**history[index], "content": shown(said(text))}
+    changed = {**history[index], "content": words(said(text))}
     if history[index]["role"] == "user":
         return [*history[:index], changed], True
     return [*history[:index], changed, *history[index + 1 :]], False

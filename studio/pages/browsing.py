@@ -13,13 +13,13 @@ import gradio as gr
 
 from core.data import CheckedDataset, Conversation
 from core.errors import UserError
-from studio import nesting
 from studio.context import Studio
 from studio.dataset_view import Measured, drawn, figures, found, measured, neighbour, token_view
 from studio.pages.acting import acted, html
 from studio.pages.telling import told
 from studio.present import told_in_place
 from studio.tokenizer_process import Tokenizer
+from studio.turns import words
 
 CHUNK = 100  # conversations counted between two signs of progress
 PRIVATE: dict[str, Any] = {"api_visibility": "private"}
@@ -215,17 +215,19 @@ def bubbles(dataset: CheckedDataset, number: int) -> list[dict[str, Any]]:
     shown: list[dict[str, Any]] = []
 
     def titled(title: str, content: str) -> None:
-        shown.append({"role": "assistant", "content": nesting.shown(content), "metadata": {"title": title}})
+        shown.append({"role": "assistant", "content": words(content), "metadata": {"title": title}})
 
     if conversation.tools:
         titled("Tools", as_code(conversation.tools))
     for message in conversation.messages:
+        if thought := message.get("reasoning_content"):
+            titled("Reasoning", thought)
         if title := titles.get(message["role"]):
             titled(title, message["content"])
         elif message.get("weight") == 0:
             titled("Not trained (weight 0)", message["content"])
         elif message["content"] or not message.get("tool_calls"):
-            shown.append({"role": message["role"], "content": nesting.shown(message["content"])})
+            shown.append({"role": message["role"], "content": words(message["content"])})
         for call in message.get("tool_calls", []):
             titled(f"Calls {call['function']['name']}", as_code(call["function"]["arguments"]))
     return shown

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from studio.pages.answering import Question
 from studio.side_by_side import Answer
+from studio.turns import words
 
 ASKED = [{"role": "user", "content": "Who are you?"}]
 
@@ -19,4 +20,4 @@ def test_what_goes_on_keeps_what_there_was() -> None:
     begun = [*ASKED, {"role": "assistant", "content": "I am"}]
     question = Question(begun, "base")
     assert question.answered(Answer()) == begun
-    assert question.answered(Answer(" here"))[-1]["content"] == "I am here"
+    assert question.answered(Answer(" here"))[-1]["content"] == words("I am here")

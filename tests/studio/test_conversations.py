@@ -12,11 +12,11 @@ from core.errors import UserError
 from core.home import Home
 from studio import conversations
 from studio.conversations import BROWSER_BYTES, Column, Conversation, InBrowser, OnDisk, Shelf, find, keep
-from studio.turns import History, model_of, text_of
+from studio.turns import History, model_of, text_of, words
 
 TALK: History = [
-    {"role": "user", "content": "What is the capital of Cuba?"},
-    {"role": "assistant", "content": "Havana 🦜", "metadata": {"log": "guanaco-builtin"}},
+    {"role": "user", "content": words("What is the capital of Cuba?")},
+    {"role": "assistant", "content": words("Havana 🦜"), "metadata": {"log": "guanaco-builtin"}},
 ]
 SETTINGS = {"system": "Be brief.", "temperature": 0.0, "top_p": 0.95, "max_tokens": 256, "seed": None}
 

@@ -6,7 +6,7 @@ import pytest
 
 from studio.conversations import Column
 from studio.nesting import LARGE, LEVELS, MARKS, RUN, said, shown
-from studio.turns import add_user, conversation, edited, text_of, with_answer
+from studio.turns import add_user, conversation, edited, text_of, with_answer, words
 
 DEEP = {
     "quotes": "> " * (LEVELS + 1) + "deep",
@@ -48,18 +48,20 @@ def test_what_people_write_is_drawn(text: str) -> None:
 def test_the_words_stay_what_they_were_wherever_they_go() -> None:
     deep = DEEP["quotes"]
     history = with_answer(add_user([], deep), deep, "pirate")
-    assert all(text_of(each["content"]).startswith("> > ") and each["content"].startswith("~") for each in history)
+    assert all(
+        text_of(each["content"]).startswith("> > ") and each["content"][0]["text"].startswith("~") for each in history
+    )
     assert [each["content"] for each in conversation(history, None)] == [deep, deep]
     kept = Column.of("pirate", history)
     assert [each["content"] for each in kept.messages] == [deep, deep]
     assert kept.history() == history
-    in_parts = [{**each, "content": [{"type": "text", "text": each["content"]}]} for each in history]
-    assert [each["content"] for each in conversation(in_parts, None)] == [deep, deep]
+    as_str = [{**each, "content": each["content"][0]["text"]} for each in history]
+    assert [each["content"] for each in conversation(as_str, None)] == [deep, deep]
 
 
 def test_a_changed_turn_is_shown_by_what_it_says_now() -> None:
     deep = DEEP["lists"]
     history = with_answer(add_user([], deep), "Yes.")
-    assert edited(history, 0, "> short")[0][0]["content"] == "> short"
-    assert edited(history, 0, shown(deep) + "")[0][0]["content"] == shown(deep), "it is not put between fences twice"
+    assert edited(history, 0, "> short")[0][0]["content"] == words("> short")
+    assert edited(history, 0, shown(deep) + "")[0][0]["content"] == words(deep), "it is not put between fences twice"
     assert text_of(edited(history, 0, shown(deep))[0][0]["content"]) == deep

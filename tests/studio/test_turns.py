@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import gradio as gr
 import pytest
 
 from studio.turns import (
@@ -54,6 +55,16 @@ def test_a_conversation_keeps_its_turns_and_its_system_prompt() -> None:
         turn("assistant", "Hello!"),
         turn("user", "And now?"),
     ]
+
+
+@pytest.mark.parametrize("text", ["def f():\n    return 1", "```make\nall:\n\techo hi\n```", "  two blanks first"])
+def test_code_comes_through_the_chat_as_it_was_written(text: str) -> None:
+    bot = gr.Chatbot()
+    asked, answered = bot.preprocess(bot.postprocess(with_answer(add_user(None, text), text)))
+    assert text_of(asked["content"]) == text
+    assert text_of(answered["content"]) == text
+    changed, _ = edited([asked, answered], 1, text)
+    assert text_of(bot.preprocess(bot.postprocess(changed))[1]["content"]) == text
 
 
 def test_a_question_that_never_got_an_answer_is_left_out() -> None:
