@@ -11,8 +11,8 @@ from core.data.spans import untrained_spans
 from core.data.template import ANSWER, Refused, Template, shared_start
 
 OPENED, CLOSED = "<think>", "</think>"
-# An answer kept from chat has no opening where the prompt had opened the block.
-THOUGHT = re.compile(r"\s*(?:<think>)?(.*?)</think>\s*", re.DOTALL)
+# An answer kept from chat has no opening where the prompt had opened the block. One that opens further on is prose.
+THOUGHT = re.compile(r"\s*(?:<think>)?((?:(?!<think>).)*?)</think>\s*", re.DOTALL)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from core.data.formats.chat import COLUMNS
 from core.data.formats.columns import PLAIN_TEXT
 from core.data.formats.parts import refuse_media
 from core.data.formats.reading import Seen, Told, holds_text
-from core.data.formats.texts import refuse_foreign, without_marks
+from core.data.formats.texts import refuse_foreign, refuse_spoken, without_marks
 from core.data.formats.training_marks import mark_row
 from core.data.mapping import parse_columns, renamed
 from core.data.records import Conversation, LeftOut, Message, Problem, Row, RowError, Tools
@@ -96,6 +96,7 @@ class Scan:
         if dataset_format is PLAIN_TEXT and not self.given:
             refuse_foreign(row["text"] if isinstance(row.peek("text"), str) else "")
         messages = without_marks(dataset_format.convert(row, told), told)
+        refuse_spoken(messages)
         tools = dataset_format.tools(row)
         told.columns.update(row.unread())
         try:

@@ -156,11 +156,20 @@ class Table:
         yield row
 
     def rows_within(self, lines: list[str | None]) -> int:
-        """How many lines within a row of several lines there are, if all of them look like rows of their own."""
+        """How many lines within a row of several lines there are, if all of them look like rows of their own.
+
+        In a table of one column any line does; there only those that begin with the same word as the row count.
+        """
         inner = lines[1:-1]
         separators = len(self.header) - 1
-        alike = (line and '"' not in line and line.count(self._separator) == separators for line in inner)
-        return len(inner) if separators and all(alike) else 0
+        begin = (lines[0] or "").lstrip('" ').split(maxsplit=1)[:1] if inner and not separators else []
+
+        def alike(line: str | None) -> bool:
+            if not line or '"' in line or (not separators and line.split(maxsplit=1)[:1] != begin):
+                return False
+            return line.count(self._separator) == separators or not separators
+
+        return len(inner) if all(map(alike, inner)) else 0
 
 
 def separator_of(header: str) -> str:

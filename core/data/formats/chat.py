@@ -10,10 +10,11 @@ from core.data.formats.parts import read_content, refuse_media
 from core.data.formats.reading import Seen, Told, has_value, holds_text, looked_at
 from core.data.formats.tools import calls_in_text, read_calls, read_tools
 from core.data.formats.training_marks import add_untrained, mark_roles, mark_turn
-from core.data.records import Message, RowError
+from core.data.records import Message, RowError, Tools
 from core.data.values import check_value, parse_json
 
 COLUMNS = ("messages", "conversations", "conversation")
+TURNS = (*COLUMNS, "prompt", "completion", "chosen")  # columns that may hold turns
 
 ROLES = {
     "system": "system",
@@ -34,6 +35,7 @@ ROLES = {
 }
 CALLERS = ("function_call", "tool_call")  # ShareGPT's turns whose text is a call in JSON
 SPEAKERS = ("role", "from")
+EXCHANGES = (("human", "assistant"), ("input", "output"))  # ms-swift's, XTuner's
 CONTENTS = ("content", "value", "text", "parts")
 REASONING = ("reasoning_content", "reasoning", "thinking")
 
@@ -59,8 +61,12 @@ def has_speakers(row: Mapping[str, Any], key: str) -> bool:
 
 
 def is_exchange(turn: Any) -> bool:
-    """ms-swift's turns hold a question and its answer: {"human": …, "assistant": …}."""
-    return isinstance(turn, Mapping) and "human" in turn and "assistant" in turn and "role" not in turn
+    """Whether a turn holds a question and its answer, under ms-swift's names or XTuner's."""
+    return isinstance(turn, Mapping) and exchanged(turn) is not None and not any(key in turn for key in SPEAKERS)
+
+
+def exchanged(turn: Mapping[str, Any]) -> tuple[str, str] | None:
+    return next((names for names in EXCHANGES if all(name in turn for name in names)), None)
 
 
 def has_exchanges(row: Mapping[str, Any]) -> bool:
@@ -87,9 +93,18 @@ def read_turns(row: Seen, told: Told) -> list[Message]:
         )
     ]
     mark_roles(row, messages, ROLES)
-    system = text_of(row.get("system"), "`system`")
-    if system.strip() and not (messages and messages[0]["role"] == "system"):
-        return [Message(role="system", content=system), *messages]
+    return with_system(text_of(row.get("system"), "`system`"), messages)
+
+
+def with_system(system: str, messages: list[Message]) -> list[Message]:
+    """The turns behind what the column `system` says. Raises RowError where they begin with another system prompt."""
+    own = messages[0]["content"].strip() if messages and messages[0]["role"] == "system" else None
+    if not system.strip():
+        return messages
+    if not own:
+        return [Message(role="system", content=system), *messages[own is not None :]]
+    if own != system.strip():
+        raise RowError("Its `system` and its first message are two different system prompts.", "Keep one of them.")
     return messages
 
 
@@ -124,12 +139,21 @@ def read_turn(turn: Any, where: str, told: Told) -> Message:
 
 
 def read_exchange(turn: Mapping[str, Any], where: str, told: Told) -> list[Message]:
-    """Marks beside the two are the answer's."""
-    marks = {key: value for key, value in turn.items() if key not in ("human", "assistant")}
+    """Marks beside the two are the answer's; XTuner writes the system prompt there too."""
+    asks, answers = exchanged(turn) or EXCHANGES[0]
+    marks = {key: value for key, value in turn.items() if key not in ("system", asks, answers)}
+    system = text_of(turn.get("system"), f"The system of {where}")
     return [
-        read_turn({"role": "user", "content": turn["human"]}, where, told),
-        read_turn({**marks, "role": "assistant", "content": turn["assistant"]}, where, told),
+        *([Message(role="system", content=system)] if system.strip() else []),
+        read_turn({"role": "user", "content": turn[asks]}, where, told),
+        read_turn({**marks, "role": "assistant", "content": turn[answers]}, where, told),
     ]
+
+
+def tools_beside_turns(row: Mapping[str, Any]) -> Tools | None:
+    """The tools of a row whose prompt or answer is a list of turns. Raises RowError."""
+    values = looked_at(row)
+    return read_tools(row) if any(isinstance(values.get(key), list) for key in TURNS) else None
 
 
 def add_reasoning(message: Message, in_parts: str, turn: Seen, where: str) -> None:

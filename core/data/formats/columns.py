@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.data.formats.base import Format, columns_in, kind_of, text_of
-from core.data.formats.chat import read_turn
+from core.data.formats.chat import read_turn, tools_beside_turns, with_system
 from core.data.formats.column import is_prose, on_text
 from core.data.formats.reading import Seen, Told, has_value, looked_at
 from core.data.formats.texts import conversation_in
@@ -52,13 +52,7 @@ def question_and_answer(system: str, question: str, answer: str, told: Told) -> 
         Message(role="user", content=question),
         Message(role="assistant", content=answer),
     ]
-    if not system.strip():
-        return messages
-    if messages[0]["role"] != "system":
-        return [Message(role="system", content=system), *messages]
-    if messages[0]["content"].strip() != system.strip():
-        raise RowError("Its `system` and its prompt hold two different system prompts.", "Keep one of them.")
-    return messages
+    return with_system(system, messages)
 
 
 def alpaca(row: Seen, told: Told) -> list[Message]:
@@ -87,9 +81,8 @@ def prompt_completion(row: Seen, told: Told) -> list[Message]:
     prompt, completion = find_columns(row, ("prompt",), COMPLETIONS)
     if isinstance(row[prompt], list) and isinstance(row[completion], list):
         asked = [read_turn(turn, f"{prompt}[{index}]", told) for index, turn in enumerate(row[prompt])]
-        return as_context(asked) + [
-            read_turn(turn, f"{completion}[{index}]", told) for index, turn in enumerate(row[completion])
-        ]
+        answered = [read_turn(turn, f"{completion}[{index}]", told) for index, turn in enumerate(row[completion])]
+        return with_system(cell(row, "system"), as_context(asked) + answered)
     return question_and_answer(cell(row, "system"), cell(row, prompt), cell(row, completion), told)
 
 
@@ -120,6 +113,7 @@ PROMPT_COMPLETION = Format(
     "the columns `prompt` and `completion` (or `response`)",
     has_columns(("prompt",), COMPLETIONS),
     prompt_completion,
+    tools_beside_turns,
 )
 QUESTION_ANSWER = Format(
     "question-answer",

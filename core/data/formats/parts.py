@@ -8,7 +8,7 @@ from typing import Any
 
 from core.data.formats.base import kind_of, text_of
 from core.data.formats.reading import Seen, Told, has_value, holds_text
-from core.data.formats.training_marks import MARKS, decide
+from core.data.formats.training_marks import ALL_MARKS, decide
 from core.data.records import RowError
 
 TEXT_TYPES = ("text", "input_text", "output_text")
@@ -69,7 +69,7 @@ def read_part(part: Any, where: str, told: Told, content: Content) -> None:
     key, text = seen.first(TEXT_KEYS)
     if isinstance(text, Mapping):  # OpenAI's assistants: {"value": …, "annotations": …}
         text = text.get("value")
-    marks = {name: seen[name] for name in seen if name in MARKS and has_value(seen.peek(name))}
+    marks = {name: seen[name] for name in seen if name in ALL_MARKS and has_value(seen.peek(name))}
     unread = seen.unread()
     if not has_value(text) and (holders := [each for each in unread if holds_text(seen.peek(each))]):
         raise RowError(

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.data.formats.base import Format, kind_of
-from core.data.formats.chat import find_turns, read_turn, read_turns
+from core.data.formats.chat import find_turns, read_turn, read_turns, tools_beside_turns, with_system
 from core.data.formats.columns import CONTEXTS, as_context, cell, find_columns, first_of, prompt_completion
 from core.data.formats.edges import beginning
 from core.data.formats.marked import Dialect, parse
@@ -33,7 +33,9 @@ def chosen(row: Seen, told: Told) -> list[Message]:
     turns = read_side(answer, "chosen", told)
     if turns is None:
         raise RowError(f"`chosen` is {kind_of(answer)}, neither text nor turns.", "Write it as a string, or as turns.")
-    return [*as_context(asked(row, told)), *turns] if turns and turns[0]["role"] == "assistant" else turns
+    if turns and turns[0]["role"] == "assistant":
+        return [*as_context(asked(row, told)), *turns]
+    return with_system(cell(row, "system"), turns)
 
 
 def asked(row: Seen, told: Told) -> list[Message]:
@@ -46,9 +48,7 @@ def asked(row: Seen, told: Told) -> list[Message]:
         before = [Message(role="user", content="\n\n".join(part for part in parts if part.strip()))]
     else:
         before = (read_side(row[column], column, told, role="user") or []) if column else []
-    system = cell(row, first_of(row, ("system",)))
-    first = [Message(role="system", content=system)] if system.strip() else []
-    return before if before and before[0]["role"] == "system" else [*first, *before]
+    return with_system(cell(row, "system"), before)
 
 
 def read_side(value: Any, column: str, told: Told, role: str = "assistant") -> list[Message] | None:
@@ -95,6 +95,7 @@ PREFERENCE = Format(
     "the columns `chosen` and `rejected`",
     lambda row: "chosen" in row and "rejected" in row,
     chosen,
+    tools_beside_turns,
     asks="It is preference data (chosen and rejected answers), which fine-tuning on examples does not compare.",
 )
 KTO = Format(
@@ -102,5 +103,6 @@ KTO = Format(
     "the columns `prompt` and `completion` (or a list of turns) and a `label` true or false",
     is_labelled,
     liked,
+    tools_beside_turns,
     asks="It is preference data (answers labelled good or bad), which fine-tuning on examples does not compare.",
 )

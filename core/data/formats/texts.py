@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from itertools import pairwise
 
 from core.data.formats.base import shorten
 from core.data.formats.edges import ENDINGS, beginning, ending
@@ -44,7 +45,7 @@ FOREIGN = tuple(
     for hints, asks, answers in (
         (
             ("<", "[", "{"),
-            r"(?:<\|?|\[\|?|<<|\{\{)(?:user|human|prompter|question|instruction)(?:\|?>|\|?\]|>>|\}\})",
+            r"(?:<\|?|\[\|?|<<|\{\{)(?:user|usr|human|prompt|prompter|question|instruction)(?:\|?>|\|?\]|>>|\}\})",
             r"(?:<\|?|\[\|?|<<|\{\{)(?:assistant|bot|chatbot|ai|gpt|model|answer|response)(?:\|?>|\|?\]|>>|\}\})",
         ),
         (
@@ -60,6 +61,17 @@ FOREIGN = tuple(
         (("<reserved_",), r"<reserved_106>", r"<reserved_107>"),  # Baichuan's
         (("GPT4",), r"GPT4 Correct User:", r"GPT4 Correct Assistant:"),
         (("问",), r"^[ \t]*问[:：]", r"^[ \t]*答[:：]"),
+        # Transcripts behind a preface, in bold, on one line, or with line breaks that were escaped twice.
+        (
+            (":",),
+            r"(?:^|\\n)[ \t>*_]{0,9}(?:human|user)[ \t*_]{0,9}:",
+            r"(?:^|\\n)[ \t>*_]{0,9}(?:assistant|ai|bot|chatbot|chatgpt)[ \t*_]{0,9}:",
+        ),
+        ((":",), r"\A\s*(?:human|user|question|instruction):", r"\s(?:assistant|ai|bot|answer|response):"),
+        # ChatML whose marks were lost, as decoders leave special tokens out.
+        (("user\n", "human\n"), r"^(?:user|human)[ \t]*$", r"^(?:assistant|model)[ \t]*$"),
+        # A list of turns that was written as text.
+        (("[",), r"\A\s*\[\s*\{", r"""["'](?:role|from)["']\s*:\s*["'](?:assistant|gpt|model)["']"""),
     )
 )
 # How a prompt in prose ends that waits for the answer.
@@ -72,6 +84,16 @@ WAITING = {
         re.M,  # "Q: … A:" may well be meant as it is
     ),
 }
+# How who asks and who answers are marked in texts, where such texts are columns or turns: both keep their mark.
+SPOKEN = tuple(
+    (family, re.compile(rf"^[ \t]*{asks}:", re.M), re.compile(rf"\s*{answers}:"))
+    for family, asks, answers in (
+        ("guanaco", r"###[ \t]*(?:Human|User)", r"###[ \t]*Assistant"),
+        ("alpaca-text", r"###[ \t]*(?:Instruction|Question)", r"###[ \t]*(?:Response|Answer|Output)"),
+        ("vicuna", "USER", "ASSISTANT"),
+        ("transcript", "(?:Human|User)", "(?:Assistant|AI|Bot)"),
+    )
+)
 CUT = "The mark {} at an end of texts is left out, since the base writes its own"
 
 
@@ -150,6 +172,21 @@ def cut(message: Message, start: int, end: int) -> Message:
         spans = [[max(0, first - start), min(last, end) - start] for first, last in message["untrained"]]
         message["untrained"] = [span for span in spans if span[0] < span[1]]
     return message
+
+
+def refuse_spoken(messages: list[Message]) -> None:
+    """Raises RowError for a question and its answer that begin with the marks of who asks and who answers in prose."""
+    for index, (question, answer) in enumerate(pairwise(messages), start=1):
+        if (question["role"], answer["role"]) != ("user", "assistant"):
+            continue
+        for family, asks, answers in SPOKEN:
+            answered = answers.match(answer["content"])
+            if answered and (asked := asks.search(question["content"])):
+                raise RowError(
+                    f'Messages {index} and {index + 1} mark who speaks as {family} does: "{shorten(asked[0])}" and '
+                    f'"{shorten(answered[0])}".',
+                    "Write the bare text of each turn; the base's template writes the marks.",
+                )
 
 
 def rendered(text: str) -> str | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from core.data.ending import stop_ids
-from core.data.template import Template
+from core.data.template import Refused, Template
 from core.data.tokens import Encoded, encode
 from tests.core.data import chat_templates as shipped
 from tests.core.data.chat_templates import NAMES, TALKS, encoded, runs, tokenizer_of
@@ -88,6 +88,16 @@ def test_a_think_block_in_an_answer_is_trained_or_left_out_and_never_refused(nam
     assert ("Cuba, so" in first) == (not found.dropped)
     prompt = Template.of(tokenizer_of(name)).render(talk[:1], prompt=True)
     assert first.count("</think>") <= 1 + prompt.count("<think>") - prompt.count("</think>")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_answer_that_speaks_of_think_tags_is_trained_word_for_word_or_refused(name: str) -> None:
+    words = "Use <think> and then </think> around it."
+    try:
+        found = encode(tokenizer_of(name), [shipped.user("How?"), shipped.said(words)])
+    except Refused:
+        return
+    assert words in trained_runs(tokenizer_of(name), found.examples[0])[0]
 
 
 def test_tools_are_refused_only_where_the_template_does_not_show_them() -> None:

@@ -1,0 +1,123 @@
+"""Odd but valid rows: what is learnt of them is what they say, or they are problems."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from core.data import read_dataset
+from core.data.check import Scan
+from core.data.records import Message, Row
+
+Q, A = {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}
+CALLS = [{"type": "function", "function": {"name": "weather", "arguments": {}}}]
+TOOLS = [{"type": "function", "function": {"name": "weather", "parameters": {}}}]
+
+
+def scanned(row: dict[str, Any], dataset_format: str | None = None) -> tuple[list[Message] | str, Any]:
+    """The row's turns, or why it is a problem; and its tools."""
+    scan = Scan([Row(1, row)], dataset_format)
+    found = list(scan)
+    return (found[0].messages, found[0].tools) if found else (scan.problems[0].what, None)
+
+
+def test_a_system_column_beside_a_system_message_is_the_same_or_a_problem() -> None:
+    own = {"role": "system", "content": "Be brief."}
+    for row, given in (
+        ({"messages": [own, Q, A]}, None),
+        ({"prompt": [own, Q], "completion": [A]}, None),
+        ({"prompt": [own, Q], "chosen": [A], "rejected": [A]}, "preference"),
+        ({"chosen": [own, Q, A], "rejected": [A]}, "preference"),
+    ):
+        assert "two different system prompts" in scanned({**row, "system": "Be long."}, given)[0], row
+        assert scanned({**row, "system": " Be brief.\n"}, given)[0] == [own, Q, A]
+        assert scanned({**row, "system": None}, given)[0] == [own, Q, A]
+
+
+def test_a_system_column_takes_the_place_of_a_blank_system_message() -> None:
+    row = {"system": "Be brief.", "messages": [{"role": "system", "content": " "}, Q, A]}
+    assert scanned(row)[0] == [{"role": "system", "content": "Be brief."}, Q, A]
+
+
+def test_tools_beside_a_prompt_or_a_compared_answer_in_turns_are_shown_to_the_base() -> None:
+    calls = {"role": "assistant", "content": "", "tool_calls": CALLS}
+    for row, given in (
+        ({"prompt": [Q], "completion": [calls]}, None),
+        ({"prompt": [Q], "chosen": [calls], "rejected": [A]}, "preference"),
+        ({"prompt": [Q], "completion": [calls], "label": True}, "kto"),
+    ):
+        assert scanned({**row, "tools": TOOLS}, given) == ([Q, calls], TOOLS)
+
+
+def test_a_part_of_an_answer_is_context_under_every_mark_that_a_turn_may_have() -> None:
+    def answer(**marks: Any) -> dict[str, Any]:
+        parts = [{"type": "text", "text": "one ", **marks}, {"type": "text", "text": "two"}]
+        return {"messages": [Q, {"role": "assistant", "content": parts}]}
+
+    (_, said), _ = scanned(answer(masked=True))
+    assert isinstance(said, dict) and said["untrained"] == [[0, 4]]
+    assert "`mask`" in scanned(answer(mask=1))[0]
+
+
+def test_turns_of_input_and_output_are_one_talk_in_a_file_of_one_row_too(tmp_path: Path) -> None:
+    talk = [{"system": "Be brief.", "input": "q", "output": "a"}, {"input": "q", "output": "a", "loss": False}]
+    row = {"conversation": talk}
+    expected = [{"role": "system", "content": "Be brief."}, Q, A, Q, {**A, "weight": 0}]
+    for count in (1, 2):
+        path = tmp_path / f"{count}.jsonl"
+        path.write_text("\n".join([json.dumps(row)] * count))
+        found = read_dataset(str(path))
+        assert [each.messages for each in found.conversations] == [expected] * count
+
+
+def test_a_quote_that_makes_many_rows_of_one_column_a_single_talk_is_told(tmp_path: Path) -> None:
+    rows = [f"### Human: q{number} ### Assistant: a{number}" for number in range(10)]
+    rows[2], rows[8] = f'"{rows[2]}', f'{rows[8]}"'
+    path = tmp_path / "a.csv"
+    path.write_text("\n".join(["text", *rows]))
+    found = read_dataset(str(path))
+    assert len(found.conversations) == 4
+    assert any("Lines 4 to 10 are one row" in note.what for note in found.notes)
+    path.write_text('text\n"### Human: q ### Assistant: a poem\n\nof some lines\nand more\nand more"\n')
+    assert not read_dataset(str(path)).notes
+
+
+def test_turns_that_keep_the_marks_of_who_speaks_are_refused_by_the_markups_name() -> None:
+    preface = "Below is an instruction.\n\n### Instruction:\nq\n\n"
+    for question, answer, name in (
+        ("### Human: q", "### Assistant: a", "guanaco"),
+        ("### Instruction:\nq", "### Response:\na", "alpaca-text"),
+        (preface, "### Response:\na", "alpaca-text"),
+        ("USER: q", "ASSISTANT: a", "vicuna"),
+        ("Human: q", "Assistant: a", "transcript"),
+    ):
+        turns = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+        assert f"as {name} does" in scanned({"messages": turns})[0]
+        assert f"as {name} does" in scanned({"question": question, "answer": answer})[0]
+    turns = [{**Q, "content": "Q: q"}, {**A, "content": "A: a"}]  # may well be meant
+    assert scanned({"messages": turns})[0] == turns
+    turns = [{**Q, "content": "How does a transcript begin?"}, {**A, "content": "Assistant: is what it may say."}]
+    assert scanned({"messages": turns})[0] == turns
+
+
+def test_conversations_that_lost_their_marks_or_line_breaks_are_not_trained_as_prose() -> None:
+    for text in (
+        "A chat.\n\nHuman: q\n\nAssistant: a",
+        "**User:** q\n\n**Assistant:** a",
+        "Human: q Assistant: a",
+        "User: q\\nAssistant: a",
+        "Question: q Answer: a",
+        "user\nq\nassistant\na",
+        "<|prompt|>q<|answer|>a",
+        json.dumps([Q, A]),
+        str([Q, A]),
+    ):
+        assert "which is not read here" in scanned({"text": text})[0], text
+        assert scanned({"text": text}, "text")[0] == [{"role": "text", "content": text}]
+    for text in (
+        "The user: a person. The assistant waits.",
+        "[{x}] is a set in a list.",
+        "To whom it may concern:\nAI",
+    ):
+        assert scanned({"text": text})[0] == [{"role": "text", "content": text}]
