@@ -76,8 +76,12 @@ class Conversation:
 
     def has(self, words: str) -> bool:
         """Whether all of `words` occur in its title or in what was said."""
+        wanted = set(words.casefold().split())
+        if not wanted:
+            return True
         said = "\n".join([self.title, *[each["content"] for column in self.columns for each in column.messages]])
-        return all(word in said.casefold() for word in words.casefold().split())
+        said = said.casefold()
+        return all(word in said for word in wanted)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -23,6 +23,7 @@ PAGE = re.compile(r"[\w-]{1,64}", re.ASCII)  # the random name that a page gives
 ROLES = ("user", "assistant")
 FILE = b'"_type":"gradio.FileData"'  # as it is written here: Gradio reads or downloads the path beside it
 MARKS = 200_000  # of brackets and commas: beyond, reading the text would keep others waiting
+MARKS_OF_ONE, BYTES_OF_ONE = 500, 64 << 10  # an event of as many counts as one more
 VALUES = 50_000  # in what a browser keeps; a megabyte of conversations has half as many at most
 DEPTH = 12  # of lists and dictionaries in each other
 MESSAGES = 1_000  # in all columns together, of
@@ -35,7 +36,7 @@ def read(body: bytes, *, bounded: bool) -> PredictBody:
     from gradio.data_classes import PredictBody
     from pydantic import ValidationError
 
-    if bounded and sum(map(body.count, (b"[", b"{", b","))) > MARKS:
+    if bounded and marks(body) > MARKS:
         raise Refusal(413, "This is more than is taken at once: begin a new chat, or delete old conversations.")
     try:
         event = PredictBody.model_validate(orjson.loads(body))
@@ -44,6 +45,16 @@ def read(body: bytes, *, bounded: bool) -> PredictBody:
     if event.session_hash is not None and not PAGE.fullmatch(event.session_hash):
         raise Refusal(422, "This is not the name of a page.")
     return event
+
+
+def marks(body: bytes) -> int:
+    """Of brackets and commas, which is about how many values it holds; known before it is parsed."""
+    return sum(map(body.count, (b"[", b"{", b",")))
+
+
+def weight(body: bytes) -> int:
+    """As how many events it counts: reading and going through a large one keeps the others waiting for longer."""
+    return 1 + marks(body) // MARKS_OF_ONE + len(body) // BYTES_OF_ONE
 
 
 def written(event: PredictBody) -> bytes:

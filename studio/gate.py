@@ -51,7 +51,10 @@ SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 UPLOAD_BYTES = 110 << 20  # a little over what the page takes, so that its own refusal, which is friendlier, comes first
 BODY_BYTES = 8 << 20
 OTHERS_BYTES = 3 << 20  # of who is not the owner: a browser's conversations (1 MiB) and what is in the columns fit
-EVENTS_PER_MINUTE = (3_000, 15_000)  # of one person, and of all but the owner: a brake on floods, far from any use
+EVENTS_PER_MINUTE = (
+    3_000,
+    15_000,
+)  # of one person, and of all but the owner: a brake on floods; large ones count more
 SIGN_INS_PER_MINUTE = (20, math.inf)  # two requests each, from one address; others' are not kept out by however many
 GUESSES_PER_MINUTE = (10, 1_000)  # wrong tokens, from one address and from all: a token may be a short word
 SIGN_IN_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Guanaco Studio</title>
@@ -126,8 +129,6 @@ class Access:
         most = BODY_BYTES if person.role is Role.OWNER else OTHERS_BYTES
         receive = bounded(request, UPLOAD_BYTES if path == "/gradio_api/upload" else most)
         if path in EVENT_PATHS:
-            if person.role < Role.OWNER and (seconds := self.events.wait(person.key)):
-                raise too_many("These are too many requests", seconds)
             receive = await self._event(request, receive, person)
         elif MESSAGE_PATHS.fullmatch(path):
             self._count(person)
@@ -211,8 +212,12 @@ class Access:
 
     async def _event(self, request: Request, receive: Receive, person: Person) -> Receive:
         """A body with an event that `person` may trigger, and that can mean nothing else to Gradio. Raises Refusal."""
-        given = await Request(request.scope, receive).body()
         owner = person.role is Role.OWNER
+        if not owner and (seconds := self.events.left(person.key)):
+            raise too_many("These are too many requests", seconds)
+        given = await Request(request.scope, receive).body()
+        if not owner and (seconds := self.events.wait(person.key, event_shapes.weight(given))):
+            raise too_many("These are too many requests", seconds)
         event = event_shapes.read(given, bounded=not owner)
         function = self.page.fns.get(event.fn_index) if event.fn_index is not None else None
         name = event_name(function.fn) if function else ""

@@ -25,13 +25,16 @@ class Limits:
         self._all: deque[float] = deque()
         self._of: OrderedDict[str, deque[float]] = OrderedDict()
 
-    def wait(self, key: str) -> int:
-        """Count one message of `key` and return 0; or count nothing and return the seconds to wait for the next."""
+    def wait(self, key: str, weight: int = 1) -> int:
+        """Count a message of `key` and return 0; or count nothing and return the seconds to wait for the next.
+
+        weight: as how many it counts; the last one that is let in may go beyond the limit.
+        """
         if seconds := self.left(key):
             return seconds
-        now = self._clock()
-        self._of[key].append(now)
-        self._all.append(now)
+        times = [self._clock()] * weight
+        self._of[key].extend(times)
+        self._all.extend(times)
         return 0
 
     def left(self, key: str) -> int:
@@ -46,8 +49,8 @@ class Limits:
                 times.popleft()
         for times, most in ((own, self.per_person), (self._all, self.total)):
             if len(times) >= most:
-                oldest = times[0] if times else now
-                return max(1, math.ceil(oldest + WINDOW_SECONDS - now))
+                last = times[len(times) - int(most)] if times else now  # when it has gone there is room
+                return max(1, math.ceil(last + WINDOW_SECONDS - now))
         return 0
 
 

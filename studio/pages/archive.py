@@ -33,6 +33,7 @@ from studio.side_by_side import Answer
 from studio.turns import conversation
 
 SHOWN = 50
+SEARCHED = 200  # characters: each word is looked for in all that was said
 NONE_YET = '<div class="empty">No conversations yet. Each one is kept here as soon as something is answered.</div>'
 NONE_FOUND = '<div class="empty">No conversation has all these words.</div>'
 # The conversation that this tab of the browser is in, so that reloading the page goes on with it.
@@ -77,6 +78,7 @@ def build(opener: gr.Button) -> Archive:
             placeholder="Search all conversations",
             label="Search all conversations",
             elem_id="search-conversations",
+            max_length=SEARCHED,
         )
         listed = html("", "conversation-list")
     held = gr.BrowserState(None, storage_key="guanaco-conversations", secret=chat_settings.KEY)
@@ -244,7 +246,7 @@ def this_one(shelf: Shelf, known: str | None) -> Conversation:
 def listing(shelf: Shelf, words: str | None, current: str | None) -> str:
     """The newest conversations that have all of `words`."""
     every = shelf.all()
-    found = [each for each in every if each.has(words or "")]
+    found = [each for each in every if each.has((words or "")[:SEARCHED])]
     lost = damage_in(shelf)
     if not found:
         return lost + (NONE_FOUND if every else NONE_YET)

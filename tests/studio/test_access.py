@@ -251,6 +251,16 @@ def test_limits_hold_per_person_and_in_total_and_pass_with_time() -> None:
     assert limits.wait("a") == 0
 
 
+def test_what_is_large_counts_as_several() -> None:
+    now = 0.0
+    limits = Limits(4, 100, lambda: now)
+    assert [limits.wait("a"), limits.wait("a", 5)] == [0, 0], "while there is room it is let in whole"
+    now = 30.0
+    assert limits.wait("a") == 30, "six counted, and room again when all but three are gone"
+    now = 60.0
+    assert limits.wait("a") == 0
+
+
 def test_visitors_are_limited_and_the_owner_is_not(page: gr.Blocks, home: Home, provider: OpenIDProvider) -> None:
     gate = Gate(space_settings(provider.url, messages_per_minute=(1, 2)), page, Keys(home))
     send = event(page, "chat.send")

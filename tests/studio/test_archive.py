@@ -9,17 +9,19 @@ import pytest
 
 from studio.blind import Round
 from studio.context import Studio
-from studio.conversations import OnDisk
+from studio.conversations import Conversation, OnDisk
 from studio.page import build_page
+from studio.pages.archive import SEARCHED
 from studio.pages.columns import COLUMNS
 from studio.people import LOCAL_OWNER, Person, Role
+from studio.turns import words
 from tests.studio.conftest import handler, request_of
 
 VISITOR = Person(Role.VISITOR, "visitor", "1.2.3.4", sees_runs=False, only_published=True)
 SPACE_OWNER = Person(Role.OWNER, "ada", "hub:ada")
 TALK: list[dict[str, Any]] = [
-    {"role": "user", "content": "What is <b>up</b>?"},
-    {"role": "assistant", "content": "The sky.", "metadata": {"log": "guanaco-builtin"}},
+    {"role": "user", "content": words("What is <b>up</b>?")},
+    {"role": "assistant", "content": words("The sky."), "metadata": {"log": "guanaco-builtin"}},
 ]
 SETTINGS = ("Be brief.", 0.5, 0.9, 64, None)
 
@@ -62,6 +64,16 @@ def test_on_a_space_they_are_in_the_visitors_browser_only(
     )
     assert after == []
     assert "No conversations yet" in listed
+
+
+def test_a_search_is_for_few_words_however_many_are_sent(page: gr.Blocks, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = keep(page, VISITOR)[2]
+    sought: list[str] = []
+    monkeypatch.setattr(Conversation, "has", lambda self, words: bool(sought.append(words)))
+    handler(page, "archive.search")(request_of(VISITOR), "", held, "nowhere " * 300_000)
+    assert [len(words) for words in sought] == [SEARCHED]
+    search = next(each for each in page.blocks.values() if each.elem_id == "search-conversations")
+    assert search.max_length == SEARCHED
 
 
 def test_a_blind_round_is_kept_once_its_names_are_known(page: gr.Blocks) -> None:

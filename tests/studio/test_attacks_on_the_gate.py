@@ -219,6 +219,14 @@ def test_a_flood_of_events_is_stopped_and_the_owner_is_not(
     assert {owner.post(EVENT_PATHS[0], json=tick).status_code for _ in range(4)} == {LET_IN}
 
 
+def test_few_events_of_many_values_are_a_flood(space: Gate, page: gr.Blocks) -> None:
+    space.access.events = Limits(100, 1_000)
+    much = event(page, "archive.search", ["", [[0]] * 20_000, ""])
+    visitor, owner = space.client(), space.client(Role.OWNER)
+    assert [visitor.post(EVENT_PATHS[0], json=much).status_code for _ in range(3)] == [LET_IN, LET_IN, 429]
+    assert {owner.post(EVENT_PATHS[0], json=much).status_code for _ in range(3)} == {LET_IN}
+
+
 def test_others_than_the_owner_send_less(space: Gate, page: gr.Blocks) -> None:
     large = event(page, "archive.search", ["", None, "x" * (4 << 20)])
     assert space.client().post(EVENT_PATHS[0], json=large).status_code == 413
