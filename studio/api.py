@@ -80,6 +80,8 @@ def router(studio: Studio) -> APIRouter:
         if headers.get("content-type", "").startswith("text/event-stream"):
             return StreamingResponse(events(answer, renamed), answer.status_code, headers)
         said = await whole(answer)
+        if answer.status_code == 404 and person.only_published:  # gone a moment ago; the engine lists all that it has
+            raise ApiError(404, "This model is not here any more.", param="model", code="model_not_found")
         return Response(said.replace(*renamed) if renamed else said, answer.status_code, headers)
 
     async def models(request: Request) -> Response:
@@ -122,10 +124,12 @@ def pathless(model: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_asked(studio: Studio, person: Person, content: bytes) -> None:
-    """Raises ApiError 403 when a person may not use the model that is asked for."""
-    asked = parse(content)
+    """Raises ApiError 400 when no model is asked for, 403 when it is one that the person may not use."""
+    model = parse(content).get("model")
+    if not isinstance(model, str):
+        raise ApiError(400, f"model must name the base or an adapter, not {shortened(model)}.", param="model")
     try:
-        check_may_use(studio, person, asked.get("model"))
+        check_may_use(studio, person, model)
     except UserError as error:
         raise ApiError(403, str(error), param="model") from error
 

@@ -152,14 +152,18 @@ def test_no_list_of_models_names_a_folder_of_the_machine(visitor: TestClient, ow
             assert "/srv" not in who.get(path).text
 
 
-@pytest.mark.parametrize("model", ["radio", "secret", "nothing", None, 5, ["pirate"], "x" * 100_000])
+@pytest.mark.parametrize("model", ["radio", "secret", "nothing", "", "x" * 100_000])
 def test_what_a_visitor_may_not_use_is_not_passed_on(visitor: TestClient, engine: Upstream, model: Any) -> None:
     answer = visitor.post("/v1/completions", json={"model": model, "prompt": "x"})
     assert (answer.status_code, answer.json()["error"]["type"]) == (403, "permission_error")
     assert (set(answer.json()["error"]), len(answer.text) < 400, engine.asked) == (SHAPE, True, [])
 
 
-@pytest.mark.parametrize("body", [b"{", b"[]", b"", b'{"model": "\\ud83d"}', b'{"model": NaN}', b"[" * 100_000])
+BODIES = [b"{", b"[]", b"", b'{"model": "\\ud83d"}', b'{"model": NaN}', b"[" * 100_000]
+NO_MODEL = [b"{}", b'{"model": null}', b'{"model": 5}', b'{"model": ["pirate"]}', b'{"model": {}}']
+
+
+@pytest.mark.parametrize("body", BODIES + NO_MODEL)
 def test_a_visitors_strange_body_is_their_own_error(visitor: TestClient, engine: Upstream, body: bytes) -> None:
     answer = visitor.post("/v1/chat/completions", content=body, headers={"Content-Type": "application/json"})
     assert (answer.status_code, set(answer.json()["error"]), engine.asked) == (400, SHAPE, [])
@@ -184,6 +188,13 @@ def test_an_answer_of_the_engine_is_passed_on_as_it_is(owner: TestClient, engine
     engine.answers["/v1/completions"] = (status, "application/json", body)
     answer = owner.post("/v1/completions", json={"model": "base"})
     assert (answer.status_code, answer.content) == (status, body)
+
+
+def test_a_visitor_is_not_told_of_all_models_when_one_has_gone(visitor: TestClient, engine: Upstream) -> None:
+    body = b'{"error": {"message": "There is no model pirate. Known: base, secret."}}'
+    engine.answers["/v1/completions"] = (404, "application/json", body)
+    answer = visitor.post("/v1/completions", json={"model": "pirate"})
+    assert (answer.status_code, set(answer.json()["error"]), "secret" in answer.text) == (404, SHAPE, False)
 
 
 def test_an_engine_that_dies_over_an_answer_is_told_in_openais_shape(owner: TestClient, engine: Upstream) -> None:
