@@ -8,6 +8,7 @@ from pathlib import Path
 
 import platformdirs
 
+from adapters import damaged
 from adapters.files import expanded
 from core.errors import UserError
 
@@ -54,8 +55,12 @@ class Home:
         """Find the home folder and create what is missing. Raises UserError when it cannot be written."""
         home = cls(find_home(explicit))
         try:
+            home.root.mkdir(parents=True, exist_ok=True)
             for folder in (home.runs, home.adapters, home.datasets, home.processes, home.cache):
-                folder.mkdir(parents=True, exist_ok=True)
+                if not folder.is_symlink():  # one to nothing is perhaps a disk that is not there yet
+                    damaged.folder(folder)
+                if not folder.is_dir():
+                    raise NotADirectoryError(20, "it is a link to no folder", str(folder))
                 if not os.access(folder, os.W_OK | os.X_OK):
                     raise PermissionError(13, "not writable", str(folder))
         except OSError as error:

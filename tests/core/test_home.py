@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from adapters import damaged
 from core.errors import UserError
 from core.home import Home, find_home
 from core.process import Identity
@@ -27,6 +28,23 @@ def test_a_home_that_is_a_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("")
     with pytest.raises(UserError, match="cannot be used"):
         Home.open(tmp_path / "taken")
+
+
+def test_a_file_in_the_place_of_a_folder_is_set_aside(tmp_path: Path) -> None:
+    for name in ("runs", "adapters", "datasets", "processes", "cache"):
+        (tmp_path / name).write_text("mine")
+    home = Home.open(tmp_path)
+    assert home.runs.is_dir() and home.cache.is_dir()
+    kept = [each.path.read_text() for each in damaged.aside(tmp_path)]
+    assert kept == ["mine"] * 5
+
+
+def test_a_folder_on_a_disk_that_is_not_there_is_not_replaced_by_an_empty_one(tmp_path: Path) -> None:
+    (tmp_path / "adapters").symlink_to(tmp_path / "not-mounted")
+    with pytest.raises(UserError, match="link to no folder"):
+        Home.open(tmp_path)
+    (tmp_path / "not-mounted").mkdir()
+    assert Home.open(tmp_path).adapters.is_symlink()
 
 
 def test_a_home_of_nobody_is_told() -> None:
