@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from core.data.formats.base import columns_in
-from core.data.formats.training_marks import ROW_MARKS, switch
+from core.data.formats.training_marks import leaves_out
 from core.data.records import Row, RowError
 from core.errors import UserError
 
@@ -70,6 +70,7 @@ def renamed(row: Row, columns: Mapping[str, str]) -> Row:
         )
         return replace(row, value=problem)
     values: dict[str, Any] = {name: row.value[column] for name, column in columns.items()}
-    marks = {name for name in ROW_MARKS if name not in columns.values() and switch(row.value.get(name)) is False}
-    values |= {name: row.value[name] for name in marks}
+    values |= {
+        name: value for name, value in row.value.items() if name not in columns.values() and leaves_out(name, value)
+    }
     return replace(row, value=values)

@@ -3,7 +3,7 @@ text without either."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from core.data.formats.base import Format, columns_in, kind_of, text_of
@@ -42,8 +42,14 @@ def cell(row: Mapping[str, Any], column: str | None) -> str:
     return text_of(row.get(column), f"`{column}`") if column else ""
 
 
-def has_columns(*choices: tuple[str, ...]) -> Any:
-    return lambda row: all(first_of(row, names) for names in choices)
+def has_columns(*choices: tuple[str, ...]) -> Callable[[Mapping[str, Any]], bool]:
+    """Whether a row has them, and not only because other rows of its table do."""
+
+    def matches(row: Mapping[str, Any]) -> bool:
+        found = [first_of(row, names) for names in choices]
+        return all(found) and any(has_value(looked_at(row)[name]) for name in found if name)
+
+    return matches
 
 
 def question_and_answer(system: str, question: str, answer: str, told: Told) -> list[Message]:

@@ -18,7 +18,8 @@ UNCLEAR = ("mask",)  # 1 means "trained" to some trainers and "left out" to othe
 ALL_MARKS = frozenset((*MARKS, *OPPOSITE, *UNCLEAR))
 DETAILS = ("train_detail", "training_detail")
 ROW_WEIGHTS = ("weight", "loss_weight", "sample_weight")
-ROW_SWITCHES = ("train", "trainable", "loss")  # also names of other things; believed where they say true or false
+# Also names of other things; believed where they say true or false.
+ROW_SWITCHES = (*(name for name in MARKS if name not in ROW_WEIGHTS), *OPPOSITE)
 ROW_MARKS = (*ROW_WEIGHTS, *ROW_SWITCHES)
 NUMBER = re.compile(r"\s*([01])(?:\.0*)?\s*")  # also as tables and decimals write it: 0.00
 
@@ -145,6 +146,11 @@ def add_untrained(message: Message, spans: list[list[int]]) -> None:
         message["untrained"] = complement(left, len(text))
 
 
+def leaves_out(name: str, value: Any) -> bool:
+    """Whether a column says of its row that it is not to be trained."""
+    return name in ROW_MARKS and switch(value) is (name in OPPOSITE)
+
+
 def mark_row(row: Seen) -> None:
     """Raises LeftOut where a column says that the row is not trained, RowError where it gives a weight."""
     for name, value in row.values_by_key.items():
@@ -159,7 +165,7 @@ def mark_row(row: Seen) -> None:
                 "Write 1 or 0. If the column means something else, rename or remove it, or name the columns to read.",
             )
         row[name]  # read, and followed
-        if not said:
+        if leaves_out(name, value):
             raise LeftOut(f"Its `{name}` is {value!r}, so it is not to be trained; it is left out.")
 
 

@@ -121,3 +121,24 @@ def test_conversations_that_lost_their_marks_or_line_breaks_are_not_trained_as_p
         "To whom it may concern:\nAI",
     ):
         assert scanned({"text": text})[0] == [{"role": "text", "content": text}]
+
+
+def test_a_row_is_left_out_under_every_mark_that_a_turn_may_have() -> None:
+    for mark in ({"training": False}, {"loss_mask": 0}, {"step_loss_mask": "0"}, {"loss_scale": 0.0}, {"masked": True}):
+        for columns in (None, "question=question,answer=answer"):
+            scan = Scan([Row(1, {"question": "q", "answer": "a", **mark})], columns=columns)
+            assert list(scan) == [] and not scan.problems, mark
+            assert any("it is left out" in note.what for note in scan.notes), mark
+    for other in ({"training": True}, {"loss_mask": 1}, {"loss": 0.3}, {"masked": False}):
+        assert scanned({"question": "q", "answer": "a", **other})[0] == [Q, A]
+
+
+def test_rows_of_a_table_that_leave_other_rows_columns_empty_are_read_by_their_own() -> None:
+    rows = [
+        {"messages": None, "question": "q", "answer": "a"},
+        {"messages": None, "question": "q", "answer": "a"},
+        {"messages": [Q, A], "question": None, "answer": ""},
+    ]
+    scan = Scan([Row(number, row) for number, row in enumerate(rows, start=1)])
+    assert [each.messages for each in scan] == [[Q, A]] * 3
+    assert "empty" in scanned({"question": "", "answer": " "}, "question-answer")[0]
