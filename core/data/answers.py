@@ -40,12 +40,12 @@ def answer(template: Template, ending: Ending, messages: list[Message], index: i
     prompt = template.render(history, prompt=True)
     check_question(prompt, history)
     thought, content = parts_of(message)
-    said, shift = follow_up(template, prompt, history, message)
+    said, shown, shift = follow_up(template, prompt, history, message)
     closed, ended = ending.closed(said)
     wanted = content.strip() if thought else message["content"].strip()
     if wanted not in closed:
         raise rewritten(index)
-    start = content_start(template, history, message, shift) if message.get("untrained") else 0
+    start = content_start(template, shown, shift) if message.get("untrained") else 0
     untrained = untrained_spans(closed, (0, len(closed)), start, message)
     if untrained is None:
         raise rewritten(index)
@@ -61,19 +61,36 @@ def parts_of(message: Message) -> tuple[str, str]:
     return thought, message["content"]
 
 
-def follow_up(template: Template, prompt: str, history: list[Message], message: Message) -> tuple[str, int]:
-    """What follows the prompt, and by how many characters it is shifted against the rendering that it is taken from."""
+Followed = tuple[str, list[Message], int]  # what follows a prompt; the messages whose rendering it is taken from; shift
+
+
+def follow_up(template: Template, prompt: str, history: list[Message], message: Message) -> Followed:
+    """What follows the prompt, and by how many characters it is shifted against the rendering that it is taken from.
+
+    Where the template writes what was thought before otherwise once the answer is there (gpt-oss leaves it out), what
+    follows is the same as behind a history without thoughts.
+    """
+    try:
+        return direct_follow_up(template, prompt, history, message)
+    except Refused:
+        bare = [bare_of(each, each["content"]) for each in history]
+        if bare == history:
+            raise
+        return direct_follow_up(template, template.render(bare, prompt=True), bare, message)
+
+
+def direct_follow_up(template: Template, prompt: str, history: list[Message], message: Message) -> Followed:
     thought, content = parts_of(message)
     whole = template.render([*history, message])
     if whole.startswith(prompt):
-        return whole[len(prompt) :], -len(prompt)
+        return whole[len(prompt) :], [*history, message], -len(prompt)
     if thought:
         # Given by its own key, where the template knows no other; or without it, where the prompt closes its place.
         bare = bare_of(message, content)
         for other in (Message(**bare, reasoning_content=thought.strip()), bare):
             text = template.render([*history, other])
             if text.startswith(prompt):
-                return text[len(prompt) :], -len(prompt)
+                return text[len(prompt) :], [*history, other], -len(prompt)
     # The prompt opens what this rendering does not have, or has otherwise: go on where the two part.
     shared = shared_start(prompt, template.render([*history, Message(role="assistant", content=ANSWER)]))
     rest, opened = whole[shared:], prompt[shared:]
@@ -83,7 +100,7 @@ def follow_up(template: Template, prompt: str, history: list[Message], message: 
     inserted = ""
     if opened.count(OPENED) > opened.count(CLOSED) and CLOSED not in rest:
         inserted = f"{thought.strip()}\n{CLOSED}\n\n"
-    return inserted + rest, len(inserted) - shared
+    return inserted + rest, [*history, message], len(inserted) - shared
 
 
 def bare_of(message: Message, content: str) -> Message:
@@ -105,11 +122,11 @@ def check_question(prompt: str, history: list[Message]) -> None:
             )
 
 
-def content_start(template: Template, history: list[Message], message: Message, shift: int) -> int:
-    """Where the content begins in what is said."""
-    probe = message.copy()
+def content_start(template: Template, shown: list[Message], shift: int) -> int:
+    """Where the content of the last message shown begins in what is said."""
+    probe = shown[-1].copy()
     probe["content"] = ANSWER
-    before, found, _ = template.render([*history, probe]).partition(ANSWER)
+    before, found, _ = template.render([*shown[:-1], probe]).partition(ANSWER)
     return max(0, len(before) + shift) if found else 0
 
 

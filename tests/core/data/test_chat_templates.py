@@ -100,6 +100,37 @@ def test_an_answer_that_speaks_of_think_tags_is_trained_word_for_word_or_refused
     assert words in trained_runs(tokenizer_of(name), found.examples[0])[0]
 
 
+@pytest.mark.parametrize("name", sorted(set(NAMES) - WITHOUT_TOOLS))
+def test_what_was_thought_before_a_call_and_after_it_is_trained_wherever_calls_are(name: str) -> None:
+    tokenizer = tokenizer_of(name)
+    calling = shipped.said("", tool_calls=[shipped.CALL], reasoning_content="To look up")
+    talk = [
+        shipped.user("Weather?"),
+        calling,
+        shipped.RESULT,
+        shipped.said("It is cool.", reasoning_content="So be it"),
+    ]
+    found = encode(tokenizer, talk, shipped.TOOLS)
+    spans = [(row["input_ids"], *span) for row in found.examples for span in trained_spans(row)]
+    assert len(spans) == 2
+    for (ids, start, end), history in zip(spans, (talk[:1], talk[:3]), strict=True):
+        prompt = Template.of(tokenizer, shipped.TOOLS).render(history, prompt=True)
+        assert ids[:start] == tokenizer.encode(prompt, add_special_tokens=False)
+        assert ids[end - 1] in stop_ids(tokenizer)
+    said = [tokenizer.decode(ids[start:end]) for ids, start, end in spans]
+    assert "It is cool." in said[1]
+    assert found.dropped or ("To look up" in said[0] and "So be it" in said[1])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_characters_marked_as_context_are_followed_in_an_answer_with_reasoning_too(name: str) -> None:
+    answer = shipped.said("one two three", untrained=[[4, 8]], reasoning_content="Counting, so")
+    tokenizer = tokenizer_of(name)
+    (row,) = encode(tokenizer, [shipped.user("Count!"), answer]).examples
+    first, last = trained_runs(tokenizer, row)
+    assert first.endswith("one") and last.strip().startswith("three") and "two" not in first + last
+
+
 def test_tools_are_refused_only_where_the_template_does_not_show_them() -> None:
     assert {name for name in NAMES if runs(name, "tools") is None} == WITHOUT_TOOLS
 
