@@ -120,7 +120,9 @@ def greeting_for(person: Person, sign_in: bool) -> str:
     if person == LOCAL_OWNER:
         return ""
     who = {Role.VISITOR: "a visitor", Role.USER: "a user", Role.OWNER: "the owner"}.get(person.role, "a stranger")
-    name = f"<b>{escape(person.name)}</b>, " if person.role > Role.VISITOR else ""
+    # Who came with a token has no name but "owner" or "user".
+    named = person.role > Role.VISITOR and person.name != person.role.name.lower()
+    name = f"<b>{escape(person.name)}</b>, " if named else ""
     door = ""
     if sign_in and person.role is Role.VISITOR:
         # In a tab of its own: Hugging Face's sign-in page does not show inside a frame.

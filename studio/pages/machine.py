@@ -33,7 +33,7 @@ FACTS_LATER = '<div class="empty">Device, memory and versions are being looked u
 STORAGE_LATER = '<div class="empty">What each kind of thing takes is being added up …</div>'
 FOR_PROGRAMS = (
     "<h2>For programs</h2><p>The studio speaks OpenAI's protocol at <code>/v1</code>. A model is the base or an "
-    "adapter by its name. A studio that only this machine reaches needs no key; elsewhere make one below.</p>"
+    "adapter by its name. A studio that only this machine reaches needs no key; elsewhere the owner makes one.</p>"
 )
 SURE = "() => confirm('Delete the checkpoints of all runs that have ended? They can then not be continued.')"
 

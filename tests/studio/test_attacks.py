@@ -518,6 +518,11 @@ def test_a_made_up_callback_is_refused(visitor: TestClient, query: str) -> None:
     assert "<script>" not in answer.text
 
 
+def test_who_came_with_a_token_is_greeted_once() -> None:
+    assert "You are the owner." in greeting_for(Person(Role.OWNER, "owner", "owner"), sign_in=False)
+    assert "You are <b>ada</b>, the owner." in greeting_for(Person(Role.OWNER, "ada", "hub:ada"), sign_in=True)
+
+
 def test_names_are_shown_as_text() -> None:
     shown = greeting_for(Person(Role.USER, "<img src=x onerror=alert(1)>", "k"), sign_in=True)
     assert "<img" not in shown
