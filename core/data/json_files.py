@@ -6,6 +6,7 @@ import json
 from collections.abc import Collection, Iterator
 from typing import Any
 
+from adapters.errors import shortened
 from core.data.formats import detect_row
 from core.data.formats.base import columns_in, kind_of
 from core.data.packed import DataFile
@@ -84,7 +85,9 @@ def rows_of(file: DataFile, document: dict[str, Any], named: Collection[str]) ->
     It is a row if some format knows it, or if it has the columns that a person named. Raises UserError.
     """
     if isinstance(document, Doubled):
-        raise UserError(f"The key {document.twice!r} stands twice in {file.name}.", "Keep the one that is meant.")
+        raise UserError(
+            f"The key {shortened(document.twice)} stands twice in {file.name}.", "Keep the one that is meant."
+        )
     if is_by_column(document):
         raise UserError(
             f"{file.name} is written column by column ({columns_in(document)}).",

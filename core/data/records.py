@@ -54,10 +54,14 @@ class Problem:
     remedy: str
 
 
+LONGEST = 2000  # characters of what is wrong with a row
+
+
 class RowError(Exception):
     """One row cannot be used. Collected as a Problem, never raised out of core.data."""
 
     def __init__(self, what: str, remedy: str) -> None:
+        what = what if len(what) <= LONGEST else f"{what[: LONGEST - 1]}…"  # a row may hold names of any length
         super().__init__(what, remedy)
         self.what = what
         self.remedy = remedy

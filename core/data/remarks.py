@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from core.data.formats.base import printable
+from core.data.formats.base import shorten
 from core.data.formats.reading import Told
 from core.data.records import Conversation, Problem
 from core.data.split import whole
@@ -54,8 +54,8 @@ class Telling:
         self._rows: Counter[str] = Counter()
 
     def add(self, told: Told) -> None:
-        said = {f"The column `{printable(name)}` is not read" for name in told.columns}
-        said |= {f"The key `{printable(name)}` of turns is not read" for name in told.keys}
+        said = {f"The column `{shorten(name)}` is not read" for name in told.columns}
+        said |= {f"The key `{shorten(name)}` of turns is not read" for name in told.keys}
         self._rows.update(each for each in said | told.remarks if each in self._rows or len(self._rows) < KEPT)
 
     def notes(self) -> list[Problem]:

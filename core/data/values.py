@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from typing import Any
 
+from adapters.errors import shortened
 from core.data.records import RowError
 
 MAX_DEPTH = 100  # lists and objects within each other
@@ -24,8 +25,12 @@ def parse_json(text: str) -> Any:
     """Like json.loads; an object with a key twice is a Doubled, which `check_value` refuses. Raises ValueError."""
     try:
         return json.loads(text, object_pairs_hook=_object)
+    except json.JSONDecodeError:
+        raise
     except RecursionError:
         raise ValueError(f"it is nested more than {MAX_DEPTH} levels deep") from None
+    except ValueError:
+        raise ValueError("it holds a number of more digits than can be read") from None
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -50,7 +55,7 @@ def check_value(value: object, depth: int = 0) -> None:
                 "Keep what is to be learnt, in fewer objects and lists within each other.",
             )
         if isinstance(value, Doubled):
-            raise RowError(f"The key {value.twice!r} stands in it twice.", "Keep the one that is meant.")
+            raise RowError(f"The key {shortened(value.twice)} stands in it twice.", "Keep the one that is meant.")
         if isinstance(value, dict):
             for key, item in value.items():
                 check_value(key, depth)

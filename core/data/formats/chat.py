@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from adapters.errors import shortened
 from core.data.formats.base import Format, columns_in, kind_of, text_of
 from core.data.formats.parts import read_content, refuse_media
 from core.data.formats.reading import Seen, Told, has_value, holds_text, looked_at
@@ -114,7 +115,7 @@ def read_turn(turn: Any, where: str, told: Told) -> Message:
     turn = Seen(turn)
     _, role = turn.first(SPEAKERS)
     if not isinstance(role, str) or role.strip().lower() not in (*ROLES, *CALLERS):
-        raise RowError(f"{where} has the role {role!r}.", f"Known roles: {', '.join((*ROLES, *CALLERS))}.")
+        raise RowError(f"{where} has the role {shortened(role)}.", f"Known roles: {', '.join((*ROLES, *CALLERS))}.")
     refuse_media(turn, where)
     _, value = turn.first(CONTENTS)
     if role.strip().lower() in CALLERS:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from adapters.errors import shortened
 from core.data.formats.base import shorten
 from core.data.formats.chat import ROLES
 from core.data.formats.edges import bare, beginning
@@ -134,7 +135,7 @@ def parse_markup(text: str, kind: Markup) -> list[Message]:
         name = opening["who"].lower()
         role = kind.roles.get(name) or ROLES.get(name)
         if role is None:
-            raise RowError(f"It has a turn by {opening['who']!r}.", f"Known roles: {', '.join(ROLES)}.")
+            raise RowError(f"It has a turn by {shortened(opening['who'])}.", f"Known roles: {', '.join(ROLES)}.")
         said, *rest = kind.closing.split(text[opening.end() : end])
         if rest and (after := bare("".join(rest))):
             raise RowError(
@@ -165,7 +166,7 @@ def parse_harmony(text: str) -> list[Message]:
                 HOW,
             )
         if name not in ROLES:
-            raise RowError(f"It has a turn by {turn['who']!r}.", f"Known roles: {', '.join(ROLES)}.")
+            raise RowError(f"It has a turn by {shortened(turn['who'])}.", f"Known roles: {', '.join(ROLES)}.")
         if channel == "analysis":
             thought = said
         elif ROLES[name] == "assistant":

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, TypeGuard
 
+from adapters.errors import shortened
 from core.data.formats.base import kind_of
 from core.data.formats.reading import Seen, Told, has_value
 from core.data.records import LeftOut, Message, RowError
@@ -70,7 +71,7 @@ def decide(key: str, value: Any, where: str) -> bool:
     said = switch(value)
     if said is None:
         raise RowError(
-            f"{where} has the {key} {value!r}: an answer is trained or not, it cannot be weighed.",
+            f"{where} has the {key} {shortened(value)}: an answer is trained or not, it cannot be weighed.",
             "Write 1 (or true) for an answer to train, 0 (or false) for one that is not.",
         )
     return not said if key in OPPOSITE else said
@@ -161,12 +162,12 @@ def mark_row(row: Seen) -> None:
             continue
         if said is None:
             raise RowError(
-                f"Its column `{name}` is {value!r}: a row is trained or not, it cannot be weighed.",
+                f"Its column `{name}` is {shortened(value)}: a row is trained or not, it cannot be weighed.",
                 "Write 1 or 0. If the column means something else, rename or remove it, or name the columns to read.",
             )
         row[name]  # read, and followed
         if leaves_out(name, value):
-            raise LeftOut(f"Its `{name}` is {value!r}, so it is not to be trained; it is left out.")
+            raise LeftOut(f"Its `{name}` is {shortened(value)}, so it is not to be trained; it is left out.")
 
 
 def mark_roles(row: Seen, messages: list[Message], roles: Mapping[str, str]) -> None:

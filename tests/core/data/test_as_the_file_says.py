@@ -142,3 +142,20 @@ def test_rows_of_a_table_that_leave_other_rows_columns_empty_are_read_by_their_o
     scan = Scan([Row(number, row) for number, row in enumerate(rows, start=1)])
     assert [each.messages for each in scan] == [[Q, A]] * 3
     assert "empty" in scanned({"question": "", "answer": " "}, "question-answer")[0]
+
+
+def test_what_is_told_of_a_row_is_short_whatever_names_and_values_it_holds() -> None:
+    long = "x" * 100_000
+    call = {"function": {"name": long, "arguments": "{"}}
+    for turn in ({"role": long}, {"weight": long}, {long: "z"}, {"tool_calls": [call]}, {"content": [{"type": long}]}):
+        scan = Scan([Row(1, {"messages": [Q, {**A, **turn}], long: 1})])
+        list(scan)
+        assert all(len(each.what + each.remedy) < 2500 for each in [*scan.problems, *scan.notes])
+        assert scan.problems or scan.notes
+
+
+def test_a_number_of_thousands_of_digits_is_a_problem_in_plain_words(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps({"question": "q", "answer": "a"}) + '\n{"question": "q", "id": 1' + "0" * 5000 + "}\n")
+    (problem,) = read_dataset(str(path)).problems
+    assert "more digits than can be read" in problem.what and "sys." not in problem.what
