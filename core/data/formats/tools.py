@@ -6,11 +6,14 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from core.data.formats.base import kind_of
+from core.data.formats.base import columns_in, kind_of
+from core.data.formats.reading import has_value
 from core.data.records import RowError, Tools
 from core.data.values import check_value, parse_json
 
 DEEPEST = 100  # levels of nesting in arguments and schemas
+ARGUMENTS = ("arguments", "parameters", "args", "input")
+BESIDE = ("name", "id", "type", "index", "description")
 HOW = 'Write a call as {"name": …, "arguments": {…}}.'
 
 
@@ -25,7 +28,13 @@ def read_call(call: Any, where: str) -> dict[str, Any]:
     function = call.get("function", call) if isinstance(call, Mapping) else None
     if not isinstance(function, Mapping) or not isinstance(function.get("name"), str) or not function["name"]:
         raise RowError(f"{where} has a tool call without a function's name.", HOW)
-    arguments = function.get("arguments", function.get("parameters", {}))
+    named = [key for key in ARGUMENTS if function.get(key) is not None]
+    others = [key for key in function if key not in (*ARGUMENTS, *BESIDE) and has_value(function[key])]
+    if len(named) > 1 or (not named and others):
+        raise RowError(
+            f"The call of {function['name']} in {where} has its arguments under {columns_in(named or others)}.", HOW
+        )
+    arguments = function[named[0]] if named else {}
     if isinstance(arguments, str):
         arguments = from_json(arguments or "{}", f"The arguments of {function['name']} in {where}")
     if not isinstance(arguments, Mapping):
@@ -43,7 +52,7 @@ def calls_in_text(text: Any, where: str) -> list[dict[str, Any]]:
 
 def read_tools(row: Mapping[str, Any]) -> Tools | None:
     """The column `tools` (or `functions`, as it was called before): schemas, or JSON of such. Raises RowError."""
-    tools = row.get("tools", row.get("functions"))
+    tools = row["tools"] if "tools" in row else row.get("functions")
     if isinstance(tools, str) and tools.strip():
         tools = from_json(tools, "`tools`")
     if not tools:

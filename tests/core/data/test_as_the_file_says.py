@@ -159,3 +159,22 @@ def test_a_number_of_thousands_of_digits_is_a_problem_in_plain_words(tmp_path: P
     path.write_text(json.dumps({"question": "q", "answer": "a"}) + '\n{"question": "q", "id": 1' + "0" * 5000 + "}\n")
     (problem,) = read_dataset(str(path)).problems
     assert "more digits than can be read" in problem.what and "sys." not in problem.what
+
+
+def test_a_calls_arguments_are_read_under_each_of_their_names_or_the_row_is_a_problem() -> None:
+    def called(**call: Any) -> dict[str, Any]:
+        turn = {"role": "assistant", "content": "", "tool_calls": [{"name": "weather", "id": "1", **call}]}
+        return {"messages": [Q, turn], "tools": TOOLS}
+
+    for name in ("arguments", "parameters", "args", "input"):
+        (_, said), _ = scanned(called(**{name: {"city": "Bern"}}))
+        assert isinstance(said, dict) and said["tool_calls"][0]["function"]["arguments"] == {"city": "Bern"}
+    assert "under city" in scanned(called(city="Bern"))[0]
+    assert "under arguments, input" in scanned(called(arguments={}, input={"city": "Bern"}))[0]
+    (_, said), _ = scanned(called(arguments=None))
+    assert isinstance(said, dict) and said["tool_calls"][0]["function"]["arguments"] == {}
+
+
+def test_functions_beside_tools_are_told_as_not_read() -> None:
+    scan = Scan([Row(1, {"messages": [Q, A], "tools": TOOLS, "functions": [{"name": "other"}]})])
+    assert len(list(scan)) == 1 and any("`functions` is not read" in note.what for note in scan.notes)
