@@ -13,10 +13,20 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from core.home import Home
 
 pytest_plugins = ["tests.hub_server.fixtures"]
+
+# The same examples in every run, and none of them judged by its speed.
+settings.register_profile(
+    "steady",
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("steady")
 
 
 # Of the end-to-end tests these files take longest; begun first, none is left for one worker to end alone.

@@ -46,7 +46,7 @@ class Prompts:
         return self._decode([token])
 
     def _chat(self, messages: list[dict[str, str]], arguments: dict[str, Any]) -> list[int]:
-        self._bounded("messages", sum(len(message["content"]) for message in messages))
+        self._bounded("messages", sum(len(text) for message in messages for text in message.values()))
         try:  # as training renders
             text = self.template.render(cast(list[Message], messages), prompt=True, **arguments)
         except Refused as error:

@@ -192,8 +192,6 @@ def _message(index: int, message: Any) -> dict[str, str]:
     role = "system" if message.get("role") == "developer" else message.get("role")
     if role not in _ROLES:
         raise ApiError(400, f"{where}.role must be one of {', '.join(_ROLES)}, not {shortened(role)}.", param=where)
-    if message.get("tool_calls"):
-        raise ApiError(400, f"{where}.tool_calls is not supported: this engine calls no tools.", param=where)
     content = message.get("content")
     if isinstance(content, list):
         if not all(_is_text(part) for part in content):
@@ -201,7 +199,23 @@ def _message(index: int, message: Any) -> dict[str, str]:
         content = "".join(part["text"] for part in content)
     if not isinstance(content, str):
         raise ApiError(400, f"{where}.content must be text, not {shortened(content)}.", param=where)
-    return {"role": role, "content": content}
+    return {"role": role, "content": content} | _beside(where, role, message)
+
+
+def _beside(where: str, role: str, message: dict[str, Any]) -> dict[str, str]:
+    """What a message tells the template beside its text. Clients send answers back with keys that hold nothing."""
+    said: dict[str, str] = {}
+    for key, value in message.items():
+        if key in ("role", "content") or value is None or value == []:
+            continue
+        param = f"{where}.{shortened(key).strip(chr(39))}"
+        if key != "name" and (key, role) != ("reasoning_content", "assistant"):
+            why = ": this engine calls no tools" if key in ("tool_calls", "function_call") else ""
+            raise ApiError(400, f"{param} is not supported{why}.", param=param)
+        if not isinstance(value, str):
+            raise ApiError(400, f"{param} must be text, not {shortened(value)}.", param=param)
+        said[key] = value
+    return said
 
 
 def _is_text(part: Any) -> bool:

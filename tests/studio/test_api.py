@@ -13,7 +13,7 @@ from typing import Any
 import gradio as gr
 import pytest
 from fastapi import FastAPI, Request
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from starlette.testclient import TestClient
 
 from core.home import Home
@@ -169,7 +169,7 @@ def test_a_visitors_strange_body_is_their_own_error(visitor: TestClient, engine:
     assert (answer.status_code, set(answer.json()["error"]), engine.asked) == (400, SHAPE, [])
 
 
-@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100)
 @given(strange(CHAT, SHARED + OF_CHAT))
 def test_a_strange_body_is_passed_on_or_refused_in_openais_shape(
     visitor: TestClient, engine: Upstream, body: dict[str, Any]

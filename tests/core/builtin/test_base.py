@@ -36,7 +36,7 @@ def test_any_text_comes_back(tokenizer: Any, text: str) -> None:
 
 
 @given(text=st.text().filter(lambda text: not any(token in text for token in SPECIAL)))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_unicode_comes_back(tokenizer: Any, text: str) -> None:
     assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
 

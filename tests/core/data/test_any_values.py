@@ -90,7 +90,7 @@ rows = st.builds(lambda row, more: {**row, **more}, known, objects(ROW, st.one_o
 formats = st.one_of(st.none(), st.none(), st.sampled_from(tuple(FORMATS)))
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=300)
 @given(rows, formats)
 def test_whatever_a_row_holds_it_is_read_or_a_problem_of_it(row: dict[str, Any], dataset_format: str | None) -> None:
     try:

@@ -25,7 +25,7 @@ from tests.core.data.dialogues import (
     words,
 )
 
-few = settings(max_examples=50, deadline=None, derandomize=True)
+few = settings(max_examples=50)
 
 
 def convert(row: dict[str, Any]) -> tuple[str, list[Message]]:

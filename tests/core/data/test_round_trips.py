@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.data import Message, read_dataset
@@ -18,7 +18,7 @@ from core.data.formats import FORMATS, detect_row
 from core.data.records import Row
 from tests.core.data.dialogues import dialogues, sharegpt_turns, words
 
-few = settings(max_examples=60, deadline=None, derandomize=True)
+few = settings(max_examples=60)
 MARKS = (
     "### Human: hi",
     "ends\n### Assistant: no",
@@ -103,7 +103,7 @@ def test_what_the_studio_exports_reads_back(conversations: list[list[Message]]) 
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
-@settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20)
 @given(pairs=st.lists(st.tuples(words(), words()), min_size=1, max_size=5))
 def test_tables_keep_quotes_line_breaks_and_separators(
     tmp_path: Path, separator: str, pairs: list[tuple[str, str]]

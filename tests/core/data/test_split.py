@@ -22,7 +22,7 @@ datasets = st.lists(exchanges, min_size=0, max_size=40).map(
 )
 
 
-@settings(max_examples=80, deadline=None, derandomize=True)
+@settings(max_examples=80)
 @given(datasets, st.floats(0, 0.9), st.integers(0, 5))
 def test_nothing_is_lost_and_no_duplicate_is_on_both_sides(
     data: list[Conversation], fraction: float, seed: int

@@ -51,7 +51,7 @@ def test_every_answer_is_trained_with_its_end_of_turn_and_nothing_else(family: s
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=25)
 @given(messages=dialogues(), merges=st.booleans())
 def test_in_random_talks_each_answer_follows_the_very_tokens_that_chat_sends(
     family: str, messages: list[Message], merges: bool
@@ -162,7 +162,7 @@ def words_of(text: str) -> str:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@settings(max_examples=20, deadline=None, derandomize=True)
+@settings(max_examples=20)
 @given(said=words(), edges=st.lists(st.integers(0, 60), min_size=2, max_size=6))
 def test_characters_marked_as_context_are_not_trained_and_all_others_are(
     family: str, said: str, edges: list[int]

@@ -92,6 +92,11 @@ def test_what_can_never_fit_is_refused_before_it_is_rendered(
     assert (refused.value.status, refused.value.code) == (400, "context_length_exceeded")
 
 
+def test_what_was_thought_counts_in_the_bound(prompts: Prompts) -> None:
+    with pytest.raises(ApiError, match="cannot fit"):
+        prompts.encode(ask_for(QUESTION, ANSWER | {"reasoning_content": "x" * 64 * 14}, QUESTION))
+
+
 def test_a_template_cannot_make_more_of_it_than_fits(tokenizer: PreTrainedTokenizerBase) -> None:
     tokenizer.chat_template = "{% for i in range(200) %}{{ messages[0].content }}{% endfor %}"
     with pytest.raises(ApiError, match="cannot fit"):

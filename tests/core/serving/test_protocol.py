@@ -104,6 +104,33 @@ def test_chat_template_kwargs_reach_the_template() -> None:
     assert ask.template_arguments == wanted
 
 
+@pytest.mark.parametrize(
+    ("role", "more", "param"),
+    [
+        ("assistant", {"tool_calls": [{"id": "1"}]}, "messages[1].tool_calls"),
+        ("assistant", {"function_call": {"name": "f"}}, "messages[1].function_call"),
+        ("assistant", {"prefix": True}, "messages[1].prefix"),
+        ("assistant", {"reasoning_content": ["So."]}, "messages[1].reasoning_content"),
+        ("user", {"reasoning_content": "So."}, "messages[1].reasoning_content"),
+        ("user", {"name": 5}, "messages[1].name"),
+    ],
+)
+def test_what_a_message_says_beside_its_text_is_never_passed_over(role: str, more: dict[str, Any], param: str) -> None:
+    message = {"role": role, "content": "There."} | more
+    assert (
+        refused(CHAT | {"messages": [{"role": "user", "content": "Where?"}, message]}).body["error"]["param"] == param
+    )
+
+
+def test_what_was_thought_and_who_speaks_reach_the_template() -> None:
+    thought = {"role": "assistant", "content": "There.", "reasoning_content": "An island."}
+    asked = {"role": "user", "content": "And now?", "name": "Ada"}
+    empty = {"refusal": None, "tool_calls": None, "annotations": [], "audio": None}  # as clients send answers back
+    ask = chat(messages=[{"role": "user", "content": "Where?"}, thought | empty, asked])
+    assert ask.messages is not None
+    assert ask.messages[1:] == [thought, asked]
+
+
 def test_every_key_for_templates_is_one_that_a_template_reads() -> None:
     environment = jinja2.Environment(extensions=["jinja2.ext.loopcontrols"])
     read: set[str] = set()
@@ -179,7 +206,7 @@ def test_a_body_of_too_many_bytes_is_refused() -> None:
     assert (error.value.status, error.value.body["error"]["type"]) == (413, "invalid_request_error")
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.one_of(strange(CHAT, SHARED + OF_CHAT), strange(PLAIN, SHARED + OF_COMPLETIONS)))
 def test_a_strange_body_is_understood_or_refused_and_never_a_fault(body: dict[str, Any]) -> None:
     check = parse_chat if "messages" in body else parse_completion

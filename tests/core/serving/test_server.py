@@ -233,7 +233,7 @@ def test_a_body_that_is_no_json_object_is_refused(engine: EngineProcess, body: b
     assert (answer.status_code, answer.json()["error"]["type"]) == (400, "invalid_request_error")
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.one_of(strange(CHAT, SHARED + OF_CHAT), strange(PLAIN, SHARED + OF_COMPLETIONS)))
 def test_a_strange_request_is_answered_or_refused_in_openais_shape(engine: EngineProcess, body: dict[str, Any]) -> None:
     body = {"max_tokens": 2} | body
