@@ -215,7 +215,7 @@ def wait_for_step(run: Run, step: int) -> None:
         (["--base", "/nowhere/at/all"], "is not a model folder"),
         (["--base", "not an id"], "neither 'builtin'"),
         (["--host", "0.0.0.0"], "access token"),
-        (["--prot", "80"], "unrecognized arguments"),
+        (["--prot", "80"], "Unrecognized arguments"),
     ],
 )
 def test_wrong_usage_ends_with_2_and_a_remedy(home_folder: Path, arguments: list[str], told: str) -> None:
