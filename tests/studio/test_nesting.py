@@ -15,7 +15,7 @@ DEEP = {
     "numbers": "1. " * (LEVELS + 1) + "deep",
     "blanks": "- a\n" + " " * 401 + "- deep",
     "a run": "*" * (RUN + 1) + "deep",
-    "marks": "*a **b " * MARKS,
+    "marks": "*a **b " * (MARKS // 2 + 1),
     "its own fence": "~~~~as-it-is\n" + "> " * (LEVELS + 1) + "\n~~~~",
     "much": "x" * (LARGE + 1),
 }
