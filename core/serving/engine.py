@@ -258,7 +258,7 @@ class Engine:
     def _fail(self, failed: list[tuple[Row, Exception]]) -> None:
         for row, error in failed:
             log.error("a row has failed: %s", error, exc_info=error)
-            self._finish(row, Piece(error=f"This completion has failed: {error}"))
+            self._finish(row, Piece(error="This completion has failed; the log of the engine says why."))
 
     def _cancel(self, rows: list[Row]) -> None:
         self.waiting.remove(rows, served=False)
