@@ -119,14 +119,14 @@ def read_turn(turn: Any, where: str, told: Told) -> Message:
     refuse_media(turn, where)
     _, value = turn.first(CONTENTS)
     if role.strip().lower() in CALLERS:
-        message = Message(role="assistant", content="", tool_calls=calls_in_text(value, where))
+        message = Message(role="assistant", content="", tool_calls=calls_in_text(value, where, told))
     else:
         content = read_content(value, where, told)
         message = Message(role=ROLES[role.strip().lower()], content=content.text)
         if message["role"] == "assistant":
             add_untrained(message, content.untrained)
         add_reasoning(message, content.reasoning, turn, where)
-        add_calls(message, turn, where)
+        add_calls(message, turn, where, told)
     mark_turn(message, turn, where, told)
     unread = turn.unread()
     holders = [f"`{key}`" for key in unread if holds_text(turn.peek(key))]
@@ -173,11 +173,11 @@ def add_reasoning(message: Message, in_parts: str, turn: Seen, where: str) -> No
         message["reasoning_content"] = text
 
 
-def add_calls(message: Message, turn: Seen, where: str) -> None:
+def add_calls(message: Message, turn: Seen, where: str, told: Told) -> None:
     if calls := turn.get("tool_calls") or ([turn["function_call"]] if turn.get("function_call") else None):
         if message["role"] != "assistant":
             raise RowError(f"{where} calls a tool, but is not the assistant's.", "Only assistant turns call tools.")
-        message["tool_calls"] = read_calls(calls, where)
+        message["tool_calls"] = read_calls(calls, where, told)
     if message["role"] == "tool":
         for key in ("tool_call_id", "name"):
             if isinstance(turn.get(key), str):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.data.formats.base import columns_in, kind_of
-from core.data.formats.reading import has_value
+from core.data.formats.reading import Told, has_value
 from core.data.records import RowError, Tools
 from core.data.values import check_value, parse_json
 
@@ -17,14 +17,14 @@ BESIDE = ("name", "id", "type", "index", "description")
 HOW = 'Write a call as {"name": …, "arguments": {…}}.'
 
 
-def read_calls(calls: Any, where: str) -> list[dict[str, Any]]:
+def read_calls(calls: Any, where: str, told: Told) -> list[dict[str, Any]]:
     """OpenAI's `tool_calls`, with arguments as objects, not as JSON in a string: so templates want them."""
     if not isinstance(calls, list):
         raise RowError(f"The tool calls of {where} are {kind_of(calls)}, not a list.", HOW)
-    return [read_call(call, where) for call in calls]
+    return [read_call(call, where, told) for call in calls]
 
 
-def read_call(call: Any, where: str) -> dict[str, Any]:
+def read_call(call: Any, where: str, told: Told) -> dict[str, Any]:
     function = call.get("function", call) if isinstance(call, Mapping) else None
     if not isinstance(function, Mapping) or not isinstance(function.get("name"), str) or not function["name"]:
         raise RowError(f"{where} has a tool call without a function's name.", HOW)
@@ -34,6 +34,8 @@ def read_call(call: Any, where: str) -> dict[str, Any]:
         raise RowError(
             f"The call of {function['name']} in {where} has its arguments under {columns_in(named or others)}.", HOW
         )
+    around = [key for key in call if function is not call and key not in ("function", *BESIDE) and has_value(call[key])]
+    told.keys.update(f"tool_calls.{key}" for key in (*others, *around))
     arguments = function[named[0]] if named else {}
     if isinstance(arguments, str):
         arguments = from_json(arguments or "{}", f"The arguments of {function['name']} in {where}")
@@ -44,10 +46,10 @@ def read_call(call: Any, where: str) -> dict[str, Any]:
     return read | ({"id": call["id"]} if isinstance(call.get("id"), str) else {})
 
 
-def calls_in_text(text: Any, where: str) -> list[dict[str, Any]]:
+def calls_in_text(text: Any, where: str, told: Told) -> list[dict[str, Any]]:
     """ShareGPT's function_call: one call, or a list of them, as JSON."""
     value = from_json(text, f"The call in {where}") if isinstance(text, str) else text
-    return read_calls(value if isinstance(value, list) else [value], where)
+    return read_calls(value if isinstance(value, list) else [value], where, told)
 
 
 def read_tools(row: Mapping[str, Any]) -> Tools | None:

@@ -175,6 +175,16 @@ def test_a_calls_arguments_are_read_under_each_of_their_names_or_the_row_is_a_pr
     assert isinstance(said, dict) and said["tool_calls"][0]["function"]["arguments"] == {}
 
 
+def test_what_a_call_says_beside_its_name_and_arguments_is_told_as_not_read() -> None:
+    call = {"id": "1", "function": {"name": "weather", "arguments": {}, "confidence": 0.5}, "cost": 3, "note": None}
+    turns = [{"role": "user", "content": "Rain?"}, {"role": "assistant", "tool_calls": [call]}]
+    answered = [{"role": "tool", "content": "No."}, {"role": "assistant", "content": "No rain."}]
+    scan = Scan([Row(1, {"messages": turns + answered})])
+    assert len(list(scan)) == 1
+    unread = {note.what for note in scan.notes}
+    assert unread == {f"The key `tool_calls.{key}` of turns is not read (1 row)." for key in ("confidence", "cost")}
+
+
 def test_functions_beside_tools_are_told_as_not_read() -> None:
     scan = Scan([Row(1, {"messages": [Q, A], "tools": TOOLS, "functions": [{"name": "other"}]})])
     assert len(list(scan)) == 1 and any("`functions` is not read" in note.what for note in scan.notes)
