@@ -46,7 +46,9 @@ class Prompts:
         return self._decode([token])
 
     def _chat(self, messages: list[dict[str, str]], arguments: dict[str, Any]) -> list[int]:
-        self._bounded("messages", sum(len(text) for message in messages for text in message.values()))
+        self._bounded(
+            "messages", sum(len(text) for message in messages for key, text in message.items() if key != "role")
+        )
         try:  # as training renders
             text = self.template.render(cast(list[Message], messages), prompt=True, **arguments)
         except Refused as error:

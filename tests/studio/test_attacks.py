@@ -361,7 +361,7 @@ def test_visitors_cannot_have_unpublished_models_answer(
     monkeypatch.setattr(space_app.state.studio.engine, "_url", "http://127.0.0.1:1")
     body = {"model": model, "messages": [{"role": "user", "content": "hi"}]}
     for path in ("/v1/chat/completions", "/v1/completions"):
-        assert visitor.post(path, json=body).status_code in (403, 429)
+        assert visitor.post(path, json=body).status_code in ((403, 429) if isinstance(model, str) else (400, 429))
 
 
 def test_visitors_cannot_chat_with_unpublished_models(page: gr.Blocks) -> None:

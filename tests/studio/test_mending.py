@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from studio.pages.mending import left, who_said
-from studio.turns import add_user, with_answer, without_turn
+from studio.turns import add_user, text_of, with_answer, without_turn
 
 TALK = with_answer(add_user(with_answer(add_user(None, "one"), "1", "pirate"), "two"), "2", "radio")
 
@@ -13,7 +13,7 @@ TALK = with_answer(add_user(with_answer(add_user(None, "one"), "1", "pirate"), "
 @pytest.mark.parametrize(("turn", "stays", "said"), [(0, ["two", "2"], "radio"), (3, ["one", "1"], "pirate")])
 def test_the_badge_is_that_of_the_answer_that_is_now_the_last(turn: int, stays: list[str], said: str) -> None:
     history, badge, *_ = left(without_turn(TALK, turn))
-    assert [each["content"] for each in history] == stays
+    assert [text_of(each["content"]) for each in history] == stays
     assert f"<b>{said}</b>" in badge
 
 
