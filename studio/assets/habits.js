@@ -101,7 +101,7 @@ window.studio = (() => {
 
   // Addresses: /?page=runs&run=ID. A page that was gone to is a step that one can go back. Gradio tells of the first tab
   // as of any other, before the page has turned to the one that the address names: that is no step.
-  let landed = false;
+  let landed = false, early = null;
   function went(page) {
     const now = query();
     if (!landed) return;
@@ -146,6 +146,7 @@ window.studio = (() => {
     if (!tab || !event.isTrusted) return;
     turning?.classList.remove("turning");
     turning = null;
+    if (!landed) early = tab;
     if (tab.ariaSelected === "true") return;
     event.stopImmediatePropagation();
     turning = tab;
@@ -191,6 +192,12 @@ window.studio = (() => {
       .map(([name, point]) => `${name} ${point[1].toFixed(3)}`).join(", ")}`;
   }, { passive: true });
 
+  // Who was quicker than the address, which is only followed once the server has read it, stays where they went.
+  function land() {
+    landed = true;
+    if (early) requestAnimationFrame(() => early.click());
+  }
+
   function begin() {
     // Gradio changes what is drawn where it differs, so that often nothing but this attribute is another.
     const told = { childList: true, subtree: true, attributeFilter: ["data-studio"] };
@@ -199,6 +206,6 @@ window.studio = (() => {
   }
   if (document.body) begin();
   else addEventListener("DOMContentLoaded", begin);
-  return { went, showed, land: () => { landed = true; }, go, reach, wantNotifications, wantSound,
+  return { went, showed, land, go, reach, wantNotifications, wantSound,
     wanted: () => ["studio-notify", "studio-sound"].map((key) => remembered(key) === "yes") };
 })();

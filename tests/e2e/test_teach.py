@@ -148,6 +148,31 @@ def test_no_news_are_asked_for_before_the_address_is_known(visit: Visit, furnish
     assert [each for each in asked if each.startswith("tick")]
 
 
+def test_a_tab_that_is_pressed_before_the_address_is_known_stays(visit: Visit, furnished: StudioProcess) -> None:
+    page = visit()
+    events = {
+        each["id"]: each["api_name"] for each in page.request.get(f"{furnished.url}/config").json()["dependencies"]
+    }
+    held: list[Route] = []
+
+    def hold_back(route: Route) -> None:
+        asked = (route.request.post_data_json or {}) if route.request.method == "POST" else {}
+        if str(events.get(asked.get("fn_index"))).startswith("turn_to"):
+            return held.append(route)
+        return route.continue_()
+
+    page.goto("about:blank")
+    page.route("**/gradio_api/**", hold_back)
+    page.goto(f"{furnished.url}/?page=data")
+    while not held:
+        page.evaluate("() => new Promise(requestAnimationFrame)")
+    page.get_by_role("tab", name="Train", exact=True).click()
+    shown_tab(page, "Train")
+    held[0].continue_()
+    expect(page).to_have_url(re.compile("page=train"))
+    shown_tab(page, "Train")
+
+
 def test_news_that_come_late_do_not_hide_the_run_of_an_address(visit: Visit, furnished: StudioProcess) -> None:
     """Each answer of the server travels alone, so the first one may be overtaken by those that were asked for later."""
     quick = next(each.name for each in (furnished.home / "runs").iterdir() if each.name.endswith("-quick"))
