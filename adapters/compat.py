@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from adapters.bases import Origin, shared_base, why_not_base
-from adapters.errors import UserError, shortened
-from adapters.layout import CONFIG_FILE, PICKLE_FILE, WEIGHTS_FILE
+from adapters.common.errors import UserError, shortened
+from adapters.folder_layout import CONFIG_FILE, PICKLE_FILE, WEIGHTS_FILE
 from adapters.record import RECORD_FILE, AdapterRecord
 from adapters.safetensors_header import TensorFacts, read_header
 

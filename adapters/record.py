@@ -13,8 +13,8 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
-from adapters import damaged
-from adapters.errors import UserError, shortened
+from adapters.common import damaged_files
+from adapters.common.errors import UserError, shortened
 
 RECORD_FILE = "studio.json"
 RECORD_VERSION = 1
@@ -135,10 +135,10 @@ class AdapterRecord:
         """The record of the adapter in `folder`. Raises UserError when it is missing or broken; if damaged, it is set
         aside.
         """
-        values = damaged.read(folder / RECORD_FILE, _object)
+        values = damaged_files.read(folder / RECORD_FILE, _object)
         if values is not None:
             return cls.from_dict(values)
-        if aside := damaged.beside(folder / RECORD_FILE):
+        if aside := damaged_files.beside(folder / RECORD_FILE):
             raise UserError(f"{folder.name}/{aside[-1].told}.", "Adopt the folder, or import the adapter anew.")
         raise UserError(
             f"{folder.name} has no {RECORD_FILE}: it was never completed, or was put there by hand.",

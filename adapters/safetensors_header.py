@@ -8,7 +8,7 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-from adapters.errors import UserError
+from adapters.common.errors import UserError
 
 # Bits per element, as the safetensors format names its types.
 _BITS = {

@@ -19,11 +19,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
-from adapters.card import record_from_card
+from adapters.cards.adapter_card import record_from_card
+from adapters.common.errors import UserError
+from adapters.common.files import remove_tree, sync_folder, temporary_name, write_atomic
 from adapters.compat import AdapterFacts, inspect
-from adapters.errors import UserError
-from adapters.files import remove_tree, sync_folder, temporary_name, write_atomic
-from adapters.layout import CONFIG_FILE, PICKLE_FILE, WEIGHTS_FILE, known_files
+from adapters.folder_layout import CONFIG_FILE, PICKLE_FILE, WEIGHTS_FILE, known_files
 from adapters.record import BUILTIN_ID, RECORD_FILE, AdapterRecord
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adapters.bases import shared_base
-from adapters.errors import without_paths
-from adapters.files import expanded
+from adapters.common.errors import without_paths
+from adapters.common.files import expanded
 from core.base_check import check_loaded, check_tokenizer, misfit
 from core.errors import UserError
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
-from adapters.errors import shortened
+from adapters.common.errors import shortened
 from core.data.records import Message
 from core.data.template import Refused, Template
 from core.errors import UserError

@@ -6,8 +6,8 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from adapters.hub_login import api_with, is_offline
-from adapters.hub_source import Source, listed
+from adapters.hub.login import api_with, is_offline
+from adapters.hub.source import Source, listed
 
 INDEX_FILE, WHOLE_FILE = "model.safetensors.index.json", "model.safetensors"
 GIB = 1 << 30

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import platformdirs
 
-from adapters import damaged
-from adapters.files import expanded
+from adapters.common import damaged_files
+from adapters.common.files import expanded
 from core.errors import UserError
 
 
@@ -58,7 +58,7 @@ class Home:
             home.root.mkdir(parents=True, exist_ok=True)
             for folder in (home.runs, home.adapters, home.datasets, home.processes, home.cache):
                 if not folder.is_symlink():  # one to nothing is perhaps a disk that is not there yet
-                    damaged.folder(folder)
+                    damaged_files.folder(folder)
                 if not folder.is_dir():
                     raise NotADirectoryError(20, "it is a link to no folder", str(folder))
                 if not os.access(folder, os.W_OK | os.X_OK):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-from adapters.files import owner_of
+from adapters.common.files import owner_of
 from core.home import Home
 from core.training import checkpoints
 from core.training.run import standings

@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adapters.bases import why_not_base
+from adapters.common.files import no_room, remove_tree, temporary_name
 from adapters.compat import AdapterFacts, inspect, why_not_config
-from adapters.files import no_room, remove_tree, temporary_name
-from adapters.layout import WEIGHTS_FILE
+from adapters.folder_layout import WEIGHTS_FILE
 from core.base import BaseSource, fingerprint, load_error, load_tokenizer, read_generation_config, resolve
 from core.data.ending import stop_ids
 from core.errors import UserError

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from adapters.files import write_atomic
+from adapters.common.files import write_atomic
 from core.home import Home
 from core.process import Identity
 from core.records import Moment, Pid, read_record

@@ -14,7 +14,7 @@ import weakref
 from collections.abc import Callable
 from contextlib import suppress
 
-from adapters.damaged import plain
+from adapters.common.damaged_files import plain
 from core.home import Home
 
 FRESH_SECONDS = 1.0  # an engine that has said nothing for longer has died, or is stuck in one very long prefill

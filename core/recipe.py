@@ -13,7 +13,7 @@ from typing import Any, get_args, get_type_hints
 
 import yaml
 
-from adapters import plain_yaml
+from adapters.common import safe_yaml
 from core.data.formats import format_named
 from core.data.mapping import parse_columns
 from core.errors import UserError
@@ -121,7 +121,7 @@ class Recipe:
     def from_yaml(cls, text: str) -> Recipe:
         """Parse a recipe's YAML text. Raises UserError for broken YAML and for wrong settings."""
         try:
-            given = plain_yaml.load(text)
+            given = safe_yaml.load(text)
         except yaml.YAMLError as error:
             raise UserError(f"The recipe is not valid YAML: {error}.", "Write one 'name: value' per line.") from error
         if not isinstance(given, dict):

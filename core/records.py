@@ -8,7 +8,7 @@ from typing import Annotated, TypeVar
 
 from pydantic import Field, TypeAdapter
 
-from adapters import damaged
+from adapters.common import damaged_files
 
 Value = TypeVar("Value")
 Moment = Annotated[float, Field(ge=0, lt=253_402_300_800)]  # seconds since the epoch, up to the year 9999
@@ -34,7 +34,7 @@ def unreadable_lines(path: Path, shape: TypeAdapter[Value]) -> int:
 
 def lines_of(path: Path) -> list[bytes]:
     """The lines of a file that are not empty; none where there is no plain file."""
-    file = damaged.opened(path)
+    file = damaged_files.opened(path)
     if file is None:
         return []
     with file:
@@ -46,4 +46,4 @@ def read_record(path: Path, shape: TypeAdapter[Value]) -> Value | None:
 
     Raises OSError where it cannot be read for now, which is no fault of the file's.
     """
-    return damaged.read(path, partial(shape.validate_json, strict=True))
+    return damaged_files.read(path, partial(shape.validate_json, strict=True))

@@ -10,8 +10,8 @@ import stat
 import zipfile
 from pathlib import Path, PurePosixPath
 
-from adapters.errors import UserError
-from adapters.layout import CONFIG_FILE, is_known
+from adapters.common.errors import UserError
+from adapters.folder_layout import CONFIG_FILE, is_known
 from adapters.record import AdapterRecord
 from adapters.store import AdapterStore
 

@@ -17,7 +17,7 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.exceptions import HTTPException
 
 from adapters.bases import shared_base
-from adapters.errors import shortened
+from adapters.common.errors import shortened
 from core import parking
 from core.errors import UserError
 from core.serving.body import ApiError, parse

@@ -6,8 +6,8 @@ import json
 import threading
 from pathlib import Path
 
-from adapters import damaged
-from adapters.files import write_atomic
+from adapters.common import damaged_files
+from adapters.common.files import write_atomic
 from core.data.store import COLLECTED as NAME
 from core.errors import UserError
 from core.home import Home
@@ -44,7 +44,7 @@ def keep(home: Home, messages: list[Message]) -> tuple[int, bool]:
     file = path(home)
     try:
         with _writing:
-            damaged.folder(file.parent)
+            damaged_files.folder(file.parent)
             lines = lines_of(file)
             if line in lines:
                 return len(lines), False

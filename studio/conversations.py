@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
-from adapters import damaged
-from adapters.files import write_atomic
+from adapters.common import damaged_files
+from adapters.common.files import write_atomic
 from core.errors import UserError
 from core.home import Home
 from studio.engine_client import Message
@@ -176,7 +176,7 @@ class OnDisk:
                 continue
             known = self._read.get(path)
             if known is None or known[0] != changed:
-                if (conversation := damaged.read(path, understood)) is None:
+                if (conversation := damaged_files.read(path, understood)) is None:
                     continue
                 self._read[path] = known = changed, conversation
             found.append(known[1])
@@ -206,7 +206,7 @@ class OnDisk:
         if conversation is None:
             return None
         try:
-            damaged.folder(self.folder)
+            damaged_files.folder(self.folder)
             write_atomic(path, conversation.as_json())
         except OSError as error:
             return error

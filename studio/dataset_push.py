@@ -7,8 +7,8 @@ import tempfile
 from html import escape
 from pathlib import Path
 
-from adapters.hub import PushResult
-from adapters.hub_dataset import LICENCES, DatasetFacts, push_dataset
+from adapters.hub.dataset import LICENCES, DatasetFacts, push_dataset
+from adapters.hub.transfer import PushResult
 from core.data import CheckedDataset, store
 from core.errors import UserError
 from core.home import Home

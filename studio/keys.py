@@ -15,8 +15,8 @@ from typing import Annotated
 from filelock import FileLock
 from pydantic import Field, TypeAdapter
 
-from adapters.damaged import plain
-from adapters.files import write_atomic
+from adapters.common.damaged_files import plain
+from adapters.common.files import write_atomic
 from core.errors import UserError
 from core.home import Home
 from core.records import read_record

@@ -14,8 +14,8 @@ from enum import IntEnum
 from typing import Any
 from urllib.parse import quote
 
-from adapters import damaged
-from adapters.files import no_room, write_atomic
+from adapters.common import damaged_files
+from adapters.common.files import no_room, write_atomic
 from core.errors import UserError
 from core.home import Home
 
@@ -243,7 +243,7 @@ def cookie_of(token: str, secret: bytes) -> str:
 def cookie_secret(home: Home) -> bytes:
     """256 random bits of this studio's own, which stay the same when it starts again. They never leave the machine."""
     path = home.processes / "cookie-secret"
-    secret = damaged.read(path, whole_secret)
+    secret = damaged_files.read(path, whole_secret)
     if secret is None:  # with another one than before, everybody who was in signs in anew
         secret = secrets.token_bytes(SECRET_BYTES)
         try:

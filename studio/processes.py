@@ -15,8 +15,8 @@ from typing import Any
 
 import httpx
 
-from adapters.damaged import plain
-from adapters.files import no_room
+from adapters.common.damaged_files import plain
+from adapters.common.files import no_room
 from core import parking
 from core.errors import UserError
 from core.home import Home

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from adapters.errors import shortened
-from adapters.files import write_atomic
+from adapters.common.errors import shortened
+from adapters.common.files import write_atomic
 from adapters.record import AdapterRecord
 from core.base import name_of
 from core.errors import UserError

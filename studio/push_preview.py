@@ -7,8 +7,8 @@ import re
 from html import escape
 from pathlib import Path
 
-from adapters.hub import check_repo_id, files_to_push
-from adapters.layout import CARD_FILE, PLOT_FILE
+from adapters.folder_layout import CARD_FILE, PLOT_FILE
+from adapters.hub.transfer import check_repo_id, files_to_push
 from adapters.store import AdapterStore
 from studio.present import size, table
 

@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 from html import escape
 
-from adapters.errors import without_paths
+from adapters.common.errors import without_paths
 from core.base import name_of
 from core.training.events import Checkpoint, Evaluation, Note, Sample
 from core.training.state import ACTIVE, RunState

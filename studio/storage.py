@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 
-from adapters.files import remove_tree
+from adapters.common.files import remove_tree
 from core.errors import UserError
 from core.home import Home
 from core.training.run import list_runs

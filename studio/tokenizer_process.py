@@ -8,7 +8,7 @@ import sys
 import threading
 from typing import Any
 
-from adapters.damaged import plain
+from adapters.common.damaged_files import plain
 from core.base import name_of
 from core.data import Conversation
 from core.errors import UserError

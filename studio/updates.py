@@ -6,8 +6,8 @@ import threading
 import time
 from dataclasses import dataclass
 
-from adapters.errors import UserError
-from adapters.hub import newer_revision
+from adapters.common.errors import UserError
+from adapters.hub.transfer import newer_revision
 from adapters.record import AdapterRecord
 from adapters.store import AdapterStore
 

@@ -22,7 +22,7 @@ import httpx
 
 from adapters.bases import same_base, shared_base
 from adapters.compat import BaseFacts, inspect, why_not, why_not_config
-from adapters.layout import CONFIG_FILE, WEIGHTS_FILE
+from adapters.folder_layout import CONFIG_FILE, WEIGHTS_FILE
 from core.base_facts import facts_of, with_shapes
 from core.errors import UserError
 from core.home import Home

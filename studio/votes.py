@@ -16,8 +16,8 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
-from adapters.damaged import folder
-from adapters.files import append_line
+from adapters.common.damaged_files import folder
+from adapters.common.files import append_line
 from core.errors import UserError
 from core.home import Home
 from core.records import Count, read_lines

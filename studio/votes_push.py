@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import yaml
 
-from adapters.hub import PushResult
-from adapters.hub_files import push_files
-from adapters.hub_source import Progress
+from adapters.hub.files import push_files
+from adapters.hub.source import Progress
+from adapters.hub.transfer import PushResult
 from core.errors import UserError
 from core.home import Home
 from studio import votes

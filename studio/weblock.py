@@ -8,8 +8,8 @@ import os
 
 from filelock import FileLock, Timeout
 
-from adapters.damaged import plain
-from adapters.files import no_room, write_atomic
+from adapters.common.damaged_files import plain
+from adapters.common.files import no_room, write_atomic
 from core.errors import UserError
 from core.home import Home
 from core.process import Identity, announced

@@ -13,8 +13,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from adapters.damaged import plain
-from adapters.files import sync_folder
+from adapters.common.damaged_files import plain
+from adapters.common.files import sync_folder
 
 KEPT_FREE = 256 << 20  # bytes of disk that an arena must leave for everything else
 WAIT_SECONDS = 5.0  # between two signs of life while another process quantises

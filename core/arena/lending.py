@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, TypeAdapter
 
-from adapters.files import write_atomic
+from adapters.common.files import write_atomic
 from core.home import Home
 from core.process import Identity, announced
 from core.records import Count, Moment, Pid, read_record

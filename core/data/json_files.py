@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from adapters.errors import shortened
+from adapters.common.errors import shortened
 from core.data.formats import detect_row
 from core.data.formats.base import columns_in, kind_of
 from core.data.packed import DataFile

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
-from adapters.files import expanded
+from adapters.common.files import expanded
 from core.data import hub
 from core.data.check import Scan
 from core.data.files import check_file, encoding_notes, hash_files, is_data_file, is_there, read_rows

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from adapters.files import write_atomic
+from adapters.common.files import write_atomic
 from core.data.records import SourceKind
 from core.records import read_record
 

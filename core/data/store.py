@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from adapters.damaged import plain
-from adapters.files import remove_tree, sync_folder, temporary_name
+from adapters.common.damaged_files import plain
+from adapters.common.files import remove_tree, sync_folder, temporary_name
 from core.data.files import hash_files, is_data_file
 from core.data.hub import MAX_BYTES, NOT_DATA, splits_by_name
 from core.data.load import GIVE, files_of_one_split, files_source, hub_source

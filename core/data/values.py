@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from typing import Any
 
-from adapters.errors import shortened
+from adapters.common.errors import shortened
 from core.data.records import RowError
 
 MAX_DEPTH = 100  # lists and objects within each other

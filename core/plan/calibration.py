@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter
 
-from adapters.files import append_line
+from adapters.common.files import append_line
 from core.home import Home
 from core.recipe import Recipe
 from core.records import read_lines

@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from adapters.files import expanded
+from adapters.common.files import expanded
 from core.base import BUILTIN, BUILTIN_ID, load_error, name_of, resolve
 from core.errors import UserError
 from core.targets import HEAD, LINEAR, OTHER, UNSERVED, chosen

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import psutil
 import uvicorn
 
-from adapters.files import no_room, write_atomic
+from adapters.common.files import no_room, write_atomic
 from core.base import BaseSource, resolve, without_location
 from core.device import Choice
 from core.errors import UserError

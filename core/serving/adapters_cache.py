@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 
 from adapters.compat import BaseFacts, inspect, why_not, why_not_slots
-from adapters.layout import CONFIG_FILE, WEIGHTS_FILE
+from adapters.folder_layout import CONFIG_FILE, WEIGHTS_FILE
 from adapters.store import AdapterStore, check_name
 from core.errors import UserError
 from core.home import Home

@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from adapters.errors import shortened
+from adapters.common.errors import shortened
 
 MAX_BYTES = 16 << 20
 # Parsing holds every thread of the process: 3 ms for as many lists and objects, 50 ms for as many numbers.

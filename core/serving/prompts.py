@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from transformers import PreTrainedTokenizerBase
 
-from adapters.errors import shortened
+from adapters.common.errors import shortened
 from core.data.records import Message
 from core.data.template import Refused, Template
 from core.serving.build import decoder

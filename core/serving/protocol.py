@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from adapters.errors import shortened
+from adapters.common.errors import shortened
 from core.serving.body import ApiError, Fields
 from core.serving.params import GREEDY_BELOW, SamplingParams
 

@@ -21,7 +21,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from adapters.errors import without_paths
+from adapters.common.errors import without_paths
 from core.serving.body import ApiError, parse, too_large
 from core.serving.leaving import unless_gone
 from core.serving.metrics import CONTENT_TYPE, render

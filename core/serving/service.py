@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from adapters.common.errors import shortened, without_paths
 from adapters.compat import BaseFacts
-from adapters.errors import shortened, without_paths
 from core.base import BaseSource, fingerprint, load_tokenizer
 from core.device import Choice
 from core.errors import UserError

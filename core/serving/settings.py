@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
-from adapters import damaged
-from adapters.errors import shortened
-from adapters.files import write_atomic
+from adapters.common import damaged_files
+from adapters.common.errors import shortened
+from adapters.common.files import write_atomic
 from core.errors import UserError
 from core.home import Home
 from core.process import announced
@@ -112,7 +112,7 @@ def given_in(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def saved_settings(home: Home) -> dict[str, Any]:
     """What was set on the page; where the file is damaged it is set aside, and the engine is set as by default."""
-    return damaged.read(settings_path(home), _understood) or {}
+    return damaged_files.read(settings_path(home), _understood) or {}
 
 
 def settings_in_force(home: Home) -> EngineSettings:

@@ -13,8 +13,8 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from adapters import damaged
-from adapters.files import remove_tree
+from adapters.common import damaged_files
+from adapters.common.files import remove_tree
 
 NAME = re.compile(r"^checkpoint-(\d+)$")
 STAGING = ".saving"
@@ -47,7 +47,7 @@ def is_whole(path: Path) -> bool:
         if not all(zipfile.is_zipfile(path / name) for name in TORCH_FILES):
             return False
         return _tensor_bytes(path / "adapter_model.safetensors") == (path / "adapter_model.safetensors").stat().st_size
-    except (OSError, *damaged.NOT_UNDERSTOOD):
+    except (OSError, *damaged_files.NOT_UNDERSTOOD):
         return False
 
 

@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from adapters.damaged import plain
+from adapters.common.damaged_files import plain
 from core.errors import UserError
 from core.process import Identity
 from core.recipe import Recipe

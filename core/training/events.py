@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from pydantic import TypeAdapter
 from pydantic_core import from_json
 
-from adapters.damaged import opened, plain
+from adapters.common.damaged_files import opened, plain
 from core.records import Count, Moment
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from adapters import plain_yaml
+from adapters.common import safe_yaml
 from core.base import resolve
 from core.errors import UserError
 from core.recipe import SETTINGS, Recipe
@@ -67,7 +67,7 @@ def from_trl(text: str) -> tuple[Recipe, list[str]]:
     Raises UserError for broken YAML, and for settings that neither have a counterpart nor can be left to the studio.
     """
     try:
-        given = plain_yaml.load(text)
+        given = safe_yaml.load(text)
     except yaml.YAMLError as error:
         raise UserError(f"The file is not valid YAML: {error}.", "Export it once more.") from error
     if not isinstance(given, dict):

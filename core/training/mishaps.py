@@ -8,7 +8,7 @@ import sys
 from dataclasses import replace
 from typing import NoReturn
 
-from adapters.files import no_room
+from adapters.common.files import no_room
 from core.recipe import Recipe
 from core.training.checkpoints import newest
 from core.training.run import MAX_ATTEMPTS, Run

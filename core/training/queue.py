@@ -12,8 +12,8 @@ import logging
 from filelock import FileLock
 from pydantic import TypeAdapter
 
-from adapters.damaged import plain
-from adapters.files import no_room, write_atomic
+from adapters.common.damaged_files import plain
+from adapters.common.files import no_room, write_atomic
 from core.errors import UserError
 from core.home import Home
 from core.records import read_record

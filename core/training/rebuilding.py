@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from adapters import damaged
+from adapters.common import damaged_files
 from core.process import Identity
 from core.training.events import Done, StateChanged, read_events
 from core.training.state import ACTIVE, AT_REST, RunState, Status, Transition
@@ -22,7 +22,7 @@ def status_from(folder: Path) -> Status:
     timeline = [Transition(RunState(each.state), each.at, each.reason) for each in told]
     adapter = next((each.adapter for each in reversed(events) if isinstance(each, Done)), None)
     last = timeline[-1] if timeline else Transition(RunState.INTERRUPTED, folder.stat().st_mtime, "")
-    aside = damaged.beside(folder / "state.json")
+    aside = damaged_files.beside(folder / "state.json")
     why = f"Its {aside[-1].told}." if aside else "Its state.json was missing."
     worker = Identity.running("core.training.worker", str(folder))
     if worker is not None:

@@ -15,8 +15,8 @@ from typing import Any
 
 import yaml
 
-from adapters import damaged, plain_yaml
-from adapters.files import expanded, no_room, temporary_name, write_atomic
+from adapters.common import damaged_files, safe_yaml
+from adapters.common.files import expanded, no_room, temporary_name, write_atomic
 from core.errors import UserError
 from core.home import Home
 from core.recipe import Recipe
@@ -108,9 +108,9 @@ class Run:
     @property
     def recipe(self) -> Recipe:
         """Raises UserError when the file is gone, damaged (it is then set aside), or another version's."""
-        settings = damaged.read(self.recipe_path, _settings)
+        settings = damaged_files.read(self.recipe_path, _settings)
         if settings is None:
-            aside = damaged.beside(self.recipe_path)
+            aside = damaged_files.beside(self.recipe_path)
             why = f"Its {aside[-1].told}." if aside else "Its recipe.yaml is missing."
             raise UserError(f"What the run {self.name_by_id} was to do is not known. {why}", "Start it as a new run.")
         return Recipe.from_dict(settings)
@@ -171,7 +171,7 @@ class Run:
 
     def beat(self) -> None:
         """The worker's sign of life, apart from its process being there."""
-        damaged.plain(self.folder / "heartbeat").touch()
+        damaged_files.plain(self.folder / "heartbeat").touch()
 
     def note(self, text: str) -> None:
         """Tell something in the log and on the timeline."""
@@ -289,7 +289,7 @@ def standings(home: Home) -> list[tuple[Run, Status]]:
 def _settings(content: bytes) -> dict[str, Any]:
     """What a recipe's file holds. Raises ValueError when that are no settings at all; of which version shows later."""
     try:
-        given = plain_yaml.load(content.decode())
+        given = safe_yaml.load(content.decode())
     except yaml.YAMLError as error:
         raise ValueError(f"it is no YAML: {error}") from error
     if not isinstance(given, dict):

@@ -14,8 +14,8 @@ from typing import Any
 from filelock import FileLock
 from pydantic import TypeAdapter
 
-from adapters.damaged import plain
-from adapters.files import no_room, write_atomic
+from adapters.common.damaged_files import plain
+from adapters.common.files import no_room, write_atomic
 from core.records import read_record
 from core.training.rebuilding import is_run, status_from
 from core.training.state import MAY_FOLLOW, RunState, Status, Transition

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from transformers import TrainerState
 from trl import SFTConfig, SFTTrainer
 
-from adapters.files import remove_tree, sync_folder
+from adapters.common.files import remove_tree, sync_folder
 from core.base import BaseSource
 from core.device import Choice
 from core.recipe import Recipe, lora_settings
@@ -119,7 +119,7 @@ class StudioTrainer(SFTTrainer):
         return output
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
-        """No card: adapters.card writes the one that is pushed."""
+        """No card: adapters.cards.adapter_card writes the one that is pushed."""
 
     def _get_output_dir(self, trial: Any) -> str:
         return str(self._saving_to) if self._saving_to else super()._get_output_dir(trial)

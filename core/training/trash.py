@@ -7,8 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from adapters import damaged
-from adapters.files import remove_tree, sync_folder
+from adapters.common import damaged_files
+from adapters.common.files import remove_tree, sync_folder
 from core.errors import UserError
 from core.home import Home
 from core.training.run import Run
@@ -29,7 +29,7 @@ def trash_run(run: Run) -> None:
     state = run.state()
     if state in ACTIVE or state is RunState.QUEUED:
         raise UserError(f"The run {run.id} is {state}.", "Stop it first.")
-    folder = damaged.folder(_folder(run.home))
+    folder = damaged_files.folder(_folder(run.home))
     target = folder / run.id
     if target.exists():  # an earlier run of this second that was deleted too
         remove_tree(target)
@@ -57,7 +57,7 @@ def restore(home: Home, run_id: str) -> Run:
     target = home.runs / run_id
     if target.exists():
         raise UserError(f"There is a run {run_id} again.", "Delete that one first.")
-    damaged.plain(folders[run_id] / "deleted").unlink(missing_ok=True)
+    damaged_files.plain(folders[run_id] / "deleted").unlink(missing_ok=True)
     folders[run_id].rename(target)
     sync_folder(home.runs)
     return Run(target)
@@ -90,4 +90,4 @@ def _folder(home: Home) -> Path:
 
 
 def _when(folder: Path) -> float:
-    return damaged.read(folder / "deleted", float) or folder.stat().st_mtime
+    return damaged_files.read(folder / "deleted", float) or folder.stat().st_mtime

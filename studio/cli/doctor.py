@@ -82,7 +82,7 @@ def intruders() -> list[str]:
 def base_problems(base: str) -> list[str]:
     """Why the base could not be loaded or chatted with: no such folder or repository, one that this token may not
     read, or files that do not belong together."""
-    from adapters.hub_login import api_with, is_offline
+    from adapters.hub.login import api_with, is_offline
     from core.base import load_error, load_tokenizer, resolve
 
     try:
@@ -123,7 +123,7 @@ def broken_adapters(home: Home) -> list[str]:
 
 def damaged_files(home: Home) -> list[str]:
     """What was set aside, and which lines are passed over."""
-    from adapters import damaged
+    from adapters.common import damaged_files as damaged
     from core.plan.calibration import FILE, MEASURED
     from core.records import unreadable_lines
     from studio import votes

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from adapters.compat import BaseFacts
-    from adapters.hub import Progress
+    from adapters.hub.transfer import Progress
     from adapters.store import AdapterStore
 
 TOKEN = "The token is taken from HF_TOKEN or from the login of `hf auth login`."
@@ -77,12 +77,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run_push(args: argparse.Namespace) -> int:
-    from adapters import hub
-    from adapters.hub_errors import HubError
+    from adapters.hub import transfer
+    from adapters.hub.errors import HubError
 
     try:
         with _shown() as progress:
-            result = hub.push(
+            result = transfer.push(
                 _store(args.home),
                 args.name,
                 args.repo,
@@ -103,12 +103,12 @@ def run_push(args: argparse.Namespace) -> int:
 
 
 def run_pull(args: argparse.Namespace) -> int:
-    from adapters import hub
-    from adapters.hub_errors import HubError
+    from adapters.hub import transfer
+    from adapters.hub.errors import HubError
 
     try:
         with _shown() as progress:
-            record = hub.pull(
+            record = transfer.pull(
                 _store(args.home),
                 args.repo,
                 revision=args.revision,
@@ -129,9 +129,9 @@ def run_pull(args: argparse.Namespace) -> int:
 
 
 def run_merge(args: argparse.Namespace) -> int:
-    from adapters.files import expanded
-    from adapters.hub_errors import HubError
-    from adapters.merged import push_merged
+    from adapters.common.files import expanded
+    from adapters.hub.errors import HubError
+    from adapters.hub.merged_model import push_merged
     from core.base import resolve
     from core.home import Home
     from core.merging import merge
@@ -157,7 +157,7 @@ def run_merge(args: argparse.Namespace) -> int:
 
 
 def run_push_votes(args: argparse.Namespace) -> int:
-    from adapters.hub_errors import HubError
+    from adapters.hub.errors import HubError
     from core.home import Home
     from studio import votes_push
 

@@ -26,7 +26,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run(args: argparse.Namespace) -> int:
-    from adapters.hub_errors import HubError
+    from adapters.hub.errors import HubError
     from core.data import read_dataset
     from core.home import Home
     from studio.dataset_push import own, push

@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from adapters import damaged
+from adapters.common import damaged_files
 from core.errors import UserError
 from studio.context import Studio
 from studio.keys import Keys
@@ -100,7 +100,7 @@ def build(studio: Studio, sign_in: bool, greeting: gr.HTML) -> None:
 
 def damage_of(path: Path) -> str:
     """Why what was there before is not: the file was damaged and is set aside."""
-    found = damaged.beside(path)
+    found = damaged_files.beside(path)
     return f'<p class="error">{escape(found[-1].told)}. What it held does not count.</p>' if found else ""
 
 

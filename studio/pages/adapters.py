@@ -13,7 +13,7 @@ import gradio as gr
 
 from adapters.bases import why_not_base
 from adapters.compat import BaseFacts, inspect, why_not_config, why_not_shapes
-from adapters.layout import CONFIG_FILE
+from adapters.folder_layout import CONFIG_FILE
 from adapters.record import RECORD_FILE, AdapterRecord
 from core.base_facts import with_shapes
 from core.errors import UserError

@@ -14,7 +14,7 @@ from typing import Any
 
 import gradio as gr
 
-from adapters import damaged
+from adapters.common import damaged_files
 from core.errors import UserError
 from studio import collected, learning
 from studio.blind import Round
@@ -256,7 +256,7 @@ def listing(shelf: Shelf, words: str | None, current: str | None) -> str:
 
 
 def damage_in(shelf: Shelf) -> str:
-    count = sum(1 for _ in damaged.aside(shelf.folder)) if isinstance(shelf, OnDisk) else 0
+    count = sum(1 for _ in damaged_files.aside(shelf.folder)) if isinstance(shelf, OnDisk) else 0
     if not count:
         return ""
     said = "1 damaged conversation is" if count == 1 else f"{count} damaged conversations are"

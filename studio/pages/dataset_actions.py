@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from adapters.hub_dataset import LICENCES
+from adapters.hub.dataset import LICENCES
 from core.data import store
 from core.errors import UserError
 from studio import dataset_push

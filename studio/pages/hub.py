@@ -10,7 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from adapters import hub
+from adapters.hub import transfer
 from core.errors import UserError
 from studio import push_preview, same_base, sample_answers
 from studio.context import Studio
@@ -128,7 +128,7 @@ def build(studio: Studio, adapters: AdaptersPage) -> list[Any]:
     ) -> list[Any]:
         name, person = required(name), person_of(request)
         check_may_use(studio, person, name)
-        hub.check_repo_id(text(repo))
+        transfer.check_repo_id(text(repo))
         credentials = own_token(person, text(given))
         said = ""
         if ask:
@@ -137,7 +137,7 @@ def build(studio: Studio, adapters: AdaptersPage) -> list[Any]:
         if text(words) and person.role is Role.OWNER:
             studio.store.update(replace(studio.store.get(name), tags=split(text(words))))
         with troubles.noting(name, "The push") if person.role is Role.OWNER else nullcontext():
-            result = hub.push(
+            result = transfer.push(
                 studio.store,
                 name,
                 text(repo),
@@ -166,7 +166,7 @@ def build(studio: Studio, adapters: AdaptersPage) -> list[Any]:
         check_room(studio, person)
         if alike and person.role is not Role.OWNER:
             raise UserError("Only the owner of this studio can say that two bases are the same.", "Ask the owner.")
-        record = hub.pull(
+        record = transfer.pull(
             studio.store,
             text(repo),
             revision=text(commit) or None,

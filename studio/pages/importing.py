@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from adapters.bases import shared_base
-from adapters.files import expanded
+from adapters.common.files import expanded
 from adapters.record import RECORD_FILE
 from adapters.store import AdapterStore
 from core.errors import UserError

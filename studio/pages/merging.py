@@ -8,8 +8,8 @@ from typing import Any
 
 import gradio as gr
 
-from adapters.hub_login import check_repo_id
-from adapters.merged import push_merged
+from adapters.hub.login import check_repo_id
+from adapters.hub.merged_model import push_merged
 from core.base import resolve
 from core.errors import UserError
 from studio import merged_models, same_base

@@ -10,7 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from adapters.damaged import opened
+from adapters.common.damaged_files import opened
 from core.errors import UserError
 from core.training import queue, trash
 from core.training.control import continue_run, request_leave, request_stop, resume

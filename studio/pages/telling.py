@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 import gradio as gr
 
-from adapters.errors import without_paths
-from adapters.files import no_room
+from adapters.common.errors import without_paths
+from adapters.common.files import no_room
 from core.errors import UserError
 from studio.masking import masked
 from studio.people import Role, person_of

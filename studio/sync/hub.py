@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adapters.hub_errors import HubError, explained, patiently
+from adapters.hub.errors import HubError, explained, patiently
 from core.errors import UserError
 from studio.sync.files import ChangedMeanwhile, Kept, inside
 from studio.sync.folder import exactly

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from adapters.errors import UserError
-from adapters.files import expanded, temporary_name
+from adapters.common.errors import UserError
+from adapters.common.files import expanded, temporary_name
 from core.home import Home
 from studio.masking import masked
 from studio.sync.files import ChangedMeanwhile, Kept, Reader, belonging, signature
@@ -159,7 +159,7 @@ def keeper_for(home: Home, place: str) -> Keeper:
         return Keeper(home, open_folder(folder), pause=5.0)
     from huggingface_hub import HfApi
 
-    from adapters.hub import check_repo_id
+    from adapters.hub.transfer import check_repo_id
     from studio.sync.hub import HubTarget
 
     target = HubTarget(HfApi(library_name="guanaco-studio"), check_repo_id(place))

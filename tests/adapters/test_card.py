@@ -6,8 +6,8 @@ import pytest
 import yaml
 from huggingface_hub import ModelCard, ModelCardData
 
-from adapters.card import read_card, render_card
-from adapters.errors import UserError
+from adapters.cards.adapter_card import read_card, render_card
+from adapters.common.errors import UserError
 from adapters.record import BUILTIN_ID, AdapterRecord, DatasetRef, HubRef, Sample
 from core import base
 from tests.hub_server.app import validate_card

@@ -12,9 +12,9 @@ import pytest
 from safetensors.numpy import save_file
 
 from adapters.bases import said_same
+from adapters.common.errors import UserError
 from adapters.compat import BaseFacts, inspect, why_not, why_not_slots
-from adapters.errors import UserError
-from adapters.layout import known_files
+from adapters.folder_layout import known_files
 from adapters.record import AdapterRecord
 from tests.adapters.folders import LINEARS, config, weights, write_adapter
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from adapters.errors import without_paths
+from adapters.common.errors import without_paths
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from safetensors import SafetensorError, safe_open
 
-from adapters.card import read_card
+from adapters.cards.adapter_card import read_card
+from adapters.common.errors import UserError
 from adapters.compat import inspect, parse_config, why_not_config
-from adapters.errors import UserError
 from adapters.safetensors_header import read_header
 from tests.adapters.folders import config, write_adapter
 

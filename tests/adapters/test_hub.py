@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from huggingface_hub import ModelCard
 
-import adapters.hub_errors
+import adapters.hub.errors
+from adapters.common.errors import UserError
 from adapters.compat import BaseFacts, why_not
-from adapters.errors import UserError
-from adapters.hub import files_to_push, newer_revision, pull, push
-from adapters.hub_errors import HubError
+from adapters.hub.errors import HubError
+from adapters.hub.transfer import files_to_push, newer_revision, pull, push
 from adapters.record import AdapterRecord, DatasetRef, HubRef
 from adapters.store import AdapterStore
 from core.home import Home
@@ -52,7 +52,7 @@ def store(home: Home) -> AdapterStore:
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(adapters.hub_errors, "WAITS", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(adapters.hub.errors, "WAITS", (0.0, 0.0, 0.0))
 
 
 def snapshot(store: AdapterStore) -> dict[str, bytes]:
@@ -280,7 +280,7 @@ def test_a_full_disk_is_explained_and_leaves_nothing(
 
     hub.make_repo("eve/style", adapter_files(tmp_path))
     before = snapshot(store)
-    monkeypatch.setattr("adapters.hub_source.shutil.copyfile", full)
+    monkeypatch.setattr("adapters.hub.source.shutil.copyfile", full)
     with pytest.raises(HubError, match=r"No space left on device.*Free some space"):
         pull(store, "eve/style")
     assert snapshot(store) == before

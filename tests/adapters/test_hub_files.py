@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from adapters.errors import UserError
-from adapters.hub import push
-from adapters.hub_files import push_files
-from adapters.merged import push_merged
+from adapters.common.errors import UserError
+from adapters.hub.files import push_files
+from adapters.hub.merged_model import push_merged
+from adapters.hub.transfer import push
 from adapters.record import AdapterRecord, DatasetRef, HubRef
 from adapters.store import AdapterStore
 from core.home import Home
@@ -100,7 +100,7 @@ def test_a_commit_says_what_has_changed(hub: Hub, home: Home, tmp_path: Path) ->
 
 
 def test_an_uploaded_folder_keeps_what_its_card_says(home: Home, tmp_path: Path) -> None:
-    from adapters.hub import files_to_push
+    from adapters.hub.transfer import files_to_push
 
     store = AdapterStore(home.adapters)
     store.import_folder(write_adapter(tmp_path / "lora"), "pirate")

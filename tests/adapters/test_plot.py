@@ -14,8 +14,8 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from adapters import plot
-from adapters.plot import draw, loss_plot, read_curves, smoothed, ticks
+from adapters.cards import loss_plot as plot
+from adapters.cards.loss_plot import draw, loss_plot, read_curves, smoothed, ticks
 
 
 def write_events(folder: Path, points: list[tuple[str, int, float]]) -> Path:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import adapters.store
-from adapters.errors import UserError
+from adapters.common.errors import UserError
 from adapters.record import AdapterRecord, DatasetRef, HubRef, Sample
 from adapters.store import AdapterStore, check_name
 from core.home import Home

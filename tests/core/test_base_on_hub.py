@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from huggingface_hub import constants
 
-import adapters.hub_errors
+import adapters.hub.errors
 from core.base import load_tokenizer, resolve
 from core.builtin import BASE_DIR
 from core.download import fetch_weights
@@ -19,7 +19,7 @@ FILES = {path.name: path.read_bytes() for path in BASE_DIR.iterdir() if path.is_
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(adapters.hub_errors, "WAITS", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(adapters.hub.errors, "WAITS", (0.0, 0.0, 0.0))
 
 
 def test_a_download_says_how_far_it_is_and_goes_on_where_it_ended(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.files import temporary_name
+from adapters.common.files import temporary_name
 from core.home import Home
 from core.leftovers import sweep
 from core.process import Identity

@@ -14,7 +14,7 @@ import httpx
 import psutil
 import pytest
 
-from adapters import damaged
+from adapters.common import damaged_files
 from core.home import Home
 from core.plan import CHAT, Card, Chat, plan
 from core.recipe import Recipe
@@ -83,7 +83,7 @@ def test_on_a_full_disk_chat_goes_on_and_with_room_everything_comes_back(home_fo
     studio = StudioProcess(home_folder)
     studio.wait_for_address()
     studio.wait_until_ready()
-    assert {each.was for each in damaged.aside(home.root)} == {"engine.json", "web.json"}
+    assert {each.was for each in damaged_files.aside(home.root)} == {"engine.json", "web.json"}
     before, engine = say(studio, "Who are you?"), studio.record("engine")
     fill_disk(home_folder)
     assert say(studio, "Who are you?") == before

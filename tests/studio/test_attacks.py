@@ -377,11 +377,11 @@ def test_visitors_cannot_chat_with_unpublished_models(page: gr.Blocks) -> None:
 def test_a_users_push_and_pull_never_use_the_studios_own_token(
     page: gr.Blocks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from adapters import hub
+    from adapters.hub import transfer
 
     monkeypatch.setenv("HF_TOKEN", "hf_the-owners")
     used: list[str | None] = []
-    monkeypatch.setattr(hub, "pull", lambda *args, token, **others: used.append(token) or stop())
+    monkeypatch.setattr(transfer, "pull", lambda *args, token, **others: used.append(token) or stop())
     pull = handler(page, "hub.pull")
     nobody = Person(Role.USER, "user", "user")
     for person, given in ((nobody, ""), (USER, ""), (USER, "hf_typed"), (LOCAL_OWNER, ""), (LOCAL_OWNER, "hf_typed")):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.errors import UserError
+from adapters.common.errors import UserError
 from adapters.store import AdapterStore
 from core.home import Home
 from core.recipe import Recipe

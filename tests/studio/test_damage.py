@@ -16,7 +16,7 @@ import pytest
 import yaml
 from starlette.testclient import TestClient
 
-from adapters import damaged
+from adapters.common import damaged_files as damaged
 from core import parking
 from core.arena.lending import living_engine, loan_path, read_loan
 from core.data.origin import Origin, write_origin

@@ -8,7 +8,7 @@ from pathlib import Path
 import datasets
 import pytest
 
-from adapters.hub_dataset import CARD_FILE, DATA_FILE
+from adapters.hub.dataset import CARD_FILE, DATA_FILE
 from core.data import read_dataset, store
 from core.errors import UserError
 from core.home import Home

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.files import append_line, no_room, write_atomic
+from adapters.common.files import append_line, no_room, write_atomic
 from core.home import Home
 from core.priority import Busy
 from core.process import Identity, announced

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from adapters.errors import shortened
+from adapters.common.errors import shortened
 from core.data.formats.base import Format, columns_in, kind_of, text_of
 from core.data.formats.parts import read_content, refuse_media
 from core.data.formats.reading import Seen, Told, has_value, holds_text, looked_at

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from adapters.errors import shortened
+from adapters.common.errors import shortened
 from core.data.formats.base import shorten
 from core.data.formats.chat import ROLES
 from core.data.formats.edges import bare, beginning

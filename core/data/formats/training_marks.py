@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, TypeGuard
 
-from adapters.errors import shortened
+from adapters.common.errors import shortened
 from core.data.formats.base import kind_of
 from core.data.formats.reading import Seen, Told, has_value
 from core.data.records import LeftOut, Message, RowError

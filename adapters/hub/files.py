@@ -7,11 +7,11 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from adapters.errors import UserError
-from adapters.hub import PushResult
-from adapters.hub_errors import explained, patiently
-from adapters.hub_login import check_owner, check_repo_id, writer
-from adapters.hub_source import Progress
+from adapters.common.errors import UserError
+from adapters.hub.errors import explained, patiently
+from adapters.hub.login import check_owner, check_repo_id, writer
+from adapters.hub.source import Progress
+from adapters.hub.transfer import PushResult
 
 ALWAYS_THERE = {".gitattributes", "README.md", "LICENSE"}
 

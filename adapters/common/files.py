@@ -9,8 +9,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from adapters.damaged import plain
-from adapters.errors import UserError
+from adapters.common.damaged_files import plain
+from adapters.common.errors import UserError
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _OWNED = re.compile(r"\.(?:.+~(?P<pid>\d+)~.*|deleted-.+-(?P<grave>\d+))")

@@ -8,12 +8,12 @@ from typing import Any
 import yaml
 
 from adapters.bases import shared_base
-from adapters.card import is_on_hub
-from adapters.errors import UserError
-from adapters.hub import PushResult
-from adapters.hub_files import push_files
-from adapters.hub_source import Progress
-from adapters.layout import CARD_FILE
+from adapters.cards.adapter_card import is_on_hub
+from adapters.common.errors import UserError
+from adapters.folder_layout import CARD_FILE
+from adapters.hub.files import push_files
+from adapters.hub.source import Progress
+from adapters.hub.transfer import PushResult
 from adapters.record import AdapterRecord
 
 REPLACED = ("*.safetensors", "*.safetensors.index.json")

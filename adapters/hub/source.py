@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from adapters.common.errors import UserError
 from adapters.compat import MAX_CONFIG, missing_weights
-from adapters.errors import UserError
-from adapters.hub_errors import HubError, offline, patiently
-from adapters.layout import CONFIG_FILE, PICKLE_FILE, WEIGHTS_FILE, known_files
+from adapters.folder_layout import CONFIG_FILE, PICKLE_FILE, WEIGHTS_FILE, known_files
+from adapters.hub.errors import HubError, offline, patiently
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi

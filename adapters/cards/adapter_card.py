@@ -10,10 +10,10 @@ from typing import Any
 
 import yaml
 
-from adapters import plain_yaml
 from adapters.bases import shared_base
-from adapters.errors import UserError
-from adapters.layout import CARD_FILE
+from adapters.common import safe_yaml
+from adapters.common.errors import UserError
+from adapters.folder_layout import CARD_FILE
 from adapters.record import BUILTIN_ID, RECORD_VERSION, AdapterRecord
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
@@ -222,7 +222,7 @@ def read_card(text: str, name: str) -> AdapterRecord | None:
     if match is None:
         return None
     try:
-        values = plain_yaml.load(match[1])
+        values = safe_yaml.load(match[1])
     except yaml.YAMLError as error:
         raise UserError(f"The card's front matter cannot be read: {error}.") from error
     ours = values.get(FRONT_MATTER_KEY) if isinstance(values, dict) else None

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from adapters.card import HUB_ID
-from adapters.errors import UserError
-from adapters.hub_errors import LOG_IN, HubError, offline
+from adapters.cards.adapter_card import HUB_ID
+from adapters.common.errors import UserError
+from adapters.hub.errors import LOG_IN, HubError, offline
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi

@@ -1,4 +1,4 @@
-"""Adapters to the Hub and back. What is sent and fetched is an explicit list of files (adapters.layout), nothing else.
+"""Adapters to the Hub and back: only the files that adapters.folder_layout names.
 
 The token comes from HF_TOKEN or the Hub's stored login unless one is given; HF_ENDPOINT and HF_HUB_OFFLINE are
 honoured. Every failure is a UserError that says what to do, and leaves the store as it was.
@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adapters.bases import Origin, said_same, shared_base, why_not_base
-from adapters.card import MAX_CARD, record_from_card, render_card
+from adapters.cards.adapter_card import MAX_CARD, record_from_card, render_card
+from adapters.cards.loss_plot import loss_plot
+from adapters.common.errors import UserError
 from adapters.compat import BaseFacts, parse_config, why_not_config
-from adapters.errors import UserError
-from adapters.hub_errors import explained, offline, patiently
-from adapters.hub_login import api_with, check_owner, check_repo_id, is_offline, writer
-from adapters.hub_message import description, title
-from adapters.hub_source import Progress, Source, cached, check_listing, check_size, fetch_files, listed
-from adapters.layout import CARD_FILE, CONFIG_FILE, PLOT_FILE, known_files
-from adapters.plot import loss_plot
+from adapters.folder_layout import CARD_FILE, CONFIG_FILE, PLOT_FILE, known_files
+from adapters.hub.commit_message import description, title
+from adapters.hub.errors import explained, offline, patiently
+from adapters.hub.login import api_with, check_owner, check_repo_id, is_offline, writer
+from adapters.hub.source import Progress, Source, cached, check_listing, check_size, fetch_files, listed
 from adapters.record import AdapterRecord, HubRef
 from adapters.store import AdapterStore, check_name
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
-from adapters.errors import UserError
+from adapters.common.errors import UserError
 
 LARGEST = 64 << 20  # bytes; none of the files that are read as a whole comes near
 # What reading raises where the file itself is at fault, and not the moment (too many open files, no memory).

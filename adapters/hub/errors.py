@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from adapters.errors import UserError
+from adapters.common.errors import UserError
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)

@@ -1,0 +1,1 @@
+"""What everything rests on: errors for people, whole files, damaged files, YAML from strangers."""

@@ -1,0 +1,1 @@
+"""Adapters, merged models and datasets to the Hugging Face Hub and back."""
