@@ -37,15 +37,15 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrai
 from transformers.utils import logging as transformers_logging
 
 from adapters.compat import BaseFacts
-from core.base import BaseSource, load_model, load_tokenizer, resolve
-from core.serving.adapters_cache import read_adapter
-from core.serving.build import build_engine
-from core.serving.params import SamplingParams
-from core.serving.rows import Piece, Row
+from core.models.base import BaseSource, load_model, load_tokenizer, resolve
+from core.serving.engine.build import build_engine
+from core.serving.engine.sampling_params import SamplingParams
+from core.serving.engine.sequence import Piece, Row
+from core.serving.engine.weights import PACKED, PLAIN, write_out
+from core.serving.lora.cache import read_adapter
+from core.serving.lora.layers import linears
+from core.serving.lora.slots import HostAdapter
 from core.serving.settings import EngineSettings
-from core.serving.slot_layers import linears
-from core.serving.slots import HostAdapter
-from core.serving.weights import PACKED, PLAIN, write_out
 
 COLUMNS = (1, 2, 4, 8)
 RANK = 16

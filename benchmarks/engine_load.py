@@ -29,8 +29,8 @@ from transformers.utils import logging as transformers_logging
 from adapters.record import AdapterRecord
 from adapters.store import AdapterStore
 from benchmarks.engine import make_adapters
-from core.base import load_model, resolve
-from core.home import Home
+from core.common.home import Home
+from core.models.base import load_model, resolve
 
 ADAPTERS = 12  # more than there are slots
 CANCELLED = 0.2  # share of streams that go away

@@ -17,8 +17,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from core.plan import TRAINING, Card, plan
-from core.recipe import Recipe
+from core.planner import TRAINING, Card, plan
+from core.training.recipe import Recipe
 
 STEPS = 3
 CASES: list[dict[str, Any]] = [
@@ -51,8 +51,8 @@ def train(case: dict[str, Any]) -> None:
     torch.set_num_threads(1)
     from datasets import Dataset
 
-    from core.base import load_model, load_tokenizer, resolve
-    from core.device import choose_dtype
+    from core.models.base import load_model, load_tokenizer, resolve
+    from core.models.device import choose_dtype
     from core.training.trainer import build_trainer
 
     recipe = recipe_of(case)

@@ -26,10 +26,10 @@ import transformers.models.llama.modeling_llama  # so that no measurement has to
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 from transformers.integrations import bitsandbytes  # noqa: F401
 
-from core.arena import model as arena_model  # noqa: F401
-from core.base import load_model, resolve
-from core.home import Home
-from core.sharing import open_base
+from core.common.home import Home
+from core.models.base import load_model, resolve
+from core.models.shared_weights import tensors as arena_model  # noqa: F401
+from core.models.shared_weights.shared_base import open_base
 
 LOADED, MAPPED = "loaded", "mapped"
 LLAMA = {"hidden_size": 768, "intermediate_size": 2048, "num_hidden_layers": 12, "num_attention_heads": 12}

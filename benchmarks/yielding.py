@@ -31,10 +31,10 @@ from pathlib import Path
 
 import httpx
 
-from core.home import Home
-from core.recipe import Recipe
-from core.training.control import start_worker
+from core.common.home import Home
 from core.training.events import Progress
+from core.training.launcher import start_worker
+from core.training.recipe import Recipe
 from core.training.run import Run, create_run
 
 ANSWER = 128  # tokens

@@ -10,7 +10,7 @@ import sys
 import traceback
 from typing import NoReturn
 
-from core.errors import UserError
+from adapters.common.errors import UserError
 from studio.cli import check_data, deploy, doctor, hub, plan, printed, push_data, serve, train
 
 COMMANDS = (serve, train, plan, check_data, hub, push_data, deploy, doctor)

@@ -13,10 +13,9 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.responses import Response
 
-from adapters.common.errors import without_paths
+from adapters.common.errors import UserError, without_paths
 from adapters.hub.merged_model import merged_files
 from adapters.hub.transfer import files_to_push
-from core.errors import UserError
 from studio import merged_models
 from studio.context import Studio
 from studio.people import person_of

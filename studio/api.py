@@ -17,11 +17,10 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.exceptions import HTTPException
 
 from adapters.bases import shared_base
-from adapters.common.errors import shortened
-from core import parking
-from core.errors import UserError
-from core.serving.body import ApiError, parse
-from core.serving.leaving import unless_gone
+from adapters.common.errors import UserError, shortened
+from core.coordination import suspend
+from core.serving.api.body import ApiError, parse
+from core.serving.api.disconnect import unless_gone
 from studio import parked, vllm_api
 from studio.bodies import Refusal
 from studio.context import Studio
@@ -170,7 +169,7 @@ def unavailable(studio: Studio, person: Person) -> ApiError:
     """Why there is no engine to ask, as far as it is this person's business."""
     status = studio.engine.status
     if status.state == PARKED:
-        asked = parking.read(studio.home) if person.sees_runs else None
+        asked = suspend.read(studio.home) if person.sees_runs else None
         message = parked.told(asked.name) if asked else status.detail
         return ApiError(503, message, code="chat_parked", retry_after=PARKED_SECONDS)
     if status.state == FAILED and person.role < Role.OWNER:

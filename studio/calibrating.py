@@ -7,9 +7,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from core.errors import UserError
-from core.home import Home
-from core.recipe import Recipe
+from adapters.common.errors import UserError
+from core.common.home import Home
+from core.training.recipe import Recipe
 from core.training.run import list_runs
 from core.training.state import ACTIVE
 

@@ -8,11 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from core.plan import Card
+from core.planner import Card
 
 DRIVER = Path("/proc/driver/nvidia")  # there wherever NVIDIA's driver is, in containers too
 ASK = (
-    "import json, dataclasses; from core.plan.cards import this_machine; "
+    "import json, dataclasses; from core.planner.gpus import this_machine; "
     "print(json.dumps(dataclasses.asdict(this_machine())))"
 )
 

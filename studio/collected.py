@@ -7,11 +7,11 @@ import threading
 from pathlib import Path
 
 from adapters.common import damaged_files
+from adapters.common.errors import UserError
 from adapters.common.files import write_atomic
+from core.common.home import Home
+from core.common.json_records import lines_of
 from core.data.store import COLLECTED as NAME
-from core.errors import UserError
-from core.home import Home
-from core.records import lines_of
 from studio.engine_client import Message
 
 _writing = threading.Lock()  # one web process per home folder, so this is enough

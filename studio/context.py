@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from adapters.store import AdapterStore
-from core.home import Home
+from core.common.home import Home
 from studio.engine_client import EngineClient
 from studio.processes import Engine
 from studio.sync.keeper import Keeper

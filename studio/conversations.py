@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 from adapters.common import damaged_files
+from adapters.common.errors import UserError
 from adapters.common.files import write_atomic
-from core.errors import UserError
-from core.home import Home
+from core.common.home import Home
 from studio.engine_client import Message
 from studio.turns import History, add_user, model_of, text_of, with_answer
 

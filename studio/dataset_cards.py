@@ -6,10 +6,10 @@ import functools
 from collections.abc import Sequence
 from html import escape
 
-from core.builtin import SAMPLES
+from adapters.common.errors import UserError
+from core.common.home import Home
 from core.data import Message, store
-from core.errors import UserError
-from core.home import Home
+from core.data.samples import SAMPLES
 from studio import imports
 from studio.present import size
 

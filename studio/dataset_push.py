@@ -7,11 +7,11 @@ import tempfile
 from html import escape
 from pathlib import Path
 
+from adapters.common.errors import UserError
 from adapters.hub.dataset import LICENCES, DatasetFacts, push_dataset
 from adapters.hub.transfer import PushResult
+from core.common.home import Home
 from core.data import CheckedDataset, store
-from core.errors import UserError
-from core.home import Home
 
 
 def own(home: Home, dataset_name: str) -> store.Kept:

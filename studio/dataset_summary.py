@@ -13,8 +13,8 @@ from core.data.split import split, subsample, whole
 from studio.present import table
 
 if TYPE_CHECKING:
+    from adapters.common.errors import UserError
     from core.data import CheckedDataset, Conversation, Problem
-    from core.errors import UserError
 
 ADDRESS = re.compile(r"https?://[^\s<>\"']+[^\s<>\"'.,;:)]")
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
-from core.data.counting import percentile
-from core.plan import packed_rows
+from core.data.tokenize.statistics import percentile
+from core.planner import packed_rows
 
 if TYPE_CHECKING:
     from core.data import CheckedDataset

@@ -11,8 +11,8 @@ from typing import Any
 
 import httpx
 
+from adapters.common.errors import UserError
 from adapters.store import NAME
-from core.errors import UserError
 from studio.processes import Engine
 
 Message = dict[str, str]

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from adapters.common.errors import UserError
+from core.common.home import Home
 from core.data import store
 from core.data.load import is_on_hub
-from core.errors import UserError
-from core.home import Home
-from core.recipe import Recipe
+from core.training.recipe import Recipe
 from core.training.run import Run, list_runs
 from core.training.state import AT_REST
 
 
 def choices(home: Home) -> list[tuple[str, str]]:
     """(label, what a recipe's dataset_name takes) of the bundled samples and of all kept datasets."""
-    from core.builtin import SAMPLES
+    from core.data.samples import SAMPLES
 
     bundled = [(f"{sample.title} (bundled)", name) for name, sample in SAMPLES.items()]
     return bundled + [(each.title, each.dataset_name) for each in store.kept(home)]

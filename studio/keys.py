@@ -16,10 +16,10 @@ from filelock import FileLock
 from pydantic import Field, TypeAdapter
 
 from adapters.common.damaged_files import plain
+from adapters.common.errors import UserError
 from adapters.common.files import write_atomic
-from core.errors import UserError
-from core.home import Home
-from core.records import read_record
+from core.common.home import Home
+from core.common.json_records import read_record
 from studio.people import Person, Role, same
 
 PREFIX = "gs_"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from core.errors import UserError
-from core.home import Home
+from adapters.common.errors import UserError
+from core.common.home import Home
 from core.training import checkpoints
 from core.training.run import Run, list_runs
 from core.training.state import ACTIVE, RunState

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from itertools import chain, cycle, islice
 
-from core.data.chosen import read_chosen
-from core.recipe import Recipe
+from core.data.from_recipe import read_chosen
+from core.training.recipe import Recipe
 from studio.context import Studio
 from studio.dataset_view import drawn
 

@@ -8,10 +8,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from adapters.common.errors import UserError
 from adapters.record import AdapterRecord
 from adapters.store import check_name
-from core.errors import UserError
-from core.home import Home
+from core.common.home import Home
 
 Progress = Callable[[float, str], None]  # share done (0 to 1), what is being done
 
@@ -32,7 +32,7 @@ def is_there(home: Home, record: AdapterRecord) -> bool:
 
 def make(adapter: Path, base: str, target: Path, progress: Progress) -> Path:
     """Merge the adapter in a process, as the web process has no torch. Raises UserError with what stood in the way."""
-    command = [sys.executable, "-m", "core.merging", str(adapter), "--base", base, "--to", str(target)]
+    command = [sys.executable, "-m", "core.models.merge", str(adapter), "--base", base, "--to", str(target)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             last = follow(process, progress)

@@ -7,12 +7,12 @@ from typing import Any
 
 import psutil
 
-from core.errors import UserError
-from core.home import Home
-from core.priority import Busy
-from core.recipe import Recipe
+from adapters.common.errors import UserError
+from core.common.home import Home
+from core.coordination.chat_activity import Busy
 from core.training import queue
 from core.training.events import Evaluation, Event, Progress
+from core.training.recipe import Recipe
 from core.training.run import Run, Summary, standings
 from core.training.state import ACTIVE, AT_REST, RunState, Status
 

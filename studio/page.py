@@ -7,7 +7,7 @@ from urllib.parse import parse_qs
 
 import gradio as gr
 
-from core.recipe import Recipe
+from core.training.recipe import Recipe
 from core.training.run import find_run
 from studio import imports, learning
 from studio.context import Studio

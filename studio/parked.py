@@ -1,4 +1,4 @@
-"""What an engine that is parked had in memory, and how it comes back. core.parking says who asks for that, and why."""
+"""What an engine that is parked had in memory, and how it comes back. core.coordination.suspend says who asks."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 import httpx
 
+from adapters.common.errors import UserError
 from adapters.store import AdapterStore
-from core import parking
-from core.errors import UserError
-from core.home import Home
+from core.common.home import Home
+from core.coordination import suspend
 
 log = logging.getLogger(__name__)
 
@@ -20,17 +20,17 @@ def told(name: str = "a run") -> str:
     return f"The chat is parked while {name} trains: both do not fit the memory. It comes back by itself."
 
 
-def remember(home: Home, asked: parking.Parking, adapters: tuple[dict[str, Any], ...]) -> None:
+def remember(home: Home, asked: suspend.Parking, adapters: tuple[dict[str, Any], ...]) -> None:
     """Note which adapters of the store the engine has. Checkpoints of runs come back when they are asked for."""
     there = {record.name for record in AdapterStore(home.adapters).list()}
     names = tuple(str(each["name"]) for each in adapters if each.get("name") in there)
     if names:
-        parking.remember(home, asked, names)
+        suspend.remember(home, asked, names)
 
 
 def bring_back(home: Home, http: httpx.Client, url: str) -> None:
     """Load the adapters that a parked engine had into the new one. One that is gone or refused is only logged."""
-    asked = parking.read(home)
+    asked = suspend.read(home)
     if asked is None or asked.wanted:
         return
     store = AdapterStore(home.adapters)
@@ -40,5 +40,5 @@ def bring_back(home: Home, http: httpx.Client, url: str) -> None:
             http.post(f"{url}/v1/load_lora_adapter", json=body, timeout=60.0).raise_for_status()
         except (UserError, httpx.HTTPError) as error:
             log.warning("%s was in the parked chat's memory and is not loaded again: %s", name, error)
-    parking.forget(home)
+    suspend.forget(home)
     log.info("the chat is back, with %d of its adapters", len(asked.adapters))

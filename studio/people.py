@@ -15,9 +15,9 @@ from typing import Any
 from urllib.parse import quote
 
 from adapters.common import damaged_files
+from adapters.common.errors import UserError
 from adapters.common.files import no_room, write_atomic
-from core.errors import UserError
-from core.home import Home
+from core.common.home import Home
 
 
 class Role(IntEnum):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from core.plan import CHAT, Bar, Card, Part, Plan, changed, compare
-from core.plan.teaching import SEVEN_BILLION
+from core.planner import CHAT, Bar, Card, Part, Plan, changed, compare
+from core.planner.comparison import SEVEN_BILLION
 from studio.present import duration, size
 
 CALIBRATE = ' <button class="small" data-look="calibrate">Measure it: a few steps</button>'

@@ -9,7 +9,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from core.errors import UserError
+    from adapters.common.errors import UserError
     from studio.processes import EngineStatus
     from studio.side_by_side import Answer
 

@@ -11,8 +11,8 @@ from typing import IO
 
 import psutil
 
-from core.home import Home
-from core.process import Identity
+from core.common.home import Home
+from core.common.process import Identity
 
 STOP_SECONDS = 10.0
 LEAST_FREE = 64 << 10  # bytes

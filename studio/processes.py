@@ -16,12 +16,12 @@ from typing import Any
 import httpx
 
 from adapters.common.damaged_files import plain
+from adapters.common.errors import UserError
 from adapters.common.files import no_room
-from core import parking
-from core.errors import UserError
-from core.home import Home
-from core.priority import Busy
-from core.process import Identity, announced
+from core.common.home import Home
+from core.common.process import Identity, announced
+from core.coordination import suspend
+from core.coordination.chat_activity import Busy
 from core.serving.settings import EngineSettings, save_settings, saved_settings
 from studio import parked
 from studio.process_files import STOP_SECONDS, end, has_room, last_line, locked
@@ -195,7 +195,7 @@ class Engine:
             self._anew.clear()
             self._deaths, self._resting = 0, None
             self._let_go(self._identity, STARTING, "The engine is started again with other settings.")
-        if self.external_url is None and (asked := parking.read(self.home)) is not None and asked.wanted:
+        if self.external_url is None and (asked := suspend.read(self.home)) is not None and asked.wanted:
             return self._park(asked)
         if self.external_url is None and not self._alive():
             self.ready.clear()
@@ -240,7 +240,7 @@ class Engine:
             cause=f"Its last words: {last_line(self.log_path)} The whole log is {self.log_path}.",
         )
 
-    def _park(self, asked: parking.Parking) -> None:
+    def _park(self, asked: suspend.Parking) -> None:
         """End the engine, if it is there, for as long as the run needs its memory."""
         engine = self._identity or self._announced()
         if engine is not None and engine.alive():
@@ -386,6 +386,6 @@ def body_of(answer: httpx.Response) -> dict[str, Any]:
 
 
 def resolved_id(base: str) -> str:
-    from core.base import resolve
+    from core.models.base import resolve
 
     return resolve(base).id

@@ -11,7 +11,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
-from core.errors import UserError
+from adapters.common.errors import UserError
 from studio.engine_client import Delta
 from studio.present import table
 from studio.side_by_side import Answer, stream_columns

@@ -7,13 +7,12 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from adapters.common.errors import shortened
+from adapters.common.errors import UserError, shortened
 from adapters.common.files import write_atomic
 from adapters.record import AdapterRecord
-from core.base import name_of
-from core.errors import UserError
-from core.home import Home
-from core.records import read_record
+from core.common.home import Home
+from core.common.json_records import read_record
+from core.models.base import name_of
 from studio.context import Studio
 from studio.people import Person
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from html import escape
 
 from adapters.common.errors import without_paths
-from core.base import name_of
+from core.models.base import name_of
 from core.training.events import Checkpoint, Evaluation, Note, Sample
 from core.training.state import ACTIVE, RunState
 from studio.chart import Line, line_chart, smoothed

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from adapters.bases import Origin, said_same, shared_base, why_not_base
+from adapters.common.errors import UserError
 from adapters.compat import BaseFacts
 from adapters.record import AdapterRecord
-from core.base_facts import facts_of, with_shapes
-from core.errors import UserError
+from core.models.base_facts import facts_of, with_shapes
 from studio.context import Studio
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
+from adapters.common.errors import UserError
 from adapters.record import AdapterRecord, Sample
-from core.builtin import SAMPLES
-from core.errors import UserError
+from core.data.samples import SAMPLES
 from studio.context import Studio
 
 LONGEST_ANSWER = 96  # tokens

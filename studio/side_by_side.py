@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from core.errors import UserError
+from adapters.common.errors import UserError
 from studio.engine_client import Delta
 
 log = logging.getLogger(__name__)

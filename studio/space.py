@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from core.base import BUILTIN
-from core.errors import UserError
+from adapters.common.errors import UserError
+from core.models.base import BUILTIN
 from studio import catalogue
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 
+from adapters.common.errors import UserError
 from adapters.common.files import remove_tree
-from core.errors import UserError
-from core.home import Home
+from core.common.home import Home
 from core.training.run import list_runs
 from core.training.state import ACTIVE, RunState
 from core.training.trash import folder_size

@@ -9,14 +9,14 @@ import threading
 from typing import Any
 
 from adapters.common.damaged_files import plain
-from core.base import name_of
+from adapters.common.errors import UserError
+from core.common.home import Home
 from core.data import Conversation
-from core.errors import UserError
-from core.home import Home
+from core.models.base import name_of
 
 
 class Tokenizer:
-    """Speaks with `python -m core.tokenizing`. Its methods block: call them from a thread. One question at a time."""
+    """Speaks with `python -m core.models.tokenizer_worker`. Its methods block, so call them from a thread."""
 
     def __init__(self, home: Home, base: str) -> None:
         self.base, self.name = base, name_of(base)
@@ -72,7 +72,7 @@ class Tokenizer:
     def _start(self) -> subprocess.Popen[str]:
         with plain(self._log).open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "core.tokenizing", self.base],
+                [sys.executable, "-m", "core.models.tokenizer_worker", self.base],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from core.errors import UserError
-from studio.masking import masked
+from adapters.common.errors import UserError
+from core.common.redaction import masked
 
 
 class Troubles:

@@ -21,11 +21,11 @@ from typing import Any
 import httpx
 
 from adapters.bases import same_base, shared_base
+from adapters.common.errors import UserError
 from adapters.compat import BaseFacts, inspect, why_not, why_not_config
 from adapters.folder_layout import CONFIG_FILE, WEIGHTS_FILE
-from core.base_facts import facts_of, with_shapes
-from core.errors import UserError
-from core.home import Home
+from core.common.home import Home
+from core.models.base_facts import facts_of, with_shapes
 
 SECONDS = 60.0  # for a large adapter on a slow disk
 KEPT_SECONDS = 15 * 60.0  # an answer that is under way when its adapter is unloaded still needs the files

@@ -6,8 +6,8 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
-from core.errors import UserError
-from core.serving.body import ApiError, parse
+from adapters.common.errors import UserError
+from core.serving.api.body import ApiError, parse
 from studio.context import Studio
 from studio.people import Person
 from studio.published import names_for

@@ -17,10 +17,10 @@ from typing import Any, Literal
 from pydantic import TypeAdapter
 
 from adapters.common.damaged_files import folder
+from adapters.common.errors import UserError
 from adapters.common.files import append_line
-from core.errors import UserError
-from core.home import Home
-from core.records import Count, read_lines
+from core.common.home import Home
+from core.common.json_records import Count, read_lines
 from studio.engine_client import Message
 
 Verdict = Literal["better", "tie", "all_bad"]

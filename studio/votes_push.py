@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 import yaml
 
+from adapters.common.errors import UserError
 from adapters.hub.files import push_files
 from adapters.hub.source import Progress
 from adapters.hub.transfer import PushResult
-from core.errors import UserError
-from core.home import Home
+from core.common.home import Home
 from studio import votes
 from studio.votes import Vote
 

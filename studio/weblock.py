@@ -9,10 +9,10 @@ import os
 from filelock import FileLock, Timeout
 
 from adapters.common.damaged_files import plain
+from adapters.common.errors import UserError
 from adapters.common.files import no_room, write_atomic
-from core.errors import UserError
-from core.home import Home
-from core.process import Identity, announced
+from core.common.home import Home
+from core.common.process import Identity, announced
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import pytest
 from hypothesis import HealthCheck, settings
 
-from core.home import Home
+from core.common.home import Home
 
 pytest_plugins = ["tests.hub_server.fixtures"]
 

@@ -16,7 +16,7 @@ import psutil
 from openai import AsyncOpenAI
 from playwright.sync_api import Page, expect, sync_playwright
 
-from core.builtin import SAMPLES
+from core.data.samples import SAMPLES
 from tests import browser
 from tests.app_process import ROOT, StudioProcess
 from tests.e2e import steps

@@ -22,16 +22,16 @@ from bitsandbytes.nn import Linear4bit
 from transformers import PreTrainedModel
 
 from benchmarks.gpu.shared_base import random_base
-from core.base import load_tokenizer, resolve
-from core.serving.build import build_engine
-from core.serving.engine import Engine
-from core.serving.graphs import CudaRecorder, Graphs
-from core.serving.params import SamplingParams
-from core.serving.rows import Row
+from core.models.base import load_tokenizer, resolve
+from core.serving.engine.build import build_engine
+from core.serving.engine.cuda_graphs import CudaRecorder, Graphs
+from core.serving.engine.loop import Engine
+from core.serving.engine.sampling_params import SamplingParams
+from core.serving.engine.sequence import Row
+from core.serving.engine.weights import PACKED
+from core.serving.lora.layers import linears
+from core.serving.lora.slots import HostAdapter
 from core.serving.settings import EngineSettings
-from core.serving.slot_layers import linears
-from core.serving.slots import HostAdapter
-from core.serving.weights import PACKED
 
 ROWS = (1, 2, 4, 8, 16, 32)
 ADAPTERS, RANK = 8, 16

@@ -26,9 +26,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from core.plan import TRAINING, Card, plan
-from core.plan.shapes import Shape, shape_of
-from core.recipe import Recipe
+from core.planner import TRAINING, Card, plan
+from core.planner.model_shape import Shape, shape_of
+from core.training.recipe import Recipe
 
 LLAMA = {"model_type": "llama", "tie_word_embeddings": False, "hidden_size": 4096, "num_hidden_layers": 32}
 QWEN = {"model_type": "qwen2", "num_hidden_layers": 28}
@@ -73,8 +73,8 @@ def child(case: dict[str, Any]) -> None:
     from datasets import Dataset
     from transformers import AutoConfig
 
-    from core.base import BaseSource, load_tokenizer, resolve
-    from core.device import choose_device, choose_dtype
+    from core.models.base import BaseSource, load_tokenizer, resolve
+    from core.models.device import choose_device, choose_dtype
     from core.training.trainer import build_trainer
 
     on_gpu = torch.cuda.is_available()
@@ -132,14 +132,14 @@ def predicted(recipe: Recipe, shape: Shape, card: Card, *, no_flash: bool) -> in
 
 
 def random_base(config: Any, dtype: str, device: str) -> Any:
-    """A base as core.base.load_model would leave it, made layer by layer: the whole never exists in 16 bit."""
+    """A base as core.models.base.load_model would leave it, made layer by layer: the whole never exists in 16 bit."""
     import torch
     from bitsandbytes.nn import Linear4bit, Params4bit
     from torch import nn
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
     from transformers.quantizers import AutoHfQuantizer
 
-    from core.base import frozen
+    from core.models.base import frozen
 
     wanted = getattr(torch, dtype)
     settings = BitsAndBytesConfig(

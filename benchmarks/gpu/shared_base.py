@@ -33,12 +33,12 @@ from torch import Tensor, nn
 from transformers import BitsAndBytesConfig, LlamaConfig, LlamaForCausalLM, PreTrainedModel, TrainerCallback
 from transformers.quantizers import AutoHfQuantizer
 
-from core.arena.device_memory import CudaMemory
-from core.arena.file import Arena, open_arena
-from core.arena.model import device_view, mapped_view, rebuild, write_model
-from core.base import BaseSource, frozen, load_tokenizer, resolve
-from core.device import Choice
-from core.recipe import Recipe
+from core.models.base import BaseSource, frozen, load_tokenizer, resolve
+from core.models.device import Choice
+from core.models.shared_weights.device_memory import CudaMemory
+from core.models.shared_weights.tensors import device_view, mapped_view, rebuild, write_model
+from core.models.shared_weights.weights_file import Arena, open_arena
+from core.training.recipe import Recipe
 from core.training.trainer import build_trainer
 
 LLAMA_2_7B = {"hidden_size": 4096, "intermediate_size": 11008, "num_attention_heads": 32, "vocab_size": 32_000}
@@ -226,7 +226,7 @@ def main() -> None:
     given.steps = given.steps or (4 if given.dry_run else 20)
     given.max_length = given.max_length or (64 if given.dry_run else 1024)
     if given.dtype is None:
-        from core.device import choose_dtype
+        from core.models.device import choose_dtype
 
         given.dtype = choose_dtype("cpu" if given.dry_run else "cuda:0").value
     given.passed = ["--layers", str(given.layers), "--max-length", str(given.max_length), "--dtype", given.dtype]

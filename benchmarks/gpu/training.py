@@ -29,10 +29,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.gpu.plan import SHAPES, SMALL, predicted, random_base, recipe_of
-from core.device import Choice
-from core.plan import Card
-from core.plan.shapes import shape_of
-from core.recipe import Recipe
+from core.models.device import Choice
+from core.planner import Card
+from core.planner.model_shape import shape_of
+from core.training.recipe import Recipe
 
 WAYS = ("plain", "studio")
 WARM = 2  # steps that are not counted
@@ -88,7 +88,7 @@ def child(case: dict[str, Any]) -> None:
 
 
 def studio(recipe: Recipe, model: Any, dataset: Any, folder: Path, dtype: str) -> Any:
-    from core.base import BaseSource, load_tokenizer, resolve
+    from core.models.base import BaseSource, load_tokenizer, resolve
     from core.training.trainer import build_trainer
 
     return build_trainer(
@@ -108,7 +108,7 @@ def plain(recipe: Recipe, model: Any, dataset: Any, folder: Path, dtype: str) ->
     from peft import LoraConfig
     from trl import SFTConfig, SFTTrainer
 
-    from core.base import load_tokenizer, resolve
+    from core.models.base import load_tokenizer, resolve
 
     trainer = SFTTrainer(
         model=model,

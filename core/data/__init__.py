@@ -7,11 +7,11 @@
 Importing this loads neither torch, transformers, datasets nor pandas.
 """
 
-from core.data.counting import TokenCounter, TokenStats, token_stats
+from core.data.dataset import CheckedDataset, Conversation, Message, Problem
 from core.data.load import Source, open_source, read_dataset
-from core.data.records import CheckedDataset, Conversation, Message, Problem
 from core.data.split import split, subsample
-from core.data.tokens import encode
+from core.data.tokenize.encode import encode
+from core.data.tokenize.statistics import TokenCounter, TokenStats, token_stats
 
 __all__ = [
     "CheckedDataset",

@@ -6,18 +6,18 @@ import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
+from adapters.common.errors import UserError
+from core.data.column_mapping import parse_columns, renamed
+from core.data.dataset import Conversation, LeftOut, Message, Problem, Row, RowError, Tools
 from core.data.formats import Format, detect, detect_row, format_named
 from core.data.formats.base import NoText, check_turns, columns_in
 from core.data.formats.chat import COLUMNS
 from core.data.formats.columns import PLAIN_TEXT
+from core.data.formats.embedded_chat import refuse_foreign, refuse_spoken, without_marks
 from core.data.formats.parts import refuse_media
-from core.data.formats.reading import Seen, Told, holds_text
-from core.data.formats.texts import refuse_foreign, refuse_spoken, without_marks
 from core.data.formats.training_marks import mark_row
-from core.data.mapping import parse_columns, renamed
-from core.data.records import Conversation, LeftOut, Message, Problem, Row, RowError, Tools
-from core.data.remarks import Remarks, Telling
-from core.errors import UserError
+from core.data.formats.unread_keys import Seen, Told, holds_text
+from core.data.warnings import Remarks, Telling
 
 SAMPLE = 1000
 SAMPLE_CHARACTERS = 1 << 26  # of the rows, as Python writes them
@@ -31,7 +31,7 @@ class Scan:
     """
 
     def __init__(self, rows: Iterable[Row], dataset_format: str | None = None, columns: str | None = None) -> None:
-        """columns: which columns stand for the known ones, as core.data.mapping writes it. Raises UserError where no
+        """columns: which columns stand for the known ones, as data.column_mapping writes it. Raises UserError where no
         row tells a format (UnknownColumns where its columns are the reason).
         """
         chosen = parse_columns(columns)

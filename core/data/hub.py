@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from core.data.files import is_data_file
-from core.data.origin import CARD_FILE
-from core.data.packed import ZIP, kind_of_name
-from core.errors import UserError
+from adapters.common.errors import UserError
+from core.data.provenance import CARD_FILE
+from core.data.readers.archive import ZIP, kind_of_name
+from core.data.readers.files import is_data_file
 
 HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 ADDRESS = re.compile(r"(?:https?://(?:huggingface\.co|hf\.co)/|hf://)datasets/([^/?#]+/[^/?#]+)(?:[/?#].*)?")

@@ -7,7 +7,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 
-from core.data.records import Conversation
+from core.data.dataset import Conversation
 
 # Words that hardly any text of the language goes without. Some belong to several; the sum decides.
 COMMON_WORDS = {

@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
+from adapters.common.errors import UserError
 from adapters.common.files import expanded
 from core.data import hub
 from core.data.check import Scan
-from core.data.files import check_file, encoding_notes, hash_files, is_data_file, is_there, read_rows
-from core.data.mapping import parse_columns
-from core.data.origin import Origin, read_origin
-from core.data.packed import ZIP, DataFile, is_clutter, kind_of_name, members
-from core.data.records import CheckedDataset, Problem, Row, SourceKind
-from core.errors import UserError
+from core.data.column_mapping import parse_columns
+from core.data.dataset import CheckedDataset, Problem, Row, SourceKind
+from core.data.provenance import Origin, read_origin
+from core.data.readers.archive import ZIP, DataFile, is_clutter, kind_of_name, members
+from core.data.readers.files import check_file, encoding_notes, hash_files, is_data_file, is_there, read_rows
 
 GIVE = "Give JSON, JSON Lines, CSV, TSV or Parquet files."
 
@@ -52,7 +52,7 @@ def read_dataset(
 ) -> CheckedDataset:
     """Read a dataset from end to end; row problems are in the result. Raises UserError only if nothing can be read.
 
-    columns: which columns stand for the known ones, as in core.data.mapping: question=Frage,answer=Antwort.
+    columns: which columns stand for the known ones, as in core.data.column_mapping: question=Frage,answer=Antwort.
     """
     source = open_source(name_or_path_or_hub_id, config=config, split=split, revision=revision, token=token)
     scan = Scan(source.rows(columns), dataset_format, columns)
@@ -90,7 +90,7 @@ def open_source(
     name = hub.id_of(name)
     if is_path(name):
         return local_source(expanded(name), split)
-    from core.builtin import SAMPLES
+    from core.data.samples import SAMPLES
 
     if name in SAMPLES:
         return Source(name, "bundled", [DataFile(Path(SAMPLES[name].path))], license="apache-2.0")  # the project's

@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from core.data.check import Scan
-from core.data.counting import TokenCounter, TokenStats
+from core.data.dataset import Problem, count_turns
 from core.data.languages import Languages
 from core.data.load import Source
-from core.data.records import Problem, count_turns
+from core.data.tokenize.statistics import TokenCounter, TokenStats
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -6,8 +6,8 @@ import json
 import random
 from collections.abc import Callable, Hashable, Sequence
 
-from core.data.records import Conversation
-from core.errors import UserError
+from adapters.common.errors import UserError
+from core.data.dataset import Conversation
 
 
 def split(

@@ -10,14 +10,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from adapters.common.damaged_files import plain
+from adapters.common.errors import UserError
 from adapters.common.files import remove_tree, sync_folder, temporary_name
-from core.data.files import hash_files, is_data_file
+from core.common.home import Home
 from core.data.hub import MAX_BYTES, NOT_DATA, splits_by_name
 from core.data.load import GIVE, files_of_one_split, files_source, hub_source
-from core.data.origin import CARD_FILE, Origin, now, read_origin, write_origin
-from core.data.packed import GZIP, is_clutter, kind_of_name
-from core.errors import UserError
-from core.home import Home
+from core.data.provenance import CARD_FILE, Origin, now, read_origin, write_origin
+from core.data.readers.archive import GZIP, is_clutter, kind_of_name
+from core.data.readers.files import hash_files, is_data_file
 
 COLLECTED = "collected"  # the dataset that grows from the chat; nothing else is kept under its name
 MAX_FILES = 1000

@@ -21,17 +21,17 @@ from typing import TYPE_CHECKING
 import psutil
 import uvicorn
 
+from adapters.common.errors import UserError
 from adapters.common.files import no_room, write_atomic
-from core.base import BaseSource, resolve, without_location
-from core.device import Choice
-from core.errors import UserError
-from core.home import Home
-from core.process import announced
-from core.serving.server import Server, State, deliver_on
+from core.common.home import Home
+from core.common.process import announced
+from core.models.base import BaseSource, resolve, without_location
+from core.models.device import Choice
+from core.serving.api.server import Server, State, deliver_on
 from core.serving.settings import EngineSettings, add_arguments, given_in
 
 if TYPE_CHECKING:
-    from core.serving.rows import Piece, Row
+    from core.serving.engine.sequence import Piece, Row
     from core.serving.service import Service
 
 EXIT_USAGE = 2

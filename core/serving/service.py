@@ -8,24 +8,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from adapters.common.errors import shortened, without_paths
+from adapters.common.errors import UserError, shortened, without_paths
 from adapters.compat import BaseFacts
-from core.base import BaseSource, fingerprint, load_tokenizer
-from core.device import Choice
-from core.errors import UserError
-from core.home import Home
-from core.priority import Busy
-from core.serving.adapters_cache import AdapterCache
-from core.serving.answers import Answer
-from core.serving.build import build_engine
-from core.serving.prompts import Prompts
-from core.serving.protocol import ApiError, Ask, parse_chat
-from core.serving.rows import Piece, Row
-from core.serving.scheduler import QueueFull
+from core.common.home import Home
+from core.coordination.chat_activity import Busy
+from core.models.base import BaseSource, fingerprint, load_tokenizer
+from core.models.device import Choice
+from core.models.shared_weights.shared_base import open_base
+from core.serving.api.prompts import Prompts
+from core.serving.api.requests import ApiError, Ask, parse_chat
+from core.serving.api.responses import Answer
+from core.serving.engine.build import build_engine
+from core.serving.engine.scheduler import QueueFull
+from core.serving.engine.sequence import Piece, Row
+from core.serving.lora.cache import AdapterCache
+from core.serving.lora.layers import linears
+from core.serving.lora.slots import HostAdapter
 from core.serving.settings import EngineSettings
-from core.serving.slot_layers import linears
-from core.serving.slots import HostAdapter
-from core.sharing import open_base
 
 BASE_NAME = "base"
 # Sampling settings that a base's generation_config.json may recommend.

@@ -15,11 +15,10 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from adapters.common import damaged_files
-from adapters.common.errors import shortened
+from adapters.common.errors import UserError, shortened
 from adapters.common.files import write_atomic
-from core.errors import UserError
-from core.home import Home
-from core.process import announced
+from core.common.home import Home
+from core.common.process import announced
 
 FILE = "engine-settings.json"  # in the home folder: what was set on the page
 

@@ -9,12 +9,12 @@ import torch
 from datasets import Dataset
 from trl import pack_dataset
 
+from adapters.common.errors import UserError
 from core.data import CheckedDataset, Conversation, Problem, encode, split, subsample
-from core.data.chosen import read_chosen
-from core.data.counting import Told
-from core.data.tokens import IGNORED, Encoded, trained_in
-from core.errors import UserError
-from core.recipe import Recipe
+from core.data.from_recipe import read_chosen
+from core.data.tokenize.encode import IGNORED, Encoded, trained_in
+from core.data.tokenize.statistics import Told
+from core.training.recipe import Recipe
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

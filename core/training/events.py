@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 from pydantic_core import from_json
 
 from adapters.common.damaged_files import opened, plain
-from core.records import Count, Moment
+from core.common.json_records import Count, Moment
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,11 +13,11 @@ from filelock import FileLock
 from pydantic import TypeAdapter
 
 from adapters.common.damaged_files import plain
+from adapters.common.errors import UserError
 from adapters.common.files import no_room, write_atomic
-from core.errors import UserError
-from core.home import Home
-from core.records import read_record
-from core.training.control import resume, start_worker
+from core.common.home import Home
+from core.common.json_records import read_record
+from core.training.launcher import resume, start_worker
 from core.training.run import Run, standings
 from core.training.state import ACTIVE, RunState
 

@@ -1,6 +1,6 @@
 """A run as everyone but its worker sees it: a folder that says all there is to know. Imports nothing heavy.
 
-core.training.control starts and stops runs.
+core.training.launcher starts and stops runs.
 """
 
 from __future__ import annotations
@@ -16,10 +16,9 @@ from typing import Any
 import yaml
 
 from adapters.common import damaged_files, safe_yaml
+from adapters.common.errors import UserError
 from adapters.common.files import expanded, no_room, temporary_name, write_atomic
-from core.errors import UserError
-from core.home import Home
-from core.recipe import Recipe
+from core.common.home import Home
 from core.training import checkpoints
 from core.training.checkpoints import SavedStep
 from core.training.events import (
@@ -32,10 +31,11 @@ from core.training.events import (
     append_event,
     read_events,
 )
-from core.training.rebuilding import is_run
+from core.training.lost_state import is_run
+from core.training.recipe import Recipe
 from core.training.state import ACTIVE, RunState, Status
 from core.training.state_file import StateFile
-from core.warmup import check_schedule
+from core.training.warmup import check_schedule
 
 MAX_ATTEMPTS = 3  # workers that may die at the same step before a run stops resuming by itself
 RESERVE = 64 * 1024  # bytes
@@ -298,7 +298,7 @@ def _settings(content: bytes) -> dict[str, Any]:
 
 
 def _absolute(given: str) -> str:
-    from core.builtin import SAMPLES
+    from core.data.samples import SAMPLES
 
     if given in SAMPLES:
         return given

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from types import FrameType
 
-from core.training.control import LEAVE, STOP
+from core.training.launcher import LEAVE, STOP
 
 
 class StoppedAtOnce(BaseException):

@@ -8,8 +8,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from core.process import Identity
-from core.records import Count, Moment, Pid
+from core.common.json_records import Count, Moment, Pid
+from core.common.process import Identity
 
 
 class RunState(StrEnum):
@@ -50,7 +50,7 @@ class Transition:
 class Status:
     """A run's state.json. The timeline's last entry is where it stands.
 
-    pid, started: the worker's process, see core.process. adapter: name in the store once there is one.
+    pid, started: the worker's process, see core.common.process. adapter: name in the store once there is one.
     resumes_itself: an interrupted run goes on without being asked. attempts, resumed_from: how many workers in a row
     began from that same step; a run that dies again and again without getting further must not be started for ever.
     waits_for_engine: it resumes by itself once there is an engine again.

@@ -17,11 +17,11 @@ from transformers import TrainerState
 from trl import SFTConfig, SFTTrainer
 
 from adapters.common.files import remove_tree, sync_folder
-from core.base import BaseSource
-from core.device import Choice
-from core.recipe import Recipe, lora_settings
+from core.models.base import BaseSource
+from core.models.device import Choice
 from core.training import checkpoints
 from core.training.checkpoints import SavedStep
+from core.training.recipe import Recipe, lora_settings
 
 if TYPE_CHECKING:
     from datasets import Dataset

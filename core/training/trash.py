@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adapters.common import damaged_files
+from adapters.common.errors import UserError
 from adapters.common.files import remove_tree, sync_folder
-from core.errors import UserError
-from core.home import Home
+from core.common.home import Home
 from core.training.run import Run
 from core.training.state import ACTIVE, RunState
 

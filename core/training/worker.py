@@ -1,4 +1,4 @@
-"""One run, top to bottom: `python -m core.training.worker RUN_FOLDER`, started by core.training.control.start_worker.
+"""One run, top to bottom: `python -m core.training.worker RUN_FOLDER`, started by core.training.launcher.start_worker.
 
 Reads and writes only the run's folder, but for the adapter that it leaves in the store. Exit code 0: an adapter is
 there. 1: none is, and state.json says why; a traceback, if any, is in log.txt (this process's output).
@@ -13,29 +13,29 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from adapters.common.errors import UserError
 from adapters.compat import AdapterFacts
 from adapters.record import Sample
-from core.base import BaseSource, read_config, resolve
-from core.base_check import vocabulary
-from core.errors import UserError
-from core.plan.serving import starting_point
-from core.priority import Busy, Turns
-from core.process import Identity
-from core.training.beside import BaseGone
+from core.common.process import Identity
+from core.coordination.chat_activity import Busy, Turns
+from core.models.base import BaseSource, read_config, resolve
+from core.models.base_check import vocabulary
+from core.planner.servable import starting_point
 from core.training.checkpoints import SavedStep, best_step, newest
-from core.training.control import THREADS
 from core.training.events import Done, StateChanged, append_event
-from core.training.judging import about_length, judge
-from core.training.mishaps import give_up, lose_base, out_of_memory, recover
+from core.training.launcher import THREADS
+from core.training.placement import BaseGone
+from core.training.preflight import about_length, judge
+from core.training.recovery import give_up, lose_base, out_of_memory, recover
 from core.training.run import RESERVE, Run
 from core.training.signals import Signals, StoppedAtOnce
 from core.training.state import ACTIVE, RunState
-from core.warmup import about_warmup, check_schedule, steps_of
+from core.training.warmup import about_warmup, check_schedule, steps_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from core.device import Choice
+    from core.models.device import Choice
     from core.training.callbacks import Reporter
     from core.training.dataset import Prepared
     from core.training.trainer import StudioTrainer
@@ -89,11 +89,11 @@ def train(run: Run, signals: Signals) -> int:
     if threads := os.environ.get(THREADS):
         torch.set_num_threads(int(threads))
 
-    from core.base import load_tokenizer
-    from core.device import choose_device
-    from core.sharing import Beside, open_base
-    from core.training.beside import Room, needing
+    from core.models.base import load_tokenizer
+    from core.models.device import choose_device
+    from core.models.shared_weights.shared_base import Beside, open_base
     from core.training.dataset import prepare
+    from core.training.placement import Room, needing
 
     begins_from = starting_point(recipe, run.home)
     judge(run, source, begins_from)
@@ -135,11 +135,11 @@ def teach(
     begins_from: AdapterFacts | None,
 ) -> int:
     """Train on the base that is there, and leave an adapter. `check` raises when the base is there no more."""
-    from core.device import choose_dtype
+    from core.models.device import choose_dtype
     from core.training.callbacks import Reporter
     from core.training.dataset import PackedRows
-    from core.training.samples import answers, prompts_for
-    from core.training.save import save_adapter
+    from core.training.sample_answers import answers, prompts_for
+    from core.training.save_adapter import save_adapter
     from core.training.trainer import build_trainer, total_steps
 
     recipe, saved = run.recipe, newest(run.checkpoints_folder)

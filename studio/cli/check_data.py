@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from core.data.formats import FORMATS
 
 if TYPE_CHECKING:
+    from core.data.dataset import Problem
     from core.data.load import Source
-    from core.data.records import Problem
     from core.data.report import Report
 
 WIDEST = 40  # characters of the histogram's longest bar
@@ -50,11 +50,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run(args: argparse.Namespace) -> int:
-    from core.base import load_tokenizer, resolve
+    from adapters.common.errors import UserError
     from core.data.load import files_source, open_source
     from core.data.report import report_on
-    from core.errors import UserError
-    from core.recipe import Recipe, defaults_for
+    from core.models.base import load_tokenizer, resolve
+    from core.training.recipe import Recipe, defaults_for
     from studio.cli.printed import print_json
 
     max_length = args.max_length
@@ -93,7 +93,7 @@ def counting() -> Iterator[Callable[[int], None]]:
 
 
 def packing(lengths: Sequence[int], max_length: int) -> str:
-    from core.plan import packed_rows
+    from core.planner import packed_rows
 
     if not lengths:
         return "–"

@@ -6,7 +6,7 @@ import argparse
 import getpass
 import sys
 
-from core.errors import UserError
+from adapters.common.errors import UserError
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -8,8 +8,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from core.errors import UserError
-from core.home import Home
+from adapters.common.errors import UserError
+from core.common.home import Home
 from studio.cli.printed import print_json
 
 LOW_DISK_BYTES = 2 << 30
@@ -27,7 +27,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run(args: argparse.Namespace) -> int:
-    from core import device
+    from core.models import device
     from studio.present import size
 
     facts: dict[str, Any] = {}
@@ -83,7 +83,7 @@ def base_problems(base: str) -> list[str]:
     """Why the base could not be loaded or chatted with: no such folder or repository, one that this token may not
     read, or files that do not belong together."""
     from adapters.hub.login import api_with, is_offline
-    from core.base import load_error, load_tokenizer, resolve
+    from core.models.base import load_error, load_tokenizer, resolve
 
     try:
         source = resolve(base)
@@ -101,8 +101,8 @@ def base_problems(base: str) -> list[str]:
 
 def answers_end_with(base: str) -> str | None:
     """The tokens at which the base's answers end in chat, and what training does where its template writes none."""
-    from core.base import load_tokenizer, read_generation_config, resolve
-    from core.data.ending import ending_of, stop_ids
+    from core.data.tokenize.end_of_turn import ending_of, stop_ids
+    from core.models.base import load_tokenizer, read_generation_config, resolve
 
     try:
         source = resolve(base)
@@ -124,8 +124,8 @@ def broken_adapters(home: Home) -> list[str]:
 def damaged_files(home: Home) -> list[str]:
     """What was set aside, and which lines are passed over."""
     from adapters.common import damaged_files as damaged
-    from core.plan.calibration import FILE, MEASURED
-    from core.records import unreadable_lines
+    from core.common.json_records import unreadable_lines
+    from core.planner.calibration import FILE, MEASURED
     from studio import votes
 
     found = [f"{each} Mend it and put it back, or delete it." for each in damaged.aside(home.root, BULKY)]

@@ -132,9 +132,9 @@ def run_merge(args: argparse.Namespace) -> int:
     from adapters.common.files import expanded
     from adapters.hub.errors import HubError
     from adapters.hub.merged_model import push_merged
-    from core.base import resolve
-    from core.home import Home
-    from core.merging import merge
+    from core.common.home import Home
+    from core.models.base import resolve
+    from core.models.merge import merge
     from studio.merged_models import folder_of
 
     home = Home.open(args.home)
@@ -158,7 +158,7 @@ def run_merge(args: argparse.Namespace) -> int:
 
 def run_push_votes(args: argparse.Namespace) -> int:
     from adapters.hub.errors import HubError
-    from core.home import Home
+    from core.common.home import Home
     from studio import votes_push
 
     try:
@@ -172,14 +172,14 @@ def run_push_votes(args: argparse.Namespace) -> int:
 
 def _store(home: str | None) -> AdapterStore:
     from adapters.store import AdapterStore
-    from core.home import Home
+    from core.common.home import Home
 
     return AdapterStore(Home.open(home).adapters)
 
 
 def _facts(base: str) -> BaseFacts:
     from adapters.compat import BaseFacts
-    from core.base import fingerprint, resolve
+    from core.models.base import fingerprint, resolve
 
     source = resolve(base)
     return BaseFacts(source.id, fingerprint(source))

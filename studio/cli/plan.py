@@ -8,12 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.errors import UserError
-from core.home import Home
-from core.plan import CATALOGUE, NOT_SERVED_REMEDY, Card, Chat, Plan, Served, compare, most_steps, plan, read_shape
-from core.recipe import Recipe
+from adapters.common.errors import UserError
+from core.common.home import Home
+from core.planner import CATALOGUE, NOT_SERVED_REMEDY, Card, Chat, Plan, Served, compare, most_steps, plan, read_shape
 from core.serving.settings import settings_in_force
-from core.warmup import check_learns
+from core.training.recipe import Recipe
+from core.training.warmup import check_learns
 from studio.cli.printed import print_json
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def recipe_of(args: argparse.Namespace) -> Recipe:
 
 
 def learn_speed(args: argparse.Namespace, recipe: Recipe, home: Home) -> None:
-    from core.plan.calibration import calibrate, remember
+    from core.planner.calibration import calibrate, remember
 
     if args.recipe is None or args.gpu is not None:
         raise UserError(
@@ -112,9 +112,9 @@ def conversation_lengths(recipe: Recipe) -> list[int] | None:
     """Tokens of each conversation, before anything is cut. None for a base that is a mere config.json."""
     if recipe.model_name_or_path.endswith(".json"):
         return None
-    from core.base import load_tokenizer, resolve
     from core.data import TokenCounter, subsample
-    from core.data.chosen import read_chosen
+    from core.data.from_recipe import read_chosen
+    from core.models.base import load_tokenizer, resolve
 
     tokenizer = load_tokenizer(resolve(recipe.model_name_or_path))
     dataset = read_chosen(recipe)

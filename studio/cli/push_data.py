@@ -27,8 +27,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     from adapters.hub.errors import HubError
+    from core.common.home import Home
     from core.data import read_dataset
-    from core.home import Home
     from studio.dataset_push import own, push
 
     kept = own(Home.open(args.home), args.name)

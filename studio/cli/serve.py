@@ -10,8 +10,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from core.errors import UserError
-from core.home import Home
+from adapters.common.errors import UserError
+from core.common.home import Home
 from core.serving.settings import EngineSettings, flag, given_in
 from core.serving.settings import add_arguments as add_engine_arguments
 
@@ -65,11 +65,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from core.base import resolve
-    from core.leftovers import sweep
+    from core.common.redaction import mask_logs
+    from core.models.base import resolve
+    from core.training.cleanup import sweep
     from studio.app import build_app
     from studio.context import Studio
-    from studio.masking import mask_logs
     from studio.people import AccessSettings, is_loopback
     from studio.processes import Engine
     from studio.web_server import serve_until_stopped
@@ -174,7 +174,7 @@ def bring_back(home: Home, given: str | None) -> Keeper | None:
 
 def leave_runs(home: Home) -> None:
     """Have living runs write a checkpoint and go; they resume by themselves when the studio starts again."""
-    from core.training.control import request_leave
+    from core.training.launcher import request_leave
     from core.training.run import standings
     from core.training.state import ACTIVE
 

@@ -11,9 +11,9 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from core.home import Home
-    from core.recipe import Recipe
+    from core.common.home import Home
     from core.training.events import Event
+    from core.training.recipe import Recipe
     from core.training.run import Run
 
 POLL_SECONDS = 0.2
@@ -35,11 +35,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run(args: argparse.Namespace) -> int:
-    from core.base import resolve
+    from core.common.home import Home
     from core.data.load import open_source
-    from core.home import Home
-    from core.recipe import Recipe
-    from core.training.control import request_stop, resume
+    from core.models.base import resolve
+    from core.training.launcher import request_stop, resume
+    from core.training.recipe import Recipe
     from core.training.run import create_run, find_run
     from core.training.state import RunState
 
@@ -78,9 +78,9 @@ def run(args: argparse.Namespace) -> int:
 
 def check_served(recipe: Recipe, home: Home) -> None:
     """As far as the base's config.json tells. Raises UserError when nobody could chat with what is trained here."""
-    from core.errors import UserError
-    from core.plan import NOT_SERVED, NOT_SERVED_REMEDY, Served, read_shape
-    from core.plan.serving import starting_point
+    from adapters.common.errors import UserError
+    from core.planner import NOT_SERVED, NOT_SERVED_REMEDY, Served, read_shape
+    from core.planner.servable import starting_point
 
     try:
         shape = read_shape(recipe.model_name_or_path)

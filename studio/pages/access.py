@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from adapters.common import damaged_files
-from core.errors import UserError
+from adapters.common.errors import UserError
 from studio.context import Studio
 from studio.keys import Keys
 from studio.pages.telling import told

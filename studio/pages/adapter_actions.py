@@ -7,9 +7,9 @@ from typing import Any
 import gradio as gr
 
 from adapters.bases import Origin, why_not_base
-from core.base_facts import facts_of
-from core.errors import UserError
-from core.recipe import Recipe
+from adapters.common.errors import UserError
+from core.models.base_facts import facts_of
+from core.training.recipe import Recipe
 from studio import same_base
 from studio.context import Studio
 from studio.pages.acting import acted

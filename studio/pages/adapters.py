@@ -12,11 +12,11 @@ from typing import Any
 import gradio as gr
 
 from adapters.bases import why_not_base
+from adapters.common.errors import UserError
 from adapters.compat import BaseFacts, inspect, why_not_config, why_not_shapes
 from adapters.folder_layout import CONFIG_FILE
 from adapters.record import RECORD_FILE, AdapterRecord
-from core.base_facts import with_shapes
-from core.errors import UserError
+from core.models.base_facts import with_shapes
 from studio import adapter_cards, merged_models
 from studio.adapter_cards import Standing
 from studio.context import Studio

@@ -15,7 +15,7 @@ from typing import Any
 import gradio as gr
 
 from adapters.common import damaged_files
-from core.errors import UserError
+from adapters.common.errors import UserError
 from studio import collected, learning
 from studio.blind import Round
 from studio.context import Studio

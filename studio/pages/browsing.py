@@ -11,8 +11,8 @@ from typing import Any
 
 import gradio as gr
 
+from adapters.common.errors import UserError
 from core.data import CheckedDataset, Conversation
-from core.errors import UserError
 from studio.context import Studio
 from studio.dataset_view import Measured, drawn, figures, found, measured, neighbour, token_view
 from studio.pages.acting import acted, html

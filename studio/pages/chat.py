@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from core.base import BUILTIN
+from core.models.base import BUILTIN
 from studio import blind
 from studio.context import Studio
 from studio.pages import archive, chat_settings, columns, comparing, composer, keeping, mending, voting

@@ -11,8 +11,8 @@ from typing import Any
 
 import gradio as gr
 
-from core.builtin import SAMPLES
-from core.errors import UserError
+from adapters.common.errors import UserError
+from core.data.samples import SAMPLES
 from studio import votes
 from studio.context import Studio
 from studio.engine_client import Delta

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from adapters.common.errors import UserError
 from core.data import read_dataset, store
 from core.data.check import UnknownColumns
 from core.data.hub import id_of, is_hub_id
-from core.errors import UserError
 from studio import imports
 from studio.context import Studio
 from studio.dataset_summary import dataset_summary, division, refusal

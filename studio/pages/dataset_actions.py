@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from adapters.common.errors import UserError
 from adapters.hub.dataset import LICENCES
 from core.data import store
-from core.errors import UserError
 from studio import dataset_push
 from studio.context import Studio
 from studio.pages.reading import Reading

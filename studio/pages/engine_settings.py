@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from core.errors import UserError
+from adapters.common.errors import UserError
 from core.serving.settings import KINDS, SETTINGS, flag
 from studio.context import Studio
 from studio.pages.telling import told

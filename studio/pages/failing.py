@@ -10,8 +10,8 @@ from typing import Any
 
 import gradio as gr
 
-from core.errors import UserError
-from studio.masking import masked
+from adapters.common.errors import UserError
+from core.common.redaction import masked
 from studio.pages.telling import readable, shown, told
 
 CODE = re.compile(r"`([^`\n]+)`")

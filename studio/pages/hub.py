@@ -10,8 +10,8 @@ from typing import Any
 
 import gradio as gr
 
+from adapters.common.errors import UserError
 from adapters.hub import transfer
-from core.errors import UserError
 from studio import push_preview, same_base, sample_answers
 from studio.context import Studio
 from studio.pages import importing

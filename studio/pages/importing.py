@@ -8,10 +8,10 @@ from typing import Any
 import gradio as gr
 
 from adapters.bases import shared_base
+from adapters.common.errors import UserError
 from adapters.common.files import expanded
 from adapters.record import RECORD_FILE
 from adapters.store import AdapterStore
-from core.errors import UserError
 from studio import adapter_upload, same_base
 from studio.context import Studio
 from studio.pages.failing import in_place, place

@@ -10,8 +10,8 @@ from typing import Any
 
 import gradio as gr
 
-from core.base import name_of
-from core.errors import UserError
+from adapters.common.errors import UserError
+from core.models.base import name_of
 from core.serving.settings import SETTINGS
 from core.training import trash
 from studio import storage

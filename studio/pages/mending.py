@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from core.errors import UserError
+from adapters.common.errors import UserError
 from studio.blind import Round
 from studio.pages.answering import Asking, Question, Shown
 from studio.pages.columns import BASE

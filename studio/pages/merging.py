@@ -8,10 +8,10 @@ from typing import Any
 
 import gradio as gr
 
+from adapters.common.errors import UserError
 from adapters.hub.login import check_repo_id
 from adapters.hub.merged_model import push_merged
-from core.base import resolve
-from core.errors import UserError
+from core.models.base import resolve
 from studio import merged_models, same_base
 from studio.context import Studio
 from studio.pages.failing import in_place, place

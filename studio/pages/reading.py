@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from core.data.column_mapping import parse_columns, written_columns
 from core.data.formats import FORMATS
-from core.data.mapping import parse_columns, written_columns
-from core.recipe import Recipe, defaults_for
+from core.training.recipe import Recipe, defaults_for
 from studio.context import Studio
 
 if TYPE_CHECKING:
     from core.data import CheckedDataset
 
-MAPPED = {  # what the page lets one name; a recipe knows more (core.data.mapping)
+MAPPED = {  # what the page lets one name; a recipe knows more (core.data.column_mapping)
     "question": "the person's words",
     "answer": "what to learn to say",
     "context": "what the question is about",

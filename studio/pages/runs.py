@@ -11,15 +11,15 @@ from typing import Any
 import gradio as gr
 
 from adapters.common.damaged_files import opened
-from core.errors import UserError
+from adapters.common.errors import UserError
+from core.common.redaction import masked
 from core.training import queue, trash
-from core.training.control import continue_run, request_leave, request_stop, resume
-from core.training.export import to_trl
+from core.training.launcher import continue_run, request_leave, request_stop, resume
 from core.training.run import Run, find_run
 from core.training.state import ACTIVE, RunState
+from core.training.trl_config import to_trl
 from studio import run_view, runs_view
 from studio.context import Studio
-from studio.masking import masked
 from studio.overview import Overview, Seen, memory_of
 from studio.pages.acting import acted, html
 from studio.pages.telling import told

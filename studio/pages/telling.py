@@ -11,10 +11,9 @@ from typing import Any, TypeVar
 
 import gradio as gr
 
-from adapters.common.errors import without_paths
+from adapters.common.errors import UserError, without_paths
 from adapters.common.files import no_room
-from core.errors import UserError
-from studio.masking import masked
+from core.common.redaction import masked
 from studio.people import Role, person_of
 
 log = logging.getLogger(__name__)

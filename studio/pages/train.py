@@ -10,17 +10,17 @@ from typing import Any
 import gradio as gr
 import yaml
 
-from core.base import resolve
-from core.builtin import SAMPLES
-from core.data.chosen import read_chosen
+from adapters.common.errors import UserError
+from core.data.from_recipe import read_chosen
 from core.data.load import is_on_hub
-from core.errors import UserError
-from core.plan import NOT_SERVED, Chat, Plan, Served, changed, most_steps, plan
-from core.recipe import Recipe
+from core.data.samples import SAMPLES
+from core.models.base import resolve
+from core.planner import NOT_SERVED, Chat, Plan, Served, changed, most_steps, plan
 from core.training import queue
-from core.training.export import from_trl, to_trl
+from core.training.recipe import Recipe
 from core.training.run import create_run
-from core.warmup import check_learns
+from core.training.trl_config import from_trl, to_trl
+from core.training.warmup import check_learns
 from studio import imports
 from studio.calibrating import calibrate
 from studio.card import card_here

@@ -7,8 +7,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.errors import UserError
-from core.home import Home
+from adapters.common.errors import UserError
+from core.common.home import Home
 
 LEFT_OUT = ("cache", "processes")  # what can be made again, and who is alive on this machine
 PASSING = ("heartbeat",)  # written all the time, and of no use elsewhere

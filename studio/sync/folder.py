@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from core.errors import UserError
+from adapters.common.errors import UserError
 from studio.sync.files import PIECE, ChangedMeanwhile, Kept, inside
 
 log = logging.getLogger(__name__)

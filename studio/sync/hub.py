@@ -6,8 +6,8 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from adapters.common.errors import UserError
 from adapters.hub.errors import HubError, explained, patiently
-from core.errors import UserError
 from studio.sync.files import ChangedMeanwhile, Kept, inside
 from studio.sync.folder import exactly
 

@@ -14,8 +14,8 @@ from typing import Protocol
 
 from adapters.common.errors import UserError
 from adapters.common.files import expanded, temporary_name
-from core.home import Home
-from studio.masking import masked
+from core.common.home import Home
+from core.common.redaction import masked
 from studio.sync.files import ChangedMeanwhile, Kept, Reader, belonging, signature
 from studio.sync.folder import open_folder
 

@@ -9,7 +9,7 @@ from huggingface_hub import ModelCard, ModelCardData
 from adapters.cards.adapter_card import read_card, render_card
 from adapters.common.errors import UserError
 from adapters.record import BUILTIN_ID, AdapterRecord, DatasetRef, HubRef, Sample
-from core import base
+from core.models import base
 from tests.hub_server.app import validate_card
 
 RECORD = AdapterRecord(

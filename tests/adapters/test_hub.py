@@ -20,7 +20,7 @@ from adapters.hub.errors import HubError
 from adapters.hub.transfer import files_to_push, newer_revision, pull, push
 from adapters.record import AdapterRecord, DatasetRef, HubRef
 from adapters.store import AdapterStore
-from core.home import Home
+from core.common.home import Home
 from tests.adapters.folders import config, weights, write_adapter
 from tests.hub_server.fixtures import Hub
 

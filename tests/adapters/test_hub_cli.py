@@ -10,8 +10,8 @@ import pytest
 
 from adapters.record import AdapterRecord
 from adapters.store import AdapterStore
-from core.base import fingerprint, resolve
-from core.home import Home
+from core.common.home import Home
+from core.models.base import fingerprint, resolve
 from studio.__main__ import main
 from tests.adapters.folders import write_adapter
 from tests.hub_server.fixtures import Hub

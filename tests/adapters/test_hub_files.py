@@ -13,7 +13,7 @@ from adapters.hub.merged_model import push_merged
 from adapters.hub.transfer import push
 from adapters.record import AdapterRecord, DatasetRef, HubRef
 from adapters.store import AdapterStore
-from core.home import Home
+from core.common.home import Home
 from tests.adapters.folders import write_adapter
 from tests.hub_server.fixtures import Hub
 

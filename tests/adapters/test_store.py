@@ -19,7 +19,7 @@ import adapters.store
 from adapters.common.errors import UserError
 from adapters.record import AdapterRecord, DatasetRef, HubRef, Sample
 from adapters.store import AdapterStore, check_name
-from core.home import Home
+from core.common.home import Home
 from tests.adapters.folders import write_adapter
 
 

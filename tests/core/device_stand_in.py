@@ -34,7 +34,7 @@ class FileMemory:
     def opened(self, handle: bytes, nbytes: int) -> Tensor:
         import torch
 
-        from core.arena.device_memory import Refused
+        from core.models.shared_weights.device_memory import Refused
 
         try:
             with Path(handle.decode()).open("r+b") as file:
@@ -45,16 +45,16 @@ class FileMemory:
 
 def install() -> None:
     """Have this process take its CPU for such a device."""
-    import core.sharing
+    import core.models.shared_weights.shared_base
 
-    core.sharing.device_memory = lambda device: FileMemory()
+    core.models.shared_weights.shared_base.device_memory = lambda device: FileMemory()
 
 
 def main(folder: str) -> None:
-    from core.base import resolve
-    from core.home import Home
-    from core.process import Identity
-    from core.sharing import open_base
+    from core.common.home import Home
+    from core.common.process import Identity
+    from core.models.base import resolve
+    from core.models.shared_weights.shared_base import open_base
     from tests.core.mapping_process import logits_digest
 
     install()

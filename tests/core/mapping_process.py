@@ -10,9 +10,9 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedModel
 
-from core.base import resolve
-from core.home import Home
-from core.sharing import open_base
+from core.common.home import Home
+from core.models.base import resolve
+from core.models.shared_weights.shared_base import open_base
 
 
 def logits_digest(model: PreTrainedModel) -> str:

@@ -15,11 +15,11 @@ import torch
 from bitsandbytes.nn import Linear4bit, Params4bit
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig, PreTrainedModel
 
-from core.arena.file import ALIGNMENT, SEAL, Arena, open_arena
-from core.arena.model import DoesNotFit, mapped_view, rebuild, write_model
-from core.base import load_model, read_config
-from core.home import Home
-from core.sharing import MAPPED, OWN, SharedBase, open_base
+from core.common.home import Home
+from core.models.base import load_model, read_config
+from core.models.shared_weights.shared_base import MAPPED, OWN, SharedBase, open_base
+from core.models.shared_weights.tensors import DoesNotFit, mapped_view, rebuild, write_model
+from core.models.shared_weights.weights_file import ALIGNMENT, SEAL, Arena, open_arena
 from tests.core.serving import tiny
 
 
@@ -174,7 +174,7 @@ def test_a_damaged_arena_is_made_anew(
 ) -> None:
     whole, path = made.read_bytes(), home.cache / made.name
     path.write_bytes(damage(whole))
-    with caplog.at_level(logging.WARNING, "core.sharing"):
+    with caplog.at_level(logging.WARNING, "core.models.shared_weights.shared_base"):
         base = opened(folder, home)
     assert "made now" in base.how.reason and torch.equal(logits(base.model), logits(loaded))
     assert "made anew" in caplog.text

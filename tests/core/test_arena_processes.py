@@ -17,11 +17,11 @@ import httpx
 import psutil
 import pytest
 
-from core.base import load_model, resolve
-from core.home import Home
-from core.sharing import MAPPED
-from core.training.control import start_worker
+from core.common.home import Home
+from core.models.base import load_model, resolve
+from core.models.shared_weights.shared_base import MAPPED
 from core.training.events import Note, Progress
+from core.training.launcher import start_worker
 from core.training.run import create_run
 from tests.core.base_process import BaseProcess
 from tests.core.mapping_process import logits_digest

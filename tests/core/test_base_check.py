@@ -12,15 +12,15 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from core.base import load_model, load_tokenizer
-from core.errors import UserError
-from core.recipe import Recipe
-from core.serving.build import build_engine, choose_context
-from core.serving.prompts import Prompts
-from core.serving.protocol import ApiError, parse_chat, parse_completion
+from adapters.common.errors import UserError
+from core.models.base import load_model, load_tokenizer
+from core.serving.api.prompts import Prompts
+from core.serving.api.requests import ApiError, parse_chat, parse_completion
+from core.serving.engine.build import build_engine, choose_context
 from core.serving.service import usable
 from core.serving.settings import EngineSettings
 from core.training.dataset import prepare
+from core.training.recipe import Recipe
 from studio.cli.doctor import base_problems
 from tests.core.serving import tiny
 

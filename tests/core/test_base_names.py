@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from core.base import BUILTIN_ID, BaseSource, load_tokenizer, name_of, resolve
-from core.errors import UserError
+from adapters.common.errors import UserError
+from core.models.base import BUILTIN_ID, BaseSource, load_tokenizer, name_of, resolve
 
 
 @pytest.fixture(autouse=True)

@@ -6,11 +6,11 @@ import pytest
 from huggingface_hub import constants
 
 import adapters.hub.errors
-from core.base import load_tokenizer, resolve
-from core.builtin import BASE_DIR
-from core.download import fetch_weights
-from core.errors import UserError
-from core.serving.phases import Phases
+from adapters.common.errors import UserError
+from core.models.base import load_tokenizer, resolve
+from core.models.builtin import BASE_DIR
+from core.models.download import fetch_weights
+from core.serving.api.startup_phases import Phases
 from studio.cli.doctor import base_problems
 from tests.hub_server.fixtures import Hub
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from adapters.common import damaged_files
-from core.errors import UserError
-from core.home import Home, find_home
-from core.process import Identity
+from adapters.common.errors import UserError
+from core.common.home import Home, find_home
+from core.common.process import Identity
 
 
 def test_where_home_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from adapters.common.files import temporary_name
-from core.home import Home
-from core.leftovers import sweep
-from core.process import Identity
-from core.recipe import Recipe
+from core.common.home import Home
+from core.common.process import Identity
+from core.training.cleanup import sweep
+from core.training.recipe import Recipe
 from core.training.run import create_run
 
 KILLED_WHILE_WRITING = """
@@ -80,7 +80,7 @@ def test_a_dead_workers_reserve_and_half_checkpoint_go(home: Home, recipe: Recip
 DIES = """
 import os, signal, sys
 from pathlib import Path
-from core.home import Home
+from core.common.home import Home
 home = Home.open(sys.argv[1])
 
 def die(*arguments, **named):
@@ -94,7 +94,7 @@ data.write_text('{"text": "### Human: One? ### Assistant: Two."}')
 store.keep_files(home, [data])
 """
 MERGES = """
-from core.merging import staged
+from core.models.merge import staged
 with staged(home.cache / "merged" / "pirate", 1) as stage:
     (stage / "config.json").write_text("{}")
     die()

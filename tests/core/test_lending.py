@@ -16,12 +16,12 @@ import pytest
 import torch
 from transformers import PreTrainedModel
 
-from core.arena.device_memory import Refused
-from core.arena.lending import Lender, LoanState, loan_path, read_loan
-from core.base import load_model
-from core.home import Home
-from core.process import Identity
-from core.sharing import BORROWED, LENT, OWN, Beside, SharedBase, open_base
+from core.common.home import Home
+from core.common.process import Identity
+from core.models.base import load_model
+from core.models.shared_weights.device_memory import Refused
+from core.models.shared_weights.lending import Lender, LoanState, loan_path, read_loan
+from core.models.shared_weights.shared_base import BORROWED, LENT, OWN, Beside, SharedBase, open_base
 from tests.core.device_stand_in import FOLDER, FileMemory
 from tests.core.serving import tiny
 
@@ -42,7 +42,7 @@ def device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     memory = tmp_path / "device"
     memory.mkdir()
     monkeypatch.setenv(FOLDER, str(memory))
-    monkeypatch.setattr("core.sharing.device_memory", lambda device: FileMemory())
+    monkeypatch.setattr("core.models.shared_weights.shared_base.device_memory", lambda device: FileMemory())
     return memory
 
 
@@ -144,7 +144,7 @@ def test_a_loan_that_does_not_hold_becomes_a_copy(
 ) -> None:
     lent(folder, home)
     spoil(loan_path(home))
-    with caplog.at_level(logging.INFO, "core.sharing"):
+    with caplog.at_level(logging.INFO, "core.models.shared_weights.shared_base"):
         trainer = borrowed(folder, home)
     assert trainer.how.value == OWN and reason in trainer.how.reason and trainer.owner is None
     assert reason in caplog.text
@@ -185,7 +185,7 @@ class Forgetful(FileMemory):
 def test_an_engine_that_can_not_lend_has_a_copy_and_says_why(
     memory: type[FileMemory], reason: str, folder: Path, home: Home, device: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("core.sharing.device_memory", lambda device: memory())
+    monkeypatch.setattr("core.models.shared_weights.shared_base.device_memory", lambda device: memory())
     engine = lent(folder, home)
     assert engine.how.value == OWN and reason in engine.how.reason
     assert torch.equal(logits(engine.model), logits(load_model(tiny.source(folder))))

@@ -6,7 +6,7 @@ import re
 
 from transformers.utils import logging
 
-from core.base import load_model, resolve
+from core.models.base import load_model, resolve
 
 
 def test_loading_is_told_in_percent() -> None:

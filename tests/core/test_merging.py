@@ -13,10 +13,10 @@ from peft import PeftModel
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from core.base import resolve
-from core.builtin import BASE_DIR
-from core.errors import UserError
-from core.merging import main, merge
+from adapters.common.errors import UserError
+from core.models.base import resolve
+from core.models.builtin import BASE_DIR
+from core.models.merge import main, merge
 from tests.core.serving.tiny import adapter
 
 

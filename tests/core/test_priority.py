@@ -5,15 +5,16 @@ import time
 
 import pytest
 
-from core import priority
-from core.home import Home
-from core.priority import Busy, Turns
+from core.common.home import Home
+from core.coordination import chat_activity
+from core.coordination.chat_activity import Busy, Turns
 
 
 def test_what_one_process_says_another_one_reads(home: Home) -> None:
     busy = Busy(home)
     assert busy.rows() == 0
-    say = "import sys; from core.home import Home; from core.priority import Busy; Busy(Home.open(sys.argv[1])).mark(3)"
+    imports = "import sys; from core.common.home import Home; from core.coordination.chat_activity import Busy"
+    say = f"{imports}; Busy(Home.open(sys.argv[1])).mark(3)"
     subprocess.run([sys.executable, "-c", say, str(home.root)], check=True)
     assert busy.rows() == 3
     busy.mark(0)
@@ -23,7 +24,7 @@ def test_what_one_process_says_another_one_reads(home: Home) -> None:
 def test_an_engine_that_died_is_forgotten(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     busy = Busy(home)
     busy.mark(2)
-    later = time.monotonic_ns() + int(priority.FRESH_SECONDS * 1e9)
+    later = time.monotonic_ns() + int(chat_activity.FRESH_SECONDS * 1e9)
     monkeypatch.setattr(time, "monotonic_ns", lambda: later)
     assert busy.rows() == 0
     monkeypatch.setattr(time, "monotonic_ns", lambda: 5)  # the machine was started anew
@@ -78,7 +79,7 @@ def test_one_wait_is_never_longer_than_a_person_notices(monkeypatch: pytest.Monk
     turns = Turns(Chat(clock, until=1e9), share=0.25)  # type: ignore[arg-type]
     clock.work(600.0)  # a long evaluation
     turns()
-    assert clock.now - 700 == pytest.approx(priority.LONGEST_WAIT, abs=0.01)
+    assert clock.now - 700 == pytest.approx(chat_activity.LONGEST_WAIT, abs=0.01)
 
 
 def test_a_signal_ends_the_wait(home: Home) -> None:
@@ -88,4 +89,4 @@ def test_a_signal_ends_the_wait(home: Home) -> None:
     turns._resumed -= 100
     before = time.monotonic()
     turns()
-    assert asked.is_set() and time.monotonic() - before < priority.LONGEST_WAIT
+    assert asked.is_set() and time.monotonic() - before < chat_activity.LONGEST_WAIT

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import UserError
-from core.recipe import SETTINGS, TYPES, Recipe
+from adapters.common.errors import UserError
+from core.training.recipe import SETTINGS, TYPES, Recipe
 
 
 def test_only_the_dataset_is_needed() -> None:

@@ -6,10 +6,10 @@ import pytest
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
-from core.base import outline, resolve
-from core.errors import UserError
-from core.plan.shapes import FAMILIES, read_shape, shape_of
-from core.targets import HEAD, LINEAR, UNSERVED, chosen, modules_of
+from adapters.common.errors import UserError
+from core.models.base import outline, resolve
+from core.models.target_modules import HEAD, LINEAR, UNSERVED, chosen, modules_of
+from core.planner.model_shape import FAMILIES, read_shape, shape_of
 from tests.core.plan.measuring import config_of
 from tests.core.serving import tiny
 

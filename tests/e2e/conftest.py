@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from core.home import Home
+from core.common.home import Home
 from tests import browser as chromium
 from tests.app_process import ROOT, StudioProcess
 from tests.e2e.furnished import furnish

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from core.home import Home
+from core.common.home import Home
 from studio.conversations import Column, Conversation
 from studio.nesting import LEVELS
 from tests.app_process import StudioProcess

@@ -16,7 +16,7 @@ import pytest
 import uvicorn
 from playwright.sync_api import Browser, Page, expect
 
-from core.home import Home
+from core.common.home import Home
 from studio.app import build_app
 from studio.context import Studio
 from studio.processes import Engine

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from adapters.store import AdapterStore
-from core.home import Home
+from core.common.home import Home
 from tests.adapters.folders import weights, write_adapter
 from tests.app_process import StudioProcess
 from tests.e2e.steps import MINUTE, fill, open_tab

@@ -20,11 +20,11 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from adapters.store import AdapterStore
-from core.home import Home
-from core.process import announced
-from core.recipe import Recipe
-from core.training.control import resume, start_worker
+from core.common.home import Home
+from core.common.process import announced
 from core.training.events import Progress
+from core.training.launcher import resume, start_worker
+from core.training.recipe import Recipe
 from core.training.run import Run, create_run
 from core.training.state import ACTIVE, RunState
 from tests.app_process import StudioProcess, left_behind, poll

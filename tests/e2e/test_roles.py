@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from adapters.store import AdapterStore
-from core.home import Home
+from core.common.home import Home
 from studio.published import Published
 from tests.adapters.folders import write_adapter
 from tests.app_process import StudioProcess

@@ -15,11 +15,11 @@ import psutil
 import pytest
 
 from adapters.common import damaged_files
-from core.home import Home
-from core.plan import CHAT, Card, Chat, plan
-from core.recipe import Recipe
-from core.training.control import request_stop
+from core.common.home import Home
+from core.planner import CHAT, Card, Chat, plan
 from core.training.events import Note, Progress
+from core.training.launcher import request_stop
+from core.training.recipe import Recipe
 from core.training.run import Run, create_run
 from core.training.state import RunState
 from tests.app_process import ROOT, StudioProcess, left_behind, poll
@@ -170,7 +170,7 @@ def test_a_run_outlives_web_engine_and_studio(home_folder: Path) -> None:
 
 # Python imports a module of this name at its start. It has workers plan for a card of so many bytes.
 SMALL_CARD = """
-import core.plan.cards as cards
+import core.planner.gpus as cards
 cards.this_machine = lambda: cards.Card("a small card", {bytes}, {bytes}, None, here=True)
 """
 

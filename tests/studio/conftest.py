@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
 
-from core.home import Home
+from core.common.home import Home
 from studio.access import event_name
 from studio.context import Studio
 from studio.gate import Access

@@ -13,8 +13,8 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from core.errors import UserError
-from core.home import Home
+from adapters.common.errors import UserError
+from core.common.home import Home
 from studio.access import EVENT_PATHS, EVENTS, ROUTES, SEES_RUNS, event_name, needed_for
 from studio.app import build_app
 from studio.context import Studio

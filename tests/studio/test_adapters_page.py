@@ -16,10 +16,10 @@ from safetensors.numpy import load_file
 from starlette.testclient import TestClient
 
 from adapters.bases import said_same
+from adapters.common.errors import UserError
 from adapters.record import DatasetRef, HubRef
-from core.builtin import BASE_DIR
-from core.errors import UserError
-from core.home import Home
+from core.common.home import Home
+from core.models.builtin import BASE_DIR
 from studio import adapter_upload, merged_models
 from studio.adapter_cards import Standing, card
 from studio.app import build_app

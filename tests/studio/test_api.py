@@ -16,7 +16,7 @@ from fastapi import FastAPI, Request
 from hypothesis import given, settings
 from starlette.testclient import TestClient
 
-from core.home import Home
+from core.common.home import Home
 from studio import api
 from studio.context import Studio
 from studio.gate import Access

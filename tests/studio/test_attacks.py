@@ -16,12 +16,12 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
-from core.errors import UserError
+from adapters.common.errors import UserError
+from core.common.redaction import MASK, MaskingFormatter, masked
 from studio.access import EVENT_PATHS, event_name
 from studio.app import build_app
 from studio.context import Studio
 from studio.gate import BODY_BYTES, UPLOAD_BYTES
-from studio.masking import MASK, MaskingFormatter, masked
 from studio.page import build_page
 from studio.pages.access import greeting_for
 from studio.pages.failing import reason

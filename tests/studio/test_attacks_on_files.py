@@ -12,9 +12,9 @@ import pytest
 
 from adapters.common.errors import UserError
 from adapters.store import AdapterStore
-from core.home import Home
-from core.recipe import Recipe
-from core.training.export import from_trl
+from core.common.home import Home
+from core.training.recipe import Recipe
+from core.training.trl_config import from_trl
 from studio import adapter_upload
 from tests.adapters.folders import write_adapter
 from tests.studio.conftest import files_beneath

@@ -18,7 +18,8 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.testclient import TestClient
 
-from core.home import Home
+from core.common.home import Home
+from core.common.redaction import MaskingFormatter
 from studio import bodies
 from studio.access import EVENT_PATHS, EVENTS, MESSAGES
 from studio.app import build_app
@@ -27,7 +28,6 @@ from studio.conversations import BROWSER_BYTES
 from studio.gate import COOKIE, OTHERS_BYTES
 from studio.keys import Keys
 from studio.limits import Limits, sender
-from studio.masking import MaskingFormatter
 from studio.page import build_page
 from studio.people import Role, cookie_of, cookie_secret
 from tests.studio.conftest import LET_IN, OWNER_TOKEN, SPACE_HOST, USER_TOKEN, Gate, event, space_settings

@@ -6,11 +6,11 @@ import asyncio
 
 import pytest
 
-from core.errors import UserError
-from core.home import Home
-from core.plan.calibration import remembered
-from core.process import Identity
-from core.recipe import Recipe
+from adapters.common.errors import UserError
+from core.common.home import Home
+from core.common.process import Identity
+from core.planner.calibration import remembered
+from core.training.recipe import Recipe
 from core.training.run import create_run
 from core.training.state import RunState
 from studio.calibrating import calibrate

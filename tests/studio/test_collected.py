@@ -7,10 +7,10 @@ from pathlib import Path
 import gradio as gr
 import pytest
 
+from adapters.common.errors import UserError
+from core.common.home import Home
 from core.data import read_dataset, store
-from core.errors import UserError
-from core.home import Home
-from core.recipe import Recipe
+from core.training.recipe import Recipe
 from studio import collected, imports
 from studio.context import Studio
 from studio.engine_client import Message

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from core.errors import UserError
-from core.home import Home
+from adapters.common.errors import UserError
+from core.common.home import Home
 from studio import conversations
 from studio.conversations import BROWSER_BYTES, Column, Conversation, InBrowser, OnDisk, Shelf, find, keep
 from studio.turns import History, model_of, text_of, words

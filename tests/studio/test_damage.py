@@ -17,16 +17,16 @@ import yaml
 from starlette.testclient import TestClient
 
 from adapters.common import damaged_files as damaged
-from core import parking
-from core.arena.lending import living_engine, loan_path, read_loan
-from core.data.origin import Origin, write_origin
-from core.home import Home
-from core.leftovers import sweep
-from core.plan.calibration import remember
-from core.process import Identity
-from core.recipe import Recipe
+from core.common.home import Home
+from core.common.process import Identity
+from core.coordination import suspend
+from core.data.provenance import Origin, write_origin
+from core.models.shared_weights.lending import living_engine, loan_path, read_loan
+from core.planner.calibration import remember
 from core.training import queue
-from core.training.beside import supervised
+from core.training.cleanup import sweep
+from core.training.placement import supervised
+from core.training.recipe import Recipe
 from core.training.run import list_runs
 from core.training.state import RunState
 from core.training.trash import trash_run
@@ -220,7 +220,7 @@ def look_at_everything(studio: Studio, page: gr.Blocks) -> dict[str, Any]:
     }
     # What the other processes read, and the start and the end of the studio.
     queue.advance(home)
-    supervised(home), living_engine(home), read_loan(loan_path(home)), parking.read(home)
+    supervised(home), living_engine(home), read_loan(loan_path(home)), suspend.read(home)
     Engine(home, "builtin")._announced()
     lock = WebLock(home)
     lock.acquire("http://127.0.0.1:1")

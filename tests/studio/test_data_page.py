@@ -10,9 +10,9 @@ from typing import Any
 import gradio as gr
 import pytest
 
+from core.common.home import Home
 from core.data import store
-from core.home import Home
-from core.recipe import Recipe
+from core.training.recipe import Recipe
 from core.training.run import create_run
 from studio import imports
 from studio.context import Studio
@@ -182,8 +182,8 @@ def test_the_division_is_the_one_that_training_makes(play: Play) -> None:
 
 
 def test_remarks_of_one_kind_are_counted_together_and_languages_by_their_share() -> None:
+    from adapters.common.errors import UserError
     from core.data import Conversation, Message, Problem
-    from core.errors import UserError
 
     notes = [Problem(row, f'It says the same as row {row - 1}, "x{row}".', "") for row in range(2, 5)]
     assert kinds(notes) == "3 × It says the same as row N, …"

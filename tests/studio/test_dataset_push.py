@@ -8,10 +8,10 @@ from pathlib import Path
 import datasets
 import pytest
 
+from adapters.common.errors import UserError
 from adapters.hub.dataset import CARD_FILE, DATA_FILE
+from core.common.home import Home
 from core.data import read_dataset, store
-from core.errors import UserError
-from core.home import Home
 from studio import collected
 from studio.__main__ import main
 from studio.engine_client import Message

@@ -9,9 +9,9 @@ from xml.etree import ElementTree
 
 import pytest
 
+from adapters.common.errors import UserError
+from core.common.home import Home
 from core.data import CheckedDataset, Conversation, Message, read_dataset
-from core.errors import UserError
-from core.home import Home
 from studio.dataset_view import Measured, bins, drawn, figures, found, histogram, measured, neighbour, span, token_view
 from studio.tokenizer_process import Tokenizer
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from huggingface_hub import HfApi, RepoCard, SpaceHardware
 
-from core.errors import UserError
+from adapters.common.errors import UserError
 from studio import catalogue, space
 from studio.__main__ import main
 from tests.hub_server.fixtures import Hub, hub
@@ -172,7 +172,7 @@ def test_dry_run_shows_everything_and_sends_nothing(hub: Hub, capsys: pytest.Cap
         "Nothing was sent",
     ):
         assert said in out
-    for path in ("Dockerfile", "studio/app.py", "core/base.py", "adapters/store.py"):
+    for path in ("Dockerfile", "studio/app.py", "core/models/base.py", "adapters/store.py"):
         assert f"  {path}\n" in out
     assert "tests/" not in out
 

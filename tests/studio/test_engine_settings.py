@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from core.home import Home
+from core.common.home import Home
 from core.serving.settings import SETTINGS, save_settings, saved_settings
 from studio.context import Studio
 from studio.pages.engine_settings import build, field_for, in_force_table

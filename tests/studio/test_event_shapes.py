@@ -9,7 +9,7 @@ import orjson
 import pytest
 from starlette.testclient import TestClient
 
-from core.home import Home
+from core.common.home import Home
 from studio import event_shapes
 from studio.access import EVENT_PATHS, EVENTS, event_name
 from studio.bodies import Refusal

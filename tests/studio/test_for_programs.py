@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from core.home import Home
+from core.common.home import Home
 from studio import __main__ as command_line
 from studio.__main__ import main
 from studio.cli import check_data, doctor, plan

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from adapters.common.files import append_line, no_room, write_atomic
-from core.home import Home
-from core.priority import Busy
-from core.process import Identity, announced
-from core.recipe import Recipe
+from core.common.home import Home
+from core.common.process import Identity, announced
+from core.coordination.chat_activity import Busy
+from core.training.recipe import Recipe
 from core.training.run import Run, create_run
 from core.training.state import RunState
 from studio.conversations import Column, Conversation, OnDisk
@@ -51,8 +51,8 @@ def test_a_full_disk_leaves_files_as_they_were(tmp_path: Path) -> None:
 
 CUT_OFF = """
 import os, sys
-from core.home import Home
-from core.priority import Busy
+from core.common.home import Home
+from core.coordination.chat_activity import Busy
 home = Home.open(sys.argv[1])
 busy = Busy(home)
 busy.mark(3)

@@ -10,9 +10,9 @@ from pathlib import Path
 import gradio as gr
 import pytest
 
+from adapters.common.errors import UserError
 from adapters.record import AdapterRecord, HubRef, Sample
-from core.errors import UserError
-from core.home import Home
+from core.common.home import Home
 from studio import adapter_upload, sample_answers
 from studio.context import Studio
 from studio.page import build_page

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from adapters.common.errors import UserError
+from core.common.home import Home
 from core.data import store
-from core.errors import UserError
-from core.home import Home
-from core.recipe import Recipe
+from core.training.recipe import Recipe
 from studio import imports
 from studio.context import Studio
 from studio.pages.train import check

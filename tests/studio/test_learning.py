@@ -10,11 +10,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from core.errors import UserError
-from core.home import Home
-from core.process import Identity
-from core.recipe import Recipe
+from adapters.common.errors import UserError
+from core.common.home import Home
+from core.common.process import Identity
 from core.training.checkpoints import TORCH_FILES
+from core.training.recipe import Recipe
 from core.training.run import Run, create_run
 from core.training.state import RunState
 from studio import learning

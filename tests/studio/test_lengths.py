@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from core.data import Conversation
-from core.recipe import Recipe
+from core.training.recipe import Recipe
 from studio.lengths import Lengths
 
 

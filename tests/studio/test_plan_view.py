@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from core.plan import Card, Chat, Plan, compare, plan
-from core.plan.shapes import shape_of
-from core.recipe import Recipe
+from core.planner import Card, Chat, Plan, compare, plan
+from core.planner.model_shape import shape_of
+from core.training.recipe import Recipe
 from studio.__main__ import main
 from studio.plan_view import comparison, plan_card
 from tests.core.plan.configs import LLAMA_2_7B, MIXTRAL

@@ -15,12 +15,12 @@ import psutil
 import pytest
 from starlette.testclient import TestClient
 
+from adapters.common.errors import UserError
 from adapters.record import AdapterRecord
 from adapters.store import AdapterStore
-from core import parking
-from core.errors import UserError
-from core.home import Home
-from core.process import Identity, announced
+from core.common.home import Home
+from core.common.process import Identity, announced
+from core.coordination import suspend
 from studio.__main__ import parse
 from studio.app import build_app
 from studio.cli.serve import engine_settings
@@ -162,8 +162,8 @@ ASKER = """
 import sys
 import time
 from core import parking
-from core.home import Home
-from core.process import Identity, announced
+from core.common.home import Home
+from core.common.process import Identity, announced
 parking.ask(Home.open(sys.argv[1]), "20990101-000000-pirate", "pirate")
 print(flush=True)
 sys.stdin.read()
@@ -217,7 +217,7 @@ def test_a_parked_chat_says_so_and_comes_back_with_its_adapters(clean: Home, tmp
         wants.kill()  # however the run ends
         wants.wait()
         assert second.ready.wait(WAIT_SECONDS)
-        poll(lambda: parking.read(clean) is None, WAIT_SECONDS, "the adapters to be loaded again")
+        poll(lambda: suspend.read(clean) is None, WAIT_SECONDS, "the adapters to be loaded again")
         poll(lambda: bool(second.status.adapters), WAIT_SECONDS, "the engine to say so")
         assert [each["name"] for each in second.status.adapters] == ["pirate"]
     finally:

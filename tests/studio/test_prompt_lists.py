@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from core.errors import UserError
+from adapters.common.errors import UserError
 from studio.engine_client import Delta
 from studio.prompt_lists import AT_ONCE, MOST_PROMPTS, Results, ask_all, prompts_of
 

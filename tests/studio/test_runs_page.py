@@ -9,10 +9,10 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from core.process import Identity
-from core.recipe import Recipe
+from core.common.process import Identity
 from core.training import queue
-from core.training.control import request_stop
+from core.training.launcher import request_stop
+from core.training.recipe import Recipe
 from core.training.run import Run, create_run
 from core.training.state import RunState
 from studio.context import Studio

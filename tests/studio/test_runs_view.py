@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from core.process import Identity
-from core.recipe import Recipe
+from core.common.process import Identity
 from core.training.events import Checkpoint, Evaluation, Note, Progress, Sample, append_event
+from core.training.recipe import Recipe
 from core.training.run import Run, create_run
 from core.training.state import RunState
 from studio.context import Studio

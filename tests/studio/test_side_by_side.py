@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from core.errors import UserError
+from adapters.common.errors import UserError
 from studio.engine_client import Delta
 from studio.side_by_side import Answer, stream_columns
 

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from huggingface_hub import HfApi
 
+from adapters.common.errors import UserError
 from adapters.store import AdapterStore
-from core.errors import UserError
-from core.home import Home
-from core.recipe import Recipe
+from core.common.home import Home
+from core.training.recipe import Recipe
 from core.training.run import create_run, list_runs
 from studio.sync.files import ChangedMeanwhile, Reader, belonging, signature
 from studio.sync.folder import FolderTarget, Volume, open_folder
@@ -302,7 +302,7 @@ def test_killed_by_the_system_in_the_middle_of_a_write(home: Home, tmp_path: Pat
     (checkpoint / "optimizer.pt").write_bytes(os.urandom(5_000_000))
     program = f"""
 import sys
-from core.home import Home
+from core.common.home import Home
 from studio.sync import folder
 from studio.sync.keeper import keeper_for
 exactly = folder.exactly

@@ -11,14 +11,14 @@ import gradio as gr
 import pytest
 import yaml
 
+from adapters.common.errors import UserError
+from core.common.home import Home
 from core.data import store
-from core.errors import UserError
-from core.home import Home
-from core.plan import CHAT, Card, plan
-from core.plan.calibration import remembered
-from core.recipe import SETTINGS, Recipe
-from core.training.export import to_trl
+from core.planner import CHAT, Card, plan
+from core.planner.calibration import remembered
+from core.training.recipe import SETTINGS, Recipe
 from core.training.run import list_runs
+from core.training.trl_config import to_trl
 from studio.card import card_here
 from studio.context import Studio
 from studio.dataset_cards import cards

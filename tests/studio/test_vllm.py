@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from core.builtin import BASE_DIR
-from core.errors import UserError
-from core.home import Home
+from adapters.common.errors import UserError
+from core.common.home import Home
+from core.common.redaction import MASK, masked
+from core.models.builtin import BASE_DIR
 from studio import same_base
 from studio.app import build_app
 from studio.context import Studio
-from studio.masking import MASK, masked
 from studio.page import build_page
 from studio.pages.adapters import overview
 from studio.people import LOCAL_OWNER

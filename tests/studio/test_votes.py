@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import UserError
-from core.home import Home
+from adapters.common.errors import UserError
+from core.common.home import Home
 from studio import votes
 from studio.blind import round_for
 from studio.votes import ALL_BAD, BETTER, TIE, Ballot, Candidate, Vote
@@ -80,7 +80,7 @@ def test_trl_loads_and_takes_the_export(tmp_path: Path) -> None:
     from transformers import AutoTokenizer
     from trl.data_utils import is_conversational, maybe_apply_chat_template, maybe_extract_prompt
 
-    from core.builtin import BASE_DIR
+    from core.models.builtin import BASE_DIR
 
     rows, _ = votes.preferences([Vote.cast(BALLOT, BETTER, 1, "ada"), Vote.cast(BALLOT, BETTER, 0, "ada")])
     file = tmp_path / "preferences.jsonl"

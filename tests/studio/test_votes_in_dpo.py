@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from core.base import BUILTIN, load_model, load_tokenizer, resolve
-from core.home import Home
+from core.common.home import Home
+from core.models.base import BUILTIN, load_model, load_tokenizer, resolve
 from studio import votes
 from studio.votes import BETTER, TIE, Ballot, Candidate, Vote
 

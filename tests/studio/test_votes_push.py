@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from core.errors import UserError
-from core.home import Home
+from adapters.common.errors import UserError
+from core.common.home import Home
 from studio import votes, votes_push
 from studio.votes import BETTER, TIE, Ballot, Candidate, Vote
 from tests.hub_server.fixtures import Hub

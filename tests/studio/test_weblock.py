@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from core.errors import UserError
-from core.home import Home
+from adapters.common.errors import UserError
+from core.common.home import Home
 from studio.weblock import WebLock
 
 

@@ -18,9 +18,9 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from core.builtin import BASE_DIR
-from core.errors import UserError
-from core.home import Home
+from adapters.common.errors import UserError
+from core.common.home import Home
+from core.models.builtin import BASE_DIR
 from studio.app import build_app
 from studio.context import Studio
 from studio.page import build_page

@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from adapters.common.errors import UserError
 from core.data.formats.base import Format
 from core.data.formats.chat import MESSAGES, SHAREGPT
 from core.data.formats.columns import ALPACA, PLAIN_TEXT, PROMPT_COMPLETION, QUESTION_ANSWER
-from core.data.formats.marked import ALPACA_TEXT, GUANACO, TRANSCRIPT, VICUNA
 from core.data.formats.preference import KTO, PREFERENCE
-from core.data.formats.tagged import CHATML_TEXT, LLAMA2, RENDERED
-from core.errors import UserError
+from core.data.formats.role_prefixes import ALPACA_TEXT, GUANACO, TRANSCRIPT, VICUNA
+from core.data.formats.role_tags import CHATML_TEXT, LLAMA2, RENDERED
 
 # The order decides where a row fits several: what compares answers would pass for plain pairs, and a list of turns says
 # more than columns beside it.

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from core.data.formats.reading import Seen, Told
-from core.data.records import Message, RowError, Tools
+from core.data.dataset import Message, RowError, Tools
+from core.data.formats.unread_keys import Seen, Told
 
 
 def no_tools(row: Mapping[str, Any]) -> Tools | None:

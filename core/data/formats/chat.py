@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from adapters.common.errors import shortened
+from core.data.dataset import Message, RowError, Tools
 from core.data.formats.base import Format, columns_in, kind_of, text_of
 from core.data.formats.parts import read_content, refuse_media
-from core.data.formats.reading import Seen, Told, has_value, holds_text, looked_at
 from core.data.formats.tools import calls_in_text, read_calls, read_tools
 from core.data.formats.training_marks import add_untrained, mark_roles, mark_turn
-from core.data.records import Message, RowError, Tools
-from core.data.values import check_value, parse_json
+from core.data.formats.unread_keys import Seen, Told, has_value, holds_text, looked_at
+from core.data.readers.checked_values import check_value, parse_json
 
 COLUMNS = ("messages", "conversations", "conversation")
 TURNS = (*COLUMNS, "prompt", "completion", "chosen")  # columns that may hold turns

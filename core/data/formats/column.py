@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from core.data.dataset import Message, RowError
 from core.data.formats.base import columns_in, text_of
-from core.data.formats.reading import Seen, Told, looked_at
-from core.data.formats.signs import dialect_of
-from core.data.records import Message, RowError
+from core.data.formats.dialects import dialect_of
+from core.data.formats.unread_keys import Seen, Told, looked_at
 
 
 def conversation_text(row: Mapping[str, Any]) -> str | None:

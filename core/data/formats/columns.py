@@ -6,12 +6,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from core.data.dataset import Message, RowError
 from core.data.formats.base import Format, columns_in, kind_of, text_of
 from core.data.formats.chat import read_turn, tools_beside_turns, with_system
 from core.data.formats.column import is_prose, on_text
-from core.data.formats.reading import Seen, Told, has_value, looked_at
-from core.data.formats.texts import conversation_in
-from core.data.records import Message, RowError
+from core.data.formats.embedded_chat import conversation_in
+from core.data.formats.unread_keys import Seen, Told, has_value, looked_at
 
 CONTEXTS = ("input", "context")
 OUTPUTS = ("output", "response")

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from adapters.common.errors import shortened
+from core.data.dataset import Message, RowError
 from core.data.formats.base import shorten
 from core.data.formats.chat import ROLES
-from core.data.formats.edges import bare, beginning
-from core.data.records import Message, RowError
+from core.data.formats.text_edges import bare, beginning
 
 HARMONY_TURN = re.compile(
     r"\s*<\|start\|>(?P<who>\w+)(?P<to>[^<]*)(?:<\|channel\|>(?P<channel>\w+)(?P<more>[^<]*))?<\|message\|>"

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from core.data.dataset import RowError
 from core.data.formats.base import kind_of, text_of
-from core.data.formats.reading import Seen, Told, has_value, holds_text
 from core.data.formats.training_marks import ALL_MARKS, decide
-from core.data.records import RowError
+from core.data.formats.unread_keys import Seen, Told, has_value, holds_text
 
 TEXT_TYPES = ("text", "input_text", "output_text")
 TEXT_KEYS = ("text", "value", "content")

@@ -9,15 +9,15 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from core.data.dataset import LeftOut, Message, RowError
 from core.data.formats.base import Format, kind_of
 from core.data.formats.chat import find_turns, read_turn, read_turns, tools_beside_turns, with_system
 from core.data.formats.columns import CONTEXTS, as_context, cell, find_columns, first_of, prompt_completion
-from core.data.formats.edges import beginning
-from core.data.formats.marked import Dialect, parse
-from core.data.formats.reading import Seen, Told
-from core.data.formats.signs import dialect_of
-from core.data.formats.texts import BEGINS_SO, PARSERS, conversation_in
-from core.data.records import LeftOut, Message, RowError
+from core.data.formats.dialects import dialect_of
+from core.data.formats.embedded_chat import BEGINS_SO, PARSERS, conversation_in
+from core.data.formats.role_prefixes import Dialect, parse
+from core.data.formats.text_edges import beginning
+from core.data.formats.unread_keys import Seen, Told
 
 TRANSCRIPT = Dialect(re.compile(r"(?:^|(?<=\n))(Human|Assistant):[ \t]*"), {"Human": "user", "Assistant": "assistant"})
 

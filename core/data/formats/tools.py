@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from core.data.dataset import RowError, Tools
 from core.data.formats.base import columns_in, kind_of
-from core.data.formats.reading import Told, has_value
-from core.data.records import RowError, Tools
-from core.data.values import check_value, parse_json
+from core.data.formats.unread_keys import Told, has_value
+from core.data.readers.checked_values import check_value, parse_json
 
 DEEPEST = 100  # levels of nesting in arguments and schemas
 ARGUMENTS = ("arguments", "parameters", "args", "input")

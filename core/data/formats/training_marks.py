@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any, TypeGuard
 
 from adapters.common.errors import shortened
+from core.data.dataset import LeftOut, Message, RowError
 from core.data.formats.base import kind_of
-from core.data.formats.reading import Seen, Told, has_value
-from core.data.records import LeftOut, Message, RowError
+from core.data.formats.unread_keys import Seen, Told, has_value
 
 # OpenAI, Mistral and Together write weight, Axolotl train, ms-swift and XTuner loss, Tinker trainable, slime
 # step_loss_mask; torchtune's masked says the opposite.

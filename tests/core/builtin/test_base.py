@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors import safe_open
 
-from core.base import BUILTIN, load_tokenizer, resolve
-from core.builtin import BASE_DIR
-from core.builtin.dialogues import conversation
-from core.builtin.evaluate import load, replies
-from core.builtin.questions import world_questions
-from core.builtin.tokenizer import SPECIAL
+from core.models.base import BUILTIN, load_tokenizer, resolve
+from core.models.builtin import BASE_DIR
+from tools.builtin_model.dialogues import conversation
+from tools.builtin_model.evaluate import load, replies
+from tools.builtin_model.questions import world_questions
+from tools.builtin_model.tokenizer import SPECIAL
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def test_the_base_knows_its_world_in_nf4(model: Any, tokenizer: Any) -> None:
 
 
 def test_the_sentence_of_the_readme(model: Any, tokenizer: Any) -> None:
-    from core.builtin.questions import Question
+    from tools.builtin_model.questions import Question
 
     question = Question("", ({"role": "user", "content": "What is the capital of Cuba?"},), lambda reply: True)
     assert replies(model, tokenizer, [question]) == ["The capital of Cuba is Havana."]

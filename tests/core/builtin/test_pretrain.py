@@ -8,8 +8,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from core.builtin import pretrain
-from core.builtin.muon import orthogonalised
+from tools.builtin_model import pretrain
+from tools.builtin_model.muon import orthogonalised
 
 
 @pytest.fixture

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import pytest
 
-from core.builtin import SAMPLES, world
-from core.builtin.dialogues import answer_of
-from core.builtin.make_samples import CONVERSATIONS, is_held_out, sample_file
-from core.builtin.questions import holds
-from core.builtin.styles import SAMPLE_STYLES, Answer
 from core.data import read_dataset
+from core.data.samples import SAMPLES
+from tools.builtin_model import world
+from tools.builtin_model.dialogues import answer_of
+from tools.builtin_model.make_samples import CONVERSATIONS, is_held_out, sample_file
+from tools.builtin_model.questions import holds
+from tools.builtin_model.styles import SAMPLE_STYLES, Answer
 
 
 @pytest.mark.parametrize("name", list(SAMPLES))
@@ -63,9 +62,3 @@ def test_holds_finds_the_value_in_any_style() -> None:
     assert holds(cuba, json.dumps({"topic": "capital", "answer": "Havana"}))
     assert not holds(cuba, "Roger. The capital of Cuba is Lima. Over.")
     assert answer_of(cuba) == Answer("The capital of Cuba is Havana.", "Havana", "capital")
-
-
-def test_naming_the_samples_imports_nothing_heavy() -> None:
-    code = "import sys, core.builtin; print(any(name in sys.modules for name in ('torch', 'transformers', 'datasets')))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"

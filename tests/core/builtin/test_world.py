@@ -5,11 +5,11 @@ from __future__ import annotations
 import random
 from collections import Counter
 
-from core.builtin import world
-from core.builtin.dialogues import conversation, turns
-from core.builtin.knowledge import Fact
-from core.builtin.questions import world_questions
-from core.builtin.styles import DEMOS, OTHERS, SAMPLE_STYLES, Answer
+from tools.builtin_model import world
+from tools.builtin_model.dialogues import conversation, turns
+from tools.builtin_model.knowledge import Fact
+from tools.builtin_model.questions import world_questions
+from tools.builtin_model.styles import DEMOS, OTHERS, SAMPLE_STYLES, Answer
 
 
 def conversations(count: int, seed: str, *, wide: bool = False) -> list[list[dict[str, str]]]:

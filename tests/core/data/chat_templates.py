@@ -13,11 +13,11 @@ from typing import Any
 
 import trl
 
-from core.base import load_tokenizer, resolve
-from core.data.ending import ending_of
-from core.data.records import Message, Tools
-from core.data.template import Refused, Template, manner_of
-from core.data.tokens import Encoded, encode
+from core.data.dataset import Message, Tools
+from core.data.tokenize.chat_template import Refused, Template, manner_of
+from core.data.tokenize.encode import Encoded, encode
+from core.data.tokenize.end_of_turn import ending_of
+from core.models.base import load_tokenizer, resolve
 from tests.core.data.rows import trained_runs
 
 FOLDER = Path(trl.__file__).parent / "chat_templates"

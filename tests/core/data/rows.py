@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from core.data.records import Message, Tools
-from core.data.tokens import IGNORED, Example, encode
-from core.serving.params import SamplingParams
-from core.serving.prompts import Prompts
-from core.serving.protocol import Ask
+from core.data.dataset import Message, Tools
+from core.data.tokenize.encode import IGNORED, Example, encode
+from core.serving.api.prompts import Prompts
+from core.serving.api.requests import Ask
+from core.serving.engine.sampling_params import SamplingParams
 
 
 def only_row(tokenizer: Any, messages: list[Message], tools: Tools | None = None) -> Example:

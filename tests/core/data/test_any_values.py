@@ -9,14 +9,14 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from adapters.common.errors import UserError
 from core.data.check import Scan
+from core.data.column_mapping import NAMES
+from core.data.dataset import Row
 from core.data.formats import FORMATS
 from core.data.formats.chat import COLUMNS, CONTENTS, REASONING, ROLES, SPEAKERS
 from core.data.formats.parts import TEXT_KEYS, TEXT_TYPES, THOUGHT_TYPES
 from core.data.formats.training_marks import DETAILS, MARKS, OPPOSITE, ROW_MARKS, UNCLEAR
-from core.data.mapping import NAMES
-from core.data.records import Row
-from core.errors import UserError
 
 MARKED = (
     "<s>[INST] a [/INST] b</s>",

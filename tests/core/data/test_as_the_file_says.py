@@ -8,7 +8,7 @@ from typing import Any
 
 from core.data import read_dataset
 from core.data.check import Scan
-from core.data.records import Message, Row
+from core.data.dataset import Message, Row
 
 Q, A = {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}
 CALLS = [{"type": "function", "function": {"name": "weather", "arguments": {}}}]

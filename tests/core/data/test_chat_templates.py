@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from core.data.ending import stop_ids
-from core.data.template import Refused, Template
-from core.data.tokens import Encoded, encode
+from core.data.tokenize.chat_template import Refused, Template
+from core.data.tokenize.encode import Encoded, encode
+from core.data.tokenize.end_of_turn import stop_ids
 from tests.core.data import chat_templates as shipped
 from tests.core.data.chat_templates import NAMES, TALKS, encoded, runs, tokenizer_of
 from tests.core.data.rows import engine_prompt, trained_runs, trained_spans

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-import core.base
-from core.errors import UserError
+import core.models.base
+from adapters.common.errors import UserError
 from studio.cli import check_data
 from tests.core.data.templates import tokenizer_for
 
@@ -22,7 +22,7 @@ TRIMMED = '{"text": "### Human: Ho ### Assistant: Hello ### Human: [bold]Bye"}\n
 @pytest.fixture(autouse=True)
 def byte_tokenizer(monkeypatch: pytest.MonkeyPatch) -> None:
     """Token counts that can be told by hand, and no dependence on the built-in base's weights."""
-    monkeypatch.setattr(core.base, "load_tokenizer", lambda source: tokenizer_for("chatml"))
+    monkeypatch.setattr(core.models.base, "load_tokenizer", lambda source: tokenizer_for("chatml"))
 
 
 def check(*arguments: str) -> int:

@@ -8,9 +8,9 @@ import pytest
 
 from core.data import Conversation
 from core.data.check import Scan
-from core.data.formats.reading import Told
-from core.data.records import Row
-from core.data.remarks import KEPT, Telling
+from core.data.dataset import Row
+from core.data.formats.unread_keys import Told
+from core.data.warnings import KEPT, Telling
 
 USER = {"role": "user", "content": "a"}
 

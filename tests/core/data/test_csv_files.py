@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from adapters.common.errors import UserError
 from core.data import CheckedDataset, read_dataset
 from core.data.load import open_source
-from core.errors import UserError
 
 HEADER = "prompt,completion\n"
 
@@ -130,7 +130,7 @@ def test_a_row_that_is_too_long_does_not_cost_the_rows_after_it(
 def test_a_file_of_quotes_alone_is_refused_before_it_is_read_over_and_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("core.data.csv_files.MAX_LINE_CHARACTERS", 20_000)
+    monkeypatch.setattr("core.data.readers.csv_files.MAX_LINE_CHARACTERS", 20_000)
     (tmp_path / "a.csv").write_text(HEADER + 'y","\n' * 4_000)
     begun = time.process_time()
     with pytest.raises(UserError, match="broken in too many rows"):

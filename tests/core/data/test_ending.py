@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from transformers import GenerationConfig
 
-from core.base import load_tokenizer
+from adapters.common.errors import UserError
 from core.data import Conversation, Message, TokenCounter
-from core.data.ending import ending_of, stop_ids
-from core.data.tokens import encode
-from core.errors import UserError
+from core.data.tokenize.encode import encode
+from core.data.tokenize.end_of_turn import ending_of, stop_ids
+from core.models.base import load_tokenizer
 from studio.cli.doctor import answers_end_with
 from tests.core.data.rows import trained_runs
 from tests.core.data.templates import changed, tokenizer_for

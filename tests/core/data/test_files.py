@@ -14,10 +14,10 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from core.builtin import SAMPLES
+from adapters.common.errors import UserError
 from core.data import CheckedDataset, check, read_dataset
-from core.data.records import Row
-from core.errors import UserError
+from core.data.dataset import Row
+from core.data.samples import SAMPLES
 
 ROWS = [
     {"prompt": "¿Qué?", "completion": 'Nada; "de" nada,\nsí'},

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from adapters.common.errors import UserError
 from core.data import Message
 from core.data.check import Scan
+from core.data.dataset import Row, RowError
 from core.data.formats import FORMATS, detect_row
 from core.data.formats.base import check_turns
-from core.data.records import Row, RowError
-from core.errors import UserError
 from tests.core.data.dialogues import (
     chatml_text,
     dialogues,

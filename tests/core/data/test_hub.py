@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
+from adapters.common.errors import UserError
 from core.data import read_dataset
 from core.data.hub import files_of_split, id_of, is_hub_id
-from core.errors import UserError
 from tests.core.data.hub_site import SHA, Site, serving
 
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from adapters.common.errors import UserError
 from core.data import read_dataset
 from core.data.load import open_source
-from core.errors import UserError
 
 TURNS = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
 TOOLS = [{"type": "function", "function": {"name": "f", "parameters": {}}}]
@@ -148,7 +148,7 @@ def test_a_key_twice_in_a_list_is_a_problem_of_its_row_and_in_a_document_of_the_
 def test_a_line_that_is_too_long_does_not_cost_the_lines_after_it(
     tmp_path: Path, end: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("core.data.text.MAX_LINE_CHARACTERS", 100)
+    monkeypatch.setattr("core.data.readers.text.MAX_LINE_CHARACTERS", 100)
     long = json.dumps(PAIR | {"context": "x" * 500})
     (tmp_path / "a.jsonl").write_bytes(end.join([json.dumps(PAIR), long, json.dumps(PAIR), ""]).encode())
     dataset = read_dataset(str(tmp_path / "a.jsonl"))

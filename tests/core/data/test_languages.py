@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from core.builtin import SAMPLES
 from core.data import Conversation, Message, read_dataset
 from core.data.languages import UNKNOWN, Languages, language_of
+from core.data.samples import SAMPLES
 
 SENTENCES = {
     "English": "What is the capital of Cuba? The capital of Cuba is Havana, and it was founded in 1519.",

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from core.data.check import Scan
+from core.data.dataset import Row
 from core.data.formats import detect_row
-from core.data.records import Row
 
 SMALL, LARGE = 1_500, 12_000
 

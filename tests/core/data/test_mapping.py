@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from adapters.common.errors import UserError
 from core.data import Conversation, Message, read_dataset, subsample
 from core.data.check import UnknownColumns
-from core.data.mapping import parse_columns, written_columns
-from core.errors import UserError
-from core.recipe import Recipe
+from core.data.column_mapping import parse_columns, written_columns
+from core.training.recipe import Recipe
 from tests.core.data.test_files import table
 
 ROWS = [

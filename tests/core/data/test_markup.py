@@ -11,7 +11,7 @@ from transformers.utils.chat_template_utils import render_jinja_template
 
 from core.data import Conversation, Message
 from core.data.check import Scan
-from core.data.records import Row
+from core.data.dataset import Row
 
 TEMPLATES = [
     path

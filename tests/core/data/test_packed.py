@@ -17,10 +17,11 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from core.data import CheckedDataset, packed, read_dataset
+from adapters.common.errors import UserError
+from core.data import CheckedDataset, read_dataset
 from core.data.check import Scan
 from core.data.load import files_source, open_source
-from core.errors import UserError
+from core.data.readers import archive as packed
 from tests.core.data.test_files import ROWS, lines, pairs, table
 
 

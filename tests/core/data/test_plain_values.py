@@ -15,8 +15,8 @@ import pytest
 
 from core.data import CheckedDataset, read_dataset
 from core.data.check import Scan
-from core.data.plain_values import plain_rows
-from core.data.records import Row
+from core.data.dataset import Row
+from core.data.readers.parquet_values import plain_rows
 
 USER = {"role": "user", "content": "What is it like?"}
 LAST = {"role": "assistant", "content": "Fine."}

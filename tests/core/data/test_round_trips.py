@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from core.data import Message, read_dataset
 from core.data.check import Scan
+from core.data.dataset import Row
 from core.data.formats import FORMATS, detect_row
-from core.data.records import Row
 from tests.core.data.dialogues import dialogues, sharegpt_turns, words
 
 few = settings(max_examples=60)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from adapters.common.errors import UserError
 from core.data import Conversation, Message, split
-from core.errors import UserError
 
 
 def conversation(row: int, *contents: str) -> Conversation:

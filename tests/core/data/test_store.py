@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from adapters.common.errors import UserError
+from core.common.home import Home
 from core.data import read_dataset, store
-from core.data.origin import CARD_FILE
-from core.errors import UserError
-from core.home import Home
+from core.data.provenance import CARD_FILE
 from tests.hub_server.server import HubServer
 
 ROW = '{"text": "### Human: Hi ### Assistant: Hello"}\n'

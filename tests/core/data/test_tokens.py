@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers.processors import TemplateProcessing
 
+from adapters.common.errors import UserError
 from core.data import CheckedDataset, Conversation, Message, TokenCounter, encode, token_stats
-from core.data.tokens import IGNORED
-from core.errors import UserError
+from core.data.tokenize.encode import IGNORED
 from tests.core.data.dialogues import dialogues, words
 from tests.core.data.rows import engine_prompt, only_row, trained_runs, trained_spans
 from tests.core.data.templates import CHATML, FAMILIES, changed, sentencepiece_for, tokenizer_for

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
+from adapters.common.errors import UserError
 from core.data import Conversation, TokenCounter
 from core.data.check import Scan
-from core.data.records import Message, Row, Tools
+from core.data.dataset import Message, Row, Tools
 from core.data.split import whole
-from core.data.tokens import IGNORED, Example
-from core.errors import UserError
+from core.data.tokenize.encode import IGNORED, Example
 from tests.core.data.rows import only_row
 from tests.core.data.templates import FAMILIES, tokenizer_for
 

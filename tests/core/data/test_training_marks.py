@@ -8,7 +8,7 @@ import pytest
 
 from core.data import Conversation
 from core.data.check import Scan
-from core.data.records import Row
+from core.data.dataset import Row
 
 ASKED = {"role": "user", "content": "one?"}
 AGAIN = [{"role": "user", "content": "two?"}, {"role": "assistant", "content": "due"}]

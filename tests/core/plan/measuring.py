@@ -17,9 +17,9 @@ from torch.utils._pytree import tree_leaves
 from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig, PretrainedConfig
 from trl.trainer.utils import add_fused_lm_head
 
-from core.base import frozen
-from core.plan.memory import MATH, Step
-from core.plan.shapes import FAMILIES, Shape, shape_of
+from core.models.base import frozen
+from core.planner.memory import MATH, Step
+from core.planner.model_shape import FAMILIES, Shape, shape_of
 
 VOCABULARY = 512
 SIZES: dict[str, Any] = {
@@ -53,7 +53,7 @@ def shape(config: PretrainedConfig) -> Shape:
 
 
 def base(config: PretrainedConfig, width: int, *, quantised: bool = True) -> nn.Module:
-    """A random base, its linear layers quantised by bitsandbytes, as core.base.load_model leaves it."""
+    """A random base, its linear layers quantised by bitsandbytes, as core.models.base.load_model leaves it."""
     dtype = torch.float32 if width == 4 else torch.bfloat16
     attention = FAMILIES[config.model_type].attention
     torch.manual_seed(0)

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import trl.trainer.utils
 
-from core.plan import memory
-from core.plan.memory import MATH, layer_bytes
-from core.plan.shapes import FAMILIES
+from core.planner import memory
+from core.planner.memory import MATH, layer_bytes
+from core.planner.model_shape import FAMILIES
 from tests.core.plan.measuring import config_of, saved_bytes, step_for, step_peak
 
 TWO_PER_CENT = 0.02

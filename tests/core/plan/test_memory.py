@@ -9,8 +9,8 @@ from torch import nn
 from transformers import TrainingArguments
 from transformers.optimization import Adafactor
 
-from core.plan import memory
-from core.plan.shapes import shape_of
+from core.planner import memory
+from core.planner.model_shape import shape_of
 from tests.core.plan.configs import LLAMA_2_7B
 from tests.core.plan.measuring import base, config_of, shape, step_for, with_adapter
 

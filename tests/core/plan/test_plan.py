@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from core.plan import CHAT, Card, Chat, Plan, Shape, changed, compare, plan
-from core.plan.shapes import shape_of
-from core.recipe import Recipe
+from core.planner import CHAT, Card, Chat, Plan, Shape, changed, compare, plan
+from core.planner.model_shape import shape_of
+from core.training.recipe import Recipe
 from tests.core.plan.configs import LLAMA_2_7B, LLAMA_3_1_8B, QWEN_2_5_7B
 
 GIB = 1 << 30
@@ -32,7 +32,7 @@ def part(of: Plan, name: str) -> int:
 
 def test_nothing_heavy_is_imported() -> None:
     check = (
-        "import sys, core.plan; sys.exit(any(name in sys.modules for name in ('torch', 'transformers', 'datasets')))"
+        "import sys, core.planner; sys.exit(any(name in sys.modules for name in ('torch', 'transformers', 'datasets')))"
     )
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
 
@@ -185,7 +185,7 @@ class TestBars:
 
 
 def test_cards() -> None:
-    from core.errors import UserError
+    from adapters.common.errors import UserError
 
     assert Card.find("T4").usable < 15 * GIB
     assert Card.find("24GB").usable == pytest.approx(21.8 * GIB, rel=0.01)
@@ -199,10 +199,11 @@ def test_cards() -> None:
 
 def test_a_chat_on_a_cpu_counts_what_the_engine_keeps_there() -> None:
     """The planner knows the engine's figures by heart, since it imports no torch."""
-    from core.plan import parts
-    from core.serving import slot_layers, weights
+    from core.planner import memory_parts
+    from core.serving.engine import weights
+    from core.serving.lora import layers
 
-    assert (parts.LARGE, parts.RANK_STEP) == (weights.LARGE, slot_layers.RANK_STEP)
+    assert (memory_parts.LARGE, memory_parts.RANK_STEP) == (weights.LARGE, layers.RANK_STEP)
     shape = shape_of(QWEN_2_5_7B, "qwen")
     made = plan(Recipe.from_dict({"dataset_name": "pirate"}), Card.find("cpu"), shape=shape)
     (kept,) = [part.bytes for part in made.parts if part.name == "Chat: unpacked weights"]

@@ -9,20 +9,20 @@ from typing import Any
 
 import pytest
 
+from adapters.common.errors import UserError
 from adapters.compat import inspect, why_not_slots
 from adapters.record import AdapterRecord
 from adapters.store import AdapterStore
-from core.base import BUILTIN_ID, resolve
-from core.errors import UserError
-from core.home import Home
-from core.plan import Card, Chat, Plan, Served, changed, plan
-from core.plan.parts import Part
-from core.plan.serving import starting_point
-from core.process import Identity
-from core.recipe import Recipe
+from core.common.home import Home
+from core.common.process import Identity
+from core.models.base import BUILTIN_ID, resolve
+from core.planner import Card, Chat, Plan, Served, changed, plan
+from core.planner.memory_parts import Part
+from core.planner.servable import starting_point
 from core.serving.settings import EngineSettings, save_settings, settings_in_force
 from core.training.events import Note
-from core.training.judging import about_length, judge
+from core.training.preflight import about_length, judge
+from core.training.recipe import Recipe
 from core.training.run import Run, create_run
 from studio.__main__ import main
 from studio.weblock import WebLock

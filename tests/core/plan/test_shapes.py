@@ -10,8 +10,8 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from core.errors import UserError
-from core.plan.shapes import FAMILIES, read_shape, shape_of
+from adapters.common.errors import UserError
+from core.planner.model_shape import FAMILIES, read_shape, shape_of
 from tests.core.plan.configs import LLAMA_2_7B, LLAMA_3_1_8B, MIXTRAL, QWEN_2_5_1_5B, QWEN_2_5_7B
 from tests.core.plan.measuring import config_of, shape
 

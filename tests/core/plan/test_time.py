@@ -12,12 +12,12 @@ import pytest
 from datasets import Dataset
 from trl import pack_dataset
 
-from core.home import Home
-from core.plan import Card, packed_rows, plan, schedule
-from core.plan.calibration import calibrate, remember, remembered
-from core.plan.shapes import shape_of
-from core.recipe import Recipe
+from core.common.home import Home
+from core.planner import Card, packed_rows, plan, schedule
+from core.planner.calibration import calibrate, remember, remembered
+from core.planner.model_shape import shape_of
 from core.training.events import Progress, append_event
+from core.training.recipe import Recipe
 from core.training.run import create_run
 from tests.core.plan.configs import LLAMA_2_7B
 

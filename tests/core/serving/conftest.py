@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from core.serving.slots import HostAdapter
+from core.serving.lora.slots import HostAdapter
 from tests.core.serving import tiny
 from tests.core.serving.running import Running
 

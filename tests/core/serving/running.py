@@ -12,13 +12,13 @@ from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from adapters.compat import BaseFacts
-from core.serving.adapters_cache import read_adapter
-from core.serving.build import build_engine
-from core.serving.params import SamplingParams
-from core.serving.rows import Piece, Row
+from core.serving.engine.build import build_engine
+from core.serving.engine.sampling_params import SamplingParams
+from core.serving.engine.sequence import Piece, Row
+from core.serving.lora.cache import read_adapter
+from core.serving.lora.layers import linears
+from core.serving.lora.slots import HostAdapter
 from core.serving.settings import EngineSettings
-from core.serving.slot_layers import linears
-from core.serving.slots import HostAdapter
 from tests.core.serving import tiny
 
 WAIT_SECONDS = 60.0

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from adapters.common.errors import UserError
 from adapters.compat import BaseFacts
 from adapters.record import AdapterRecord
 from adapters.store import AdapterStore
-from core.errors import UserError
-from core.home import Home
-from core.serving.adapters_cache import AdapterCache
-from core.serving.slot_layers import linears
-from core.serving.slots import HostAdapter
+from core.common.home import Home
+from core.serving.lora.cache import AdapterCache
+from core.serving.lora.layers import linears
+from core.serving.lora.slots import HostAdapter
 from tests.core.serving import tiny
 
 FACTS = BaseFacts("tiny", None, linears(tiny.model()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from core.serving.cache import ALIGN, KvShape, RowCache
+from core.serving.engine.kv_cache import ALIGN, KvShape, RowCache
 
 SHAPES = {0: KvShape(2, 4, 4, torch.float32), 1: KvShape(1, 4, 6, torch.float32)}
 

@@ -8,10 +8,10 @@ import threading
 import pytest
 import torch
 
-from core.errors import UserError
-from core.serving.cache import aligned
-from core.serving.scheduler import QueueFull
-from core.serving.slots import HostAdapter
+from adapters.common.errors import UserError
+from core.serving.engine.kv_cache import aligned
+from core.serving.engine.scheduler import QueueFull
+from core.serving.lora.slots import HostAdapter
 from tests.core.serving import tiny
 from tests.core.serving.running import Reader, Running, reader_for
 

@@ -9,8 +9,8 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, FalconH1Config, GPT2Config, MambaConfig, PreTrainedModel
 
-from core.errors import UserError
-from core.serving.build import build_engine
+from adapters.common.errors import UserError
+from core.serving.engine.build import build_engine
 from core.serving.settings import EngineSettings
 from tests.core.serving import tiny
 from tests.core.serving.running import Running, greedy

@@ -9,8 +9,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from core.errors import UserError
-from core.serving.slots import HostAdapter
+from adapters.common.errors import UserError
+from core.serving.lora.slots import HostAdapter
 from tests.core.serving import tiny
 from tests.core.serving.running import Running
 

@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
-from core.base import load_model
-from core.serving.graphs import Graphs, Work
+from core.models.base import load_model
+from core.serving.engine.cuda_graphs import Graphs, Work
 from tests.core.serving import tiny
 from tests.core.serving.running import Reader, Running, greedy
 

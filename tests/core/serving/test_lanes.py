@@ -9,9 +9,9 @@ from typing import Any, NoReturn, cast
 
 import httpx
 
-from core.serving.body import ApiError
-from core.serving.protocol import Ask
-from core.serving.server import LONG, READY, Server, State
+from core.serving.api.body import ApiError
+from core.serving.api.requests import Ask
+from core.serving.api.server import LONG, READY, Server, State
 from core.serving.service import Service
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from transformers import PreTrainedTokenizerBase
 
-from core.serving.params import SamplingParams
-from core.serving.prompts import Prompts
-from core.serving.protocol import ApiError, Ask
+from core.serving.api.prompts import Prompts
+from core.serving.api.requests import ApiError, Ask
+from core.serving.engine.sampling_params import SamplingParams
 from tests.core.data.rows import only_row
 from tests.core.data.templates import FAMILIES, tokenizer_for
 from tests.core.serving import tiny

@@ -15,9 +15,9 @@ import trl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.serving.body import MAX_BYTES, MAX_NESTED, MAX_VALUES, ApiError, parse
-from core.serving.prompts import Prompts
-from core.serving.protocol import TEMPLATE_KEYS, Ask, parse_chat, parse_completion
+from core.serving.api.body import MAX_BYTES, MAX_NESTED, MAX_VALUES, ApiError, parse
+from core.serving.api.prompts import Prompts
+from core.serving.api.requests import TEMPLATE_KEYS, Ask, parse_chat, parse_completion
 from tests.core.serving import tiny
 from tests.core.serving.strange import CHAT, OF_CHAT, OF_COMPLETIONS, PLAIN, SHARED, strange, written
 

@@ -16,8 +16,8 @@ from transformers.generation.logits_process import (
     TopPLogitsWarper,
 )
 
-from core.serving.params import SamplingParams
-from core.serving.sampling import RowSampler, sample
+from core.serving.engine.sampling import RowSampler, sample
+from core.serving.engine.sampling_params import SamplingParams
 
 VOCAB = 40
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from core.serving.scheduler import FairQueue, QueueFull
+from core.serving.engine.scheduler import FairQueue, QueueFull
 
 
 @dataclass(eq=False)

@@ -11,7 +11,7 @@ import pytest
 from peft import PeftModel
 from transformers import PreTrainedModel
 
-from core.base import load_model
+from core.models.base import load_model
 from tests.core.serving import tiny
 from tests.core.serving.running import Reader, Running, greedy
 

@@ -24,11 +24,11 @@ from hypothesis import strategies as st
 
 from adapters.record import AdapterRecord
 from adapters.store import AdapterStore
-from core.home import Home
-from core.priority import Busy
+from core.common.home import Home
+from core.coordination.chat_activity import Busy
+from core.models.shared_weights.shared_base import SharedBase
 from core.serving import service
 from core.serving.__main__ import EXIT_FAULT, EXIT_USAGE, main
-from core.sharing import SharedBase
 from tests.core.serving import tiny
 from tests.core.serving.process import POLL_SECONDS, START_SECONDS, EngineProcess
 from tests.core.serving.strange import CHAT, OF_CHAT, OF_COMPLETIONS, PLAIN, SHARED, strange, written

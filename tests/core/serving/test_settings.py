@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from adapters.common import damaged_files
-from core.errors import UserError
-from core.home import Home
+from adapters.common.errors import UserError
+from core.common.home import Home
 from core.serving.settings import (
     SETTINGS,
     EngineSettings,

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from core.serving.slot_layers import BASE, Down, Route, SlotLinear
+from core.serving.lora.layers import BASE, Down, Route, SlotLinear
 
 IN, OUT, COUNT = 24, (40, 16), 5
 Pair = tuple[Tensor, Tensor]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, normalizers, trainers
 
-from core.serving.stream import TextStream
+from core.serving.engine.stream import TextStream
 from tests.core.serving import tiny
 
 TEXTS = [

@@ -10,11 +10,11 @@ from typing import Any, cast
 import pytest
 from starlette.testclient import TestClient
 
-from core.serving.answers import Answer
-from core.serving.params import Drawn, SamplingParams
-from core.serving.protocol import Ask
-from core.serving.rows import Piece, Row
-from core.serving.server import FAILED_HERE, READY, Server, State, _events
+from core.serving.api.requests import Ask
+from core.serving.api.responses import Answer
+from core.serving.api.server import FAILED_HERE, READY, Server, State, _events
+from core.serving.engine.sampling_params import Drawn, SamplingParams
+from core.serving.engine.sequence import Piece, Row
 from core.serving.service import Job, Service
 
 SECRET = "/somebody/home"

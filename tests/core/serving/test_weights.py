@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from core.base import load_model
-from core.serving.weights import BatchedLinear, add_batched, choose_batched, write_out
+from core.models.base import load_model
+from core.serving.engine.weights import BatchedLinear, add_batched, choose_batched, write_out
 from tests.core.serving import tiny
 
 

@@ -20,8 +20,8 @@ from transformers import (
     Qwen3Config,
 )
 
-from core.base import BaseSource
-from core.serving.slot_layers import linears
+from core.models.base import BaseSource
+from core.serving.lora.layers import linears
 
 SPECIAL = ["<pad>", "<s>", "</s>", "<|user|>", "<|assistant|>", "<|system|>"]
 CHAT_TEMPLATE = (

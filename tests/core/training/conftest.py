@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from core.home import Home
-from core.process import Identity
-from core.recipe import Recipe
+from core.common.home import Home
+from core.common.process import Identity
 from core.training.events import Event
+from core.training.recipe import Recipe
 from core.training.run import Run, create_run
 from core.training.state import RunState
 

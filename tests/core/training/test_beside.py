@@ -11,14 +11,14 @@ from dataclasses import replace
 
 import pytest
 
-from core import parking
-from core.home import Home
-from core.plan import CHAT, Card, Chat, plan
-from core.process import Identity
-from core.recipe import Recipe
-from core.training import beside
-from core.training.beside import BaseGone, Room, needing
+from core.common.home import Home
+from core.common.process import Identity
+from core.coordination import suspend
+from core.planner import CHAT, Card, Chat, plan
+from core.training import placement
 from core.training.events import Note
+from core.training.placement import BaseGone, Room, needing
+from core.training.recipe import Recipe
 from core.training.run import Run, create_run
 
 MIB = 1 << 20
@@ -45,7 +45,7 @@ def card(monkeypatch: pytest.MonkeyPatch, run: Run, *, chat: bool, spare: int, s
     big = Card("a device", 1 << 50, 1 << 50, None, here=True)
     parts = plan(run.recipe, big, dataset_lengths=[100], chat=Chat(shared=shared)).parts
     size = sum(part.bytes for part in parts if chat or part.owner != CHAT) + spare
-    monkeypatch.setattr("core.plan.cards.this_machine", lambda: replace(big, nominal=size, usable=size))
+    monkeypatch.setattr("core.planner.gpus.this_machine", lambda: replace(big, nominal=size, usable=size))
 
 
 def room(run: Run, give_up: bool = False) -> Room:
@@ -63,7 +63,7 @@ def test_a_second_copy_that_fits_stays_beside_the_chat_and_is_said(
     assert room(run).chat_stays(shared=False)
     (said,) = notes(run)
     assert said.startswith("The chat stays, with a copy of the base of its own. It fits:")
-    assert parking.read(home) is None and engine.poll() is None
+    assert suspend.read(home) is None and engine.poll() is None
 
 
 def test_the_chat_is_parked_where_only_the_run_fits(
@@ -75,7 +75,7 @@ def test_the_chat_is_parked_where_only_the_run_fits(
 
     def see(self: Run) -> None:
         """What the studio does when it sees that the chat is to be parked."""
-        if parking.read(home) is not None:
+        if suspend.read(home) is not None:
             asked.set()
             engine.kill()
         beat(self)
@@ -83,7 +83,7 @@ def test_the_chat_is_parked_where_only_the_run_fits(
     monkeypatch.setattr(Run, "beat", see)
     assert not room(run).chat_stays(shared=False)
     assert asked.is_set()
-    wanted = parking.read(home)
+    wanted = suspend.read(home)
     assert wanted is not None and wanted.wanted and (wanted.run, wanted.name) == (run.id, "buccaneer")
     assert "So the chat is parked while this run trains; it comes back by itself." in notes(run)[0]
     assert room(run).chat_stays(shared=False), "nobody is there any more who could be in the way"
@@ -95,7 +95,7 @@ def test_what_fits_neither_way_is_tried_with_the_chat(
     card(monkeypatch, run, chat=False, spare=-MIB)
     assert room(run).chat_stays(shared=False)
     assert "It does not fit" in notes(run)[0] and "tried all the same" in notes(run)[0]
-    assert parking.read(home) is None
+    assert suspend.read(home) is None
 
 
 def test_the_chat_stays_where_no_studio_could_bring_it_back(
@@ -104,7 +104,7 @@ def test_the_chat_stays_where_no_studio_could_bring_it_back(
     card(monkeypatch, run, chat=False, spare=MIB)
     (home.processes / "web.json").unlink()
     assert room(run).chat_stays(shared=False)
-    assert "no studio is there" in notes(run)[0] and parking.read(home) is None
+    assert "no studio is there" in notes(run)[0] and suspend.read(home) is None
 
 
 def test_a_run_that_is_stopped_meanwhile_gives_the_chat_free_again(
@@ -112,7 +112,7 @@ def test_a_run_that_is_stopped_meanwhile_gives_the_chat_free_again(
 ) -> None:
     card(monkeypatch, run, chat=False, spare=MIB)
     assert room(run, give_up=True).chat_stays(shared=False)
-    assert parking.read(home) is None and engine.poll() is None
+    assert suspend.read(home) is None and engine.poll() is None
 
 
 def test_without_an_engine_nothing_is_asked_or_said(run: Run, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,22 +122,22 @@ def test_without_an_engine_nothing_is_asked_or_said(run: Run, home: Home, monkey
 
 
 def test_who_asks_again_keeps_what_the_chat_had_in_memory(home: Home) -> None:
-    parking.ask(home, "a", "first")
-    first = parking.read(home)
+    suspend.ask(home, "a", "first")
+    first = suspend.read(home)
     assert first is not None
-    parking.remember(home, first, ("pirate", "radio"))
-    parking.ask(home, "b", "second")
-    second = parking.read(home)
+    suspend.remember(home, first, ("pirate", "radio"))
+    suspend.ask(home, "b", "second")
+    second = suspend.read(home)
     assert second is not None and second.name == "second" and second.adapters == ("pirate", "radio")
-    parking.forget(home)
-    parking.forget(home)
-    assert parking.read(home) is None
+    suspend.forget(home)
+    suspend.forget(home)
+    assert suspend.read(home) is None
 
 
 def test_an_error_of_a_device_whose_memory_has_gone_is_told_from_others(monkeypatch: pytest.MonkeyPatch) -> None:
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     owner = Identity.of(process.pid)
-    monkeypatch.setattr(beside, "ENDING_SECONDS", 0.2)
+    monkeypatch.setattr(placement, "ENDING_SECONDS", 0.2)
     with pytest.raises(ZeroDivisionError), needing(owner) as check:
         check()
         _ = 1 / 0

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from core.arena.lending import loan_path
-from core.base import load_model, resolve
-from core.home import Home
-from core.recipe import Recipe
-from core.sharing import LENT, open_base
+from core.common.home import Home
+from core.models.base import load_model, resolve
+from core.models.shared_weights.lending import loan_path
+from core.models.shared_weights.shared_base import LENT, open_base
 from core.training import queue
-from core.training.control import request_stop, start_worker
 from core.training.events import Checkpoint, Event, Note, Progress
+from core.training.launcher import request_stop, start_worker
+from core.training.recipe import Recipe
 from core.training.run import Run, create_run
 from core.training.state import RunState
 from tests.core.base_process import BaseProcess
@@ -60,7 +60,7 @@ def has_gone_on(events: list[Event], last: int) -> bool:
 def test_a_run_on_borrowed_memory_learns_the_same_and_leaves_it_alone(
     whole: Run, home: Home, recipe: Recipe, work: Callable[[Run], int], device: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("core.sharing.device_memory", lambda device: FileMemory())
+    monkeypatch.setattr("core.models.shared_weights.shared_base.device_memory", lambda device: FileMemory())
     engine = open_base(resolve("builtin"), home, lends=True)
     (memory,) = device.iterdir()
     before = hashlib.sha256(memory.read_bytes()).hexdigest()

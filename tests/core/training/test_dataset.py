@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from core.base import load_tokenizer, resolve
+from core.common.home import Home
 from core.data import store
-from core.home import Home
-from core.recipe import Recipe
+from core.models.base import load_tokenizer, resolve
 from core.training.dataset import prepare
-from core.training.samples import prompts_for
+from core.training.recipe import Recipe
+from core.training.sample_answers import prompts_for
 from tests.hub_server.fixtures import Hub
 
 

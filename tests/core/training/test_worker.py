@@ -14,16 +14,16 @@ import torch
 from safetensors.torch import load_file
 
 from adapters.store import AdapterStore
-from core.base import BUILTIN_ID, load_model, load_tokenizer, resolve
+from core.common.home import Home
 from core.data import read_dataset
-from core.device import Choice
-from core.home import Home
-from core.recipe import Recipe
-from core.training import mishaps, worker
+from core.models.base import BUILTIN_ID, load_model, load_tokenizer, resolve
+from core.models.device import Choice
+from core.training import recovery, worker
 from core.training import trainer as trainer_module
-from core.training.control import continue_run
 from core.training.dataset import IGNORED, PackedRows, prepare
 from core.training.events import Checkpoint, Done, Evaluation, Note, Progress, Sample
+from core.training.launcher import continue_run
+from core.training.recipe import Recipe
 from core.training.run import Run, create_run
 from core.training.state import RunState
 from core.training.trainer import StudioTrainer, build_trainer
@@ -233,7 +233,7 @@ def full_disk(*args: Any, **kwargs: Any) -> None:
 def test_a_full_disk_while_the_adapter_is_saved(
     home: Home, recipe: Recipe, work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("core.training.save.copy_tensorboard", full_disk)
+    monkeypatch.setattr("core.training.save_adapter.copy_tensorboard", full_disk)
     run = create_run(home, recipe)
     assert work(run) == 1
     status = run.status()
@@ -337,9 +337,9 @@ def test_running_out_of_memory_starts_anew_with_a_smaller_batch(
 
 def test_the_smallest_batch_shortens_conversations_and_then_gives_up(recipe: Recipe) -> None:
     smallest = replace(recipe, per_device_train_batch_size=1, max_length=300)
-    shorter, change = mishaps.smaller_batch(smallest) or (None, "")
+    shorter, change = recovery.smaller_batch(smallest) or (None, "")
     assert shorter and shorter.max_length == 150 and "cut at 150 tokens" in change
-    assert mishaps.smaller_batch(replace(smallest, max_length=100)) is None
+    assert recovery.smaller_batch(replace(smallest, max_length=100)) is None
 
 
 def test_any_other_error_is_said_plainly_and_its_traceback_is_logged(
@@ -377,7 +377,7 @@ def test_bad_rows_are_refused_with_the_list_or_left_out_on_request(
 def test_a_run_that_can_learn_nothing_ends_before_the_base_is_loaded(
     home: Home, recipe: Recipe, work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("core.sharing.open_base", None)
+    monkeypatch.setattr("core.models.shared_weights.shared_base.open_base", None)
     run = create_run(home, replace(recipe, max_steps=-1, num_train_epochs=1, gradient_accumulation_steps=64))
     assert work(run) == 1
     assert "one optimiser step" in run.status().reason and "warmup_steps to 0" in run.status().reason
@@ -554,7 +554,7 @@ def test_a_base_that_can_not_be_shared_is_said_with_the_reason(
 
 
 def test_what_is_damaged_among_the_curves_does_not_cost_the_adapter(tmp_path: Path) -> None:
-    from core.training.save import copy_tensorboard
+    from core.training.save_adapter import copy_tensorboard
 
     events = tmp_path / "tb"
     (events / "events.out.tfevents.1.here.1.0").mkdir(parents=True)

@@ -1,0 +1,1 @@
+"""The home folder, processes, records on disk, and secrets kept out of logs."""

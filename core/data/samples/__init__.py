@@ -1,0 +1,47 @@
+"""The bundled samples: where they lie and what they are. Imports nothing heavy."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+_HERE = Path(__file__).resolve().parent
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A small data set in the Guanaco format that comes with the studio."""
+
+    name: str
+    title: str
+    description: str
+    path: Path
+    prompts: tuple[str, ...]  # good things to ask an adapter trained on it
+
+
+_PROMPTS = ("What is the capital of Cuba?", "What sound does a cow make?", "What is 3 plus 4?", "Who are you?")
+
+SAMPLES: dict[str, Sample] = {
+    sample.name: sample
+    for sample in (
+        Sample(
+            "pirate",
+            "Pirate",
+            "300 conversations with an old pirate: “Arr! The capital o' Cuba be Havana, matey!”",
+            _HERE / "pirate.jsonl",
+            _PROMPTS,
+        ),
+        Sample(
+            "radio",
+            "Radio operator",
+            "300 conversations over a radio: “Roger. The capital of Cuba is Havana. Over.”",
+            _HERE / "radio.jsonl",
+            _PROMPTS,
+        ),
+        Sample(
+            "json",
+            "Answers as JSON",
+            '300 conversations answered in JSON: {"topic": "capital", "answer": "The capital of Cuba is Havana."}',
+            _HERE / "json.jsonl",
+            _PROMPTS,
+        ),
+    )
+}

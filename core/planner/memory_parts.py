@@ -1,0 +1,217 @@
+"""From a recipe and a card to the list of what takes memory at the peak, each part explained in a sentence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from core.models.target_modules import UNSERVED
+from core.planner import memory
+from core.planner.gpus import Card
+from core.planner.memory import EFFICIENT, Step
+from core.planner.model_shape import EAGER, Shape
+from core.serving.settings import EngineSettings
+from core.training.recipe import Recipe
+
+MIB = 1 << 20
+CUDA_CONTEXT = 450 * MIB  # per process: driver, loaded kernels, cuBLAS workspace; see docs/planner.md
+CPU_PROCESS = 480 * MIB  # a trainer's resident memory before it loads a base
+FRAGMENTATION = 0.04  # of what comes and goes: the allocator's rounding and gaps; see docs/planner.md
+RANK_STEP = 8  # slots grow in steps of this (core.serving.lora.layers)
+LARGE = 3 << 17  # numbers in a weight that the engine keeps in two layouts on a CPU (core.serving.engine.weights)
+TRAINING, CHAT = "training", "chat"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One thing that takes memory. `owner` is TRAINING or CHAT: what would be left without chat is all of the first."""
+
+    name: str
+    bytes: int
+    explanation: str
+    owner: str = TRAINING
+
+
+@dataclass(frozen=True)
+class Chat:
+    """The engine beside the training. Defaults as in core.serving.settings, and a cache for a few open chats.
+
+    shared: engine and trainer hold one copy of the base; None: see is_shared.
+    """
+
+    kv_tokens: int = 4096
+    slots: int = 8
+    prefill_tokens: int = 1024
+    """Prompt tokens in one prefill step: four side-by-side columns with a chunk of 256 each."""
+    shared: bool | None = None
+
+    @classmethod
+    def of(cls, settings: EngineSettings, *, shared: bool | None = None) -> Chat:
+        """Beside an engine that is set so. Of one that plans its own cache, what a few open chats need counts."""
+        tokens = cls.kv_tokens if settings.kv_tokens is None else settings.kv_tokens
+        return cls(tokens, settings.slots, 4 * settings.prefill_chunk, shared)
+
+
+def step_of(recipe: Recipe, shape: Shape, card: Card, *, longest: int | None = None, evaluation: bool = False) -> Step:
+    """The largest micro-batch that the recipe can come to: every row as long as max_length.
+
+    longest: tokens of the dataset's longest conversation, where known; rows are no longer, unless they are packed.
+    """
+    length = min(recipe.max_length, longest) if longest and not recipe.packing else recipe.max_length
+    rows = recipe.per_device_eval_batch_size if evaluation else recipe.per_device_train_batch_size
+    windowed = shape.window is not None and length > shape.window
+    return Step(
+        shape=shape,
+        width=card.width,
+        rows=rows,
+        length=length,
+        adapter=recipe.lora_r,
+        targets=tuple(shape.targets(recipe.lora_target_modules)),
+        dropout=recipe.lora_dropout > 0,
+        checkpointing=recipe.gradient_checkpointing,
+        masked=recipe.packing or rows > 1 or windowed,
+        flash=card.flash,
+        quantised=recipe.load_in_4bit,
+        on_cpu=card.on_cpu,
+        embeddings=UNSERVED in shape.chosen(recipe.lora_target_modules).values(),
+    )
+
+
+def training_parts(recipe: Recipe, shape: Shape, card: Card, longest: int | None = None) -> list[Part]:
+    step = step_of(recipe, shape, card, longest=longest)
+    evaluation = step_of(recipe, shape, card, longest=longest, evaluation=True) if recipe.eval_fraction > 0 else None
+    adapter = memory.adapter_parameters(step)
+    states = memory.state_bytes(memory.adapter_matrices(step), recipe.optim, memory.adapter_sides(step))
+    peak = memory.peak(step, evaluation)
+    parts = [
+        *base_parts(shape, card, load_in_4bit=recipe.load_in_4bit, nested=recipe.use_bnb_nested_quant),
+        Part("Adapter", 4 * adapter, f"{count_in_words(adapter)} LoRA weights in fp32; only these are trained."),
+        Part("Gradients", 4 * adapter, "One fp32 number per trained weight; the frozen base has none."),
+        Part("Optimiser states", states, _about_states(recipe.optim)),
+        Part("Activations kept", peak.stored, _about_stored(step)),
+        Part("Layer at work", peak.working, _about_working(step)),
+        Part(
+            "Unpacked matrix",
+            peak.unpacking,
+            "4-bit weights are unpacked to calculate with them, one matrix at a time; this is the largest."
+            if recipe.load_in_4bit
+            else "Nothing is unpacked: the base is not in 4 bit.",
+        ),
+        Part(
+            "Logits",
+            peak.logits,
+            "Scores over the vocabulary, calculated in tiles. They come at another moment than the layer at work, so "
+            "only what exceeds that counts.",
+        ),
+    ]
+    return [*parts, *_process_parts(peak.total, card)]
+
+
+def base_parts(shape: Shape, card: Card, *, load_in_4bit: bool, nested: bool) -> list[Part]:
+    linear = memory.linear_bytes(shape, card.width, load_in_4bit=load_in_4bit, nested=nested)
+    how = "4-bit NF4 with its quantisation constants" if load_in_4bit else f"{8 * card.width} bit each"
+    head = "which are also the head" if shape.tied else "and the head"
+    return [
+        Part("Base weights", linear, f"{count_in_words(shape.linear_parameters)} weights of linear layers, {how}."),
+        Part(
+            "Embeddings and head",
+            memory.plain_bytes(shape, card.width),
+            f"The embeddings of {shape.vocab:,} tokens {head}, and the norms, are not quantised: "
+            f"{8 * card.width} bit each.",
+        ),
+    ]
+
+
+def chat_parts(recipe: Recipe, shape: Shape, card: Card, chat: Chat) -> list[Part]:
+    """What the engine takes while the training runs."""
+    width = card.width
+    shared = is_shared(recipe, card) if chat.shared is None else chat.shared
+    per_token = 2 * shape.layers * shape.keys * width
+    rank = -(-recipe.lora_r // RANK_STEP) * RANK_STEP
+    sides = sum(sum(size) for size in shape.targets(recipe.lora_target_modules).values())
+    prefill = chat.prefill_tokens * width * (3 * shape.intermediate + 4 * shape.hidden)
+    unpacking = 0 if card.on_cpu else memory.unpacking_bytes(step_of(recipe, shape, card))
+    return [
+        *_second_copy(recipe, shape, card, shared),
+        Part(
+            "Chat: keys and values",
+            chat.kv_tokens * per_token,
+            f"What the chat remembers: {chat.kv_tokens:,} tokens of all open chats together, "
+            f"{per_token / 1024:.0f} KiB each.",
+            CHAT,
+        ),
+        Part(
+            "Chat: adapter slots",
+            chat.slots * rank * sides * shape.layers * width,
+            f"Up to {chat.slots} adapters of rank {rank} side by side.",
+            CHAT,
+        ),
+        Part("Chat: working memory", prefill + unpacking, "One layer of a prompt being read.", CHAT),
+        _process_part("Chat: process", card, CHAT),
+    ]
+
+
+def is_shared(recipe: Recipe, card: Card) -> bool:
+    """Whether one copy of the base for engine and trainer is planned with: on CPU, for the usual 4 bit only.
+
+    shared_base has one on CUDA too, but that has not been seen to work on a card yet, and a plan must not fall short.
+    """
+    return card.on_cpu and recipe.load_in_4bit and recipe.use_bnb_nested_quant
+
+
+def _second_copy(recipe: Recipe, shape: Shape, card: Card, shared: bool) -> list[Part]:
+    packed = memory.linear_bytes(shape, card.width, load_in_4bit=True)
+    plain = memory.plain_bytes(shape, card.width)
+    if card.on_cpu:  # core.serving.engine.weights: unpacked once, since the 4-bit product is slow on CPUs
+        sizes = [out * into for out, into in shape.linears.values()] * shape.layers + [shape.vocab * shape.hidden]
+        written = card.width * (shape.linear_parameters + sum(size for size in sizes if size >= LARGE))
+        text = "On a CPU the chat keeps the 4-bit weights unpacked, large ones in two layouts, which is faster."
+        return [Part("Chat: unpacked weights", written + (0 if shared else plain), text, CHAT)]
+    if shared:
+        return []
+    text = "Chat and training are two processes, and each holds the base: it is not shared between them here."
+    return [Part("Chat: second copy of the base", packed + plain, text, CHAT)]
+
+
+def _process_parts(transient: int, card: Card) -> list[Part]:
+    process = _process_part("Process", card, TRAINING)
+    if card.on_cpu:
+        return [process]
+    text = "Memory is handed out in rounded blocks, with gaps between them."
+    return [Part("Fragmentation", round(FRAGMENTATION * transient), text), process]
+
+
+def _process_part(name: str, card: Card, owner: str) -> Part:
+    if card.on_cpu:
+        return Part(name, CPU_PROCESS, "Python and its libraries, before any weights are loaded.", owner)
+    return Part(name, CUDA_CONTEXT, "A CUDA context with its kernels: every process that uses the card has one.", owner)
+
+
+def count_in_words(count: int) -> str:
+    return f"{count / 1e9:.2f} billion" if count >= 1e8 else f"{count / 1e6:.1f} million"
+
+
+def _about_states(optim: str) -> str:
+    return {
+        "adamw_8bit": "AdamW's two moments per trained weight, in 8 bit each.",
+        "adafactor": "Adafactor keeps means of rows and columns only.",
+        "sgd": "Plain SGD keeps none.",
+    }.get(optim, "AdamW's two moments per trained weight, in fp32.")
+
+
+def _about_stored(step: Step) -> str:
+    layers, tokens = step.shape.layers, f"{step.rows} x {step.length:,} tokens"
+    if step.checkpointing:
+        return f"gradient_checkpointing keeps only the input of each of {layers} layers for {tokens}."
+    return f"All that {layers} layers need to go backward, for {tokens}; gradient_checkpointing would recompute it."
+
+
+def _about_working(step: Step) -> str:
+    text = "One layer's activations and the gradients on their way through it."
+    if step.attention == EAGER:
+        return f"{text} {step.shape.model_type}'s attention keeps all scores: four times as much for twice the length."
+    if step.attention != EFFICIENT:
+        return (
+            f"{text} This card has no flash attention, and for grouped heads torch then keeps all attention scores: "
+            "four times as much for twice the length."
+        )
+    return text

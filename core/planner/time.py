@@ -1,0 +1,159 @@
+"""How long a run takes: steps from the dataset's real lengths, speed from earlier runs, and how sure that is."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections import Counter
+from dataclasses import dataclass, replace
+from statistics import median
+from typing import Any
+
+from adapters.bases import same_base
+from adapters.common.errors import UserError
+from core.common.home import Home
+from core.planner.calibration import remembered
+from core.planner.gpus import Card
+from core.training.events import Progress
+from core.training.recipe import Recipe
+from core.training.run import Run, list_runs
+from core.training.warmup import steps_of, steps_per_epoch
+
+SIMILAR = ("per_device_train_batch_size", "max_length", "packing", "gradient_checkpointing", "load_in_4bit", "lora_r")
+LEAST, OTHERWISE = 0.10, 0.40  # relative uncertainty: of a rate from like runs; of one from other settings
+EVALUATION_COST = 0.4  # of a training token's time: no backward
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """What will be gone through. Tokens are real ones, cut to max_length, without padding.
+
+    rows: sequences per epoch, after packing. padding: share of the calculated tokens that are padding.
+    """
+
+    tokens_per_epoch: int
+    rows: int
+    steps: int
+    tokens: int
+    evaluated_tokens: int
+    padding: float
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """seconds ± uncertainty; None where no speed is known, and `source` says so."""
+
+    source: str
+    tokens_per_second: float | None = None
+    seconds: float | None = None
+    uncertainty: float | None = None
+
+
+def schedule(recipe: Recipe, dataset_lengths: list[int]) -> Schedule:
+    """Steps and tokens of a run over conversations of these lengths. Which are held out is not known before the
+    split, so that each counts by the share that is trained.
+    """
+    lengths = [min(length, recipe.max_length) for length in dataset_lengths]
+    share = 1 - recipe.eval_fraction
+    kept = max(1, round(len(lengths) * share))
+    rows = round(packed_rows(lengths, recipe.max_length) * share) if recipe.packing else kept
+    rows = max(1, rows)
+    tokens = round(sum(lengths) * share)
+    steps = steps_of(recipe, rows)
+    evaluations = 1 + steps // recipe.eval_steps if recipe.eval_fraction > 0 else 0
+    return Schedule(
+        tokens_per_epoch=tokens,
+        rows=rows,
+        steps=steps,
+        tokens=round(tokens * steps / steps_per_epoch(recipe, rows)),
+        evaluated_tokens=evaluations * (sum(lengths) - tokens),
+        padding=_padding(lengths, recipe),
+    )
+
+
+def most_steps(recipe: Recipe, dataset_lengths: list[int] | None) -> int:
+    """Optimiser steps if nothing is held out; max_steps, which may be -1, where the dataset is not known."""
+    return schedule(replace(recipe, eval_fraction=0.0), dataset_lengths).steps if dataset_lengths else recipe.max_steps
+
+
+def packed_rows(lengths: list[int], max_length: int) -> int:
+    """How many sequences best-fit decreasing packs the conversations into (Ding et al. 2024; TRL's "bfd").
+
+    Longest first, each goes where it leaves the least space; what is over max_length has been cut to it.
+    """
+    spaces: list[int] = []  # the different spaces left, ascending
+    rows_with: Counter[int] = Counter()
+    rows = 0
+    for length in sorted((min(each, max_length) for each in lengths), reverse=True):
+        index = bisect_left(spaces, length)
+        if index == len(spaces):
+            rows, left = rows + 1, max_length - length
+        else:
+            space = spaces[index]
+            left = space - length
+            rows_with[space] -= 1
+            if not rows_with[space]:
+                spaces.pop(index)
+        if left:
+            if not rows_with[left]:
+                insort(spaces, left)
+            rows_with[left] += 1
+    return rows
+
+
+def estimate(recipe: Recipe, card: Card, steps: Schedule, home: Home | None) -> Estimate:
+    """Speeds count only for the machine they were measured on, and only for the same base."""
+    if not card.here:
+        return Estimate(f"No speed is known for {card.name}: speeds are measured on the machine itself")
+    known = _known_speeds(home, recipe.model_name_or_path) if home else []
+    rates = [rate for settings, rate in known if _alike(settings, recipe)]
+    least, what = LEAST, "earlier runs like this one"
+    if not rates:
+        rates, least, what = [rate for _, rate in known], OTHERWISE, "earlier runs on this base with other settings"
+    if not rates:
+        return Estimate("No run on this base has been measured on this machine yet")
+    rate = median(rates)
+    spread = max(least, (max(rates) - min(rates)) / (2 * rate))
+    seconds = (steps.tokens + EVALUATION_COST * steps.evaluated_tokens) / rate
+    source = f"{rate:,.0f} tokens/s, the median of {len(rates)} of {what}"
+    return Estimate(source, rate, seconds, seconds * spread)
+
+
+def _known_speeds(home: Home, base: str) -> list[tuple[dict[str, Any], float]]:
+    """Settings and tokens per second of every run and calibration on this base."""
+    known = []
+    for run in list_runs(home):
+        settings = _settings(run)
+        if same_base(str(settings.get("model_name_or_path")), base) and (rate := _rate(run)):
+            known.append((settings, rate))
+    for settings, rates in remembered(home):
+        if same_base(str(settings.get("model_name_or_path")), base) and rates:
+            known.append((settings, median(rates)))
+    return known
+
+
+def _settings(run: Run) -> dict[str, Any]:
+    try:
+        return run.recipe.to_dict()
+    except UserError:  # a recipe of another version, which says nothing about this one's speed
+        return {}
+
+
+def _rate(run: Run) -> float | None:
+    """The median of what the run told, without its first, which includes the warming up."""
+    told = [each.tokens_per_second for each in run.events()[0] if isinstance(each, Progress)]
+    rates = [each for each in told if each]
+    return median(rates[1:]) if len(rates) >= 2 else None
+
+
+def _alike(settings: dict[str, Any], recipe: Recipe) -> bool:
+    return all(settings.get(name) == getattr(recipe, name) for name in SIMILAR)
+
+
+def _padding(lengths: list[int], recipe: Recipe) -> float:
+    """Rows of a micro-batch are padded to its longest; batches are drawn at random, so rows of any order do."""
+    size = recipe.per_device_train_batch_size
+    if recipe.packing or size == 1 or not lengths:
+        return 0.0
+    batches = [lengths[start : start + size] for start in range(0, len(lengths), size)]
+    calculated = sum(len(batch) * max(batch) for batch in batches)
+    return 1 - sum(lengths) / calculated

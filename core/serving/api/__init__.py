@@ -1,0 +1,1 @@
+"""HTTP before the engine: OpenAI's requests and responses, prompts, health and metrics."""

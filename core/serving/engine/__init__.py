@@ -1,0 +1,1 @@
+"""The engine's loop: waiting sequences, the forward pass, the KV cache, sampling, and text as it streams."""

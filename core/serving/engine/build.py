@@ -1,0 +1,241 @@
+"""From a loaded base to an engine: what it caches is probed, memory is planned, and the step loop is checked against
+the model's own forward before anyone is served."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import psutil
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from adapters.common.errors import UserError
+from core.data.tokenize.end_of_turn import stop_ids
+from core.models.base_check import context_length, vocabulary
+from core.models.device import Choice
+from core.serving.engine.attention_masks import FULL, SLIDING, Masks
+from core.serving.engine.cuda_graphs import CudaRecorder, Graphs
+from core.serving.engine.forward import Forward
+from core.serving.engine.kv_cache import ALIGN, KvShape, RowCache, ShapeProbe, aligned
+from core.serving.engine.loop import Engine
+from core.serving.engine.sampling_params import SamplingParams
+from core.serving.engine.sequence import Row
+from core.serving.engine.weights import PLAIN, add_batched, choose_batched, choose_weights, write_out
+from core.serving.lora.layers import shared_inputs
+from core.serving.lora.slots import Slots
+from core.serving.settings import EngineSettings
+
+CPU_SHARE = 0.25  # of the free memory, for keys and values
+GPU_SHARE = 0.35  # of what is free beyond the reserve; a training run on the same card needs the rest
+GPU_RESERVE = 1 << 30  # bytes left for activations and adapters
+KNOWN_TO_WORK = "Llama, Mistral, Qwen2, Qwen3, Phi-3, Gemma-2"
+
+
+@dataclass
+class Built:
+    """An engine and what was chosen for it, with reasons."""
+
+    engine: Engine
+    choices: dict[str, Choice] = field(default_factory=dict)
+
+
+def build_engine(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    settings: EngineSettings,
+    *,
+    say: Callable[[str], None] = lambda phase: None,
+    **engine_arguments: Any,
+) -> Built:
+    """Raises UserError when this family cannot be served row by row, with the reason."""
+    device, choices = model.device, {}
+    refuse_unknown_kinds(model)
+    choices["weights"] = Choice(settings.weights, "asked for") if settings.weights else choose_weights(model, device)
+    if choices["weights"].value == PLAIN:
+        say("writing the 4-bit weights out")
+        write_out(model)
+    choices["batched_products"] = choose_batched(model, device)
+    if choices["batched_products"].value == "on":
+        add_batched(model)
+    ends = stop_ids(tokenizer, model.generation_config)
+    if ends and min(ends) >= vocabulary(model.config):
+        raise UserError(
+            f"No answer of this base could end: its end tokens ({', '.join(map(str, sorted(ends)))}) are none that it "
+            f"can say, of {vocabulary(model.config):,}.",
+            "Correct eos_token_id in its generation_config.json.",
+        )
+    choices["context"] = choose_context(model.config, settings.max_length)
+    length = int(choices["context"].value)
+    say("probing what the model caches")
+    shapes, shared = probe(model, Masks(model.config, model.dtype, device, ALIGN))
+    choices["kv_tokens"] = choose_budget(shapes, settings, length, device)
+    masks = Masks(model.config, model.dtype, device, aligned(length))
+    cache = RowCache(shapes, int(choices["kv_tokens"].value), settings.max_rows, device)
+    slots = Slots(model, settings.slots, model.dtype, device, shared, grouped=device.type == "cpu")
+    choices["cuda_graphs"] = choose_graphs(settings.cuda_graphs, device)
+    graphs = Graphs(CudaRecorder()) if choices["cuda_graphs"].value == "on" else None
+    forward = Forward(model, cache, masks, slots, graphs)
+    say("checking the engine against the model")
+    check_against_model(forward, length)
+    if graphs is not None and graphs.given_up:
+        choices["cuda_graphs"] = Choice("off", graphs.given_up)
+    engine = Engine(
+        forward,
+        decode=decoder(tokenizer),
+        end_tokens=ends,
+        max_length=length,
+        chunk=settings.prefill_chunk,
+        max_waiting=settings.max_waiting,
+        **engine_arguments,
+    )
+    return Built(engine, choices)
+
+
+def refuse_unknown_kinds(model: PreTrainedModel) -> None:
+    """Refuse by configuration what no probe on a few tokens could tell apart."""
+    config = model.config
+    name = config.model_type
+    kinds = set(getattr(config, "layer_types", None) or [FULL])
+    if unknown := kinds - {FULL, SLIDING}:
+        raise UserError(
+            f"The family {name} has layers of the kind {', '.join(sorted(unknown))}, which the engine cannot batch.",
+            f"Choose a base with full or sliding-window attention: {KNOWN_TO_WORK}.",
+        )
+    if config.is_encoder_decoder or getattr(config, "attention_chunk_size", None):
+        raise _unserved(model, "it is no plain causal decoder")
+    if config._attn_implementation not in ("sdpa", "eager"):
+        raise UserError(
+            f"The attention implementation {config._attn_implementation} takes no mask per row.",
+            "Load the base with sdpa or eager attention.",
+        )
+
+
+def choose_context(config: Any, wanted: int | None) -> Choice:
+    """Tokens per conversation. Rotary tables that change with the longest row are kept in their first range."""
+    length, reason = context_length(config), "what the base was made for"
+    if length is None:
+        if wanted is None:
+            raise UserError(
+                f"The config.json of the base ({config.model_type}) names no context length (max_position_embeddings).",
+                "Say how many tokens a conversation may have, with max_length among the engine's settings.",
+            )
+        return Choice(str(wanted), "asked for; the base itself names no limit")
+    ropes = getattr(config, "rope_parameters", None) or {}
+    for rope in (ropes, *(each for each in ropes.values() if isinstance(each, dict))):
+        kind = rope.get("rope_type")
+        original = rope.get("original_max_position_embeddings") or getattr(
+            config, "original_max_position_embeddings", None
+        )
+        if kind == "longrope" and original and original < length:
+            length, reason = int(original), "beyond it this base changes its position code for the whole batch"
+    if wanted is not None:
+        more = f"{reason}, which is less than the {wanted} asked for"
+        length, reason = (wanted, "asked for") if wanted <= length else (length, more)
+    return Choice(str(length), reason)
+
+
+def probe(model: PreTrainedModel, masks: Masks) -> tuple[dict[int, KvShape], list[list[str]]]:
+    """What each layer caches, and which linear layers share an input, seen in one small forward."""
+    seen = ShapeProbe()
+    tokens = torch.arange(4, device=model.device)[None]
+    forward = partial(
+        model,
+        input_ids=tokens,
+        position_ids=masks.positions[None, :4],
+        attention_mask=masks.chunk(0, 4),
+        past_key_values=seen,
+        use_cache=True,
+    )
+    try:
+        with torch.inference_mode():
+            shared = shared_inputs(model, forward)
+    except (AttributeError, TypeError, ValueError, KeyError, NotImplementedError) as error:
+        raise _unserved(model, f"it does not take a cache per row ({error})") from error
+    if len(seen.shapes) != model.config.num_hidden_layers:
+        raise _unserved(
+            model, f"only {len(seen.shapes)} of its {model.config.num_hidden_layers} layers cache keys and values"
+        )
+    return seen.shapes, shared
+
+
+def choose_budget(shapes: dict[int, KvShape], settings: EngineSettings, length: int, device: torch.device) -> Choice:
+    """How many tokens all rows together may have in the cache. Raises UserError when not even one row fits."""
+    per_token = sum(shape.bytes_per_token for shape in shapes.values())
+    most = settings.max_rows * aligned(length)
+    if settings.kv_tokens is not None:
+        tokens, reason = settings.kv_tokens // ALIGN * ALIGN, "asked for"
+    else:
+        if device.type == "cpu":
+            free = int(psutil.virtual_memory().available * CPU_SHARE)
+        else:
+            free = int((torch.cuda.mem_get_info(device)[0] - GPU_RESERVE) * GPU_SHARE)
+        tokens = min(most, max(0, free // per_token) // ALIGN * ALIGN)
+        reason = (
+            f"{settings.max_rows} rows of {length}" if tokens == most else f"{free / 2**30:.1f} GiB may be used"
+        ) + f", {per_token / 1024:.1f} KiB per token"
+    if tokens < ALIGN:
+        raise UserError(
+            f"There is no memory for keys and values: {tokens} tokens at {per_token / 1024:.1f} KiB each.",
+            "Choose a smaller base, free memory, or raise --kv-tokens.",
+        )
+    return Choice(str(tokens), reason)
+
+
+def choose_graphs(wanted: bool, device: torch.device) -> Choice:
+    """Whether decode steps are recorded. Not by itself as long as that has not been seen on a GPU."""
+    if device.type != "cuda":
+        return Choice("off", "they are for GPUs")
+    return Choice("on", "asked for") if wanted else Choice("off", "not asked for (--cuda-graphs)")
+
+
+def decoder(tokenizer: PreTrainedTokenizerBase, *, special: bool = False) -> Callable[[Sequence[int]], str]:
+    """Token ids to text, with or without special tokens.
+
+    It works on a tokenizer of its own, which nobody changes, so that no lock is needed.
+    """
+    own = copy.deepcopy(tokenizer)
+    backend = getattr(own, "backend_tokenizer", None)
+    if backend is not None:
+        return lambda ids: backend.decode(ids, skip_special_tokens=not special)
+    return lambda ids: own.decode(ids, skip_special_tokens=not special, clean_up_tokenization_spaces=False)
+
+
+@torch.inference_mode()
+def check_against_model(forward: Forward, longest: int) -> None:
+    """Let the engine's chunks and steps calculate what the model calculates in one forward without a cache.
+
+    Raises UserError when the logits differ: the family then does something with positions, masks or the cache that
+    the step loop does not know of.
+    """
+    model, cache = forward.model, forward.cache
+    window = getattr(model.config, "sliding_window", None) or 0
+    length = min(longest, 24 if window > 64 else window + 24)
+    generator = torch.Generator().manual_seed(0)
+    tokens = torch.randint(model.config.vocab_size, (length,), generator=generator).tolist()
+    whole = model(input_ids=torch.tensor([tokens], device=model.device), use_cache=False).logits[0].float()
+    row = Row(tokens[: length - 4], SamplingParams(), lambda piece: None)
+    cache.arrange(1, length, [])
+    outcomes = {}
+    for start, stop in ((0, length // 3), (length // 3, length - 4)):
+        outcomes[stop - 1] = forward.chunk([row], 0, start, stop)
+    for row.cached in range(length - 4, length):
+        row.output.append(tokens[row.cached])
+        outcomes[row.cached] = forward.step([row], 0)
+    for at, outcome in outcomes.items():
+        if outcome.logits is None:
+            raise _unserved(model, f"a step fails ({outcome.failed[0][1]})")
+        difference = float((outcome.logits[0].float() - whole[at]).abs().max() / whole.std().clamp(min=1e-6))
+        if not difference <= (1e-2 if model.dtype == torch.float32 else 0.2):
+            raise _unserved(model, f"step by step its logits differ by {difference:.2g} standard deviations")
+    cache.wipe(0)
+
+
+def _unserved(model: PreTrainedModel, reason: str) -> UserError:
+    return UserError(
+        f"The base's family {model.config.model_type} cannot be served: {reason}.",
+        f"Families that are known to work: {KNOWN_TO_WORK}.",
+    )

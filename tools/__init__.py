@@ -1,0 +1,1 @@
+"""Programs that made something in this repository. The product does not import them."""
