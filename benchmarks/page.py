@@ -29,7 +29,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, StreamingResponse
 from starlette.routing import Route
 
-from studio.theme import CSS, HEAD
+from studio.ui.theme import CSS, HEAD
 from tests import browser as chromium
 from tests.app_process import StudioProcess
 

@@ -11,16 +11,17 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Mount
 
-from studio import adapter_zip, api, signin, tensorboard
-from studio.addresses import OwnAddresses
+from studio.api import downloads, openai, tensorboard
+from studio.auth import signin
+from studio.auth.identity import AccessSettings
+from studio.auth.keys import Keys
+from studio.auth.middleware import Access
+from studio.auth.page_memory import PageStates
+from studio.backup.backup import kept_word
 from studio.context import Studio
-from studio.gate import Access
-from studio.keys import Keys
 from studio.page import build_page
-from studio.page_memory import PageStates
-from studio.people import AccessSettings
-from studio.sync.keeper import kept_word
-from studio.theme import CSS, HEAD, theme
+from studio.ui.theme import CSS, HEAD, theme
+from studio.web.page_addresses import OwnAddresses
 
 MAX_UPLOAD = "100mb"
 
@@ -32,7 +33,7 @@ def build_app(studio: Studio, settings: AccessSettings | None = None) -> FastAPI
     """
     settings = settings or AccessSettings()
     app = FastAPI(
-        title="Guanaco Studio", docs_url=None, redoc_url=None, openapi_url=None, exception_handlers=api.ERRORS
+        title="Guanaco Studio", docs_url=None, redoc_url=None, openapi_url=None, exception_handlers=openai.ERRORS
     )
     app.state.studio = studio
 
@@ -41,8 +42,8 @@ def build_app(studio: Studio, settings: AccessSettings | None = None) -> FastAPI
         facts = {"status": "ok", "engine": studio.engine.status.state}
         return facts | ({"kept": kept_word(studio.keeper.standing)} if studio.keeper else {})
 
-    app.include_router(api.router(studio))
-    app.include_router(adapter_zip.router(studio))
+    app.include_router(openai.router(studio))
+    app.include_router(downloads.router(studio))
     tensorboard.mount(app, studio.home.runs)
     # Gradio adds CORS headers of its own, which reflect any origin, unless the parent app has the middleware.
     app.add_middleware(

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from adapters.store import AdapterStore
 from core.common.home import Home
-from studio.engine_client import EngineClient
-from studio.processes import Engine
-from studio.sync.keeper import Keeper
-from studio.tokenizer_process import Tokenizer
+from studio.backup.backup import Keeper
+from studio.engine.client import EngineClient
+from studio.engine.supervisor import Engine
+from studio.engine.tokenizer_process import Tokenizer
 
 
 @dataclass(frozen=True)

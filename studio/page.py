@@ -9,18 +9,27 @@ import gradio as gr
 
 from core.training.recipe import Recipe
 from core.training.run import find_run
-from studio import imports, learning
+from studio.adapters_page import card_actions, hub
+from studio.adapters_page import page as adapters
+from studio.auth.identity import LOCAL_OWNER, Person, Role, person_of
+from studio.auth.published import names_for
+from studio.chat import checkpoints as learning
+from studio.chat import page as chat
 from studio.context import Studio
-from studio.overview import Overview, active, last_ended
-from studio.pages import access, adapter_actions, adapters, board, chat, data, hub, machine, runs, train
-from studio.pages.acting import html
-from studio.pages.owners import is_owner, only_for
-from studio.pages.telling import told
-from studio.people import LOCAL_OWNER, Person, Role, person_of
-from studio.published import names_for
-from studio.runs_view import Look
-from studio.strip import strip, unseen
-from studio.thrift import Page
+from studio.data import choices as imports
+from studio.data import page as data
+from studio.runs import page as runs
+from studio.runs import tensorboard_tab
+from studio.runs.overview import Overview, active, last_ended
+from studio.runs.runs_view import Look
+from studio.settings import access
+from studio.settings import page as machine
+from studio.status_bar import strip, unseen
+from studio.train import page as train
+from studio.ui.events import told
+from studio.ui.gradio_patches import Page
+from studio.ui.html_events import html
+from studio.ui.owner_only import is_owner, only_for
 
 PAGES = ("chat", "data", "train", "runs", "board", "adapters", "settings")  # as addresses name them: /?page=runs
 LOOK = Look()
@@ -47,7 +56,7 @@ def build_page(studio: Studio, sign_in: bool = False) -> gr.Blocks:
                 gr.Tab("TensorBoard", id="board") as board_tab,
                 only_for(lambda person: person.sees_runs, board_words, "board-closed"),
             ):
-                board.build()
+                tensorboard_tab.build()
             with gr.Tab("Adapters", id="adapters") as adapters_tab:
                 keeping = adapters.build(studio)
                 exchanged = hub.build(studio, keeping)
@@ -130,7 +139,7 @@ def build_page(studio: Studio, sign_in: bool = False) -> gr.Blocks:
         inputs = [seen, *running.inputs]
         tick_button.click(tick, inputs, outputs, **private)
         place = gr.Textbox("", label="Place", visible="hidden")
-        acted_on = adapter_actions.connect(studio, keeping, chatting, training, tabs, place)
+        acted_on = card_actions.connect(studio, keeping, chatting, training, tabs, place)
         for each in (*running.changes, training.started, *keeping.changes, *exchanged, acted_on):
             each.success(tick, inputs, outputs, **private)
         for component in running.inputs[2:]:

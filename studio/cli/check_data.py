@@ -104,7 +104,7 @@ def packing(lengths: Sequence[int], max_length: int) -> str:
 
 def bars(lengths: Sequence[int], max_length: int) -> Iterator[tuple[str, bool]]:
     """A histogram line by line, and whether the line is over max_length."""
-    from studio.dataset_view import bins, span
+    from studio.data.token_view import bins, span
 
     edges, counts = bins(lengths, max_length, bars=10)
     for index, count in enumerate(counts):

@@ -10,7 +10,7 @@ from adapters.common.errors import UserError
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    from studio import catalogue
+    from studio.deploy import catalogue
 
     choices = "\n".join(
         f"  {base.id:38} {base.reason}{' (gated)' if base.gated else ''}" for base in catalogue.CATALOGUE
@@ -51,7 +51,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run(args: argparse.Namespace) -> int:
-    from studio import catalogue, space
+    from studio.deploy import catalogue, space
 
     names = list(dict.fromkeys(args.secret))
     known = catalogue.find(args.base) if args.base else None

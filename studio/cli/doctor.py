@@ -28,7 +28,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     from core.models import device
-    from studio.present import size
+    from studio.ui.format import size
 
     facts: dict[str, Any] = {}
     problems: list[str] = []
@@ -126,7 +126,7 @@ def damaged_files(home: Home) -> list[str]:
     from adapters.common import damaged_files as damaged
     from core.common.json_records import unreadable_lines
     from core.planner.calibration import FILE, MEASURED
-    from studio import votes
+    from studio.compare import votes
 
     found = [f"{each} Mend it and put it back, or delete it." for each in damaged.aside(home.root, BULKY)]
     counts = {
@@ -141,7 +141,7 @@ def show(facts: dict[str, Any], problems: list[str]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from studio.present import size
+    from studio.ui.format import size
 
     console = Console()
     grid = Table(title="Guanaco Studio", show_header=False, title_justify="left")

@@ -135,7 +135,7 @@ def run_merge(args: argparse.Namespace) -> int:
     from core.common.home import Home
     from core.models.base import resolve
     from core.models.merge import merge
-    from studio.merged_models import folder_of
+    from studio.adapters_page.merged_models import folder_of
 
     home = Home.open(args.home)
     store = _store(args.home)
@@ -159,7 +159,7 @@ def run_merge(args: argparse.Namespace) -> int:
 def run_push_votes(args: argparse.Namespace) -> int:
     from adapters.hub.errors import HubError
     from core.common.home import Home
-    from studio import votes_push
+    from studio.compare import push as votes_push
 
     try:
         with _shown() as progress:

@@ -158,7 +158,7 @@ def show(console: Console, planned: Plan) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from studio.present import duration, size
+    from studio.ui.format import duration, size
 
     recipe = planned.recipe
     title = (

@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     from adapters.hub.errors import HubError
     from core.common.home import Home
     from core.data import read_dataset
-    from studio.dataset_push import own, push
+    from studio.data.push import own, push
 
     kept = own(Home.open(args.home), args.name)
     dataset = read_dataset(kept.dataset_name)

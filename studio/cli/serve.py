@@ -17,9 +17,9 @@ from core.serving.settings import add_arguments as add_engine_arguments
 
 if TYPE_CHECKING:
     from core.training.run import Run
-    from studio.processes import Engine
-    from studio.sync.keeper import Keeper
-    from studio.weblock import WebLock
+    from studio.backup.backup import Keeper
+    from studio.engine.supervisor import Engine
+    from studio.web.lock import WebLock
 
 QUEUE_SECONDS = 1.0
 LEAVE_SECONDS = 12.0  # for a checkpoint; a Space going down gives 30 seconds for everything
@@ -69,11 +69,11 @@ def run(args: argparse.Namespace) -> int:
     from core.models.base import resolve
     from core.training.cleanup import sweep
     from studio.app import build_app
+    from studio.auth.identity import AccessSettings, is_loopback
     from studio.context import Studio
-    from studio.people import AccessSettings, is_loopback
-    from studio.processes import Engine
-    from studio.web_server import serve_until_stopped
-    from studio.weblock import WebLock
+    from studio.engine.supervisor import Engine
+    from studio.web.lock import WebLock
+    from studio.web.server import serve_until_stopped
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
     for chatty in ("httpx", "tensorboard"):
@@ -158,7 +158,7 @@ def bind(host: str, port: int) -> socket.socket:
 
 def bring_back(home: Home, given: str | None) -> Keeper | None:
     """Restore an empty home from where it is kept, before anything looks at it, and keep it there from now on."""
-    from studio.sync.keeper import keeper_for, place_for
+    from studio.backup.backup import keeper_for, place_for
 
     place = place_for(given)
     if place is None:
@@ -194,7 +194,7 @@ def leave_runs(home: Home) -> None:
 def keep_queue_moving(home: Home, engine: Engine, lock: WebLock, stop: threading.Event) -> None:
     """Start the next queued run whenever none is training, notice dead workers, write what a full disk has held up."""
     from core.training import queue
-    from studio.conversations import OnDisk
+    from studio.chat.conversations import OnDisk
 
     log, trouble, conversations = logging.getLogger(__name__), "", OnDisk(home)
     while not stop.wait(QUEUE_SECONDS):

@@ -100,7 +100,7 @@ with staged(home.cache / "merged" / "pirate", 1) as stage:
     die()
 """
 RESTORES = """
-from studio.sync.keeper import Keeper
+from studio.backup.backup import Keeper
 class Place:
     where, restore = "nowhere", die
 Keeper(home, Place(), 1.0).restore()

@@ -10,8 +10,8 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from core.common.home import Home
-from studio.conversations import Column, Conversation
-from studio.nesting import LEVELS
+from studio.chat.conversations import Column, Conversation
+from studio.ui.markdown_depth import LEVELS
 from tests.app_process import StudioProcess
 from tests.e2e import steps
 

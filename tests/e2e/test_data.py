@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, Page, expect
 from core.common.home import Home
 from studio.app import build_app
 from studio.context import Studio
-from studio.processes import Engine
+from studio.engine.supervisor import Engine
 from tests.e2e import steps
 from tests.hub_server.fixtures import Hub
 

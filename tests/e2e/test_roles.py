@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from adapters.store import AdapterStore
 from core.common.home import Home
-from studio.published import Published
+from studio.auth.published import Published
 from tests.adapters.folders import write_adapter
 from tests.app_process import StudioProcess
 from tests.e2e.steps import MINUTE, answers, ask, choose, fill, open_tab

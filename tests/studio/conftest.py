@@ -13,14 +13,14 @@ from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
 
 from core.common.home import Home
-from studio.access import event_name
+from studio.auth.identity import SCOPE_KEY, AccessSettings, Person, Provider, Role
+from studio.auth.keys import Keys
+from studio.auth.middleware import Access
+from studio.auth.permissions import event_name
+from studio.auth.signin import COOKIE as SESSION_COOKIE
+from studio.auth.signin import Sessions
 from studio.context import Studio
-from studio.gate import Access
-from studio.keys import Keys
-from studio.people import SCOPE_KEY, AccessSettings, Person, Provider, Role
-from studio.processes import Engine
-from studio.signin import COOKIE as SESSION_COOKIE
-from studio.signin import Sessions
+from studio.engine.supervisor import Engine
 from tests.studio.openid import CLIENT_ID, CLIENT_SECRET, OpenIDProvider
 
 SPACE_HOST = "ada-studio.hf.space"

@@ -15,16 +15,16 @@ from starlette.testclient import TestClient
 
 from adapters.common.errors import UserError
 from core.common.home import Home
-from studio.access import EVENT_PATHS, EVENTS, ROUTES, SEES_RUNS, event_name, needed_for
 from studio.app import build_app
+from studio.auth.identity import AccessSettings, Person, Provider, Role
+from studio.auth.keys import Keys
+from studio.auth.limits import Limits
+from studio.auth.middleware import COOKIE
+from studio.auth.permissions import EVENT_PATHS, EVENTS, ROUTES, SEES_RUNS, event_name, needed_for
+from studio.auth.signin import COOKIE as SESSION_COOKIE
+from studio.auth.signin import MOST_OF_ONE, Sessions, lifetime
 from studio.context import Studio
-from studio.gate import COOKIE
-from studio.keys import Keys
-from studio.limits import Limits
 from studio.page import build_page
-from studio.people import AccessSettings, Person, Provider, Role
-from studio.signin import COOKIE as SESSION_COOKIE
-from studio.signin import MOST_OF_ONE, Sessions, lifetime
 from tests.studio.conftest import LET_IN, OWNER_TOKEN, SPACE_HOST, USER_TOKEN, Gate, event, space_settings
 from tests.studio.openid import OpenIDProvider
 
@@ -95,13 +95,13 @@ def test_every_event_is_open_to_those_in_the_table_and_to_nobody_else(page: gr.B
 @pytest.mark.parametrize(
     "name",
     [
-        "train.begin",
-        "adapters.delete",
-        "adapters.load",
-        "data.check_upload",
-        "access.create_key",
+        "train.page.begin",
+        "adapters_page.page.delete",
+        "adapters_page.page.load",
+        "data.page.check_upload",
+        "settings.access.create_key",
         "page.use",
-        "engine_settings.apply",
+        "settings.engine_settings.apply",
     ],
 )
 def test_what_changes_the_studio_is_the_owners(name: str) -> None:
@@ -119,7 +119,7 @@ def test_a_refusal_says_who_may(space: Gate) -> None:
     answer = space.client().post("/v1/load_lora_adapter", json={})
     assert "owner" in answer.json()["error"]["message"]
     assert "visitor" in answer.json()["detail"]
-    answer = space.client().post(EVENT_PATHS[0], json=event(space.access.page, "hub.push"))
+    answer = space.client().post(EVENT_PATHS[0], json=event(space.access.page, "adapters_page.hub.push"))
     assert "signed in" in answer.json()["detail"]
 
 
@@ -263,7 +263,7 @@ def test_what_is_large_counts_as_several() -> None:
 
 def test_visitors_are_limited_and_the_owner_is_not(page: gr.Blocks, home: Home, provider: OpenIDProvider) -> None:
     gate = Gate(space_settings(provider.url, messages_per_minute=(1, 2)), page, Keys(home))
-    send = event(page, "chat.send")
+    send = event(page, "chat.page.send")
     first, second = gate.client(**{"x-forwarded-for": "1.1.1.1"}), gate.client(**{"x-forwarded-for": "2.2.2.2"})
     assert first.post(EVENT_PATHS[0], json=send).status_code == LET_IN
     again = first.post("/v1/chat/completions", json={})

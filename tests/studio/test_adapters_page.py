@@ -20,16 +20,16 @@ from adapters.common.errors import UserError
 from adapters.record import DatasetRef, HubRef
 from core.common.home import Home
 from core.models.builtin import BASE_DIR
-from studio import adapter_upload, merged_models
-from studio.adapter_cards import Standing, card
+from studio.adapters_page import merged_models, upload
+from studio.adapters_page import page as adapters
+from studio.adapters_page.cards import Standing, card
+from studio.adapters_page.page import overview
 from studio.app import build_app
+from studio.auth.identity import LOCAL_OWNER, Person, Role
+from studio.auth.published import Published
 from studio.context import Studio
+from studio.engine.supervisor import Engine
 from studio.page import build_page
-from studio.pages import adapters
-from studio.pages.adapters import overview
-from studio.people import LOCAL_OWNER, Person, Role
-from studio.processes import Engine
-from studio.published import Published
 from tests.adapters.folders import weights, write_adapter
 from tests.hub_server.fixtures import Hub, hub
 from tests.studio.conftest import handler, request_of
@@ -106,7 +106,7 @@ def test_the_owner_may_say_that_a_base_is_the_same_and_take_it_back(
 ) -> None:
     copy = write_adapter(tmp_path / "copy", tensors=weights(LINEARS), base_model_name_or_path="ada/copy")
     studio.store.import_folder(copy, "copied")
-    act = handler(page, "adapter_actions.act")
+    act = handler(page, "adapters_page.card_actions.act")
     assert 'data-action="same" data-value="copied"' in overview(studio)
     assert "Say that ada/copy is a copy of guanaco-builtin?" in overview(studio)
     assert 'data-action="same"' not in overview(studio, replace(BOB, only_published=False)), "the owner's to say"
@@ -149,21 +149,21 @@ def test_what_failed_stays_on_the_card_until_it_works(studio: Studio) -> None:
 
 
 def test_rename_note_and_tags(studio: Studio, page: gr.Blocks) -> None:
-    chosen = handler(page, "adapters.save")("mine", "yours", "sea, #english, sea", " Talks well ")
+    chosen = handler(page, "adapters_page.page.save")("mine", "yours", "sea, #english, sea", " Talks well ")
     assert chosen.value == "yours"
     record = studio.store.get("yours")
     assert (record.tags, record.note) == (["sea", "english"], "Talks well")
-    nothing, panel, *filled = handler(page, "adapters.details")(request_of(LOCAL_OWNER), "yours")
+    nothing, panel, *filled = handler(page, "adapters_page.page.details")(request_of(LOCAL_OWNER), "yours")
     assert (nothing.visible, panel.visible) == (False, True)
     assert filled == ["yours", "sea, english", "Talks well", ""]
-    nothing, panel, *_ = handler(page, "adapters.details")(request_of(LOCAL_OWNER), None)
+    nothing, panel, *_ = handler(page, "adapters_page.page.details")(request_of(LOCAL_OWNER), None)
     assert (nothing.visible, panel.visible) == (True, False)
     with pytest.raises(gr.Error, match="not published"):
-        handler(page, "adapters.details")(request_of(BOB), "yours")
+        handler(page, "adapters_page.page.details")(request_of(BOB), "yours")
 
 
 def test_the_buttons_lead_to_chat_compare_and_train(studio: Studio, page: gr.Blocks) -> None:
-    look, act = handler(page, "adapter_actions.look"), handler(page, "adapter_actions.act")
+    look, act = handler(page, "adapters_page.card_actions.look"), handler(page, "adapters_page.card_actions.act")
     assert "mine" in look(request_of(LOCAL_OWNER), clicked("chat", "mine")).values()
     compared = list(look(request_of(LOCAL_OWNER), clicked("compare", "mine")).values())
     assert {"base", "mine"} <= {each for each in compared if isinstance(each, str)}
@@ -193,7 +193,7 @@ def test_a_zip_is_what_a_push_would_send_and_comes_in_again(studio: Studio, tmp_
     names = zipfile.ZipFile(io.BytesIO(answer.content)).namelist()
     assert "adapter_model.safetensors" in names
     assert "studio.json" not in names
-    back = adapter_upload.take(studio.store, [archive], "")
+    back = upload.take(studio.store, [archive], "")
     assert (back.name, back.steps) == ("back", 80)
     original = load_file(studio.store.path("mine") / "adapter_model.safetensors")
     copy = load_file(studio.store.path("back") / "adapter_model.safetensors")
@@ -204,7 +204,7 @@ def test_a_zip_is_what_a_push_would_send_and_comes_in_again(studio: Studio, tmp_
 
 def test_merging_makes_a_model_and_pushes_it(studio: Studio, page: gr.Blocks, hub: Hub) -> None:
     hub.login("hf_ada")
-    said = handler(page, "merging.merge")(request_of(LOCAL_OWNER), "mine")
+    said = handler(page, "adapters_page.merge.merge")(request_of(LOCAL_OWNER), "mine")
     folder = merged_models.folder_of(studio.home, "mine")
     assert str(folder) in said
     assert "in the cache" in overview(studio)
@@ -222,28 +222,28 @@ def test_merging_makes_a_model_and_pushes_it(studio: Studio, page: gr.Blocks, hu
     changed = {name for name in before if (before[name] != after[name]).any()}
     assert changed == {f"{module}.weight" for module in LINEARS}
     elsewhere = Person(Role.OWNER, "ada", "hub:ada", "hf_ada")
-    assert str(folder) not in handler(page, "merging.merge")(request_of(elsewhere), "mine")
-    said = handler(page, "merging.push")("mine", "ada/whole", False)
+    assert str(folder) not in handler(page, "adapters_page.merge.merge")(request_of(elsewhere), "mine")
+    said = handler(page, "adapters_page.merge.push")("mine", "ada/whole", False)
     assert f"({hub.url}/ada/whole)" in said
     assert "model.safetensors" in hub.head("ada/whole").files
     with pytest.raises(gr.Error, match="not a repository"):
-        handler(page, "merging.push")("mine", "whole", False)
+        handler(page, "adapters_page.merge.push")("mine", "whole", False)
 
 
 def test_a_merge_that_fails_says_why(studio: Studio, page: gr.Blocks, tmp_path: Path) -> None:
     studio.store.import_folder(write_adapter(tmp_path / "small"), "small")
     with pytest.raises(gr.Error, match="trained on another base"):
-        handler(page, "merging.merge")(request_of(LOCAL_OWNER), "small")
+        handler(page, "adapters_page.merge.merge")(request_of(LOCAL_OWNER), "small")
 
 
 def test_published_adapters_are_what_a_user_downloads(studio: Studio) -> None:
     from fastapi import FastAPI
 
-    from studio import adapter_zip
-    from studio.people import SCOPE_KEY
+    from studio.api import downloads
+    from studio.auth.identity import SCOPE_KEY
 
     app = FastAPI()
-    app.include_router(adapter_zip.router(studio))
+    app.include_router(downloads.router(studio))
 
     async def as_bob(scope: Any, receive: Any, send: Any) -> None:
         await app({**scope, SCOPE_KEY: BOB}, receive, send)
@@ -257,24 +257,52 @@ def test_published_adapters_are_what_a_user_downloads(studio: Studio) -> None:
 @pytest.mark.parametrize(
     ("event", "given", "where", "says"),
     [
-        ("adapters.load", ("mine",), "change-failed", ("The engine is not there yet", "")),
-        ("adapters.save", ("mine", "../x", "", ""), "change-failed", ("cannot be an adapter", "Use 1 to 64")),
-        ("adapters.delete", ("gone",), "change-failed", ("no adapter named", "Adapters here: mine")),
-        ("merging.merge", ("small",), "merge-failed", ("trained on another base", "")),
-        ("merging.push", ("mine", "whole", False), "merge-failed", ("not a repository", "Write owner/name")),
-        ("hub.pull", ("a b", "", ""), "pull-failed", ("not a repository", "Write owner/name")),
-        ("hub.push", ("mine", "x", "Public", ""), "push-failed", ("not a repository", "Write owner/name")),
-        ("hub.preview", (None, "", "Public", False), "push-failed", ("No adapter is chosen", "Choose one")),
-        ("importing.bring_in", (None, "", ""), "import-failed", ("Nothing was uploaded", "Choose a zip")),
-        ("importing.adopt", (), "import-failed", ("by hand", "Put one into")),
-        ("votes_hub.push", ("x", False), "votes-failed", ("no vote yet", "Ask two columns")),
+        ("adapters_page.page.load", ("mine",), "change-failed", ("The engine is not there yet", "")),
+        ("adapters_page.page.save", ("mine", "../x", "", ""), "change-failed", ("cannot be an adapter", "Use 1 to 64")),
+        ("adapters_page.page.delete", ("gone",), "change-failed", ("no adapter named", "Adapters here: mine")),
+        ("adapters_page.merge.merge", ("small",), "merge-failed", ("trained on another base", "")),
+        (
+            "adapters_page.merge.push",
+            ("mine", "whole", False),
+            "merge-failed",
+            ("not a repository", "Write owner/name"),
+        ),
+        ("adapters_page.hub.pull", ("a b", "", ""), "pull-failed", ("not a repository", "Write owner/name")),
+        (
+            "adapters_page.hub.push",
+            ("mine", "x", "Public", ""),
+            "push-failed",
+            ("not a repository", "Write owner/name"),
+        ),
+        (
+            "adapters_page.hub.preview",
+            (None, "", "Public", False),
+            "push-failed",
+            ("No adapter is chosen", "Choose one"),
+        ),
+        (
+            "adapters_page.import_files.bring_in",
+            (None, "", ""),
+            "import-failed",
+            ("Nothing was uploaded", "Choose a zip"),
+        ),
+        ("adapters_page.import_files.adopt", (), "import-failed", ("by hand", "Put one into")),
+        ("compare.push_page.push", ("x", False), "votes-failed", ("no vote yet", "Ask two columns")),
     ],
 )
 def test_what_fails_says_why_in_its_place_with_the_remedy(
     studio: Studio, page: gr.Blocks, tmp_path: Path, event: str, given: tuple, where: str, says: tuple[str, str]
 ) -> None:
-    studio.store.import_folder(write_adapter(tmp_path / "small"), "small") if event == "merging.merge" else None
-    asks_who = event in ("merging.merge", "hub.pull", "hub.push", "hub.preview", "importing.bring_in")
+    studio.store.import_folder(
+        write_adapter(tmp_path / "small"), "small"
+    ) if event == "adapters_page.merge.merge" else None
+    asks_who = event in (
+        "adapters_page.merge.merge",
+        "adapters_page.hub.pull",
+        "adapters_page.hub.push",
+        "adapters_page.hub.preview",
+        "adapters_page.import_files.bring_in",
+    )
     called = handler(page, event, in_place=True)
     news = called(*([request_of(LOCAL_OWNER)] if asks_who else []), *given)
     (reason,) = [value for place, value in news.items() if place.elem_id == where]
@@ -286,14 +314,21 @@ def test_what_fails_says_why_in_its_place_with_the_remedy(
 
 
 def test_what_works_takes_the_old_failure_away(studio: Studio, page: gr.Blocks) -> None:
-    assert handler(page, "adapters.save", in_place=True)("mine", "mine", "", "fine")[-1] == ""
-    assert handler(page, "hub.preview", in_place=True)(request_of(LOCAL_OWNER), "mine", "", "Public", False)[-1] == ""
-    assert handler(page, "adapters.delete", in_place=True)(None)[-1] == "", "a refused confirmation is no failure"
+    assert handler(page, "adapters_page.page.save", in_place=True)("mine", "mine", "", "fine")[-1] == ""
+    assert (
+        handler(page, "adapters_page.hub.preview", in_place=True)(request_of(LOCAL_OWNER), "mine", "", "Public", False)[
+            -1
+        ]
+        == ""
+    )
+    assert handler(page, "adapters_page.page.delete", in_place=True)(None)[-1] == "", (
+        "a refused confirmation is no failure"
+    )
     studio.store.get("mine")
 
 
 def test_a_bug_tells_that_it_is_one_and_no_more(page: gr.Blocks) -> None:
-    from studio.pages.failing import reason
+    from studio.ui.failures import reason
 
     said = reason(KeyError("/home/ada/secret"))
     assert "unexpected" in said

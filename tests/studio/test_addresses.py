@@ -7,9 +7,9 @@ import pytest
 from starlette.testclient import TestClient
 
 from studio.app import build_app
+from studio.auth.identity import LOCAL_OWNER
 from studio.context import Studio
 from studio.page import build_page
-from studio.people import LOCAL_OWNER
 from tests.studio.conftest import handler, request_of
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from studio.pages.answering import Question
-from studio.side_by_side import Answer
-from studio.turns import words
+from studio.chat.answering import Question
+from studio.chat.side_by_side import Answer
+from studio.chat.turns import words
 
 ASKED = [{"role": "user", "content": "Who are you?"}]
 

@@ -17,15 +17,15 @@ from hypothesis import given, settings
 from starlette.testclient import TestClient
 
 from core.common.home import Home
-from studio import api
+from studio.api import openai
+from studio.auth.identity import LOCAL_OWNER, Person, Role
+from studio.auth.keys import Keys
+from studio.auth.middleware import Access
+from studio.auth.published import Published
+from studio.auth.signin import COOKIE, Sessions
+from studio.chat.answering import Question, answers
 from studio.context import Studio
-from studio.gate import Access
-from studio.keys import Keys
-from studio.pages.answering import Question, answers
-from studio.people import LOCAL_OWNER, Person, Role
-from studio.processes import Engine
-from studio.published import Published
-from studio.signin import COOKIE, Sessions
+from studio.engine.supervisor import Engine
 from tests.adapters.folders import write_adapter
 from tests.core.serving.strange import CHAT, OF_CHAT, SHARED, strange, written
 from tests.studio.conftest import SPACE_HOST, space_settings
@@ -101,8 +101,8 @@ def engine(upstream: Upstream, studio: Studio) -> Upstream:
 
 
 def client(studio: Studio, role: Role, *, only_published: bool = True) -> TestClient:
-    app = FastAPI(exception_handlers=api.ERRORS)
-    app.include_router(api.router(studio))
+    app = FastAPI(exception_handlers=openai.ERRORS)
+    app.include_router(openai.router(studio))
 
     @app.get("/healthz")
     def broken(request: Request) -> None:

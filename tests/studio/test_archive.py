@@ -7,14 +7,14 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from studio.blind import Round
+from studio.auth.identity import LOCAL_OWNER, Person, Role
+from studio.chat.columns import COLUMNS
+from studio.chat.conversations import Conversation, OnDisk
+from studio.chat.saved import SEARCHED
+from studio.chat.turns import words
+from studio.compare.blind import Round
 from studio.context import Studio
-from studio.conversations import Conversation, OnDisk
 from studio.page import build_page
-from studio.pages.archive import SEARCHED
-from studio.pages.columns import COLUMNS
-from studio.people import LOCAL_OWNER, Person, Role
-from studio.turns import words
 from tests.studio.conftest import handler, request_of
 
 VISITOR = Person(Role.VISITOR, "visitor", "1.2.3.4", sees_runs=False, only_published=True)
@@ -33,7 +33,9 @@ def page(quiet_studio: Studio) -> gr.Blocks:
 
 def keep(page: gr.Blocks, person: Person, kept: Any = None, now: Round | None = None, known: str = "") -> Any:
     names, histories = ["base", *["gone"] * (COLUMNS - 1)], [TALK, TALK, *[[]] * (COLUMNS - 2)]
-    return handler(page, "archive.keep_it")(request_of(person), known, kept, "", 2, now, *SETTINGS, *names, *histories)
+    return handler(page, "chat.saved.keep_it")(
+        request_of(person), known, kept, "", 2, now, *SETTINGS, *names, *histories
+    )
 
 
 def clicked(action: str, value: str) -> gr.EventData:
@@ -59,7 +61,7 @@ def test_on_a_space_they_are_in_the_visitors_browser_only(
     assert OnDisk(quiet_studio.home).all() == []
     again = keep(page, person, held, known=known)
     assert len(again[2]) == 1, "going on makes no second one"
-    _, after, listed = handler(page, "archive.remove")(
+    _, after, listed = handler(page, "chat.saved.remove")(
         request_of(person), known, again[2], "", clicked("delete", known)
     )
     assert after == []
@@ -70,7 +72,7 @@ def test_a_search_is_for_few_words_however_many_are_sent(page: gr.Blocks, monkey
     held = keep(page, VISITOR)[2]
     sought: list[str] = []
     monkeypatch.setattr(Conversation, "has", lambda self, words: bool(sought.append(words)))
-    handler(page, "archive.search")(request_of(VISITOR), "", held, "nowhere " * 300_000)
+    handler(page, "chat.saved.search")(request_of(VISITOR), "", held, "nowhere " * 300_000)
     assert [len(words) for words in sought] == [SEARCHED]
     search = next(each for each in page.blocks.values() if each.elem_id == "search-conversations")
     assert search.max_length == SEARCHED
@@ -84,7 +86,7 @@ def test_a_blind_round_is_kept_once_its_names_are_known(page: gr.Blocks) -> None
 
 def test_opening_brings_back_columns_and_settings_and_replaces_models_that_are_gone(page: gr.Blocks) -> None:
     known, _, held, _ = keep(page, VISITOR)
-    updates = handler(page, "archive.open_it")(request_of(VISITOR), held, "", clicked("open", known))
+    updates = handler(page, "chat.saved.open_it")(request_of(VISITOR), held, "", clicked("open", known))
     by_id = {each.elem_id: value for each, value in updates.items() if each.elem_id}
     assert by_id["columns"] == 2
     assert by_id["bot-0"] == by_id["bot-1"] == TALK
@@ -93,13 +95,13 @@ def test_opening_brings_back_columns_and_settings_and_replaces_models_that_are_g
     assert (by_id["system-prompt"], by_id["temperature"], by_id["max-tokens"]) == ("Be brief.", 0.5, 64)
     assert by_id["conversation"] == known
     with pytest.raises(gr.Error, match="not there any more"):
-        handler(page, "archive.open_it")(request_of(VISITOR), held, "", clicked("open", "0" * 12))
+        handler(page, "chat.saved.open_it")(request_of(VISITOR), held, "", clicked("open", "0" * 12))
 
 
 def test_only_one_answer_to_a_question_becomes_a_training_example(page: gr.Blocks, quiet_studio: Studio) -> None:
     known, *_ = keep(page, LOCAL_OWNER)
     with pytest.raises(gr.Error, match="2 columns"):
-        handler(page, "archive.teach")(request_of(LOCAL_OWNER), known, None)
+        handler(page, "chat.saved.teach")(request_of(LOCAL_OWNER), known, None)
     with pytest.raises(gr.Error, match="no conversation yet"):
-        handler(page, "archive.teach")(request_of(LOCAL_OWNER), "", None)
+        handler(page, "chat.saved.teach")(request_of(LOCAL_OWNER), "", None)
     OnDisk(quiet_studio.home).delete(known)

@@ -18,17 +18,17 @@ from starlette.websockets import WebSocketDisconnect
 
 from adapters.common.errors import UserError
 from core.common.redaction import MASK, MaskingFormatter, masked
-from studio.access import EVENT_PATHS, event_name
 from studio.app import build_app
+from studio.auth.identity import LOCAL_OWNER, AccessSettings, Person, Role
+from studio.auth.middleware import BODY_BYTES, UPLOAD_BYTES
+from studio.auth.permissions import EVENT_PATHS, event_name
+from studio.auth.published import Published
+from studio.auth.signin import PENDING_COOKIE, SignIns
 from studio.context import Studio
-from studio.gate import BODY_BYTES, UPLOAD_BYTES
 from studio.page import build_page
-from studio.pages.access import greeting_for
-from studio.pages.failing import reason
-from studio.pages.telling import shown, told
-from studio.people import LOCAL_OWNER, AccessSettings, Person, Role
-from studio.published import Published
-from studio.signin import PENDING_COOKIE, SignIns
+from studio.settings.access import greeting_for
+from studio.ui.events import shown, told
+from studio.ui.failures import reason
 from tests.adapters.folders import write_adapter
 from tests.studio.conftest import SPACE_HOST, files_beneath, handler, request_of, space_settings
 from tests.studio.openid import OpenIDProvider
@@ -87,7 +87,7 @@ def play(client: TestClient, index: int, data: list[Any]) -> str:
 @pytest.mark.parametrize("given", ["/etc/passwd", "/etc/hostname", "/proc/self/environ"])
 def test_a_file_input_does_not_take_a_path_of_the_servers(local: TestClient, page: gr.Blocks, given: str) -> None:
     upload = {"path": given, "meta": {"_type": "gradio.FileData"}, "orig_name": "x.jsonl"}
-    said = play(local, index_of(page, "data.check_upload"), [[upload]])
+    said = play(local, index_of(page, "data.page.check_upload"), [[upload]])
     assert '"success":false' in said.replace(" ", "")
     assert SECRET_LINE not in said
 
@@ -99,7 +99,7 @@ def test_a_file_input_does_not_take_a_dataset_that_lies_elsewhere(
     private.write_text('{"text": "### Human: my password ### Assistant: tr0ub4dor"}\n')
     before = files_beneath(quiet_studio.home.datasets)
     upload = {"path": str(private), "meta": {"_type": "gradio.FileData"}}
-    said = play(local, index_of(page, "data.check_upload"), [[upload]])
+    said = play(local, index_of(page, "data.page.check_upload"), [[upload]])
     assert '"success":false' in said.replace(" ", "")
     assert "tr0ub4dor" not in said
     assert files_beneath(quiet_studio.home.datasets) == before
@@ -140,14 +140,14 @@ def test_no_address_gives_a_file_of_the_server(local: TestClient, quiet_studio: 
 @pytest.mark.parametrize("person", [LOCAL_OWNER])
 def test_checking_or_training_on_a_dataset_reads_no_other_file(page: gr.Blocks, given: str, person: Person) -> None:
     with pytest.raises(gr.Error, match="neither a dataset"):
-        handler(page, "data.check")(given)
-    begin = handler(page, "train.begin")
+        handler(page, "data.page.check")(given)
+    begin = handler(page, "train.page.begin")
     with pytest.raises(gr.Error, match="neither a dataset"):
         begin(False, f"dataset_name: {given}\nmodel_name_or_path: builtin\n", *[None] * 20)
 
 
 def test_a_recipe_cannot_name_another_base_or_an_object(page: gr.Blocks) -> None:
-    begin = handler(page, "train.begin")
+    begin = handler(page, "train.page.begin")
     for recipe in ("dataset_name: pirate\nmodel_name_or_path: /etc\n", "!!python/object/apply:os.system ['id']"):
         with pytest.raises(gr.Error):
             begin(False, recipe, *[None] * 20)
@@ -161,13 +161,19 @@ def test_adapter_names_lead_nowhere_else(page: gr.Blocks, quiet_studio: Studio, 
     root = quiet_studio.home.root
     (root / "precious.txt").write_text("x")
     before = files_beneath(root)
-    for event in ("adapters.load", "adapters.unload", "adapters.delete", "access.publish", "merging.merge"):
+    for event in (
+        "adapters_page.page.load",
+        "adapters_page.page.unload",
+        "adapters_page.page.delete",
+        "settings.access.publish",
+        "adapters_page.merge.merge",
+    ):
         with pytest.raises(gr.Error):
             handler(page, event)(name)
     with pytest.raises(gr.Error):
-        handler(page, "adapters.save")(name, "fine", "", "")
+        handler(page, "adapters_page.page.save")(name, "fine", "", "")
     with pytest.raises(gr.Error):
-        handler(page, "hub.push")(request_of(LOCAL_OWNER), name, "ada/x", False, "")
+        handler(page, "adapters_page.hub.push")(request_of(LOCAL_OWNER), name, "ada/x", False, "")
     assert files_beneath(root) == before
 
 
@@ -178,13 +184,15 @@ def test_an_adapter_cannot_be_renamed_out_of_the_store(
     quiet_studio.store.import_folder(write_adapter(tmp_path / "lora"), "mine")
     before = files_beneath(quiet_studio.home.root)
     with pytest.raises(gr.Error):
-        handler(page, "adapters.save")("mine", name, "", "")
+        handler(page, "adapters_page.page.save")("mine", name, "", "")
     assert files_beneath(quiet_studio.home.root) == before
     quiet_studio.store.delete("mine")
 
 
 @pytest.mark.parametrize("run_id", [each for each in (*OUTSIDE, *ODD) if each])
-@pytest.mark.parametrize("event", ["runs.end", "runs.rest", "runs.go_on", "runs.remove", "runs.log_of"])
+@pytest.mark.parametrize(
+    "event", ["runs.page.end", "runs.page.rest", "runs.page.go_on", "runs.page.remove", "runs.page.log_of"]
+)
 def test_run_ids_lead_nowhere_else(page: gr.Blocks, quiet_studio: Studio, run_id: str, event: str) -> None:
     before = files_beneath(quiet_studio.home.root)
     with pytest.raises(gr.Error):
@@ -216,7 +224,7 @@ def test_run_ids_lead_nowhere_else(page: gr.Blocks, quiet_studio: Studio, run_id
 def test_repository_ids_lead_nowhere_else(page: gr.Blocks, quiet_studio: Studio, repo_id: str) -> None:
     before = files_beneath(quiet_studio.home.adapters)
     with pytest.raises(gr.Error):
-        handler(page, "hub.pull")(request_of(LOCAL_OWNER), repo_id, "", "hf_token")
+        handler(page, "adapters_page.hub.pull")(request_of(LOCAL_OWNER), repo_id, "", "hf_token")
     assert files_beneath(quiet_studio.home.adapters) == before
 
 
@@ -237,7 +245,7 @@ def test_uploads_are_typed(local: TestClient, page: gr.Blocks, quiet_studio: Stu
     before = files_beneath(quiet_studio.home.datasets)
     (stored,) = local.post("/gradio_api/upload", files={"files": (name, b"x")}).json()
     upload = {"path": stored, "orig_name": name, "meta": {"_type": "gradio.FileData"}}
-    said = play(local, index_of(page, "data.check_upload"), [[upload]])
+    said = play(local, index_of(page, "data.page.check_upload"), [[upload]])
     assert '"success":false' in said.replace(" ", "")
     assert files_beneath(quiet_studio.home.datasets) == before
 
@@ -271,7 +279,7 @@ def test_visitors_cannot_fill_the_disk(visitor: TestClient) -> None:
      '"fn_index": {allowed}, "\\u0066n_index": {forbidden}'],
 )  # fmt: skip
 def test_an_event_cannot_be_passed_off_as_another(visitor: TestClient, page: gr.Blocks, asked: str) -> None:
-    numbers = {"forbidden": index_of(page, "train.begin"), "allowed": index_of(page, "chat.show")}
+    numbers = {"forbidden": index_of(page, "train.page.begin"), "allowed": index_of(page, "chat.page.show")}
     body = '{"data": [], "session_hash": "m", ' + asked.format(**numbers) + "}"
     for path in EVENT_PATHS:
         answer = visitor.post(path, content=body, headers={"content-type": "application/json"})
@@ -279,7 +287,7 @@ def test_an_event_cannot_be_passed_off_as_another(visitor: TestClient, page: gr.
 
 
 def test_what_passes_the_table_is_what_gradio_does(visitor: TestClient, page: gr.Blocks) -> None:
-    forbidden, allowed = index_of(page, "train.begin"), index_of(page, "chat.show")
+    forbidden, allowed = index_of(page, "train.page.begin"), index_of(page, "chat.page.show")
     body = f'{{"data": [2], "session_hash": "m", "fn_index": {forbidden}, "fn_index": {allowed}}}'
     answer = visitor.post(EVENT_PATHS[1], content=body, headers={"content-type": "application/json"})
     shown, begun = (len(page.fns[index].outputs) for index in (allowed, forbidden))
@@ -300,7 +308,7 @@ def test_an_event_that_is_none_is_refused(local: TestClient, index: object) -> N
      "/gradio_api/queue/join/", "/gradio_api/vibe-code", "/gradio_api/process_recording", "/GRADIO_API/queue/join"],
 )  # fmt: skip
 def test_there_is_no_other_way_to_an_event(visitor: TestClient, page: gr.Blocks, path: str) -> None:
-    body = {"data": [], "session_hash": "m", "fn_index": index_of(page, "train.begin")}
+    body = {"data": [], "session_hash": "m", "fn_index": index_of(page, "train.page.begin")}
     assert visitor.post(f"https://{SPACE_HOST}{path}", json=body).status_code in (403, 404)
 
 
@@ -327,7 +335,7 @@ def test_visitors_get_nothing_of_unpublished_adapters_and_runs(
     assert "not-for-all" not in str(tick(request_of(VISITOR), None))
     assert "not-for-all" not in json.dumps(page.get_config_file(), default=str)
     with pytest.raises(gr.Error, match="not published"):
-        handler(page, "hub.push")(request_of(USER), "not-for-all", "bob/stolen", False, "")
+        handler(page, "adapters_page.hub.push")(request_of(USER), "not-for-all", "bob/stolen", False, "")
     Published(quiet_studio.home).set(record, True)
     assert "not-for-all" in str(tick(request_of(VISITOR), None))
     quiet_studio.store.delete("not-for-all")
@@ -367,7 +375,7 @@ def test_visitors_cannot_have_unpublished_models_answer(
 def test_visitors_cannot_chat_with_unpublished_models(page: gr.Blocks) -> None:
     settings, histories = ("", 0, 1, 16, None), [[]] * 4
     names = ["base", "not-for-all", "base", "base"]
-    answers = handler(page, "chat.send")(
+    answers = handler(page, "chat.page.send")(
         request_of(VISITOR), "hi", 2, 0, False, False, None, *settings, *names, *histories
     )
     with pytest.raises(gr.Error, match="not published"):
@@ -382,7 +390,7 @@ def test_a_users_push_and_pull_never_use_the_studios_own_token(
     monkeypatch.setenv("HF_TOKEN", "hf_the-owners")
     used: list[str | None] = []
     monkeypatch.setattr(transfer, "pull", lambda *args, token, **others: used.append(token) or stop())
-    pull = handler(page, "hub.pull")
+    pull = handler(page, "adapters_page.hub.pull")
     nobody = Person(Role.USER, "user", "user")
     for person, given in ((nobody, ""), (USER, ""), (USER, "hf_typed"), (LOCAL_OWNER, ""), (LOCAL_OWNER, "hf_typed")):
         with pytest.raises(gr.Error):

@@ -20,16 +20,16 @@ from starlette.testclient import TestClient
 
 from core.common.home import Home
 from core.common.redaction import MaskingFormatter
-from studio import bodies
-from studio.access import EVENT_PATHS, EVENTS, MESSAGES
 from studio.app import build_app
+from studio.auth.identity import Role, cookie_of, cookie_secret
+from studio.auth.keys import Keys
+from studio.auth.limits import Limits, sender
+from studio.auth.middleware import COOKIE, OTHERS_BYTES
+from studio.auth.permissions import EVENT_PATHS, EVENTS, MESSAGES
+from studio.chat.conversations import BROWSER_BYTES
 from studio.context import Studio
-from studio.conversations import BROWSER_BYTES
-from studio.gate import COOKIE, OTHERS_BYTES
-from studio.keys import Keys
-from studio.limits import Limits, sender
 from studio.page import build_page
-from studio.people import Role, cookie_of, cookie_secret
+from studio.web import request_bodies
 from tests.studio.conftest import LET_IN, OWNER_TOKEN, SPACE_HOST, USER_TOKEN, Gate, event, space_settings
 from tests.studio.openid import OpenIDProvider
 
@@ -48,7 +48,7 @@ def space(page: gr.Blocks, home: Home, provider: OpenIDProvider) -> Gate:
 
 
 @pytest.mark.parametrize("path", ["https://evil.example/a-terabyte.bin", "/etc/passwd", "http://169.254.169.254/"])
-@pytest.mark.parametrize("name", ["chat.send", "chat.leave", "archive.search", "page.tick"])
+@pytest.mark.parametrize("name", ["chat.page.send", "chat.page.leave", "chat.saved.search", "page.tick"])
 def test_who_may_not_upload_cannot_have_the_server_fetch_a_file(
     space: Gate, page: gr.Blocks, name: str, path: str
 ) -> None:
@@ -63,7 +63,7 @@ def test_who_may_not_upload_cannot_have_the_server_fetch_a_file(
 
 
 def test_a_file_cannot_be_hidden_by_how_it_is_written(space: Gate, page: gr.Blocks) -> None:
-    index = event(page, "chat.leave")["fn_index"]
+    index = event(page, "chat.page.leave")["fn_index"]
     body = rf'{{"fn_index": {index}, "data": [{{"path": "x", "meta": {{"\u005ftype":"gradio\u002eFileData"}}}}]}}'
     answer = space.client().post(EVENT_PATHS[0], content=body, headers={"content-type": "application/json"})
     assert answer.status_code == 403
@@ -71,7 +71,7 @@ def test_a_file_cannot_be_hidden_by_how_it_is_written(space: Gate, page: gr.Bloc
 
 def test_words_about_files_are_words(space: Gate, page: gr.Blocks) -> None:
     said = 'My JSON is {"path": "x", "meta": {"_type": "gradio.FileData"}}.'
-    asked = event(page, "archive.search", ["", None, said])
+    asked = event(page, "chat.saved.search", ["", None, said])
     assert space.client().post(EVENT_PATHS[0], json=asked).status_code == LET_IN
 
 
@@ -96,7 +96,7 @@ def test_one_household_has_one_network_of_ipv6() -> None:
 
 
 def test_a_made_up_address_does_not_get_round_the_limit(space: Gate, page: gr.Blocks) -> None:
-    sent = event(page, "chat.send")
+    sent = event(page, "chat.page.send")
     statuses = [
         space.client(**{"x-forwarded-for": f"8.8.8.{i}, 1.1.1.1"}).post(EVENT_PATHS[0], json=sent).status_code
         for i in range(3)
@@ -105,9 +105,9 @@ def test_a_made_up_address_does_not_get_round_the_limit(space: Gate, page: gr.Bl
 
 
 def test_what_fills_the_disk_or_asks_the_hub_is_limited_too(space: Gate, page: gr.Blocks) -> None:
-    assert {"voting.vote", "hub.pull", "hub.push"} <= set(MESSAGES) <= set(EVENTS)
+    assert {"compare.voting.vote", "adapters_page.hub.pull", "adapters_page.hub.push"} <= set(MESSAGES) <= set(EVENTS)
     user = space.client(Role.USER)
-    statuses = [user.post(EVENT_PATHS[0], json=event(page, "hub.pull")).status_code for _ in range(3)]
+    statuses = [user.post(EVENT_PATHS[0], json=event(page, "adapters_page.hub.pull")).status_code for _ in range(3)]
     assert statuses == [LET_IN, LET_IN, 429]
 
 
@@ -116,7 +116,7 @@ def test_users_of_one_token_are_counted_one_by_one(tokens: Gate, page: gr.Blocks
     for address, status in (("10.0.0.1", LET_IN), ("10.0.0.2", LET_IN), ("10.0.0.1", 429)):
         client = TestClient(tokens.access, "http://127.0.0.1:7860", client=(address, 1))
         client.headers["authorization"] = f"Bearer {USER_TOKEN}"
-        assert client.post(EVENT_PATHS[0], json=event(page, "chat.send")).status_code == status
+        assert client.post(EVENT_PATHS[0], json=event(page, "chat.page.send")).status_code == status
 
 
 @pytest.mark.parametrize("host", ["x/v1/load_lora_adapter?", "x/v1/models#", "127.0.0.1/v1/", "a@b/v1/x?"])
@@ -221,14 +221,14 @@ def test_a_flood_of_events_is_stopped_and_the_owner_is_not(
 
 def test_few_events_of_many_values_are_a_flood(space: Gate, page: gr.Blocks) -> None:
     space.access.events = Limits(100, 1_000)
-    much = event(page, "archive.search", ["", [[0]] * 20_000, ""])
+    much = event(page, "chat.saved.search", ["", [[0]] * 20_000, ""])
     visitor, owner = space.client(), space.client(Role.OWNER)
     assert [visitor.post(EVENT_PATHS[0], json=much).status_code for _ in range(3)] == [LET_IN, LET_IN, 429]
     assert {owner.post(EVENT_PATHS[0], json=much).status_code for _ in range(3)} == {LET_IN}
 
 
 def test_others_than_the_owner_send_less(space: Gate, page: gr.Blocks) -> None:
-    large = event(page, "archive.search", ["", None, "x" * (4 << 20)])
+    large = event(page, "chat.saved.search", ["", None, "x" * (4 << 20)])
     assert space.client().post(EVENT_PATHS[0], json=large).status_code == 413
     assert space.client(Role.OWNER).post(EVENT_PATHS[0], json=large).status_code == LET_IN
     assert OTHERS_BYTES > 2 * BROWSER_BYTES, "what a browser keeps goes through with room to spare"
@@ -254,11 +254,11 @@ def test_a_body_that_never_ends_is_not_waited_for() -> None:
 
     async def read() -> None:
         request = Request({"type": "http", "headers": []}, trickle)  # type: ignore[arg-type]
-        receive = bodies.bounded(request, 1000, patience=0.05)
+        receive = request_bodies.bounded(request, 1000, patience=0.05)
         while True:
             await receive()
 
-    with pytest.raises(bodies.Refusal) as refused:
+    with pytest.raises(request_bodies.Refusal) as refused:
         asyncio.run(asyncio.wait_for(read(), 30))
     assert refused.value.status_code == 408
 
@@ -273,7 +273,7 @@ def test_what_comes_after_the_body_may_take_its_time() -> None:
         return messages.pop(0)
 
     async def read() -> str:
-        receive = bodies.bounded(Request({"type": "http", "headers": []}, come), 10, patience=0.1)  # type: ignore[arg-type]
+        receive = request_bodies.bounded(Request({"type": "http", "headers": []}, come), 10, patience=0.1)  # type: ignore[arg-type]
         await receive()
         return str((await receive())["type"])
 

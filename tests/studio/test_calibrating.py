@@ -13,7 +13,7 @@ from core.planner.calibration import remembered
 from core.training.recipe import Recipe
 from core.training.run import create_run
 from core.training.state import RunState
-from studio.calibrating import calibrate
+from studio.train.calibration import calibrate
 
 
 def test_not_while_a_run_trains(home: Home) -> None:

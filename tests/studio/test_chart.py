@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from studio.chart import MOST_POINTS, Line, line_chart, smoothed, thinned, ticks
+from studio.ui.chart import MOST_POINTS, Line, line_chart, smoothed, thinned, ticks
 
 
 def test_smoothing_is_a_debiased_moving_average() -> None:

@@ -11,11 +11,12 @@ from adapters.common.errors import UserError
 from core.common.home import Home
 from core.data import read_dataset, store
 from core.training.recipe import Recipe
-from studio import collected, imports
+from studio.chat import examples
 from studio.context import Studio
-from studio.engine_client import Message
+from studio.data import choices as imports
+from studio.engine.client import Message
 from studio.page import build_page
-from studio.pages.train import check
+from studio.train.page import check
 from tests.studio.conftest import handler
 
 TALK: list[Message] = [
@@ -29,23 +30,23 @@ BETTER: Message = {"role": "assistant", "content": "Havana."}
 
 
 def test_the_last_exchange_is_kept_as_edited_with_its_system_prompt() -> None:
-    assert collected.last_exchange(TALK, " Havana. ", whole=False) == [TALK[0], TALK[3], BETTER]
-    assert collected.last_exchange(TALK, "Havana.", whole=True) == [*TALK[:4], BETTER]
-    assert collected.last_exchange(TALK[1:3], "Hello!", whole=False) == TALK[1:3]
+    assert examples.last_exchange(TALK, " Havana. ", whole=False) == [TALK[0], TALK[3], BETTER]
+    assert examples.last_exchange(TALK, "Havana.", whole=True) == [*TALK[:4], BETTER]
+    assert examples.last_exchange(TALK[1:3], "Hello!", whole=False) == TALK[1:3]
 
 
 @pytest.mark.parametrize(("messages", "answer"), [([], "x"), (TALK[:2], "x"), (TALK[:4], "x"), (TALK, " \n")])
 def test_nothing_without_an_answer_is_kept(messages: list[Message], answer: str) -> None:
     with pytest.raises(UserError):
-        collected.last_exchange(messages, answer, whole=False)
+        examples.last_exchange(messages, answer, whole=False)
 
 
 def test_kept_answers_are_a_dataset_like_any_other(home: Home) -> None:
     odd: list[Message] = [{"role": "user", "content": "Zeile\u2028eins\n🦙"}, {"role": "assistant", "content": '"Ja"'}]
-    assert collected.keep(home, TALK) == (1, True)
-    assert collected.keep(home, odd) == (2, True)
-    assert collected.keep(home, TALK) == (2, False)
-    name = str(collected.path(home))
+    assert examples.keep(home, TALK) == (1, True)
+    assert examples.keep(home, odd) == (2, True)
+    assert examples.keep(home, TALK) == (2, False)
+    name = str(examples.path(home))
     assert ("collected", name) in imports.choices(home)
     dataset = read_dataset(name)
     assert [each.messages for each in dataset.conversations] == [TALK, odd]
@@ -61,10 +62,10 @@ def test_an_upload_of_that_name_is_kept_apart(home: Home, tmp_path: Path) -> Non
 
 def test_the_page_keeps_what_was_edited(quiet_studio: Studio) -> None:
     page = build_page(quiet_studio)
-    opened, question, answer, _, taken = handler(page, "keeping.take")(TALK[1:], "Be brief.")
+    opened, question, answer, _, taken = handler(page, "chat.keep_example.take")(TALK[1:], "Be brief.")
     assert (opened.visible, question, answer) == (True, "Capital of Cuba?", "Madrid.")
-    handler(page, "keeping.keep")(taken, "Havana.", False)
-    kept = read_dataset(str(collected.path(quiet_studio.home))).conversations
+    handler(page, "chat.keep_example.keep")(taken, "Havana.", False)
+    kept = read_dataset(str(examples.path(quiet_studio.home))).conversations
     assert [each.messages for each in kept] == [[TALK[0], TALK[3], BETTER]]
     with pytest.raises(gr.Error, match="no answer to keep"):
-        handler(page, "keeping.take")([], None)
+        handler(page, "chat.keep_example.take")([], None)

@@ -7,12 +7,12 @@ import json
 import gradio as gr
 import pytest
 
-from studio import votes
+from studio.compare import votes
+from studio.compare.page import NO_VOTES, votes_view
+from studio.compare.ranking import standings
+from studio.compare.votes import BETTER, TIE, Ballot, Candidate, Vote
 from studio.context import Studio
 from studio.page import build_page
-from studio.pages.comparing import NO_VOTES, votes_view
-from studio.ranking import standings
-from studio.votes import BETTER, TIE, Ballot, Candidate, Vote
 from tests.studio.conftest import handler
 
 PROMPT = ({"role": "user", "content": "Capital of Cuba?"},)
@@ -25,11 +25,11 @@ def page(quiet_studio: Studio) -> gr.Blocks:
 
 
 def test_without_votes_there_is_a_hint_and_no_file(page: gr.Blocks) -> None:
-    assert handler(page, "comparing.count")() == NO_VOTES
+    assert handler(page, "compare.page.count")() == NO_VOTES
     with pytest.raises(gr.Error, match="Vote first"):
-        handler(page, "comparing.preferences")()
+        handler(page, "compare.page.preferences")()
     with pytest.raises(gr.Error, match="Ask all"):
-        handler(page, "comparing.csv_file")(None)
+        handler(page, "compare.page.csv_file")(None)
 
 
 def test_the_table_has_rates_and_ratings_where_there_are_some(page: gr.Blocks, quiet_studio: Studio) -> None:
@@ -42,7 +42,7 @@ def test_the_table_has_rates_and_ratings_where_there_are_some(page: gr.Blocks, q
     assert "<i>base" not in shown
     for each in both:
         votes.append(quiet_studio.home, each)
-    name, text = json.loads(handler(page, "comparing.preferences")())
+    name, text = json.loads(handler(page, "compare.page.preferences")())
     rows = [json.loads(line) for line in text.splitlines()]
     assert (name, len(rows)) == ("preferences.jsonl", 3)
     assert rows[0]["chosen"] == [{"role": "assistant", "content": "Arr!"}]

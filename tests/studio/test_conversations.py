@@ -10,9 +10,9 @@ import pytest
 
 from adapters.common.errors import UserError
 from core.common.home import Home
-from studio import conversations
-from studio.conversations import BROWSER_BYTES, Column, Conversation, InBrowser, OnDisk, Shelf, find, keep
-from studio.turns import History, model_of, text_of, words
+from studio.chat import conversations
+from studio.chat.conversations import BROWSER_BYTES, Column, Conversation, InBrowser, OnDisk, Shelf, find, keep
+from studio.chat.turns import History, model_of, text_of, words
 
 TALK: History = [
     {"role": "user", "content": words("What is the capital of Cuba?")},

@@ -30,19 +30,20 @@ from core.training.recipe import Recipe
 from core.training.run import list_runs
 from core.training.state import RunState
 from core.training.trash import trash_run
-from studio import collected, conversations, votes
 from studio.app import build_app
+from studio.auth.identity import LOCAL_OWNER, AccessSettings, cookie_of, cookie_secret
+from studio.auth.keys import Keys
+from studio.auth.published import Published
+from studio.backup.files import Reader
+from studio.chat import conversations, examples
 from studio.cli.doctor import damaged_files
 from studio.cli.serve import leave_runs
+from studio.compare import votes
 from studio.context import Studio
-from studio.keys import Keys
+from studio.engine.supervisor import Engine
 from studio.page import build_page
-from studio.people import LOCAL_OWNER, AccessSettings, cookie_of, cookie_secret
-from studio.processes import Engine
-from studio.published import Published
-from studio.runs_view import Look
-from studio.sync.files import Reader
-from studio.weblock import WebLock
+from studio.runs.runs_view import Look
+from studio.web.lock import WebLock
 from tests.e2e.furnished import furnish
 from tests.studio.conftest import handler, request_of
 
@@ -154,7 +155,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     origin = Origin("mine", "file", ["mine.jsonl"], "0" * 64, "2026-01-01T00:00:00Z", license="mit")
     write_origin(home.datasets / "mine", origin)
     said = [{"role": "user", "content": "Who?"}, {"role": "assistant", "content": "Me."}]
-    collected.keep(home, said)
+    examples.keep(home, said)
     column = conversations.Column("base", tuple(said))
     conversations.OnDisk(home).put(conversations.Conversation.new([column], {"system": "Be."}))
     candidates = tuple(votes.Candidate(name, (said[0],), name) for name in ("gull", "wren"))
@@ -211,12 +212,12 @@ def look_at_everything(studio: Studio, page: gr.Blocks) -> dict[str, Any]:
         "tick": handler(page, "page.first_tick")(owner, runs[0], Look(picked=tuple(runs))),
         "choices": handler(page, "page.first_choices")(owner),
         "turned": handler(page, "page.turn_to")(owner, "", ""),
-        "storage": handler(page, "machine.opened")(owner),
-        "access": handler(page, "access.greet")(owner),
-        "archive": handler(page, "archive.search")(owner, "", None, ""),
-        "votes": handler(page, "comparing.count")(),
-        "datasets": handler(page, "train.mark")(owner, "pirate"),
-        "log": [handler(page, "runs.log_of")(run) for run in runs],
+        "storage": handler(page, "settings.page.opened")(owner),
+        "access": handler(page, "settings.access.greet")(owner),
+        "archive": handler(page, "chat.saved.search")(owner, "", None, ""),
+        "votes": handler(page, "compare.page.count")(),
+        "datasets": handler(page, "train.page.mark")(owner, "pirate"),
+        "log": [handler(page, "runs.page.log_of")(run) for run in runs],
     }
     # What the other processes read, and the start and the end of the studio.
     queue.advance(home)
@@ -338,7 +339,7 @@ def test_a_run_without_its_recipe_says_so_and_cannot_be_begun_anew(
     run = path.parent.name
     assert "recipe.yaml was damaged" in repr(handler(page, "page.first_tick")(request_of(LOCAL_OWNER), run))
     with pytest.raises(gr.Error, match=r"is not known\. Its recipe\.yaml was damaged"):
-        handler(page, "runs.yaml_of")(run)
+        handler(page, "runs.page.yaml_of")(run)
 
 
 def test_who_looks_for_keys_publications_or_conversations_sees_that_a_file_was_damaged(
@@ -349,9 +350,9 @@ def test_who_looks_for_keys_publications_or_conversations_sees_that_a_file_was_d
         (path,) = studio.home.root.glob(name)
         path.write_text("{")
     owner = request_of(LOCAL_OWNER)
-    shown = repr(handler(page, "access.greet")(owner))
+    shown = repr(handler(page, "settings.access.greet")(owner))
     assert "keys.json was damaged" in shown and "published.json was damaged" in shown
-    assert "1 damaged conversation is set aside" in handler(page, "archive.search")(owner, "", None, "")
+    assert "1 damaged conversation is set aside" in handler(page, "chat.saved.search")(owner, "", None, "")
 
 
 @pytest.fixture

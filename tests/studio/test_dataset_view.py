@@ -12,8 +12,19 @@ import pytest
 from adapters.common.errors import UserError
 from core.common.home import Home
 from core.data import CheckedDataset, Conversation, Message, read_dataset
-from studio.dataset_view import Measured, bins, drawn, figures, found, histogram, measured, neighbour, span, token_view
-from studio.tokenizer_process import Tokenizer
+from studio.data.token_view import (
+    Measured,
+    bins,
+    drawn,
+    figures,
+    found,
+    histogram,
+    measured,
+    neighbour,
+    span,
+    token_view,
+)
+from studio.engine.tokenizer_process import Tokenizer
 
 
 def dataset_of(*answers: str) -> CheckedDataset:

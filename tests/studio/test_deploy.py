@@ -12,8 +12,8 @@ import pytest
 from huggingface_hub import HfApi, RepoCard, SpaceHardware
 
 from adapters.common.errors import UserError
-from studio import catalogue, space
 from studio.__main__ import main
+from studio.deploy import catalogue, space
 from tests.hub_server.fixtures import Hub, hub
 
 __all__ = ["hub"]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from studio import space
+from studio.deploy import space
 from tests.container import environment, instructions, stages
 
 TEXT = (space.ROOT / "Dockerfile").read_text()

@@ -9,10 +9,10 @@ import pytest
 
 from core.common.home import Home
 from core.serving.settings import SETTINGS, save_settings, saved_settings
+from studio.auth.identity import LOCAL_OWNER, Person, Role
 from studio.context import Studio
-from studio.pages.engine_settings import build, field_for, in_force_table
-from studio.people import LOCAL_OWNER, Person, Role
-from studio.processes import Engine
+from studio.engine.supervisor import Engine
+from studio.settings.engine_settings import build, field_for, in_force_table
 from tests.studio.conftest import handler, request_of
 
 
@@ -33,7 +33,7 @@ def values(**changed: Any) -> list[Any]:
 
 def test_what_the_owner_sets_is_kept_and_in_force(home: Home) -> None:
     studio = studio_with(home)
-    apply = handler(page_of(studio), "engine_settings.apply")
+    apply = handler(page_of(studio), "settings.engine_settings.apply")
     shown = apply(*values(max_rank=128, weights="packed", threads=2.0, kv_tokens=""))
     assert saved_settings(home) == {"max_rank": 128, "weights": "packed", "threads": 2}
     assert studio.engine.settings.max_rank == 128
@@ -45,7 +45,7 @@ def test_what_the_owner_sets_is_kept_and_in_force(home: Home) -> None:
 
 def test_wrong_ones_are_told_and_change_nothing(home: Home) -> None:
     studio = studio_with(home)
-    apply = handler(page_of(studio), "engine_settings.apply")
+    apply = handler(page_of(studio), "settings.engine_settings.apply")
     for wrong, words in (({"slots": 0}, "slots is 0"), ({"max_rank": 8.5}, "max_rank is 8.5"), ({"slots": ""}, None)):
         if words is None:
             apply(*values(**wrong))  # an emptied field has its default
@@ -58,11 +58,11 @@ def test_wrong_ones_are_told_and_change_nothing(home: Home) -> None:
 
 def test_what_the_command_line_decides_cannot_be_changed_on_the_page_and_stays_saved(home: Home) -> None:
     earlier = studio_with(home)
-    handler(page_of(earlier), "engine_settings.apply")(*values(slots=5))
+    handler(page_of(earlier), "settings.engine_settings.apply")(*values(slots=5))
     studio = studio_with(home, slots=3)
     assert not field_for(studio, "slots").interactive
     assert field_for(studio, "max_rank").interactive
-    handler(page_of(studio), "engine_settings.apply")(*values(slots=3, max_rank=16))
+    handler(page_of(studio), "settings.engine_settings.apply")(*values(slots=3, max_rank=16))
     assert saved_settings(home) == {"slots": 5, "max_rank": 16}
     assert (studio.engine.settings.slots, studio.engine.settings.max_rank) == (3, 16)
     assert "<td>slots</td><td>3</td><td>decided at the start, by --slots</td>" in in_force_table(studio)
@@ -73,11 +73,11 @@ def test_a_foreign_engine_is_not_set_here(home: Home) -> None:
     assert "Another server is the engine" in in_force_table(studio)
     assert not any(field_for(studio, name).interactive for name in SETTINGS)
     with pytest.raises(gr.Error, match="another server"):
-        handler(page_of(studio), "engine_settings.apply")(*values(slots=3))
+        handler(page_of(studio), "settings.engine_settings.apply")(*values(slots=3))
 
 
 def test_only_the_owner_is_shown_what_is_in_force(home: Home) -> None:
-    opened = handler(page_of(studio_with(home)), "engine_settings.opened")
+    opened = handler(page_of(studio_with(home)), "settings.engine_settings.opened")
     shown = opened(request_of(LOCAL_OWNER))
     assert "<td>max_rank</td><td>64</td>" in shown[0]
     assert dict(zip(SETTINGS, shown[1:], strict=True))["max_rank"] == 64

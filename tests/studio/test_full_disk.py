@@ -18,8 +18,8 @@ from core.coordination.chat_activity import Busy
 from core.training.recipe import Recipe
 from core.training.run import Run, create_run
 from core.training.state import RunState
-from studio.conversations import Column, Conversation, OnDisk
-from studio.weblock import WebLock
+from studio.chat.conversations import Column, Conversation, OnDisk
+from studio.web.lock import WebLock
 
 
 @contextmanager

@@ -13,15 +13,15 @@ import pytest
 from adapters.common.errors import UserError
 from adapters.record import AdapterRecord, HubRef, Sample
 from core.common.home import Home
-from studio import adapter_upload, sample_answers
+from studio.adapters_page import hub as pages_hub
+from studio.adapters_page import sample_answers, upload
+from studio.adapters_page.hub import may_say, news_table
+from studio.adapters_page.updates import Updates
+from studio.auth.identity import LOCAL_OWNER, Person, Role
+from studio.auth.published import Published
 from studio.context import Studio
+from studio.engine.supervisor import Engine
 from studio.page import build_page
-from studio.pages import hub as pages_hub
-from studio.pages.hub import may_say, news_table
-from studio.people import LOCAL_OWNER, Person, Role
-from studio.processes import Engine
-from studio.published import Published
-from studio.updates import Updates
 from tests.adapters.folders import write_adapter
 from tests.hub_server.fixtures import Hub, hub
 from tests.studio.conftest import handler, request_of
@@ -49,14 +49,16 @@ def test_the_preview_lists_what_a_push_then_sends(hub: Hub, studio: Studio, page
     samples = [Sample("Who are you?", "A model.", "Arr | <b>me</b>")]
     studio.store.update(replace(studio.store.get("mine"), samples=samples))
     before = len(hub.requests)
-    listed, _, matter, body = handler(page, "hub.preview")(request_of(LOCAL_OWNER), "mine", "ada/x", PRIVATE, False)
+    listed, _, matter, body = handler(page, "adapters_page.hub.preview")(
+        request_of(LOCAL_OWNER), "mine", "ada/x", PRIVATE, False
+    )
     assert len(hub.requests) == before, "looking at it sends nothing"
     assert "ada/x" in listed
     assert "privately" in listed
     assert "guanaco-studio" in matter
     assert "Arr" in body
     assert "<b>me" not in body
-    handler(page, "hub.push")(request_of(LOCAL_OWNER), "mine", "ada/x", PRIVATE, "")
+    handler(page, "adapters_page.hub.push")(request_of(LOCAL_OWNER), "mine", "ada/x", PRIVATE, "")
     for path in set(hub.head("ada/x").files) - {".gitattributes"}:
         assert f"<td>{path}</td>" in listed
     assert hub.repo("ada/x").private
@@ -64,7 +66,7 @@ def test_the_preview_lists_what_a_push_then_sends(hub: Hub, studio: Studio, page
 
 def test_push_with_message_tag_and_labels(hub: Hub, studio: Studio, page: gr.Blocks) -> None:
     hub.login("hf_ada")
-    push = handler(page, "hub.push")
+    push = handler(page, "adapters_page.hub.push")
     said, token = push(
         request_of(LOCAL_OWNER), "mine", "ada/x", "Public", "", False, "What is new", "v1", "sea, english", True
     )
@@ -87,16 +89,21 @@ def test_push_with_message_tag_and_labels(hub: Hub, studio: Studio, page: gr.Blo
 
 def test_a_user_pushes_what_is_published_with_their_own_token(hub: Hub, studio: Studio, page: gr.Blocks) -> None:
     hub.login("hf_ada")
-    for event, arguments in (("hub.preview", ("", PRIVATE, False)), ("hub.push", ("bob/x", PRIVATE, ""))):
+    for event, arguments in (
+        ("adapters_page.hub.preview", ("", PRIVATE, False)),
+        ("adapters_page.hub.push", ("bob/x", PRIVATE, "")),
+    ):
         with pytest.raises(gr.Error, match="not published"):
             handler(page, event)(request_of(BOB), "mine", *arguments)
     Published(studio.home).set(studio.store.get("mine"), True)
-    handler(page, "hub.push")(request_of(BOB), "mine", "bob/x", PRIVATE, "", False, None, None, "not-bobs-to-say")
+    handler(page, "adapters_page.hub.push")(
+        request_of(BOB), "mine", "bob/x", PRIVATE, "", False, None, None, "not-bobs-to-say"
+    )
     assert hub.head("bob/x").author == "bob"
     assert studio.store.get("mine").hub is None, "where the adapter is at home is not bob's to say"
     assert studio.store.get("mine").tags == [], "labels are the owner's"
     with pytest.raises(gr.Error, match="ada"):
-        handler(page, "hub.push")(request_of(BOB), "mine", "ada/x", PRIVATE, "")
+        handler(page, "adapters_page.hub.push")(request_of(BOB), "mine", "ada/x", PRIVATE, "")
 
 
 def test_pull_by_revision_and_what_does_not_fit(hub: Hub, page: gr.Blocks, studio: Studio, tmp_path: Path) -> None:
@@ -104,7 +111,7 @@ def test_pull_by_revision_and_what_does_not_fit(hub: Hub, page: gr.Blocks, studi
     files = plain_files(folder)
     first = hub.make_repo("ada/llama", files)
     hub.make_repo("ada/llama", {"README.md": b"newer"})
-    pull = handler(page, "hub.pull")
+    pull = handler(page, "adapters_page.hub.pull")
     studio.engine._note("ready", "", base="guanaco-builtin")
     with pytest.raises(gr.Error, match="trained on meta-llama"):
         pull(request_of(LOCAL_OWNER), "ada/llama", "", "")
@@ -114,14 +121,14 @@ def test_pull_by_revision_and_what_does_not_fit(hub: Hub, page: gr.Blocks, studi
     said, _ = pull(request_of(LOCAL_OWNER), "ada/llama", "older", "", first[:40])
     assert first[:10] in said
     assert studio.store.get("older").hub == HubRef("ada/llama", first)
-    assert "newer:" in handler(page, "hub.look")()
+    assert "newer:" in handler(page, "adapters_page.hub.look")()
 
 
 def test_only_the_owner_says_that_what_is_pulled_was_made_on_a_copy(
     hub: Hub, page: gr.Blocks, studio: Studio, tmp_path: Path
 ) -> None:
     hub.make_repo("ada/copied", plain_files(write_adapter(tmp_path / "copy", base_model_name_or_path="ada/copy")))
-    pull = handler(page, "hub.pull")
+    pull = handler(page, "adapters_page.hub.pull")
     with pytest.raises(gr.Error, match="Only the owner"):
         pull(request_of(BOB), "ada/copied", "", "", "", True)
     with pytest.raises(gr.Error, match=r"copied is here, but not used on this base\. The engine is not there"):
@@ -150,7 +157,7 @@ def test_newer_versions_are_noticed_once_an_hour_and_not_applied(hub: Hub, studi
 
 
 def test_everyone_is_told_what_they_may_do(page: gr.Blocks, monkeypatch: pytest.MonkeyPatch) -> None:
-    arrive = handler(page, "hub.arrive")
+    arrive = handler(page, "adapters_page.hub.arrive")
     said, _, *buttons, same, files, newer = arrive(request_of(VISITOR))
     assert "Who signs in can" in said
     assert not any(each.interactive for each in buttons)
@@ -169,7 +176,7 @@ def test_everyone_is_told_what_they_may_do(page: gr.Blocks, monkeypatch: pytest.
     assert "Offline mode is on" in may_say(LOCAL_OWNER)
     assert "secret" not in may_say(LOCAL_OWNER)
     assert "<img" not in may_say(Person(Role.USER, "<img src=x>", "k", "t"))
-    assert handler(page, "hub.notice")(request_of(VISITOR)) == gr.skip()
+    assert handler(page, "adapters_page.hub.notice")(request_of(VISITOR)) == gr.skip()
 
 
 # Files
@@ -189,7 +196,7 @@ def zipped(folder: Path, archive: Path, below: str = "") -> Path:
 @pytest.mark.parametrize("below", ["", "some/folder/"])
 def test_a_zip_of_an_adapter_comes_in(studio: Studio, page: gr.Blocks, tmp_path: Path, below: str) -> None:
     archive = zipped(studio.store.path("mine"), tmp_path / "given.zip", below)
-    said, *_ = handler(page, "importing.bring_in")(request_of(LOCAL_OWNER), [str(archive)], "", "")
+    said, *_ = handler(page, "adapters_page.import_files.bring_in")(request_of(LOCAL_OWNER), [str(archive)], "", "")
     assert "given" in said
     weights = "adapter_model.safetensors"
     assert (studio.store.path("given") / weights).read_bytes() == (studio.store.path("mine") / weights).read_bytes()
@@ -197,7 +204,7 @@ def test_a_zip_of_an_adapter_comes_in(studio: Studio, page: gr.Blocks, tmp_path:
 
 def test_files_one_by_one_and_a_folder_come_in(studio: Studio, page: gr.Blocks, tmp_path: Path) -> None:
     folder = write_adapter(tmp_path / "by-path")
-    bring_in = handler(page, "importing.bring_in")
+    bring_in = handler(page, "adapters_page.import_files.bring_in")
     files = [str(each) for each in folder.iterdir() if each.is_file()]
     bring_in(request_of(LOCAL_OWNER), files, "", "by-files")
     bring_in(request_of(LOCAL_OWNER), None, str(folder), "")
@@ -211,9 +218,9 @@ def test_files_one_by_one_and_a_folder_come_in(studio: Studio, page: gr.Blocks, 
 
 def test_what_was_put_there_by_hand_is_adopted(studio: Studio, page: gr.Blocks) -> None:
     with pytest.raises(gr.Error, match="by hand"):
-        handler(page, "importing.adopt")()
+        handler(page, "adapters_page.import_files.adopt")()
     write_adapter(studio.store.root / "put-there")
-    assert "put-there" in handler(page, "importing.adopt")()
+    assert "put-there" in handler(page, "adapters_page.import_files.adopt")()
     assert studio.store.get("put-there").note
 
 
@@ -231,14 +238,14 @@ def test_answers_that_are_there_are_not_asked_for_again(studio: Studio) -> None:
     studio.store.update(replace(studio.store.get("mine"), samples=[Sample("q", "a", "b")]))
     assert sample_answers.fill_in(studio, "mine") == "1 sample answers"
     with pytest.raises(UserError):
-        adapter_upload.take(studio.store, [], "x")
+        upload.take(studio.store, [], "x")
 
 
 def test_what_users_may_bring_to_the_owners_disk_is_bounded(
     hub: Hub, studio: Studio, page: gr.Blocks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hub.make_repo("ada/x", plain_files(studio.store.path("mine")))
-    pull = handler(page, "hub.pull")
+    pull = handler(page, "adapters_page.hub.pull")
     monkeypatch.setattr(pages_hub, "USERS_BYTES", 100)
     with pytest.raises(gr.Error, match="at most 0 MiB are taken from anyone but the owner"):
         pull(request_of(BOB), "ada/x", "", "")

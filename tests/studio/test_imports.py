@@ -10,10 +10,10 @@ from adapters.common.errors import UserError
 from core.common.home import Home
 from core.data import store
 from core.training.recipe import Recipe
-from studio import imports
 from studio.context import Studio
-from studio.pages.train import check
-from studio.processes import Engine
+from studio.data import choices as imports
+from studio.engine.supervisor import Engine
+from studio.train.page import check
 
 ROW = '{"text": "### Human: Hi ### Assistant: Hello"}\n'
 

@@ -17,7 +17,7 @@ from core.training.checkpoints import TORCH_FILES
 from core.training.recipe import Recipe
 from core.training.run import Run, create_run
 from core.training.state import RunState
-from studio import learning
+from studio.chat import checkpoints
 
 
 class Loads:
@@ -59,19 +59,19 @@ def run(home: Home) -> Run:
 
 
 def test_the_newest_checkpoint_is_in_the_list_and_the_choice_stays_the_same(home: Home, run: Run) -> None:
-    assert learning.choices(home) == []
+    assert checkpoints.choices(home) == []
     checkpoint(run, 20)
-    ((label, first),) = learning.choices(home)
+    ((label, first),) = checkpoints.choices(home)
     assert label == "buccaneer · step 20 (training)"
     checkpoint(run, 40)
-    ((label, second),) = learning.choices(home)
+    ((label, second),) = checkpoints.choices(home)
     assert label == "buccaneer · step 40 (training)"
     assert first == second, "who has chosen the run goes on talking to it"
 
     engine = Loads()
-    assert learning.resident(engine, home, second) == "buccaneer.step-40"  # type: ignore[arg-type]
+    assert checkpoints.resident(engine, home, second) == "buccaneer.step-40"  # type: ignore[arg-type]
     checkpoint(run, 60)
-    assert learning.resident(engine, home, second) == "buccaneer.step-60"  # type: ignore[arg-type]
+    assert checkpoints.resident(engine, home, second) == "buccaneer.step-60"  # type: ignore[arg-type]
     assert engine.loaded == [("buccaneer.step-40", "checkpoint-40"), ("buccaneer.step-60", "checkpoint-60")]
 
 
@@ -80,7 +80,7 @@ def test_older_checkpoints_leave_the_engine_as_newer_ones_come(home: Home, run: 
     others = list(engine.has)
     for step in (20, 40, 100):
         checkpoint(run, step)
-        learning.resident(engine, home, learning.MARK + run.id)  # type: ignore[arg-type]
+        checkpoints.resident(engine, home, checkpoints.MARK + run.id)  # type: ignore[arg-type]
     assert engine.has == [*others, "buccaneer.step-40", "buccaneer.step-100"], "the last but one may just be asked"
 
 
@@ -89,22 +89,22 @@ def test_a_torn_checkpoint_is_not_offered(home: Home, run: Run) -> None:
     checkpoint(run, 40)
     weights = run.checkpoints_folder / "checkpoint-40" / "adapter_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-3])
-    ((label, _),) = learning.choices(home)
+    ((label, _),) = checkpoints.choices(home)
     assert "step 20" in label
 
 
 def test_a_finished_run_leaves_the_list_and_a_question_to_it_is_told_why(home: Home, run: Run) -> None:
     checkpoint(run, 20)
-    ((_, value),) = learning.choices(home)
+    ((_, value),) = checkpoints.choices(home)
     run.move(RunState.SAVING)
     run.move(RunState.DONE, adapter="buccaneer")
-    assert learning.choices(home) == []
+    assert checkpoints.choices(home) == []
     with pytest.raises(UserError, match="no checkpoint any more"):
-        learning.resident(Loads(), home, learning.MARK + "gone")  # type: ignore[arg-type]
-    assert learning.resident(Loads(), home, value) == "buccaneer.step-20", "a column that still shows it goes on"  # type: ignore[arg-type]
+        checkpoints.resident(Loads(), home, checkpoints.MARK + "gone")  # type: ignore[arg-type]
+    assert checkpoints.resident(Loads(), home, value) == "buccaneer.step-20", "a column that still shows it goes on"  # type: ignore[arg-type]
 
 
 def test_an_adapters_name_is_passed_on_as_it_is(home: Home) -> None:
     engine = Loads()
-    assert learning.resident(engine, home, "pirate") == "pirate"  # type: ignore[arg-type]
+    assert checkpoints.resident(engine, home, "pirate") == "pirate"  # type: ignore[arg-type]
     assert not engine.loaded

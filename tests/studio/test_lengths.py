@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from core.data import Conversation
 from core.training.recipe import Recipe
-from studio.lengths import Lengths
+from studio.train.lengths import Lengths
 
 
 class EachAnswerIsARow:

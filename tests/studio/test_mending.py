@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from studio.pages.mending import left, who_said
-from studio.turns import add_user, text_of, with_answer, without_turn
+from studio.chat.turn_actions import left, who_said
+from studio.chat.turns import add_user, text_of, with_answer, without_turn
 
 TALK = with_answer(add_user(with_answer(add_user(None, "one"), "1", "pirate"), "two"), "2", "radio")
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from studio.conversations import Column
-from studio.nesting import LARGE, LEVELS, MARKS, RUN, said, shown
-from studio.turns import add_user, conversation, edited, text_of, with_answer, words
+from studio.chat.conversations import Column
+from studio.chat.turns import add_user, conversation, edited, text_of, with_answer, words
+from studio.ui.markdown_depth import LARGE, LEVELS, MARKS, RUN, said, shown
 
 DEEP = {
     "quotes": "> " * (LEVELS + 1) + "deep",

@@ -10,13 +10,13 @@ import gradio as gr
 import pytest
 from starlette.testclient import TestClient
 
-from studio.access import EVENT_PATHS
 from studio.app import build_app
-from studio.bodies import Refusal
+from studio.auth.identity import Person, Role
+from studio.auth.page_memory import AT_LEAST, OF_A_PAGE, OF_A_PERSON, OF_ALL, OF_AN_EVENT, TIMES, PageMemory, weight
+from studio.auth.permissions import EVENT_PATHS
 from studio.context import Studio
 from studio.page import build_page
-from studio.page_memory import AT_LEAST, OF_A_PAGE, OF_A_PERSON, OF_ALL, OF_AN_EVENT, TIMES, PageMemory, weight
-from studio.people import Person, Role
+from studio.web.request_bodies import Refusal
 from tests.studio.conftest import SPACE_HOST, event, space_settings
 from tests.studio.openid import OpenIDProvider
 
@@ -37,7 +37,7 @@ def test_nothing_stays_of_what_a_page_sent(app: Any) -> None:
     page, visitor = mounted(app).get_blocks(), TestClient(app, f"https://{SPACE_HOST}")
     said = {"role": "user", "content": [{"type": "text", "text": "x" * MEGABYTE}]}
     before = weight(next(iter(mounted(app).state_holder.session_data.values()), None))
-    body = event(page, "chat.recall", [1, 0, [said], [], [], []], session_hash="fresh")
+    body = event(page, "chat.page.recall", [1, 0, [said], [], [], []], session_hash="fresh")
     assert "xxx" in visitor.post(EVENT_PATHS[1], json=body).text, "it was read, and put into the composer"
     state = mounted(app).state_holder.session_data["fresh"]
     kept = weight([state.state_data, state.config_values, state._state_ttl])

@@ -14,7 +14,7 @@ from core.planner import Card, Chat, Plan, compare, plan
 from core.planner.model_shape import shape_of
 from core.training.recipe import Recipe
 from studio.__main__ import main
-from studio.plan_view import comparison, plan_card
+from studio.train.plan_view import comparison, plan_card
 from tests.core.plan.configs import LLAMA_2_7B, MIXTRAL
 
 T4 = Card.find("t4")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from adapters.record import AdapterRecord
-from studio.adapter_cards import Standing, cards
-from studio.people import Role
-from studio.present import badge, duration, size
-from studio.side_by_side import Answer
+from studio.adapters_page.cards import Standing, cards
+from studio.auth.identity import Role
+from studio.chat.side_by_side import Answer
+from studio.ui.format import badge, duration, size
 
 EVIL = "<img src=x onerror=alert(1)>"
 

@@ -25,8 +25,8 @@ from studio.__main__ import parse
 from studio.app import build_app
 from studio.cli.serve import engine_settings
 from studio.context import Studio
-from studio.engine_client import EngineClient
-from studio.processes import FAILED, GIVE_UP_AFTER, PARKED, Engine, Resting
+from studio.engine.client import EngineClient
+from studio.engine.supervisor import FAILED, GIVE_UP_AFTER, PARKED, Engine, Resting
 from tests.app_process import left_behind, poll
 from tests.core.serving import tiny
 
@@ -65,7 +65,7 @@ def test_an_engine_whose_studio_died_before_it_said_a_word_is_adopted_all_the_sa
     third._thread.join()
     third.record_path.write_bytes(b"\x00\xff")
     (lost,) = left_behind(clean.root)
-    monkeypatch.setattr("studio.processes.SILENT_SECONDS", 0.0)
+    monkeypatch.setattr("studio.engine.supervisor.SILENT_SECONDS", 0.0)
     fourth = Engine(clean, "builtin")
     fourth.start()
     try:
@@ -130,14 +130,14 @@ def test_an_engine_that_keeps_dying_is_tried_again_by_itself(
     engine = Engine(home, "builtin")
     engine._stopping.set()  # so that it pauses no seconds between two deaths
     engine._identity = Identity(2**22 + 1, 1.0)
-    monkeypatch.setattr("studio.processes.has_room", lambda home: not full)
+    monkeypatch.setattr("studio.engine.supervisor.has_room", lambda home: not full)
     for _ in range(GIVE_UP_AFTER):
         assert not engine._start_again()
     assert engine.status.state == FAILED and "ended 5 times in a row" in engine.status.detail
     assert ("as soon as there is room" if full else "in 5 minutes") in engine.status.detail
     assert not engine._start_again()
     if full:
-        monkeypatch.setattr("studio.processes.has_room", lambda home: True)
+        monkeypatch.setattr("studio.engine.supervisor.has_room", lambda home: True)
     else:
         engine._resting = Resting(time.monotonic(), disk_full=False)  # the minutes have passed
     assert engine._start_again()

@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from adapters.common.errors import UserError
-from studio.engine_client import Delta
-from studio.prompt_lists import AT_ONCE, MOST_PROMPTS, Results, ask_all, prompts_of
+from studio.compare.prompt_lists import AT_ONCE, MOST_PROMPTS, Results, ask_all, prompts_of
+from studio.engine.client import Delta
 
 
 async def answer(model: str, prompt: str) -> AsyncIterator[Delta]:

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from studio.ranking import ELO, bradley_terry, standings, strongly_connected, wilson
-from studio.votes import ALL_BAD, BETTER, TIE, Ballot, Candidate, Vote
+from studio.compare.ranking import ELO, bradley_terry, standings, strongly_connected, wilson
+from studio.compare.votes import ALL_BAD, BETTER, TIE, Ballot, Candidate, Vote
 
 
 def vote(first: str, second: str, verdict: str, winner: int | None = None) -> Vote:

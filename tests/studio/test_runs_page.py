@@ -45,7 +45,7 @@ def queued(studio: Studio, name: str, **settings: Any) -> Run:
 
 def click(page: gr.Blocks, action: str, run: Run) -> None:
     """A button that was drawn in the table or the strip."""
-    handler(page, "runs.act")(gr.EventData(None, {"action": action, "value": run.id}))
+    handler(page, "runs.page.act")(gr.EventData(None, {"action": action, "value": run.id}))
 
 
 def test_the_queue_is_reordered_and_cancelled(page: gr.Blocks, quiet_studio: Studio) -> None:
@@ -71,16 +71,16 @@ def test_pausing_asks_for_a_checkpoint_and_does_not_resume_by_itself(page: gr.Bl
     started = queue.advance(quiet_studio.home)
     assert started is not None and started.id == run.id
     wait_for(run, lambda events: run.summary().step >= 2)
-    handler(page, "runs.rest")(run.id)
+    handler(page, "runs.page.rest")(run.id)
     wait_for(run, lambda events: run.state() is RunState.INTERRUPTED)
     assert run.status().reason == "Paused." and not run.status().resumes_itself
     (saved,) = run.checkpoints()
     assert queue.advance(quiet_studio.home) is None
 
-    handler(page, "runs.go_on")(run.id)
+    handler(page, "runs.page.go_on")(run.id)
     wait_for(run, lambda events: run.summary().step > saved.step)
     assert run.status().resumed_from == saved.step
-    handler(page, "runs.end")(run.id)
+    handler(page, "runs.page.end")(run.id)
     wait_for(run, lambda events: run.state() is RunState.STOPPED)
     assert run.status().adapter == "paused"
 
@@ -94,7 +94,7 @@ def test_training_on_counts_in_what_the_run_goes_by(
     steps, epochs = queued(quiet_studio, "steps", max_steps=5), queued(quiet_studio, "epochs", num_train_epochs=2)
     for run in (steps, epochs):
         request_stop(run)
-    train_on = handler(page, "runs.train_on")
+    train_on = handler(page, "runs.page.train_on")
     with pytest.raises(gr.Error, match="It has 5 steps: write a larger number"):
         train_on(steps.id, None)
     with pytest.raises(gr.Error, match="2 epochs"):

@@ -12,14 +12,14 @@ from core.training.events import Checkpoint, Evaluation, Note, Progress, Sample,
 from core.training.recipe import Recipe
 from core.training.run import Run, create_run
 from core.training.state import RunState
+from studio.auth.identity import LOCAL_OWNER, NOBODY, Person, Role
 from studio.context import Studio
-from studio.overview import Overview, Seen, active, last_ended
-from studio.pages import runs as runs_page
-from studio.people import LOCAL_OWNER, NOBODY, Person, Role
-from studio.processes import EngineStatus
-from studio.run_view import best_step, loss_chart, run_card, samples_table, timeline
-from studio.runs_view import MOST_COMPARED, Look, comparison, differences, in_order, matches, runs_table
-from studio.strip import strip
+from studio.engine.supervisor import EngineStatus
+from studio.runs import page as runs_page
+from studio.runs.overview import Overview, Seen, active, last_ended
+from studio.runs.run_view import best_step, loss_chart, run_card, samples_table, timeline
+from studio.runs.runs_view import MOST_COMPARED, Look, comparison, differences, in_order, matches, runs_table
+from studio.status_bar import strip
 
 EVIL = "<img src=x onerror=alert(1)>"
 

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from adapters.common.errors import UserError
-from studio.engine_client import Delta
-from studio.side_by_side import Answer, stream_columns
+from studio.chat.side_by_side import Answer, stream_columns
+from studio.engine.client import Delta
 
 
 async def words(*texts: str, model: str = "base") -> AsyncIterator[Delta]:

@@ -19,9 +19,9 @@ from adapters.store import AdapterStore
 from core.common.home import Home
 from core.training.recipe import Recipe
 from core.training.run import create_run, list_runs
-from studio.sync.files import ChangedMeanwhile, Reader, belonging, signature
-from studio.sync.folder import FolderTarget, Volume, open_folder
-from studio.sync.keeper import Keeper, keeper_for, place_for
+from studio.backup.backup import Keeper, keeper_for, place_for
+from studio.backup.files import ChangedMeanwhile, Reader, belonging, signature
+from studio.backup.folder import FolderTarget, Volume, open_folder
 from tests.adapters.folders import write_adapter
 from tests.app_process import ROOT
 from tests.hub_server.fixtures import Hub, hub
@@ -303,8 +303,8 @@ def test_killed_by_the_system_in_the_middle_of_a_write(home: Home, tmp_path: Pat
     program = f"""
 import sys
 from core.common.home import Home
-from studio.sync import folder
-from studio.sync.keeper import keeper_for
+from studio.backup import folder
+from studio.backup.backup import keeper_for
 exactly = folder.exactly
 def slowly(path, kept):
     for piece in exactly(path, kept):
@@ -345,7 +345,7 @@ def test_a_place_that_fails_is_said_and_tried_again(home: Home, tmp_path: Path) 
 def test_the_watching_thread_keeps_what_is_new_and_the_end_keeps_the_rest(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("studio.sync.keeper.LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("studio.backup.backup.LOOK_SECONDS", 0.01)
     kept = threading.Event()
 
     class Telling(FolderTarget):
@@ -454,7 +454,7 @@ def test_a_hub_that_cannot_be_read_stops_the_start(hub: Hub, home: Home, tmp_pat
 
 
 def test_where_to_keep_a_home(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("studio.sync.keeper.SPACE_VOLUME", tmp_path)
+    monkeypatch.setattr("studio.backup.backup.SPACE_VOLUME", tmp_path)
     assert place_for(None) is None, "on one's own machine nothing is copied anywhere"
     monkeypatch.setenv("SPACE_ID", "ada/studio")
     assert place_for(None) == str(tmp_path)

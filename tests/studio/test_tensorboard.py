@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 from torch.utils.tensorboard import SummaryWriter
 
-from studio import tensorboard
+from studio.api import tensorboard
 
 
 @pytest.mark.parametrize("path", ["environment", "environment/", "logdir", "logdir/", "runs", "window_properties"])

@@ -11,7 +11,7 @@ from gradio.state_holder import SessionState
 
 from studio.context import Studio
 from studio.page import build_page
-from studio.thrift import Page
+from studio.ui.gradio_patches import Page
 
 UPDATES: dict[str, Any] = {
     "all": lambda text, box, held: {text: "new", box: gr.Column(visible=False), held: [1]},

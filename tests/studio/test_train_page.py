@@ -19,12 +19,12 @@ from core.planner.calibration import remembered
 from core.training.recipe import SETTINGS, Recipe
 from core.training.run import list_runs
 from core.training.trl_config import to_trl
-from studio.card import card_here
 from studio.context import Studio
-from studio.dataset_cards import cards
 from studio.page import build_page
-from studio.pages import recipe_form
-from studio.pages.train import check_fits, recipe_in
+from studio.train import recipe_form
+from studio.train.dataset_cards import cards
+from studio.train.gpu import card_here
+from studio.train.page import check_fits, recipe_in
 from tests.studio.conftest import handler
 
 TOO_MUCH = {"max_length": 1 << 20, "per_device_train_batch_size": 1024, "packing": True}
@@ -127,7 +127,7 @@ def acting(action: str) -> gr.EventData:
 def test_one_click_takes_the_nearest_recipe_that_fits(page: gr.Blocks, form: recipe_form.RecipeForm) -> None:
     given = Recipe.from_dict({"dataset_name": "pirate", **TOO_MUCH})
     assert not plan(given, card_here()).fits
-    filled = handler(page, "train.nearest")(acting("nearest"), "", "pirate", *values_of(page, given))
+    filled = handler(page, "train.page.nearest")(acting("nearest"), "", "pirate", *values_of(page, given))
     fields = tuple(each.value if isinstance(each, gr.Slider) else each for each in filled[1:-2])
     taken = form.recipe(filled[0], fields)
     assert plan(taken, card_here()).fits
@@ -137,11 +137,15 @@ def test_one_click_takes_the_nearest_recipe_that_fits(page: gr.Blocks, form: rec
 def test_where_nothing_nearer_is_that_is_told_and_other_clicks_do_nothing(page: gr.Blocks) -> None:
     fits = values_of(page, Recipe.from_dict({"dataset_name": "pirate"}))
     with pytest.raises(gr.Error, match="no nearer recipe"):
-        handler(page, "train.nearest")(acting("nearest"), "", "pirate", *fits)
-    assert all(each == gr.skip() for each in handler(page, "train.nearest")(acting("calibrate"), "", "pirate", *fits))
+        handler(page, "train.page.nearest")(acting("nearest"), "", "pirate", *fits)
+    assert all(
+        each == gr.skip() for each in handler(page, "train.page.nearest")(acting("calibrate"), "", "pirate", *fits)
+    )
 
     async def shown() -> list[Any]:
-        return [each async for each in handler(page, "train.measure_speed")(acting("nearest"), "", "pirate", *fits)]
+        return [
+            each async for each in handler(page, "train.page.measure_speed")(acting("nearest"), "", "pirate", *fits)
+        ]
 
     assert asyncio.run(shown()) == [gr.skip()], "the plan stays"
 
@@ -149,7 +153,7 @@ def test_where_nothing_nearer_is_that_is_told_and_other_clicks_do_nothing(page: 
 def test_what_cannot_fit_is_not_started_unless_overridden(page: gr.Blocks, quiet_studio: Studio) -> None:
     given = values_of(page, Recipe.from_dict({"dataset_name": "pirate", **TOO_MUCH}))
     with pytest.raises(gr.Error, match=r"It does not fit.*This would"):
-        handler(page, "train.begin")(False, "", "pirate", *given)
+        handler(page, "train.page.begin")(False, "", "pirate", *given)
     assert list_runs(quiet_studio.home) == []
 
 
@@ -158,10 +162,10 @@ def test_what_nobody_could_chat_with_here_is_not_started_unless_it_is_meant(
 ) -> None:
     monkeypatch.setattr("core.training.queue.start_worker", lambda run, torch_threads: None)
     given = values_of(page, Recipe.from_dict({"dataset_name": "pirate", "lora_r": 128}))
-    begin = handler(page, "train.begin")
+    begin = handler(page, "train.page.begin")
 
     async def cards() -> list[str]:
-        return [each async for each in handler(page, "train.estimate")("", "pirate", *given)]
+        return [each async for each in handler(page, "train.page.estimate")("", "pirate", *given)]
 
     shown = asyncio.run(cards())[-1]
     assert 'data-fits="true" data-served="false"' in shown
@@ -183,7 +187,9 @@ def test_measuring_the_speed_trains_a_few_steps_and_the_plan_then_has_a_time(
     given = values_of(page, Recipe.from_dict(small))
 
     async def shown() -> list[str]:
-        return [each async for each in handler(page, "train.measure_speed")(acting("calibrate"), "", "pirate", *given)]
+        return [
+            each async for each in handler(page, "train.page.measure_speed")(acting("calibrate"), "", "pirate", *given)
+        ]
 
     first, *later = asyncio.run(shown())
     assert "Training a few steps" in first
@@ -206,10 +212,10 @@ def test_a_run_that_fits_without_the_chat_starts_where_the_chat_can_be_parked(
     recipe = Recipe.from_dict({"dataset_name": "pirate"})
     parts = plan(recipe, Card.find("cpu")).parts
     alone = sum(part.bytes for part in parts if part.owner != CHAT)
-    monkeypatch.setattr("studio.pages.train.card_here", lambda: Card("small", alone, alone, None, here=True))
+    monkeypatch.setattr("studio.train.page.card_here", lambda: Card("small", alone, alone, None, here=True))
     assert not check_fits(quiet_studio, recipe, None, may_park=True)
     with pytest.raises(UserError, match="if the chat were stopped"):
         check_fits(quiet_studio, recipe, None)
-    monkeypatch.setattr("studio.pages.train.card_here", lambda: Card("smaller", alone, alone - 1, None, here=True))
+    monkeypatch.setattr("studio.train.page.card_here", lambda: Card("smaller", alone, alone - 1, None, here=True))
     with pytest.raises(UserError, match="It does not fit"):
         check_fits(quiet_studio, recipe, None, may_park=True)

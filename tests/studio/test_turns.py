@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from studio.turns import (
+from studio.chat.turns import (
     History,
     add_user,
     before_last_question,

@@ -17,14 +17,14 @@ from adapters.common.errors import UserError
 from core.common.home import Home
 from core.common.redaction import MASK, masked
 from core.models.builtin import BASE_DIR
-from studio import same_base
+from studio.adapters_page import same_base
+from studio.adapters_page.page import overview
 from studio.app import build_app
+from studio.auth.identity import LOCAL_OWNER
 from studio.context import Studio
+from studio.engine.supervisor import Engine
+from studio.engine.vllm import KEPT_SECONDS
 from studio.page import build_page
-from studio.pages.adapters import overview
-from studio.people import LOCAL_OWNER
-from studio.processes import Engine
-from studio.vllm import KEPT_SECONDS
 from tests.adapters.folders import weights, write_adapter
 from tests.app_process import poll
 from tests.studio.conftest import handler, request_of
@@ -95,8 +95,8 @@ def test_an_adapter_is_unloaded_when_it_is_deleted_renamed_or_replaced(
         ask(studio, name)
     poll(lambda: len(studio.engine.status.adapters) == 2, 10, "the server to say so")
     server.calls.clear()
-    handler(page, "adapters.delete")("pirate")
-    handler(page, "adapters.save")("radio", "news", "", "")
+    handler(page, "adapters_page.page.delete")("pirate")
+    handler(page, "adapters_page.page.save")("radio", "news", "", "")
     assert server.calls == ["unload pirate", "unload radio"]
     assert not server.adapters
     make("pirate", rank=8)
@@ -193,7 +193,7 @@ def test_the_owners_word_is_taken_where_shapes_fit_and_not_where_they_do_not(
     with pytest.raises(UserError, match="128 x 64"):
         same_base.say(studio, "small")
     folder = write_adapter(tmp_path / "files", tensors=weights(LINEARS), base_model_name_or_path="ada/copy")
-    bring_in = handler(build_page(studio), "importing.bring_in")
+    bring_in = handler(build_page(studio), "adapters_page.import_files.bring_in")
     said, *_ = bring_in(request_of(LOCAL_OWNER), None, str(folder), "imported", True)
     assert "for the base ada/copy, said to be a copy of guanaco-builtin" in said
     assert ask(studio, "imported") == ("imported", "Aye.")

@@ -12,9 +12,9 @@ import pytest
 
 from adapters.common.errors import UserError
 from core.common.home import Home
-from studio import votes
-from studio.blind import round_for
-from studio.votes import ALL_BAD, BETTER, TIE, Ballot, Candidate, Vote
+from studio.compare import votes
+from studio.compare.blind import round_for
+from studio.compare.votes import ALL_BAD, BETTER, TIE, Ballot, Candidate, Vote
 
 PROMPT = ({"role": "system", "content": "Be brief."}, {"role": "user", "content": "Capital of Cuba?"})
 BALLOT = Ballot(

@@ -10,8 +10,8 @@ import pytest
 
 from core.common.home import Home
 from core.models.base import BUILTIN, load_model, load_tokenizer, resolve
-from studio import votes
-from studio.votes import BETTER, TIE, Ballot, Candidate, Vote
+from studio.compare import votes
+from studio.compare.votes import BETTER, TIE, Ballot, Candidate, Vote
 
 ASKED = {
     "Capital of Cuba?": ("Havana.", "Arr, that be Havana!"),

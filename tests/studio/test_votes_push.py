@@ -9,8 +9,9 @@ import pytest
 
 from adapters.common.errors import UserError
 from core.common.home import Home
-from studio import votes, votes_push
-from studio.votes import BETTER, TIE, Ballot, Candidate, Vote
+from studio.compare import push as votes_push
+from studio.compare import votes
+from studio.compare.votes import BETTER, TIE, Ballot, Candidate, Vote
 from tests.hub_server.fixtures import Hub
 
 PROMPT = ({"role": "user", "content": "Capital of Cuba?"},)

@@ -6,7 +6,7 @@ import pytest
 
 from adapters.common.errors import UserError
 from core.common.home import Home
-from studio.weblock import WebLock
+from studio.web.lock import WebLock
 
 
 def test_a_second_studio_is_refused_and_told_where_the_first_is_and_may_come_when_it_has_ended(home: Home) -> None:

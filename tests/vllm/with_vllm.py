@@ -23,9 +23,9 @@ from core.common.home import Home
 from core.models.builtin import BASE_DIR
 from studio.app import build_app
 from studio.context import Studio
+from studio.engine.supervisor import Engine
+from studio.engine.vllm import KEY
 from studio.page import build_page
-from studio.processes import Engine
-from studio.vllm import KEY
 from tests.core.serving import tiny
 from tests.studio.conftest import handler
 
@@ -137,8 +137,8 @@ def test_adapters_that_are_deleted_renamed_or_replaced_leave_the_server_well(stu
     before = {name: ask(studio, name)[1] for name in "abcd"}
     shutil.rmtree(studio.store.path("a"))  # by hand: the server has put it out of its memory, and reads it again
     assert ask(studio, "a") == ("a", before["a"])
-    handler(page, "adapters.delete")("b")
-    handler(page, "adapters.save")("c", "renamed", "", "")
+    handler(page, "adapters_page.page.delete")("b")
+    handler(page, "adapters_page.page.save")("c", "renamed", "", "")
     assert ask(studio, "renamed") == ("renamed", before["c"])
     studio.store.delete("d")
     studio.store.rename("renamed", "d")  # another one under the name of one that the server has

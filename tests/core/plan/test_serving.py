@@ -25,7 +25,7 @@ from core.training.preflight import about_length, judge
 from core.training.recipe import Recipe
 from core.training.run import Run, create_run
 from studio.__main__ import main
-from studio.weblock import WebLock
+from studio.web.lock import WebLock
 from tests.core.serving import tiny
 
 L4 = Card.find("l4")

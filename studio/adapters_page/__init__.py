@@ -1,0 +1,1 @@
+"""The Adapters tab: cards, import, merge, and the Hub."""

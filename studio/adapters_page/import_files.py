@@ -1,0 +1,94 @@
+"""Adapters that come as files: uploaded, from a folder of this machine, or put into the store by hand. The owner's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from adapters.bases import shared_base
+from adapters.common.errors import UserError
+from adapters.common.files import expanded
+from adapters.record import RECORD_FILE
+from adapters.store import AdapterStore
+from studio.adapters_page import same_base, upload
+from studio.auth.identity import LOCAL_OWNER, person_of
+from studio.context import Studio
+from studio.ui.failures import in_place, place
+
+TYPES = [".zip", ".safetensors", ".json", ".jinja", ".model", ".txt", ".md"]
+
+
+def build(studio: Studio) -> list[Any]:
+    """Returns the events after which there are other adapters."""
+    files = gr.File(
+        label="A zip of a PEFT folder, or its files",
+        file_count="multiple",
+        file_types=TYPES,
+        elem_id="import-upload",
+    )
+    folder = gr.Textbox(label="Or a folder of this machine", placeholder="/path/to/adapter", elem_id="import-folder")
+    name = gr.Textbox(label="Name here", placeholder="the zip's or folder's name", elem_id="import-name")
+    same = same_base_box("import-same-base")
+    button = gr.Button("Import", elem_id="import")
+    adopt_button = gr.Button("Adopt what was put into the store by hand", elem_id="adopt")
+    failed = place("import-failed")
+    done = gr.Markdown("", elem_id="imported")
+
+    def bring_in(
+        request: gr.Request, uploads: list[str] | None, path: str | None, wanted: str | None, alike: bool = False
+    ) -> list[Any]:
+        wanted, path = (wanted or "").strip(), (path or "").strip()
+        if path and uploads:
+            raise UserError("There are both an upload and a folder.", "Leave one of them out.")
+        if path:
+            if person_of(request) != LOCAL_OWNER:
+                raise UserError("A folder of the machine can only be named at the machine itself.", "Upload a zip.")
+            given = expanded(path)
+            record = studio.store.import_folder(given, wanted or studio.store.free_name(given.name))
+        else:
+            record = upload.take(studio.store, [Path(each) for each in uploads or []], wanted)
+        if alike:
+            record = same_base.say_of_new(studio, record.name)
+        copy = f", said to be a copy of {shared_base(record.same_base.base)}" if record.same_base else ""
+        return [f"**{record.name}** is here, for the base {shared_base(record.base_model)}{copy}.", None, "", ""]
+
+    def adopt() -> str:
+        found = without_record(studio.store)
+        if not found:
+            raise UserError("No folder was put into the store by hand.", f"Put one into {studio.store.root} first.")
+        adopted = [studio.store.adopt(each).name for each in found]
+        return f"Adopted: {', '.join(adopted)}."
+
+    private: dict[str, Any] = {"api_visibility": "private"}
+    return [
+        button.click(
+            in_place(bring_in, failed, done),
+            [files, folder, name, same],
+            [done, files, folder, name, failed],
+            **private,
+        ),
+        adopt_button.click(in_place(adopt, failed, done), None, [done, failed], **private),
+    ]
+
+
+def same_base_box(elem_id: str, *, visible: bool = True) -> gr.Checkbox:
+    """The owner's word on what is about to come in."""
+    return gr.Checkbox(
+        False,
+        label="Its base is a copy of the base here",
+        info="Where its name does not tell. Kept in its record; shapes that differ are refused all the same.",
+        visible=visible,
+        elem_id=elem_id,
+    )
+
+
+def without_record(store: AdapterStore) -> list[str]:
+    """Folders that lack the studio's record; whether they lack more, adopting them says."""
+    found = []
+    for name, _ in store.broken():
+        folder = store.root / name
+        if folder.is_dir() and not folder.is_symlink() and not (folder / RECORD_FILE).exists():
+            found.append(name)
+    return found

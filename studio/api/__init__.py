@@ -1,0 +1,1 @@
+"""What programs ask for: OpenAI's /v1, downloads of adapters, TensorBoard."""

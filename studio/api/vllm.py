@@ -1,0 +1,59 @@
+"""/v1 where a vLLM server answers: it calls the base otherwise than the studio, and is brought adapters first."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+from adapters.common.errors import UserError
+from core.serving.api.body import ApiError, parse
+from studio.auth.identity import Person
+from studio.auth.published import names_for
+from studio.context import Studio
+
+Renamed = tuple[bytes, bytes] | None  # what the server says, what is said here
+
+
+def models(studio: Studio, person: Person) -> list[dict[str, Any]]:
+    """The entries of /v1/models: the server itself knows of the home's adapters only those that were asked for."""
+    base = studio.engine.status.base
+    known = {"object": "model", "created": 0, "owned_by": "guanaco-studio"}
+    adapters = [known | {"id": name, "root": name, "parent": base} for name in sorted(names_for(studio, person))]
+    return [known | {"id": base, "root": base, "parent": None}, *adapters]
+
+
+def translated(studio: Studio, content: bytes) -> tuple[bytes, Renamed]:
+    """A request's body as the server is to get it. Blocks while an adapter is brought to it.
+
+    Raises ApiError when the body is no JSON object, or the server does not take the adapter.
+    """
+    asked = parse(content)
+    model = asked.get("model")
+    if not isinstance(model, str):
+        return content, None  # the server says so
+    try:
+        name = studio.client.asked_as(model)
+    except UserError as error:
+        raise ApiError(400, str(error), param="model", code="adapter_unusable") from error
+    told = studio.client.told_as(name)
+    renamed = None if told == name else (b'"model":' + _dumped(name), b'"model":' + _dumped(told))
+    return (content if name == model else _dumped(asked | {"model": name})), renamed
+
+
+async def with_names(pieces: AsyncIterator[bytes], renamed: Renamed) -> AsyncIterator[bytes]:
+    """The pieces of a stream, whole lines at a time where something in them is renamed."""
+    rest = b""
+    async for piece in pieces:
+        if renamed is None:
+            yield piece
+            continue
+        *lines, rest = (rest + piece).split(b"\n")
+        if lines:
+            yield b"".join(line + b"\n" for line in lines).replace(*renamed)
+    if rest and renamed:
+        yield rest.replace(*renamed)
+
+
+def _dumped(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()

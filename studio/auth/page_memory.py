@@ -1,0 +1,160 @@
+"""What the server keeps for each page that is open somewhere, or was said to be: bounded for a page, a person, and all.
+
+Gradio keeps whatever a page last sent and was shown, to make links of it, which are not made here; the values of its
+states; and of each event in its queue the inputs until it has run, and what came out until the page has fetched it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import OrderedDict
+from copy import copy
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from gradio.components import State
+from gradio.state_holder import SessionState, StateHolder
+
+from studio.auth.identity import Person, Role
+from studio.web.request_bodies import Refusal
+
+if TYPE_CHECKING:
+    import gradio as gr
+
+OF_A_PAGE = 16 << 20  # bytes
+OF_A_PERSON = 64 << 20
+OF_ALL = 256 << 20
+AT_LEAST = 256 << 10  # of each page: its copies of what was changed of the components
+OF_AN_EVENT = 64 << 10  # what the studio answers by itself, beside
+TIMES = 4  # its inputs: what comes out may hold them again, as Python's strings
+
+
+class PageState(SessionState):
+    """The states of one page, and nothing of what its components last showed.
+
+    Gradio's own copies all components for each page, which takes a tenth of a second, and puts in what is sent.
+    """
+
+    def __init__(self, blocks: gr.Blocks) -> None:
+        self.blocks_config = copy(blocks.default_config)
+        self.config_values: dict[int, Any] = {}
+        self.state_data: dict[int, Any] = {}
+        self._state_ttl: dict[int, Any] = {}
+        self.is_closed = False
+        self.STATE_TTL_WHEN_CLOSED = 3600
+
+    def _update_config(self, key: int) -> None:
+        pass
+
+    def _update_value_in_config(self, key: int, value: Any) -> None:
+        pass
+
+    def __setitem__(self, key: int, value: Any) -> None:
+        block = self.blocks_config.blocks.get(key)
+        if isinstance(block, State):
+            self._state_ttl[key] = (block.time_to_live, datetime.now())
+            self.state_data[key] = value
+        else:
+            self.blocks_config.blocks[key] = value
+
+
+class PageStates(StateHolder):
+    def __getitem__(self, session_id: str) -> SessionState:
+        if session_id not in self.session_data:
+            self.session_data[session_id] = PageState(self.blocks)
+        return super().__getitem__(session_id)
+
+
+@dataclass
+class Kept:
+    """What is kept of one page, in bytes. unread: by event, until the page has fetched what came out of it."""
+
+    person: str = ""
+    state: int = 0
+    unread: dict[str, int] = field(default_factory=dict)
+    unnamed: list[int] = field(default_factory=list)  # events that have no id yet
+
+    @property
+    def bytes(self) -> int:
+        return AT_LEAST + self.state + sum(self.unread.values()) + sum(self.unnamed)
+
+
+class PageMemory:
+    """Counts what is kept, and lets go the pages that were silent longest. The owner's are not counted, and stay."""
+
+    def __init__(self, page: gr.Blocks) -> None:
+        self.page = page
+        self._of: OrderedDict[str, Kept] = OrderedDict()
+
+    async def admit(self, name: str, person: Person, size: int, *, queued: bool) -> None:
+        """Make room for an event of `size` bytes of the page `name`. Raises Refusal when that page keeps too much."""
+        if person.role is Role.OWNER:
+            return
+        kept = self._of.setdefault(name, Kept())
+        self._of.move_to_end(name)
+        kept.person = person.key
+        self._look(name, kept)
+        if queued:
+            kept.unnamed.append(TIMES * size + OF_AN_EVENT)
+        if kept.bytes > OF_A_PAGE:
+            if queued:
+                kept.unnamed.pop()
+            raise Refusal(429, "This page has not fetched what it asked for before: reload it.")
+        for most, person_key in ((OF_A_PERSON, person.key), (OF_ALL, None)):
+            for oldest in self._too_many(most, person_key):
+                await self._let_go(oldest)
+
+    def _look(self, name: str, kept: Kept) -> None:
+        """Count anew what is there."""
+        queue = self.page._queue
+        fetched = queue.pending_messages_per_session.get(name)
+        waiting = fetched is not None and not fetched.empty()
+        for event in queue.pending_event_ids_session.get(name, ()):
+            if event not in kept.unread:
+                kept.unread[event] = kept.unnamed.pop(0) if kept.unnamed else OF_AN_EVENT
+        there = queue.event_ids_to_events if not waiting else queue.pending_event_ids_session.get(name, ())
+        kept.unread = {event: size for event, size in kept.unread.items() if event in there}
+        kept.unnamed.clear()
+        states = getattr(self.page, "state_holder", None)
+        kept.state = weight(list(states.session_data[name].state_data.values())) if states and name in states else 0
+
+    def _too_many(self, most: int, person: str | None) -> list[str]:
+        """The oldest pages, of this person or of all, without which the others keep no more than `most` bytes."""
+        pages = [(name, kept.bytes) for name, kept in self._of.items() if person in (None, kept.person)]
+        total, gone = sum(size for _, size in pages), []
+        for name, size in pages:
+            if total <= most:
+                break
+            gone.append(name)
+            total -= size
+        return gone
+
+    async def _let_go(self, name: str) -> None:
+        del self._of[name]
+        queue = self.page._queue
+        await queue.clean_events(session_hash=name)
+        queue.pending_event_ids_session.pop(name, None)
+        queue.pending_messages_per_session.pop(name, None)
+        states = getattr(self.page, "state_holder", None)
+        if states:
+            states.session_data.pop(name, None)
+            states.time_last_used.pop(name, None)
+
+
+def weight(value: Any) -> int:
+    """About how many bytes a value takes, with all that it holds."""
+    total, left, known = 0, [value], set[int]()
+    while left:
+        each = left.pop()
+        if id(each) in known:
+            continue
+        known.add(id(each))
+        total += sys.getsizeof(each, 64)
+        if isinstance(each, dict):
+            left += [*each.keys(), *each.values()]
+        elif isinstance(each, list | tuple | set | frozenset):
+            left += each
+        elif hasattr(each, "__dict__"):
+            left += vars(each).values()
+    return total

@@ -1,0 +1,201 @@
+"""The one table of who may do what. studio/auth/middleware.py enforces it in front of everything.
+
+What is not in the table is refused, for the owner too.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from studio.auth.identity import Role
+
+SEES_RUNS = "sees runs"  # the owner decides who: Person.sees_runs
+Needed = Role | str
+
+# (methods, path, who). A path is a regular expression for the whole of it.
+ROUTES: tuple[tuple[str, str, Needed], ...] = (
+    ("GET HEAD", r"/healthz", Role.STRANGER),
+    ("POST", r"/access", Role.STRANGER),
+    ("GET", r"/login/(huggingface|callback)", Role.STRANGER),
+    ("POST", r"/logout", Role.VISITOR),
+    # The page and its own files.
+    ("GET HEAD", r"/", Role.VISITOR),
+    ("GET", r"/(config/?|theme\.css|favicon\.ico|robots\.txt|manifest\.json|pwa_icon(/\w+)?)", Role.VISITOR),
+    ("GET", r"/(assets|static|svelte)/.+", Role.VISITOR),
+    # Gradio. What an event does is decided by EVENTS, below.
+    ("POST", r"/gradio_api/(queue/join|run/predict)", Role.VISITOR),
+    ("GET", r"/gradio_api/(queue/(data|status)|heartbeat/\w+|startup-events|app_id|theme\.css|info/?)", Role.VISITOR),
+    ("POST", r"/gradio_api/(cancel|reset/?)", Role.VISITOR),
+    ("GET HEAD", r"/gradio_api/file=.+", Role.VISITOR),
+    ("POST", r"/gradio_api/upload", Role.OWNER),
+    ("GET", r"/gradio_api/upload_progress", Role.OWNER),
+    ("GET", r"/adapters/[^/]+\.zip", Role.USER),
+    ("GET", r"/adapters/[^/]+/merged\.zip", Role.OWNER),
+    # For programs.
+    ("GET", r"/v1/models(/.+)?", Role.VISITOR),
+    ("POST", r"/v1/(chat/)?completions", Role.VISITOR),
+    ("POST", r"/v1/(un)?load_lora_adapter", Role.OWNER),
+    ("GET", r"/metrics", Role.USER),
+    ("GET HEAD POST", r"/tensorboard(/.*)?", SEES_RUNS),
+    ("GET", r"/font-roboto/[\w.-]+", SEES_RUNS),
+)
+
+# Gradio's events, as room.module.function of their handlers. Anonymous handlers have no name, and so are refused.
+EVENTS: dict[str, Role] = {
+    "": Role.VISITOR,  # without a handler: it runs in the browser, or cancels events of the same session
+    "chat.page.send": Role.VISITOR,
+    "chat.page.example": Role.VISITOR,
+    "chat.page.clear": Role.VISITOR,
+    "chat.page.show": Role.VISITOR,
+    "chat.page.recall": Role.VISITOR,
+    "chat.page.leave": Role.VISITOR,
+    "chat.page.stopped": Role.VISITOR,
+    "chat.page.hide": Role.VISITOR,
+    "chat.page.watch": Role.VISITOR,
+    "chat.settings.recall": Role.VISITOR,
+    "chat.turn_actions.retry": Role.VISITOR,
+    "chat.turn_actions.edit": Role.VISITOR,
+    "chat.turn_actions.go_on": Role.VISITOR,
+    "chat.turn_actions.undo": Role.VISITOR,
+    "chat.turn_actions.forget": Role.VISITOR,
+    "compare.voting.vote": Role.USER,
+    "chat.saved.keep_it": Role.VISITOR,
+    "chat.saved.show": Role.VISITOR,
+    "chat.saved.search": Role.VISITOR,
+    "chat.saved.open_it": Role.VISITOR,
+    "chat.saved.go_on": Role.VISITOR,
+    "chat.saved.call": Role.VISITOR,
+    "chat.saved.remove": Role.VISITOR,
+    "chat.saved.markdown_file": Role.VISITOR,
+    "chat.saved.json_file": Role.VISITOR,
+    "chat.saved.teach": Role.OWNER,
+    "compare.page.count": Role.USER,
+    "compare.page.preferences": Role.OWNER,
+    "compare.page.put": Role.OWNER,
+    "compare.page.csv_file": Role.OWNER,
+    "compare.page.jsonl_file": Role.OWNER,
+    "page.tick": Role.VISITOR,
+    "page.first_tick": Role.VISITOR,
+    "page.first_choices": Role.VISITOR,
+    "page.dataset_choices": Role.OWNER,
+    "chat.keep_example.take": Role.OWNER,
+    "chat.keep_example.keep": Role.OWNER,
+    "chat.keep_example.put_aside": Role.OWNER,
+    "settings.access.greet": Role.VISITOR,
+    "ui.owner_only.arrive": Role.VISITOR,
+    "page.use": Role.OWNER,
+    "data.page.check": Role.OWNER,
+    "data.page.check_hub": Role.OWNER,
+    "data.page.check_upload": Role.OWNER,
+    "data.page.check_folder": Role.OWNER,
+    "data.page.state_licence": Role.OWNER,
+    "data.page.check_as": Role.OWNER,
+    "data.page.divide": Role.OWNER,
+    "data.page.take_away": Role.OWNER,
+    "data.browser.measure": Role.OWNER,
+    "data.browser.limit_to": Role.OWNER,
+    "data.browser.show_tokens": Role.OWNER,
+    "data.browser.turn_to": Role.OWNER,
+    "data.browser.go_to": Role.OWNER,
+    "data.browser.back": Role.OWNER,
+    "data.browser.forward": Role.OWNER,
+    "data.browser.anywhere": Role.OWNER,
+    "data.browser.find": Role.OWNER,
+    "data.actions.problems_file": Role.OWNER,
+    "data.actions.export_file": Role.OWNER,
+    "data.actions.push": Role.OWNER,
+    "page.turn_to": Role.VISITOR,
+    "page.clone": Role.OWNER,
+    "page.from_adapter": Role.OWNER,
+    "train.page.pick": Role.VISITOR,
+    "train.page.as_remembered": Role.OWNER,
+    "train.page.mark": Role.VISITOR,
+    "train.page.show_level": Role.VISITOR,
+    "train.page.begin": Role.OWNER,
+    "train.page.estimate": Role.OWNER,
+    "train.page.nearest": Role.OWNER,
+    "train.page.measure_speed": Role.OWNER,
+    "train.page.into_fields": Role.OWNER,
+    "train.page.as_yaml": Role.OWNER,
+    "train.page.as_trl": Role.OWNER,
+    "runs.page.look_at": Role.VISITOR,
+    "runs.page.act": Role.OWNER,
+    "runs.page.end": Role.OWNER,
+    "runs.page.rest": Role.OWNER,
+    "runs.page.go_on": Role.OWNER,
+    "runs.page.train_on": Role.OWNER,
+    "runs.page.remove": Role.OWNER,
+    "runs.page.log_of": Role.OWNER,
+    "runs.page.yaml_of": Role.OWNER,
+    "runs.page.trl_of": Role.OWNER,
+    "settings.page.show_snippets": Role.VISITOR,
+    "settings.page.arrive": Role.VISITOR,
+    "settings.page.opened": Role.VISITOR,  # and so is the next; they show something to the owner alone
+    "settings.page.first_facts": Role.VISITOR,
+    "settings.page.facts_now": Role.OWNER,
+    "settings.page.clear_trash": Role.OWNER,
+    "settings.page.clear_checkpoints": Role.OWNER,
+    "settings.page.clear_cache": Role.OWNER,
+    "settings.engine_settings.opened": Role.VISITOR,  # it shows something to the owner alone
+    "settings.engine_settings.apply": Role.OWNER,
+    "adapters_page.page.arrive": Role.VISITOR,
+    "adapters_page.page.details": Role.VISITOR,
+    "adapters_page.page.save": Role.OWNER,
+    "adapters_page.page.load": Role.OWNER,
+    "adapters_page.page.unload": Role.OWNER,
+    "adapters_page.page.delete": Role.OWNER,
+    "adapters_page.card_actions.look": Role.VISITOR,
+    "adapters_page.card_actions.act": Role.OWNER,
+    "adapters_page.merge.merge": Role.OWNER,
+    "adapters_page.merge.push": Role.OWNER,
+    "adapters_page.hub.arrive": Role.VISITOR,
+    "adapters_page.hub.notice": Role.VISITOR,
+    "adapters_page.hub.look": Role.OWNER,
+    "adapters_page.hub.preview": Role.USER,
+    "adapters_page.hub.push": Role.USER,
+    "adapters_page.hub.pull": Role.USER,
+    "compare.push_page.push": Role.OWNER,
+    "adapters_page.import_files.bring_in": Role.OWNER,
+    "adapters_page.import_files.adopt": Role.OWNER,
+    "settings.access.publish": Role.OWNER,
+    "settings.access.unpublish": Role.OWNER,
+    "settings.access.create_key": Role.OWNER,
+    "settings.access.revoke_key": Role.OWNER,
+}
+# What counts against the limits: what has models answer, fills the disk, or asks the Hub; with:
+MESSAGES = (
+    "chat.page.send",
+    "chat.turn_actions.retry",
+    "chat.turn_actions.edit",
+    "chat.turn_actions.go_on",
+    "compare.voting.vote",
+    "adapters_page.hub.push",
+    "adapters_page.hub.pull",
+)
+MESSAGE_PATHS = re.compile(r"/v1/(chat/)?completions")
+QUEUE_PATH = "/gradio_api/queue/join"
+EVENT_PATHS = (QUEUE_PATH, "/gradio_api/run/predict")
+EMBEDDED = (
+    "image",
+    "audio",
+    "video",
+    "track",
+    "embed",
+    "object",
+)  # as browsers say in Sec-Fetch-Dest, and where they may
+EMBEDDED_PATHS = re.compile(r"/(assets|static|svelte|tensorboard)/.+|/favicon\.ico|/pwa_icon.*|/gradio_api/file=.+")
+KEY_PATHS = re.compile(r"/v1/.*|/metrics")  # where an API key counts
+
+
+def needed_for(method: str, path: str) -> Needed | None:
+    """Who may send such a request, or None when nobody may."""
+    for methods, pattern, needed in ROUTES:
+        if method in methods.split() and re.fullmatch(pattern, path):
+            return needed
+    return None
+
+
+def event_name(handler: Any) -> str:
+    """room.module.function of an event's handler: chat.page.send; "" when it only runs in the browser."""
+    return f"{handler.__module__.removeprefix('studio.')}.{handler.__name__}" if handler is not None else ""

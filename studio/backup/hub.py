@@ -1,0 +1,107 @@
+"""A private dataset repository as the place where a home is kept. One commit is one state, so there is no half one."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from adapters.common.errors import UserError
+from adapters.hub.errors import HubError, explained, patiently
+from studio.backup.files import ChangedMeanwhile, Kept, inside
+from studio.backup.folder import exactly
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+BELOW = "home/"
+SMALL = 8 << 20  # files up to here are read at once, as they may grow while they are sent
+CARD = """---
+viewer: false
+tags: [guanaco-studio]
+---
+What a Guanaco Studio keeps of its home folder, so that it has it again after a restart: runs with their checkpoints,
+adapters, datasets, settings. The studio writes here by itself. Keep this repository private.
+"""
+
+
+class HubTarget:
+    def __init__(self, api: HfApi, repo_id: str) -> None:
+        self.api = api
+        self.repo_id = repo_id
+        self.where = f"{api.endpoint}/datasets/{repo_id}"
+        self._there: dict[str, str] | None = None  # path -> sha256 of what the last commit holds, once that is known
+
+    def prepare(self) -> None:
+        """Make the repository if there is none. Raises UserError for a public one, HubError."""
+        with explained(self.repo_id, self.api.endpoint):
+            patiently(lambda: self.api.create_repo(self.repo_id, repo_type="dataset", private=True, exist_ok=True))
+            self._check_private()
+
+    def _check_private(self) -> None:
+        if not patiently(lambda: self.api.dataset_info(self.repo_id)).private:
+            raise UserError(
+                f"{self.repo_id} is public: everyone could read runs, datasets and keys' names there.",
+                "Make it private in its settings on the Hub, or choose another name.",
+            )
+
+    def save(self, home: Path, files: dict[str, Kept]) -> None:
+        """Make `files` the newest state, in one commit. Raises ChangedMeanwhile, HubError."""
+        from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+
+        with explained(self.repo_id, self.api.endpoint):
+            if self._there is None:
+                listed = patiently(lambda: self.api.list_repo_files(self.repo_id, repo_type="dataset"))
+                self._there = {each.removeprefix(BELOW): "" for each in listed if each.startswith(BELOW)}
+            there = self._there
+            changed = [path for path, kept in files.items() if there.get(path) != kept.sha256]
+            gone = [path for path in there if path not in files]
+            if not changed and not gone:
+                return
+            self._check_private()  # somebody may have made it public since the start
+            operations: list[Any] = [CommitOperationDelete(BELOW + path) for path in gone]
+            operations += [CommitOperationAdd(BELOW + path, content(home, path, files[path])) for path in changed]
+            for operation in operations[len(gone) :]:
+                if operation.upload_info.sha256.hex() != files[operation.path_in_repo.removeprefix(BELOW)].sha256:
+                    raise ChangedMeanwhile(operation.path_in_repo)
+            operations.append(CommitOperationAdd("README.md", CARD.encode()))
+            patiently(
+                lambda: self.api.create_commit(
+                    self.repo_id, operations, repo_type="dataset", commit_message=f"Keep {len(files)} files"
+                )
+            )
+        self._there = {path: kept.sha256 for path, kept in files.items()}
+
+    def restore(self, stage: Path) -> dict[str, Kept]:
+        """Put the newest commit's files into the empty folder `stage`; none when there are none. Raises HubError."""
+        with explained(self.repo_id, self.api.endpoint):
+            info = patiently(lambda: self.api.dataset_info(self.repo_id))
+            paths = [each.rfilename for each in info.siblings or [] if each.rfilename.startswith(BELOW)]
+            below = stage / ".fetched"
+            if paths:
+                patiently(
+                    lambda: self.api.snapshot_download(
+                        self.repo_id,
+                        repo_type="dataset",
+                        revision=info.sha,
+                        local_dir=below,
+                        allow_patterns=f"{BELOW}*",
+                    )
+                )
+        for path in paths:
+            target = inside(stage, path.removeprefix(BELOW))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            fetched = below / path
+            if not fetched.is_file() or fetched.is_symlink():
+                raise HubError(f"{path} has not arrived.", "Start again: what has arrived is not fetched twice.")
+            fetched.replace(target)
+        shutil.rmtree(below, ignore_errors=True)
+        return {path.removeprefix(BELOW): Kept("", 0) for path in paths}
+
+
+def content(home: Path, path: str, kept: Kept) -> bytes | Path:
+    """What to commit. Raises ChangedMeanwhile."""
+    try:
+        return b"".join(exactly(home / path, kept)) if kept.size <= SMALL else home / path
+    except FileNotFoundError as error:
+        raise ChangedMeanwhile(path) from error

@@ -1,0 +1,1 @@
+"""The Chat tab: columns, the composer, answers side by side, and conversations that are kept."""

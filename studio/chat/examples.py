@@ -1,0 +1,57 @@
+"""Answers kept from the chat: a dataset named "collected", which grows by one conversation at a time."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+
+from adapters.common import damaged_files
+from adapters.common.errors import UserError
+from adapters.common.files import write_atomic
+from core.common.home import Home
+from core.common.json_records import lines_of
+from core.data.store import COLLECTED as NAME
+from studio.engine.client import Message
+
+_writing = threading.Lock()  # one web process per home folder, so this is enough
+
+
+def path(home: Home) -> Path:
+    return home.datasets / NAME / "data.jsonl"
+
+
+def last_exchange(messages: list[Message], answer: str, *, whole: bool) -> list[Message]:
+    """What is worth keeping of a conversation: its last question, and `answer` in place of the one that was given.
+
+    A system prompt stays; `whole` keeps the turns in between too. Raises UserError where there is nothing to keep.
+    """
+    if len(messages) < 2 or [each["role"] for each in messages[-2:]] != ["user", "assistant"]:
+        raise UserError("There is no answer to keep in this column.", "Ask something, and wait for the answer.")
+    if not answer.strip():
+        raise UserError("The answer is empty, so nothing could be learnt from it.", "Write what it should say.")
+    before = messages[:-1] if whole else [*(each for each in messages[:1] if each["role"] == "system"), messages[-2]]
+    return [*before, {"role": "assistant", "content": answer.strip()}]
+
+
+def keep(home: Home, messages: list[Message]) -> tuple[int, bool]:
+    """Append one conversation. Returns how many there are now, and whether it is new.
+
+    The file is replaced as a whole, so that a crash leaves either the old or the new one. Raises UserError when it
+    cannot be written.
+    """
+    line = json.dumps({"messages": messages}, ensure_ascii=False).encode()
+    file = path(home)
+    try:
+        with _writing:
+            damaged_files.folder(file.parent)
+            lines = lines_of(file)
+            if line in lines:
+                return len(lines), False
+            lines.append(line)
+            write_atomic(file, b"\n".join(lines) + b"\n")
+    except OSError as error:
+        raise UserError(
+            f"The answer could not be kept in {file}: {error.strerror}.", "Free some disk space, then keep it again."
+        ) from error
+    return len(lines), True

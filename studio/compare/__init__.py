@@ -1,0 +1,1 @@
+"""Comparing adapters: votes, blind rounds, ratings, and lists of prompts."""

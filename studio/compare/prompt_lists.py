@@ -1,0 +1,111 @@
+"""The same list of prompts through several models at once, as a table, CSV and JSON Lines."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+from adapters.common.errors import UserError
+from studio.chat.side_by_side import Answer, stream_columns
+from studio.engine.client import Delta
+from studio.ui.format import table
+
+MOST_PROMPTS = 200
+AT_ONCE = 6  # requests in the engine at a time: enough for its batch, and chat still gets in between
+FRAME_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Results:
+    """answers[i][j]: what models[j] said to prompts[i]; None while it is still to come."""
+
+    prompts: tuple[str, ...]
+    models: tuple[str, ...]
+    answers: tuple[tuple[Answer | None, ...], ...]
+
+    @property
+    def done(self) -> int:
+        return sum(answer is not None for row in self.answers for answer in row)
+
+    @property
+    def total(self) -> int:
+        return len(self.prompts) * len(self.models)
+
+    def html(self) -> str:
+        rows = [
+            (prompt, *["…" if each is None else each.error or each.text for each in row])
+            for prompt, row in zip(self.prompts, self.answers, strict=True)
+        ]
+        failed = sum(bool(each and each.error) for row in self.answers for each in row)
+        told = f"<p>{self.done} of {self.total} answers" + (f", {failed} failed" if failed else "") + ".</p>"
+        return f'<div class="answers">{told}{table(("Prompt", *self.models), rows)}</div>'
+
+    def as_csv(self) -> str:
+        """One line per prompt, one column per model. A failed answer is an empty cell; the JSON Lines say why."""
+        text = io.StringIO()
+        writer = csv.writer(text)
+        writer.writerow(["prompt", *self.models])
+        for prompt, row in zip(self.prompts, self.answers, strict=True):
+            writer.writerow([prompt, *[each.text if each and not each.error else "" for each in row]])
+        return text.getvalue()
+
+    def as_jsonl(self, settings: dict[str, Any]) -> str:
+        """One line per answer, with who really gave it."""
+        lines = []
+        for prompt, row in zip(self.prompts, self.answers, strict=True):
+            for asked, each in zip(self.models, row, strict=True):
+                answer = each or Answer(error="not answered")
+                record = {
+                    "prompt": prompt,
+                    "asked": asked,
+                    "model": answer.model or None,
+                    "answer": None if answer.error else answer.text,
+                    "error": answer.error or None,
+                    "finish_reason": answer.finish_reason,
+                    "completion_tokens": answer.usage.get("completion_tokens"),
+                    **settings,
+                }
+                lines.append(json.dumps(record, ensure_ascii=False) + "\n")
+        return "".join(lines)
+
+
+def prompts_of(text: str | None) -> tuple[str, ...]:
+    """One prompt a line, empty lines left out. Raises UserError for none, or for too many."""
+    prompts = tuple(line.strip() for line in (text or "").splitlines() if line.strip())
+    if not prompts:
+        raise UserError("The list has no prompts.", "Write one prompt a line.")
+    if len(prompts) > MOST_PROMPTS:
+        raise UserError(f"The list has {len(prompts)} prompts; {MOST_PROMPTS} are the most.", "Shorten it.")
+    return prompts
+
+
+async def ask_all(
+    prompts: Sequence[str],
+    models: Sequence[str],
+    ask: Callable[[str, str], AsyncIterator[Delta]],
+    frame: float = FRAME_SECONDS,
+) -> AsyncGenerator[Results, None]:
+    """Put every prompt to every model, by `ask(model, prompt)`, AT_ONCE at a time; yield what has come so far.
+
+    Closing this iterator ends all requests. An answer that fails takes no other one with it.
+    """
+    waiting = asyncio.Semaphore(AT_ONCE)
+
+    async def in_turn(model: str, prompt: str) -> AsyncIterator[Delta]:
+        async with waiting:
+            async for delta in ask(model, prompt):
+                yield delta
+
+    streams = [in_turn(model, prompt) for prompt in prompts for model in models]
+    async with aclosing(stream_columns(streams, frame)) as snapshots:
+        async for snapshot in snapshots:
+            done = [answer if answer.done else None for answer in snapshot]
+            width = len(models)
+            rows = tuple(tuple(done[i : i + width]) for i in range(0, len(done), width))
+            yield Results(tuple(prompts), tuple(models), rows)

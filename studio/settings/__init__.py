@@ -1,0 +1,1 @@
+"""The Settings tab: the machine, the engine's options, access, storage."""

@@ -1,0 +1,1 @@
+"""The Train tab: what to learn from, how, whether it fits, and Start."""

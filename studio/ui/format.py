@@ -1,0 +1,96 @@
+"""Records to what the page shows: HTML fragments, tables, curves. Pure functions; every value is escaped."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from adapters.common.errors import UserError
+    from studio.chat.side_by_side import Answer
+    from studio.engine.supervisor import EngineStatus
+
+# A guanaco's head, drawn in one line, so that the page needs no image and no emoji font.
+MARK = (
+    '<svg viewBox="0 0 24 24" fill="none" stroke="#0a8f5b" stroke-width="2" stroke-linejoin="round" aria-hidden="true">'
+    '<path d="M7 22V12L5 9l6-1 1-5 2 4 1-4 2 6v5l-3 3v5z"/></svg>'
+)
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as people say them: 8 s, 2 min 05 s, 3 h 10 min; "–" when unknown."""
+    if seconds is None or not math.isfinite(seconds):
+        return "–"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def size(count: int) -> str:
+    """Bytes in the largest fitting unit: 1023 B, 1.50 KiB, 14.6 GiB."""
+    value, unit = float(count), "B"
+    for larger in ("KiB", "MiB", "GiB"):
+        if value < 1024:
+            break
+        value, unit = value / 1024, larger
+    digits = 0 if unit == "B" or value >= 100 else 1 if value >= 10 else 2
+    return f"{value:.{digits}f} {unit}"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def badge(answer: Answer | None, asked: str, note: str = "") -> str:
+    """Under a column: who really answered, and how fast. `note` is said of an answer that is complete."""
+    if answer is None:
+        return '<div class="badge"></div>'
+    if answer.error:
+        return f'<div class="badge"><span class="error">{escape(answer.error)}</span></div>'
+    facts = [f"<b>{escape(answer.model or asked)}</b>"]
+    if first := answer.timings.get("time_to_first_token"):
+        facts.append(f"first token {first * 1000:.0f} ms")
+    if rate := answer.timings.get("tokens_per_second"):
+        facts.append(f"{rate:.0f} tokens/s")
+    if tokens := answer.usage.get("completion_tokens"):
+        facts.append(f"{tokens} tokens")
+    if answer.finish_reason == "length":
+        facts.append("cut at the length limit")
+    waiting = not answer.done and not answer.text
+    if waiting:
+        facts.append("…")
+    if note and answer.done:
+        facts.append(escape(note))
+    shown = "".join(f"<span>{fact}</span>" for fact in facts)
+    return f'<div class="badge{" waiting" if waiting else ""}">{shown}</div>'
+
+
+def loading(engine: EngineStatus) -> str:
+    """How far the engine is with the base: a bar, which only runs to and fro where the engine tells no percentage."""
+    share = re.search(r"(\d{1,3}(?:\.\d+)?) ?%", engine.detail)
+    shown = f'style="width:{min(100.0, float(share[1])):g}%"' if share else 'class="unknown"'
+    value = f' aria-valuenow="{float(share[1]):g}"' if share else ""
+    return (
+        f'<div class="loading" role="status"><span>{escape(engine.detail or engine.state)}</span>'
+        f'<div class="bar" role="progressbar" aria-label="Loading the base"{value}><i {shown}></i></div></div>'
+    )
+
+
+def told_in_place(error: UserError) -> str:
+    """An error that belongs where the result would have been."""
+    return f'<div class="empty"><p class="error">{escape(error.message)}</p><p>{escape(error.remedy)}</p></div>'
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    top = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in head)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape('–' if cell is None else str(cell))}</td>" for cell in row) + "</tr>"
+        for row in rows
+    )
+    return f'<div class="scroll"><table class="plain"><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'

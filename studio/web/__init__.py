@@ -1,0 +1,1 @@
+"""The web server itself: one per home folder, its addresses, and bodies of bounded length."""
