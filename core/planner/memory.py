@@ -1,6 +1,6 @@
 """How many bytes a training step takes, part by part, at the moment when most are in use.
 
-Every coefficient below was read off a real step: tests/core/plan holds the measurements, docs/planner.md tells them.
+Every coefficient below was read off a real step: tests/core/planner holds the measurements, docs/planner.md tells them.
 Names: `width` is bytes per number calculated with (2 or 4), `tokens` those of one micro-batch, padding included.
 """
 

@@ -14,7 +14,7 @@ from studio.auth.published import Published
 from tests.adapters.folders import write_adapter
 from tests.app_process import StudioProcess
 from tests.e2e.steps import MINUTE, answers, ask, choose, fill, open_tab
-from tests.studio.openid import CLIENT_ID, CLIENT_SECRET, OpenIDProvider
+from tests.studio.auth.openid import CLIENT_ID, CLIENT_SECRET, OpenIDProvider
 
 pytestmark = pytest.mark.e2e
 

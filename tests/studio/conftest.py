@@ -21,7 +21,7 @@ from studio.auth.signin import COOKIE as SESSION_COOKIE
 from studio.auth.signin import Sessions
 from studio.context import Studio
 from studio.engine.supervisor import Engine
-from tests.studio.openid import CLIENT_ID, CLIENT_SECRET, OpenIDProvider
+from tests.studio.auth.openid import CLIENT_ID, CLIENT_SECRET, OpenIDProvider
 
 SPACE_HOST = "ada-studio.hf.space"
 LET_IN = 299

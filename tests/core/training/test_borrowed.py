@@ -20,9 +20,9 @@ from core.training.launcher import request_stop, start_worker
 from core.training.recipe import Recipe
 from core.training.run import Run, create_run
 from core.training.state import RunState
-from tests.core.base_process import BaseProcess
-from tests.core.device_stand_in import FOLDER, SITE, FileMemory
-from tests.core.mapping_process import logits_digest
+from tests.core.models.base_process import BaseProcess
+from tests.core.models.shared_weights.device_stand_in import FOLDER, SITE, FileMemory
+from tests.core.models.shared_weights.mapping_process import logits_digest
 from tests.core.training.conftest import wait_for
 
 
@@ -40,7 +40,7 @@ def device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def lending(home: Home) -> BaseProcess:
     """An engine's process, as far as its base goes."""
-    return BaseProcess("tests.core.device_stand_in", str(home.root))
+    return BaseProcess("tests.core.models.shared_weights.device_stand_in", str(home.root))
 
 
 def progress(run: Run) -> dict[int, float]:

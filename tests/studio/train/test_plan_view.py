@@ -1,0 +1,146 @@
+"""The plan's drawing and its command: what people read must be what was planned."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.planner import Card, Chat, Plan, compare, plan
+from core.planner.model_shape import shape_of
+from core.training.recipe import Recipe
+from studio.__main__ import main
+from studio.train.plan_view import comparison, plan_card
+from tests.core.planner.configs import LLAMA_2_7B, MIXTRAL
+
+T4 = Card.find("t4")
+
+
+def planned(name: str = "base", **settings: Any) -> Plan:
+    given = {"model_name_or_path": "base", "dataset_name": "data"} | settings
+    shape = shape_of(LLAMA_2_7B, name)
+    return plan(Recipe.from_dict(given), T4, shape=shape, dataset_lengths=[4000] * 10, chat=Chat())
+
+
+def widths(html: str) -> list[float]:
+    return [float(each) for each in re.findall(r'<i title=[^>]*style="width:([\d.]+)%', html)]
+
+
+def marks(html: str) -> list[float]:
+    return [float(each) for each in re.findall(r"left:([\d.]+)%", html)]
+
+
+def test_a_plan_that_fits() -> None:
+    html, lesson = plan_card(planned()).split("Why not train all weights?")
+    assert 'data-fits="true"' in html
+    assert "It fits" in html
+    assert sum(widths(html)) < marks(html)[0] == 100
+    assert "Optimiser states" in html
+    assert "<b>Steps</b> 2" in html
+    assert "<b>Ways to train base</b>" in lesson
+    assert "28.0 + 28.0 + 56.0 = 112.0 GB" in lesson
+    assert 'data-look="calibrate"' not in html, "a T4 is not here"
+
+
+def test_a_plan_before_the_tokens_are_counted_says_what_comes() -> None:
+    of = replace(planned(), schedule=None, time=None)
+    assert "once the tokens are counted" in plan_card(of, counting=True)
+    assert "once the tokens are counted" not in plan_card(of)
+
+
+def test_a_plan_that_does_not_fit_shows_what_would() -> None:
+    html = plan_card(planned(gradient_checkpointing=False, max_length=2048)).split("Why not train all weights?")[0]
+    assert 'data-look="nearest"' in html
+    assert 'data-fits="false"' in html
+    assert sum(widths(html)) == pytest.approx(100, abs=0.1)
+    assert marks(html)[0] < 100
+    assert "<code>gradient_checkpointing true instead of false</code>" in html
+
+
+def test_names_are_escaped() -> None:
+    of = planned()
+    card = Card("<b>card</b>", T4.nominal, T4.usable, T4.capability)
+    html = plan_card(Plan(of.recipe, card, of.shape, of.parts, True, "<script>"))
+    assert "<script>" not in html
+    assert "<b>card</b>" not in html
+    assert "<i>base</i>" not in comparison(compare("7B", card), card, "<i>base</i>")
+
+
+def test_the_lecture_bars() -> None:
+    html = comparison(compare("7B", T4), T4, "7 B parameters")
+    assert "28.0 + 28.0 + 56.0 = 112.0 GB" in html
+    assert "14.0 + 14.0 + 28.0 = 56.0 GB" in html
+    assert "7.0 + 7.0 + 14.0 = 28.0 GB" in html
+    assert html.count('role="img"') == 5
+    assert html.count('data-fits="true"') == 2
+    assert len(set(marks(html))) == 1
+
+
+def test_a_tiny_base_is_compared_in_megabytes() -> None:
+    html = comparison(compare("builtin", T4), T4, "builtin")
+    assert ", in MB (1,000,000 bytes)" in html
+    assert "0.0 + 0.0" not in html
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(LLAMA_2_7B))
+    return path
+
+
+def test_command_fits(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "--base", str(config), "--gpu", "t4", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["fits"]
+    assert answer["total"] == sum(part["bytes"] for part in answer["parts"])
+    assert answer["parameters"] == 6_738_415_616
+
+
+def test_command_does_not_fit(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "--base", str(config), "--gpu", "10GB", "--kv-tokens", "512", "--json"]) == 1
+    answer = json.loads(capsys.readouterr().out)
+    assert not answer["fits"]
+    assert answer["fits_without_chat"]
+    assert main(["plan", "--base", str(config), "--gpu", "10GB", "--no-chat"]) == 0
+    assert main(["plan", "--base", str(config), "--gpu", "10GB", "--kv-tokens", "512", "--shared", "yes"]) == 0
+
+
+def test_command_plans_a_recipe_with_its_dataset(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("dataset_name: pirate\nmax_steps: 5\n")
+    assert main(["plan", str(recipe), "--gpu", "cpu", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["steps"] == 5
+    assert answer["tokens_per_epoch"] > 1000
+    assert main(["plan", str(recipe), "--gpu", "cpu", "--compare"]) == 0
+    shown = capsys.readouterr().out
+    assert "5 steps in all" in shown
+    assert "It fits" in shown
+    assert "QLoRA" in shown
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--gpu", "t5"],
+        ["--kv-tokens", "0"],
+        ["--base", "./nowhere"],
+        ["--base", "~nobody-here/model"],
+        ["--base", ""],
+        ["missing.yaml"],
+    ],
+)
+def test_command_wrong_input(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", *arguments]) == 2
+    assert capsys.readouterr().err.startswith("Error: ")
+
+
+def test_command_refuses_experts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(MIXTRAL))
+    assert main(["plan", "--base", str(tmp_path)]) == 2
+    assert "mixture of experts" in capsys.readouterr().err
