@@ -21,13 +21,13 @@ from studio.auth.identity import LOCAL_OWNER, NOBODY, SCOPE_KEY, AccessSettings,
 from studio.auth.limits import Limits, sender
 from studio.auth.page_memory import PageMemory
 from studio.auth.permissions import (
+    COUNTED,
     EMBEDDED,
     EMBEDDED_PATHS,
     EVENT_PATHS,
     EVENTS,
     KEY_PATHS,
     MESSAGE_PATHS,
-    MESSAGES,
     QUEUE_PATH,
     Needed,
     event_name,
@@ -228,7 +228,7 @@ class Access:
         body = event_shapes.written(event)
         if not owner:
             event_shapes.check(event, body, function.inputs)
-        if name in MESSAGES:
+        if name in COUNTED:
             self._count(person)
         if event.session_hash:
             queued = request.scope["path"] == QUEUE_PATH

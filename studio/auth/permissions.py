@@ -6,12 +6,14 @@ What is not in the table is refused, for the owner too.
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from studio.auth.identity import Role
 
 SEES_RUNS = "sees runs"  # the owner decides who: Person.sees_runs
 Needed = Role | str
+Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 # (methods, path, who). A path is a regular expression for the whole of it.
 ROUTES: tuple[tuple[str, str, Needed], ...] = (
@@ -164,7 +166,7 @@ EVENTS: dict[str, Role] = {
     "settings.access.revoke_key": Role.OWNER,
 }
 # What counts against the limits: what has models answer, fills the disk, or asks the Hub; with:
-MESSAGES = (
+COUNTED = {
     "chat.page.send",
     "chat.turn_actions.retry",
     "chat.turn_actions.edit",
@@ -172,7 +174,7 @@ MESSAGES = (
     "compare.voting.vote",
     "adapters_page.hub.push",
     "adapters_page.hub.pull",
-)
+}
 MESSAGE_PATHS = re.compile(r"/v1/(chat/)?completions")
 QUEUE_PATH = "/gradio_api/queue/join"
 EVENT_PATHS = (QUEUE_PATH, "/gradio_api/run/predict")
@@ -194,6 +196,25 @@ def needed_for(method: str, path: str) -> Needed | None:
         if method in methods.split() and re.fullmatch(pattern, path):
             return needed
     return None
+
+
+def requires(role: Role, *, counted: bool = False) -> Callable[[Handler], Handler]:
+    """Of an event handler: who may trigger it. A handler without this decorator is refused to everybody.
+
+    counted: it counts against the limits of messages (it has models answer, fills the disk, or asks the Hub).
+    Raises ValueError where another handler has that name already.
+    """
+
+    def registered(handler: Handler) -> Handler:
+        name = event_name(handler)
+        if name in EVENTS:
+            raise ValueError(f"Two event handlers are called {name}.")
+        EVENTS[name] = role
+        if counted:
+            COUNTED.add(name)
+        return handler
+
+    return registered
 
 
 def event_name(handler: Any) -> str:

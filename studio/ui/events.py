@@ -7,7 +7,7 @@ import inspect
 import logging
 from collections.abc import Callable, Sequence
 from html import escape
-from typing import Any, TypeVar
+from typing import Any
 
 import gradio as gr
 
@@ -18,32 +18,56 @@ from studio.auth.identity import Role, person_of
 
 log = logging.getLogger(__name__)
 FULL = "The disk is full, so nothing could be written. Free some space: Settings says what takes it."
-Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 
-def told(handler: Handler) -> Handler:
-    """Wrap an event handler so that whatever it raises is shown in plain words."""
+def bind(handler: Callable[..., Any], *context: Any) -> Callable[..., Any]:
+    """What Gradio is to call for an event: `handler`, its first arguments being `context` (the studio, a page's parts).
 
+    Whatever the handler raises is shown in plain words. Gradio sees the other arguments with their types, so that
+    gr.Request and event data arrive as they do for a plain function.
+    """
     if inspect.isasyncgenfunction(handler):
 
-        @functools.wraps(handler)
         async def streaming(*args: Any) -> Any:
             try:
-                async for update in handler(*args):
+                async for update in handler(*context, *args):
                     yield update
             except Exception as error:
                 raise shown(error, args) from error
 
-        return streaming  # type: ignore[return-value]
+        return _without_context(streaming, handler, len(context))
 
-    @functools.wraps(handler)
+    if inspect.iscoroutinefunction(handler):
+
+        async def awaited(*args: Any) -> Any:
+            try:
+                return await handler(*context, *args)
+            except Exception as error:
+                raise shown(error, args) from error
+
+        return _without_context(awaited, handler, len(context))
+
     def plain(*args: Any) -> Any:
         try:
-            return handler(*args)
+            return handler(*context, *args)
         except Exception as error:
             raise shown(error, args) from error
 
-    return plain  # type: ignore[return-value]
+    return _without_context(plain, handler, len(context))
+
+
+told = bind
+
+
+def _without_context(wrapper: Callable[..., Any], handler: Callable[..., Any], count: int) -> Callable[..., Any]:
+    """`wrapper` under the handler's name, with its signature and type hints but for the first `count` parameters."""
+    parameters = list(inspect.signature(handler).parameters.values())
+    functools.update_wrapper(wrapper, handler)
+    # Gradio asks for type hints; one that cannot be resolved, such as the context's, would cost it all of them.
+    known = {each.name for each in parameters[:count]}
+    wrapper.__annotations__ = {name: hint for name, hint in handler.__annotations__.items() if name not in known}
+    wrapper.__signature__ = inspect.Signature(parameters[count:])  # type: ignore[attr-defined]
+    return wrapper
 
 
 def shown(error: Exception, args: Sequence[Any] = ()) -> gr.Error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import re
 from collections.abc import Callable, Sequence
 from html import escape
@@ -12,7 +13,7 @@ import gradio as gr
 
 from adapters.common.errors import UserError
 from core.common.redaction import masked
-from studio.ui.events import readable, shown, told
+from studio.ui.events import bind, readable, shown
 
 CODE = re.compile(r"`([^`\n]+)`")
 
@@ -22,24 +23,29 @@ def place(elem_id: str) -> gr.HTML:
     return gr.HTML("", elem_id=elem_id, padding=False)
 
 
-def in_place(handler: Callable[..., Any], failed: gr.HTML, done: Any = None) -> Callable[..., Any]:
-    """Wrap an event handler: its outputs are to be followed by `failed`, which says what it raises, or is emptied.
+def bind_in_place(handler: Callable[..., Any], *context: Any, failed: gr.HTML, done: Any = None) -> Callable[..., Any]:
+    """As studio.ui.events.bind. The outputs are to be followed by `failed`, which says what is raised, or is emptied.
 
-    done: where an earlier success stands, which a failure takes away. `raising`, for tests, is the handler as `told`
-    would have it.
+    done: where an earlier success stands, which a failure takes away.
     """
+    raising = bind(handler, *context)
 
-    @functools.wraps(handler)
     def placed(*args: Any) -> Any:
         try:
-            result = handler(*args)
+            result = handler(*context, *args)
         except Exception as error:
             return {failed: reason(error, args)} | ({done: ""} if done is not None else {})
         values = result if isinstance(result, list) else [] if result is None else [result]
         return [*values, ""] if values else ""
 
-    placed.raising = told(handler)  # type: ignore[attr-defined]
+    functools.update_wrapper(placed, raising)
+    placed.__signature__ = inspect.signature(raising)  # type: ignore[attr-defined]
+    placed.raising = raising  # type: ignore[attr-defined]  # for tests
     return placed
+
+
+def in_place(handler: Callable[..., Any], failed: gr.HTML, done: Any = None) -> Callable[..., Any]:
+    return bind_in_place(handler, failed=failed, done=done)
 
 
 def reason(error: Exception, args: Sequence[Any] = ()) -> str:

@@ -25,7 +25,7 @@ from studio.auth.identity import Role, cookie_of, cookie_secret
 from studio.auth.keys import Keys
 from studio.auth.limits import Limits, sender
 from studio.auth.middleware import COOKIE, OTHERS_BYTES
-from studio.auth.permissions import EVENT_PATHS, EVENTS, MESSAGES
+from studio.auth.permissions import COUNTED, EVENT_PATHS, EVENTS
 from studio.chat.conversations import BROWSER_BYTES
 from studio.context import Studio
 from studio.page import build_page
@@ -105,7 +105,7 @@ def test_a_made_up_address_does_not_get_round_the_limit(space: Gate, page: gr.Bl
 
 
 def test_what_fills_the_disk_or_asks_the_hub_is_limited_too(space: Gate, page: gr.Blocks) -> None:
-    assert {"compare.voting.vote", "adapters_page.hub.pull", "adapters_page.hub.push"} <= set(MESSAGES) <= set(EVENTS)
+    assert {"compare.voting.vote", "adapters_page.hub.pull", "adapters_page.hub.push"} <= COUNTED <= set(EVENTS)
     user = space.client(Role.USER)
     statuses = [user.post(EVENT_PATHS[0], json=event(page, "adapters_page.hub.pull")).status_code for _ in range(3)]
     assert statuses == [LET_IN, LET_IN, 429]
