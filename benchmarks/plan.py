@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from core.planner import TRAINING, Card, plan
-from core.training.recipe import Recipe
+from core.recipes.recipe import Recipe
 
 STEPS = 3
 CASES: list[dict[str, Any]] = [

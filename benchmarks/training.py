@@ -35,9 +35,9 @@ from benchmarks.yielding import engine
 from core.common.home import Home
 from core.data import read_dataset
 from core.models.builtin import BASE_DIR
+from core.recipes.recipe import Recipe
 from core.training.events import Note, Progress
 from core.training.launcher import start_worker
-from core.training.recipe import Recipe
 from core.training.run import create_run
 
 RECIPE = {"dataset_name": "pirate", "eval_fraction": 0, "sample_prompts": [], "save_steps": 100_000}

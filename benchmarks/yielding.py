@@ -32,9 +32,9 @@ from pathlib import Path
 import httpx
 
 from core.common.home import Home
+from core.recipes.recipe import Recipe
 from core.training.events import Progress
 from core.training.launcher import start_worker
-from core.training.recipe import Recipe
 from core.training.run import Run, create_run
 
 ANSWER = 128  # tokens

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs
 
 import gradio as gr
 
-from core.training.recipe import Recipe
+from core.recipes.recipe import Recipe
 from core.training.run import find_run
 from studio.adapters_page import card_actions, hub
 from studio.adapters_page import page as adapters

@@ -28,7 +28,7 @@ from typing import Any
 
 from core.planner import TRAINING, Card, plan
 from core.planner.model_shape import Shape, shape_of
-from core.training.recipe import Recipe
+from core.recipes.recipe import Recipe
 
 LLAMA = {"model_type": "llama", "tie_word_embeddings": False, "hidden_size": 4096, "num_hidden_layers": 32}
 QWEN = {"model_type": "qwen2", "num_hidden_layers": 28}

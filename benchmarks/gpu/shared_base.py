@@ -38,7 +38,7 @@ from core.models.device import Choice
 from core.models.shared_weights.device_memory import CudaMemory
 from core.models.shared_weights.tensors import device_view, mapped_view, rebuild, write_model
 from core.models.shared_weights.weights_file import Arena, open_arena
-from core.training.recipe import Recipe
+from core.recipes.recipe import Recipe
 from core.training.trainer import build_trainer
 
 LLAMA_2_7B = {"hidden_size": 4096, "intermediate_size": 11008, "num_attention_heads": 32, "vocab_size": 32_000}

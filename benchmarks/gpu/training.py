@@ -32,7 +32,7 @@ from benchmarks.gpu.plan import SHAPES, SMALL, predicted, random_base, recipe_of
 from core.models.device import Choice
 from core.planner import Card
 from core.planner.model_shape import shape_of
-from core.training.recipe import Recipe
+from core.recipes.recipe import Recipe
 
 WAYS = ("plain", "studio")
 WARM = 2  # steps that are not counted

@@ -8,7 +8,7 @@ from core.data.dataset import CheckedDataset
 from core.data.load import read_dataset
 
 if TYPE_CHECKING:
-    from core.training.recipe import Recipe
+    from core.recipes.recipe import Recipe
 
 
 def read_chosen(recipe: Recipe, *, token: str | None = None) -> CheckedDataset:

@@ -11,8 +11,8 @@ from core.planner.comparison import Bar, compare
 from core.planner.gpus import CATALOGUE, Card
 from core.planner.memory_parts import CHAT, TRAINING, Chat, Part
 from core.planner.model_shape import FAMILIES, Shape, read_shape
-from core.planner.plan_of_run import Plan, plan
-from core.planner.servable import NOT_SERVED, NOT_SERVED_REMEDY, Served
+from core.planner.plan import Plan, plan
+from core.planner.serving_limits import NOT_SERVED, NOT_SERVED_REMEDY, Served
 from core.planner.time import Schedule, most_steps, packed_rows, schedule
 
 __all__ = [

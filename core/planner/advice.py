@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import product
 
-from core.training.recipe import Recipe
+from core.recipes.recipe import Recipe
 
 SHORTEST, LOWEST_RANK = 128, 4
 

@@ -9,8 +9,8 @@ from core.planner import memory
 from core.planner.gpus import Card
 from core.planner.memory import EFFICIENT, Step
 from core.planner.model_shape import EAGER, Shape
+from core.recipes.recipe import Recipe
 from core.serving.settings import EngineSettings
-from core.training.recipe import Recipe
 
 MIB = 1 << 20
 CUDA_CONTEXT = 450 * MIB  # per process: driver, loaded kernels, cuBLAS workspace; see docs/planner.md

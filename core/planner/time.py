@@ -11,12 +11,12 @@ from typing import Any
 from adapters.bases import same_base
 from adapters.common.errors import UserError
 from core.common.home import Home
-from core.planner.calibration import remembered
 from core.planner.gpus import Card
+from core.recipes.recipe import Recipe
+from core.recipes.warmup import steps_of, steps_per_epoch
+from core.training.calibration import remembered
 from core.training.events import Progress
-from core.training.recipe import Recipe
 from core.training.run import Run, list_runs
-from core.training.warmup import steps_of, steps_per_epoch
 
 SIMILAR = ("per_device_train_batch_size", "max_length", "packing", "gradient_checkpointing", "load_in_4bit", "lora_r")
 LEAST, OTHERWISE = 0.10, 0.40  # relative uncertainty: of a rate from like runs; of one from other settings

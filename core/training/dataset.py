@@ -14,7 +14,7 @@ from core.data import CheckedDataset, Conversation, Problem, encode, split, subs
 from core.data.from_recipe import read_chosen
 from core.data.tokenize.encode import IGNORED, Encoded, trained_in
 from core.data.tokenize.statistics import Told
-from core.training.recipe import Recipe
+from core.recipes.recipe import Recipe
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

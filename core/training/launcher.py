@@ -15,9 +15,9 @@ from pathlib import Path
 from adapters.common.damaged_files import plain
 from adapters.common.errors import UserError
 from core.common.process import Identity
+from core.recipes.recipe import Recipe
 from core.training import checkpoints
 from core.training.events import StateChanged, append_event
-from core.training.recipe import Recipe
 from core.training.run import Run
 from core.training.state import AT_REST, RunState, Status
 

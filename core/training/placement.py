@@ -14,8 +14,8 @@ from core.common.process import Identity, announced
 from core.coordination import suspend
 from core.models.shared_weights.lending import living_engine
 from core.planner import Chat, gpus, plan
+from core.recipes.recipe import Recipe
 from core.serving.settings import settings_in_force
-from core.training.recipe import Recipe
 from core.training.run import Run
 
 PARKING_SECONDS = 60.0  # for the chat to end: answers under way are given a few of them

@@ -8,7 +8,7 @@ from core.common.home import Home
 from core.models.base import BaseSource, fingerprint, outline, read_config
 from core.models.base_check import context_length
 from core.models.target_modules import chosen, modules_of
-from core.planner.servable import NOT_SERVED, NOT_SERVED_MEANT, NOT_SERVED_REMEDY, Served
+from core.planner.serving_limits import NOT_SERVED, NOT_SERVED_MEANT, NOT_SERVED_REMEDY, Served
 from core.serving.settings import settings_in_force
 from core.training.checkpoints import newest
 from core.training.run import Run

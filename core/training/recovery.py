@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import NoReturn
 
 from adapters.common.files import no_room
+from core.recipes.recipe import Recipe
 from core.training.checkpoints import newest
-from core.training.recipe import Recipe
 from core.training.run import MAX_ATTEMPTS, Run
 from core.training.signals import Signals
 from core.training.state import RunState

@@ -19,6 +19,8 @@ from adapters.common import damaged_files, safe_yaml
 from adapters.common.errors import UserError
 from adapters.common.files import expanded, no_room, temporary_name, write_atomic
 from core.common.home import Home
+from core.recipes.recipe import Recipe
+from core.recipes.warmup import check_schedule
 from core.training import checkpoints
 from core.training.checkpoints import SavedStep
 from core.training.events import (
@@ -31,11 +33,9 @@ from core.training.events import (
     append_event,
     read_events,
 )
-from core.training.lost_state import is_run
-from core.training.recipe import Recipe
+from core.training.rebuild_state import is_run
 from core.training.state import ACTIVE, RunState, Status
 from core.training.state_file import StateFile
-from core.training.warmup import check_schedule
 
 MAX_ATTEMPTS = 3  # workers that may die at the same step before a run stops resuming by itself
 RESERVE = 64 * 1024  # bytes

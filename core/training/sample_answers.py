@@ -11,7 +11,7 @@ from core.data import Conversation, Message
 from core.data.samples import SAMPLES
 from core.data.tokenize.chat_template import Template
 from core.data.tokenize.end_of_turn import stop_ids
-from core.training.recipe import Recipe
+from core.recipes.recipe import Recipe
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 from adapters.common.damaged_files import plain
 from adapters.common.files import no_room, write_atomic
 from core.common.json_records import read_record
-from core.training.lost_state import is_run, status_from
+from core.training.rebuild_state import is_run, status_from
 from core.training.state import MAY_FOLLOW, RunState, Status, Transition
 
 STATUS = TypeAdapter(Status)

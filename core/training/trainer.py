@@ -19,9 +19,9 @@ from trl import SFTConfig, SFTTrainer
 from adapters.common.files import remove_tree, sync_folder
 from core.models.base import BaseSource
 from core.models.device import Choice
+from core.recipes.recipe import Recipe, lora_settings
 from core.training import checkpoints
 from core.training.checkpoints import SavedStep
-from core.training.recipe import Recipe, lora_settings
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -20,7 +20,8 @@ from core.common.process import Identity
 from core.coordination.chat_activity import Busy, Turns
 from core.models.base import BaseSource, read_config, resolve
 from core.models.base_check import vocabulary
-from core.planner.servable import starting_point
+from core.planner.serving_limits import starting_point
+from core.recipes.warmup import about_warmup, check_schedule, steps_of
 from core.training.checkpoints import SavedStep, best_step, newest
 from core.training.events import Done, StateChanged, append_event
 from core.training.launcher import THREADS
@@ -30,7 +31,6 @@ from core.training.recovery import give_up, lose_base, out_of_memory, recover
 from core.training.run import RESERVE, Run
 from core.training.signals import Signals, StoppedAtOnce
 from core.training.state import ACTIVE, RunState
-from core.training.warmup import about_warmup, check_schedule, steps_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

@@ -9,7 +9,7 @@ import gradio as gr
 from adapters.bases import Origin, why_not_base
 from adapters.common.errors import UserError
 from core.models.base_facts import facts_of
-from core.training.recipe import Recipe
+from core.recipes.recipe import Recipe
 from studio.adapters_page import same_base
 from studio.adapters_page.page import AdaptersPage, forget
 from studio.auth.identity import person_of

@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     from core.data.load import files_source, open_source
     from core.data.report import report_on
     from core.models.base import load_tokenizer, resolve
-    from core.training.recipe import Recipe, defaults_for
+    from core.recipes.recipe import Recipe, defaults_for
     from studio.cli.printed import print_json
 
     max_length = args.max_length

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from adapters.common.errors import UserError
 from core.common.home import Home
 from core.planner import CATALOGUE, NOT_SERVED_REMEDY, Card, Chat, Plan, Served, compare, most_steps, plan, read_shape
+from core.recipes.recipe import Recipe
+from core.recipes.warmup import check_learns
 from core.serving.settings import settings_in_force
-from core.training.recipe import Recipe
-from core.training.warmup import check_learns
 from studio.cli.printed import print_json
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def recipe_of(args: argparse.Namespace) -> Recipe:
 
 
 def learn_speed(args: argparse.Namespace, recipe: Recipe, home: Home) -> None:
-    from core.planner.calibration import calibrate, remember
+    from core.training.calibration import calibrate, remember
 
     if args.recipe is None or args.gpu is not None:
         raise UserError(

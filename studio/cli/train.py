@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from core.common.home import Home
+    from core.recipes.recipe import Recipe
     from core.training.events import Event
-    from core.training.recipe import Recipe
     from core.training.run import Run
 
 POLL_SECONDS = 0.2
@@ -38,8 +38,8 @@ def run(args: argparse.Namespace) -> int:
     from core.common.home import Home
     from core.data.load import open_source
     from core.models.base import resolve
+    from core.recipes.recipe import Recipe
     from core.training.launcher import request_stop, resume
-    from core.training.recipe import Recipe
     from core.training.run import create_run, find_run
     from core.training.state import RunState
 
@@ -80,7 +80,7 @@ def check_served(recipe: Recipe, home: Home) -> None:
     """As far as the base's config.json tells. Raises UserError when nobody could chat with what is trained here."""
     from adapters.common.errors import UserError
     from core.planner import NOT_SERVED, NOT_SERVED_REMEDY, Served, read_shape
-    from core.planner.servable import starting_point
+    from core.planner.serving_limits import starting_point
 
     try:
         shape = read_shape(recipe.model_name_or_path)

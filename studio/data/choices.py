@@ -8,7 +8,7 @@ from adapters.common.errors import UserError
 from core.common.home import Home
 from core.data import store
 from core.data.load import is_on_hub
-from core.training.recipe import Recipe
+from core.recipes.recipe import Recipe
 from core.training.run import Run, list_runs
 from core.training.state import AT_REST
 

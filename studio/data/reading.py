@@ -9,7 +9,7 @@ import gradio as gr
 
 from core.data.column_mapping import parse_columns, written_columns
 from core.data.formats import FORMATS
-from core.training.recipe import Recipe, defaults_for
+from core.recipes.recipe import Recipe, defaults_for
 from studio.context import Studio
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ import psutil
 from adapters.common.errors import UserError
 from core.common.home import Home
 from core.coordination.chat_activity import Busy
+from core.recipes.recipe import Recipe
 from core.training import queue
 from core.training.events import Evaluation, Event, Progress
-from core.training.recipe import Recipe
 from core.training.run import Run, Summary, standings
 from core.training.state import ACTIVE, AT_REST, RunState, Status
 

@@ -13,11 +13,11 @@ import gradio as gr
 from adapters.common.damaged_files import opened
 from adapters.common.errors import UserError
 from core.common.redaction import masked
+from core.recipes.trl_config import to_trl
 from core.training import queue, trash
 from core.training.launcher import continue_run, request_leave, request_stop, resume
 from core.training.run import Run, find_run
 from core.training.state import ACTIVE, RunState
-from core.training.trl_config import to_trl
 from studio.auth.identity import Person, Role
 from studio.context import Studio
 from studio.engine.supervisor import PARKED

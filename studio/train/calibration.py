@@ -9,7 +9,7 @@ from pathlib import Path
 
 from adapters.common.errors import UserError
 from core.common.home import Home
-from core.training.recipe import Recipe
+from core.recipes.recipe import Recipe
 from core.training.run import list_runs
 from core.training.state import ACTIVE
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import chain, cycle, islice
 
 from core.data.from_recipe import read_chosen
-from core.training.recipe import Recipe
+from core.recipes.recipe import Recipe
 from studio.context import Studio
 from studio.data.token_view import drawn
 

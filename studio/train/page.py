@@ -16,11 +16,11 @@ from core.data.load import is_on_hub
 from core.data.samples import SAMPLES
 from core.models.base import resolve
 from core.planner import NOT_SERVED, Chat, Plan, Served, changed, most_steps, plan
+from core.recipes.recipe import Recipe
+from core.recipes.trl_config import from_trl, to_trl
+from core.recipes.warmup import check_learns
 from core.training import queue
-from core.training.recipe import Recipe
 from core.training.run import create_run
-from core.training.trl_config import from_trl, to_trl
-from core.training.warmup import check_learns
 from studio.auth.identity import Role, person_of
 from studio.context import Studio
 from studio.data import choices as imports

@@ -1,4 +1,4 @@
-"""A recipe's settings as fields, in three levels. Every setting of core.training.recipe has one, with its help text."""
+"""A recipe's settings as fields, in three levels. Every setting of core.recipes.recipe has one, with its help text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from core.data.formats import FORMATS
-from core.training.recipe import ALL, BASIC, CHOICES, SETTINGS, TYPES, USUAL, Recipe, defaults_for
+from core.recipes.recipe import ALL, BASIC, CHOICES, SETTINGS, TYPES, USUAL, Recipe, defaults_for
 from studio.context import Studio
 
 LEVELS = ("Simple", "Usual", "Everything")

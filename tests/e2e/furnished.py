@@ -10,8 +10,8 @@ import numpy
 from adapters.store import AdapterStore
 from core.common.home import Home
 from core.models.builtin import BASE_DIR
+from core.recipes.recipe import Recipe
 from core.training.events import Evaluation, Progress, append_event
-from core.training.recipe import Recipe
 from core.training.run import create_run
 from core.training.state import RunState
 from tests.adapters.folders import weights, write_adapter

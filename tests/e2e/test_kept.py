@@ -12,8 +12,8 @@ import pytest
 
 from adapters.store import AdapterStore
 from core.common.home import Home
+from core.recipes.recipe import Recipe
 from core.training.events import Checkpoint
-from core.training.recipe import Recipe
 from core.training.run import create_run, find_run
 from core.training.state import AT_REST, RunState
 from tests.app_process import StudioProcess, left_behind, poll

@@ -22,9 +22,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from adapters.store import AdapterStore
 from core.common.home import Home
 from core.common.process import announced
+from core.recipes.recipe import Recipe
 from core.training.events import Progress
 from core.training.launcher import resume, start_worker
-from core.training.recipe import Recipe
 from core.training.run import Run, create_run
 from core.training.state import ACTIVE, RunState
 from tests.app_process import StudioProcess, left_behind, poll

@@ -17,9 +17,9 @@ import pytest
 from adapters.common import damaged_files
 from core.common.home import Home
 from core.planner import CHAT, Card, Chat, plan
+from core.recipes.recipe import Recipe
 from core.training.events import Note, Progress
 from core.training.launcher import request_stop
-from core.training.recipe import Recipe
 from core.training.run import Run, create_run
 from core.training.state import RunState
 from tests.app_process import ROOT, StudioProcess, left_behind, poll

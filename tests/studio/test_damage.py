@@ -22,11 +22,11 @@ from core.common.process import Identity
 from core.coordination import suspend
 from core.data.provenance import Origin, write_origin
 from core.models.shared_weights.lending import living_engine, loan_path, read_loan
-from core.planner.calibration import remember
+from core.recipes.recipe import Recipe
 from core.training import queue
+from core.training.calibration import remember
 from core.training.cleanup import sweep
 from core.training.placement import supervised
-from core.training.recipe import Recipe
 from core.training.run import list_runs
 from core.training.state import RunState
 from core.training.trash import trash_run

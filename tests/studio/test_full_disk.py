@@ -15,7 +15,7 @@ from adapters.common.files import append_line, no_room, write_atomic
 from core.common.home import Home
 from core.common.process import Identity, announced
 from core.coordination.chat_activity import Busy
-from core.training.recipe import Recipe
+from core.recipes.recipe import Recipe
 from core.training.run import Run, create_run
 from core.training.state import RunState
 from studio.chat.conversations import Column, Conversation, OnDisk

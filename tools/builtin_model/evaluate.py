@@ -88,8 +88,8 @@ def evaluate_world(model: Any, tokenizer: Any) -> dict[str, Any]:
 def evaluate_adapter(name: str) -> dict[str, Any]:
     """Train the sample with the default recipe, in a worker as the studio does it, and examine the adapter."""
     from core.common.home import Home
+    from core.recipes.recipe import Recipe
     from core.training.launcher import start_worker
-    from core.training.recipe import Recipe
     from core.training.run import RunState, create_run
 
     with tempfile.TemporaryDirectory(prefix="guanaco-evaluate-") as folder:

@@ -10,7 +10,7 @@ from adapters.common.errors import UserError
 from core.data import Conversation, Message, read_dataset, subsample
 from core.data.check import UnknownColumns
 from core.data.column_mapping import parse_columns, written_columns
-from core.training.recipe import Recipe
+from core.recipes.recipe import Recipe
 from tests.core.data.readers.test_files import table
 
 ROWS = [

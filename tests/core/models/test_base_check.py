@@ -14,13 +14,13 @@ from safetensors.torch import load_file, save_file
 
 from adapters.common.errors import UserError
 from core.models.base import load_model, load_tokenizer
+from core.recipes.recipe import Recipe
 from core.serving.api.prompts import Prompts
 from core.serving.api.requests import ApiError, parse_chat, parse_completion
 from core.serving.engine.build import build_engine, choose_context
 from core.serving.service import usable
 from core.serving.settings import EngineSettings
 from core.training.dataset import prepare
-from core.training.recipe import Recipe
 from studio.cli.doctor import base_problems
 from tests.core.serving import tiny
 

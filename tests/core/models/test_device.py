@@ -10,8 +10,8 @@ import torch
 from adapters.common.errors import UserError
 from core.models.base import load_model, load_tokenizer, resolve
 from core.models.device import Choice, choose_dtype
+from core.recipes.recipe import Recipe
 from core.training.dataset import prepare
-from core.training.recipe import Recipe
 from core.training.trainer import build_trainer, sft_config
 
 T4, A10G, L4, H100 = (7, 5), (8, 6), (8, 9), (9, 0)

@@ -14,10 +14,10 @@ from trl import pack_dataset
 
 from core.common.home import Home
 from core.planner import Card, packed_rows, plan, schedule
-from core.planner.calibration import calibrate, remember, remembered
 from core.planner.model_shape import shape_of
+from core.recipes.recipe import Recipe
+from core.training.calibration import calibrate, remember, remembered
 from core.training.events import Progress, append_event
-from core.training.recipe import Recipe
 from core.training.run import create_run
 from tests.core.planner.configs import LLAMA_2_7B
 

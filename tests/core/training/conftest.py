@@ -14,8 +14,8 @@ import pytest
 
 from core.common.home import Home
 from core.common.process import Identity
+from core.recipes.recipe import Recipe
 from core.training.events import Event
-from core.training.recipe import Recipe
 from core.training.run import Run, create_run
 from core.training.state import RunState
 

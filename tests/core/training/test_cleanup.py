@@ -12,8 +12,8 @@ import pytest
 from adapters.common.files import temporary_name
 from core.common.home import Home
 from core.common.process import Identity
+from core.recipes.recipe import Recipe
 from core.training.cleanup import sweep
-from core.training.recipe import Recipe
 from core.training.run import create_run
 
 KILLED_WHILE_WRITING = """

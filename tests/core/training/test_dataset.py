@@ -11,8 +11,8 @@ import pytest
 from core.common.home import Home
 from core.data import store
 from core.models.base import load_tokenizer, resolve
+from core.recipes.recipe import Recipe
 from core.training.dataset import prepare
-from core.training.recipe import Recipe
 from core.training.sample_answers import prompts_for
 from tests.hub_server.fixtures import Hub
 

@@ -15,10 +15,10 @@ from core.common.home import Home
 from core.common.process import Identity
 from core.coordination import suspend
 from core.planner import CHAT, Card, Chat, plan
+from core.recipes.recipe import Recipe
 from core.training import placement
 from core.training.events import Note
 from core.training.placement import BaseGone, Room, needing
-from core.training.recipe import Recipe
 from core.training.run import Run, create_run
 
 MIB = 1 << 20

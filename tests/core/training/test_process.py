@@ -11,10 +11,10 @@ import pytest
 
 from adapters.store import AdapterStore
 from core.common.home import Home
+from core.recipes.recipe import Recipe
 from core.training import queue
 from core.training.events import Checkpoint, Event, Progress
 from core.training.launcher import start_worker
-from core.training.recipe import Recipe
 from core.training.run import Run, create_run, list_runs
 from core.training.state import RunState
 from tests.core.training.conftest import wait_for

@@ -10,9 +10,9 @@ import pytest
 from adapters.common.errors import UserError
 from core.common.home import Home
 from core.common.process import Identity
+from core.recipes.recipe import Recipe
 from core.training import queue
 from core.training.launcher import alive, continue_run, request_stop, resume
-from core.training.recipe import Recipe
 from core.training.run import MAX_ATTEMPTS, Run, create_run, find_run, list_runs
 from core.training.state import RunState
 from core.training.trash import empty, restore, trash_run, trashed

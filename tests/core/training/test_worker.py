@@ -18,12 +18,12 @@ from core.common.home import Home
 from core.data import read_dataset
 from core.models.base import BUILTIN_ID, load_model, load_tokenizer, resolve
 from core.models.device import Choice
+from core.recipes.recipe import Recipe
 from core.training import recovery, worker
 from core.training import trainer as trainer_module
 from core.training.dataset import IGNORED, PackedRows, prepare
 from core.training.events import Checkpoint, Done, Evaluation, Note, Progress, Sample
 from core.training.launcher import continue_run
-from core.training.recipe import Recipe
 from core.training.run import Run, create_run
 from core.training.state import RunState
 from core.training.trainer import StudioTrainer, build_trainer

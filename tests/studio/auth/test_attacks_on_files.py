@@ -13,8 +13,8 @@ import pytest
 from adapters.common.errors import UserError
 from adapters.store import AdapterStore
 from core.common.home import Home
-from core.training.recipe import Recipe
-from core.training.trl_config import from_trl
+from core.recipes.recipe import Recipe
+from core.recipes.trl_config import from_trl
 from studio.adapters_page import upload
 from tests.adapters.folders import write_adapter
 from tests.studio.conftest import files_beneath

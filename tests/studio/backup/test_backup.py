@@ -17,7 +17,7 @@ from huggingface_hub import HfApi
 from adapters.common.errors import UserError
 from adapters.store import AdapterStore
 from core.common.home import Home
-from core.training.recipe import Recipe
+from core.recipes.recipe import Recipe
 from core.training.run import create_run, list_runs
 from studio.backup.backup import Keeper, keeper_for, place_for
 from studio.backup.files import ChangedMeanwhile, Reader, belonging, signature

@@ -13,8 +13,8 @@ from safetensors.torch import save_file
 from adapters.common.errors import UserError
 from core.common.home import Home
 from core.common.process import Identity
+from core.recipes.recipe import Recipe
 from core.training.checkpoints import TORCH_FILES
-from core.training.recipe import Recipe
 from core.training.run import Run, create_run
 from core.training.state import RunState
 from studio.chat import checkpoints

@@ -10,7 +10,7 @@ import pytest
 from adapters.common.errors import UserError
 from core.common.home import Home
 from core.data import read_dataset, store
-from core.training.recipe import Recipe
+from core.recipes.recipe import Recipe
 from studio.chat import examples
 from studio.context import Studio
 from studio.data import choices as imports

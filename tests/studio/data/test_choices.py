@@ -9,7 +9,7 @@ import pytest
 from adapters.common.errors import UserError
 from core.common.home import Home
 from core.data import store
-from core.training.recipe import Recipe
+from core.recipes.recipe import Recipe
 from studio.context import Studio
 from studio.data import choices as imports
 from studio.engine.supervisor import Engine

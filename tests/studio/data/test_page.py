@@ -12,7 +12,7 @@ import pytest
 
 from core.common.home import Home
 from core.data import store
-from core.training.recipe import Recipe
+from core.recipes.recipe import Recipe
 from core.training.run import create_run
 from studio.auth.identity import LOCAL_OWNER
 from studio.context import Studio

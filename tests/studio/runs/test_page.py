@@ -10,9 +10,9 @@ import gradio as gr
 import pytest
 
 from core.common.process import Identity
+from core.recipes.recipe import Recipe
 from core.training import queue
 from core.training.launcher import request_stop
-from core.training.recipe import Recipe
 from core.training.run import Run, create_run
 from core.training.state import RunState
 from studio.context import Studio

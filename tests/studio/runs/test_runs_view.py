@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from core.common.process import Identity
+from core.recipes.recipe import Recipe
 from core.training.events import Checkpoint, Evaluation, Note, Progress, Sample, append_event
-from core.training.recipe import Recipe
 from core.training.run import Run, create_run
 from core.training.state import RunState
 from studio.auth.identity import LOCAL_OWNER, NOBODY, Person, Role

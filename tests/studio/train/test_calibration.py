@@ -9,8 +9,8 @@ import pytest
 from adapters.common.errors import UserError
 from core.common.home import Home
 from core.common.process import Identity
-from core.planner.calibration import remembered
-from core.training.recipe import Recipe
+from core.recipes.recipe import Recipe
+from core.training.calibration import remembered
 from core.training.run import create_run
 from core.training.state import RunState
 from studio.train.calibration import calibrate

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from core.data import Conversation
-from core.training.recipe import Recipe
+from core.recipes.recipe import Recipe
 from studio.train.lengths import Lengths
 
 

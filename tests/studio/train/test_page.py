@@ -15,10 +15,10 @@ from adapters.common.errors import UserError
 from core.common.home import Home
 from core.data import store
 from core.planner import CHAT, Card, plan
-from core.planner.calibration import remembered
-from core.training.recipe import SETTINGS, Recipe
+from core.recipes.recipe import SETTINGS, Recipe
+from core.recipes.trl_config import to_trl
+from core.training.calibration import remembered
 from core.training.run import list_runs
-from core.training.trl_config import to_trl
 from studio.context import Studio
 from studio.page import build_page
 from studio.train import recipe_form

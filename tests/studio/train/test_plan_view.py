@@ -12,7 +12,7 @@ import pytest
 
 from core.planner import Card, Chat, Plan, compare, plan
 from core.planner.model_shape import shape_of
-from core.training.recipe import Recipe
+from core.recipes.recipe import Recipe
 from studio.__main__ import main
 from studio.train.plan_view import comparison, plan_card
 from tests.core.planner.configs import LLAMA_2_7B, MIXTRAL

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from adapters.common.errors import UserError
-from core.training.recipe import SETTINGS, TYPES, Recipe
+from core.recipes.recipe import SETTINGS, TYPES, Recipe
 
 
 def test_only_the_dataset_is_needed() -> None:

@@ -10,10 +10,10 @@ from core.planner.advice import changed, nearest_that_fits
 from core.planner.gpus import FLASH_CAPABILITY, Card
 from core.planner.memory_parts import CHAT, Chat, Part, chat_parts, training_parts
 from core.planner.model_shape import Shape, read_shape
-from core.planner.servable import NOT_SERVED, NOT_SERVED_MEANT, Served, starting_point
+from core.planner.serving_limits import NOT_SERVED, NOT_SERVED_MEANT, Served, starting_point
 from core.planner.time import Estimate, Schedule, estimate, schedule
-from core.training.recipe import Recipe
-from core.training.warmup import about_warmup
+from core.recipes.recipe import Recipe
+from core.recipes.warmup import about_warmup
 
 GIB = 1 << 30
 

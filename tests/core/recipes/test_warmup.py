@@ -11,9 +11,9 @@ from transformers import TrainingArguments, get_scheduler
 from adapters.common.errors import UserError
 from core.common.home import Home
 from core.planner import Card, most_steps, plan
-from core.training.recipe import CHOICES, Recipe
+from core.recipes.recipe import CHOICES, Recipe
+from core.recipes.warmup import about_warmup, check_learns, check_schedule, steps_of, warmup_of
 from core.training.run import create_run
-from core.training.warmup import about_warmup, check_learns, check_schedule, steps_of, warmup_of
 
 STEPS = (1, 2, 3, 10, 100)
 WARMUPS = (0, 0.03, 0.5, 1, 1.9, 2, 3, 12, 1000)

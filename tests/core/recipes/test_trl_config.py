@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from adapters.common.errors import UserError
-from core.training.recipe import Recipe
-from core.training.trl_config import from_trl, to_trl
+from core.recipes.recipe import Recipe
+from core.recipes.trl_config import from_trl, to_trl
 
 RECIPE = Recipe.from_dict(
     {"dataset_name": "owner/chats", "learning_rate": 3e-4, "lora_r": 8, "packing": True, "run_name": "chats", "seed": 7}

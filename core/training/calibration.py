@@ -15,7 +15,7 @@ from pydantic import Field, TypeAdapter
 from adapters.common.files import append_line
 from core.common.home import Home
 from core.common.json_records import read_lines
-from core.training.recipe import Recipe
+from core.recipes.recipe import Recipe
 
 STEPS = 6  # the first is not counted: it warms up
 FILE = "speeds.jsonl"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import ceil
 
 from adapters.common.errors import UserError
-from core.training.recipe import Recipe
+from core.recipes.recipe import Recipe
 
 NO_WARMUP = ("constant",)  # of the schedules that a recipe may name, those that pass the warm-up over
 

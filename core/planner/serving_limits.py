@@ -11,8 +11,8 @@ from adapters.store import AdapterStore
 from core.common.home import Home
 from core.common.process import announced
 from core.models.target_modules import UNSERVED
+from core.recipes.recipe import Recipe, lora_settings
 from core.serving.settings import EngineSettings, settings_in_force
-from core.training.recipe import Recipe, lora_settings
 
 VLLM_RANK = 16  # what a vLLM server serves unless it is told otherwise
 NOT_SERVED = "It can be trained, but not chatted with here."

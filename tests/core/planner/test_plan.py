@@ -11,7 +11,7 @@ import pytest
 
 from core.planner import CHAT, Card, Chat, Plan, Shape, changed, compare, plan
 from core.planner.model_shape import shape_of
-from core.training.recipe import Recipe
+from core.recipes.recipe import Recipe
 from tests.core.planner.configs import LLAMA_2_7B, LLAMA_3_1_8B, QWEN_2_5_7B
 
 GIB = 1 << 30

@@ -18,11 +18,11 @@ from core.common.process import Identity
 from core.models.base import BUILTIN_ID, resolve
 from core.planner import Card, Chat, Plan, Served, changed, plan
 from core.planner.memory_parts import Part
-from core.planner.servable import starting_point
+from core.planner.serving_limits import starting_point
+from core.recipes.recipe import Recipe
 from core.serving.settings import EngineSettings, save_settings, settings_in_force
 from core.training.events import Note
 from core.training.preflight import about_length, judge
-from core.training.recipe import Recipe
 from core.training.run import Run, create_run
 from studio.__main__ import main
 from studio.web.lock import WebLock

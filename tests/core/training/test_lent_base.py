@@ -14,10 +14,10 @@ from core.common.home import Home
 from core.models.base import load_model, resolve
 from core.models.shared_weights.lending import loan_path
 from core.models.shared_weights.shared_base import LENT, open_base
+from core.recipes.recipe import Recipe
 from core.training import queue
 from core.training.events import Checkpoint, Event, Note, Progress
 from core.training.launcher import request_stop, start_worker
-from core.training.recipe import Recipe
 from core.training.run import Run, create_run
 from core.training.state import RunState
 from tests.core.models.base_process import BaseProcess

@@ -10,7 +10,7 @@ import yaml
 from adapters.common import safe_yaml
 from adapters.common.errors import UserError
 from core.models.base import resolve
-from core.training.recipe import SETTINGS, Recipe
+from core.recipes.recipe import SETTINGS, Recipe
 
 # Settings of this studio that TRL's command has no counterpart for.
 OURS = frozenset(
