@@ -27,7 +27,9 @@ from core.common.home import Home
 from core.common.process import announced
 from core.models.base import BaseSource, resolve, without_location
 from core.models.device import Choice
-from core.serving.api.server import Server, State, deliver_on
+from core.serving.api.event_stream import deliver_on
+from core.serving.api.server import Server
+from core.serving.api.state import State
 from core.serving.settings import EngineSettings, add_arguments, given_in
 
 if TYPE_CHECKING:
@@ -110,7 +112,7 @@ async def serve(settings: EngineSettings, source: BaseSource, home: Home, listen
         if telling is not None:
             telling.cancel()
         if state.service is not None:
-            state.service.engine.close()
+            state.service.close()
         with contextlib.suppress(OSError):
             if (found := announced(readiness)) is not None and found.instance == instance:
                 readiness.unlink()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,14 @@ from core.coordination.chat_activity import Busy
 from core.models.base import BaseSource, fingerprint, load_tokenizer
 from core.models.device import Choice
 from core.models.shared_weights.shared_base import open_base
+from core.serving.api.errors import ApiError
 from core.serving.api.prompts import Prompts
-from core.serving.api.requests import ApiError, Ask, parse_chat
+from core.serving.api.requests import Ask, parse_chat
 from core.serving.api.responses import Answer
 from core.serving.engine.build import build_engine
 from core.serving.engine.scheduler import QueueFull
 from core.serving.engine.sequence import Piece, Row
+from core.serving.engine.stats import EngineStats
 from core.serving.lora.cache import AdapterCache
 from core.serving.lora.layers import linears
 from core.serving.lora.slots import HostAdapter
@@ -29,14 +31,6 @@ from core.serving.settings import EngineSettings
 BASE_NAME = "base"
 # Sampling settings that a base's generation_config.json may recommend.
 _RECOMMENDED = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty")
-
-
-@dataclass(frozen=True)
-class Job:
-    """A request on its way: `rows` are to be submitted, `answer` writes what they say."""
-
-    answer: Answer
-    rows: list[Row]
 
 
 class Service:
@@ -61,6 +55,7 @@ class Service:
         self.engine, self.choices = built.engine, built.choices
         self.choices["base"] = base.how
         self.prompts = Prompts(tokenizer, model.get_input_embeddings().num_embeddings, self.engine.max_length)
+        self.defaults: Mapping[str, float]
         self.defaults, unusable = usable(_recommended(model.generation_config))
         if unusable:
             reason = f"its generation_config.json recommends what cannot be: {' '.join(unusable)}"
@@ -74,7 +69,7 @@ class Service:
             retire=self.engine.retire,
         )
 
-    def prepare(self, ask: Ask, client: str, sink: Callable[[int, Piece], None]) -> Job:
+    def prepare(self, ask: Ask, client: str, sink: Callable[[int, Piece], None]) -> Answer:
         """Find the adapter, encode the prompts, make the rows; `sink` gets (choice, piece). Reads files: not for loops.
 
         Raises ApiError when the request cannot be answered.
@@ -99,13 +94,13 @@ class Service:
                     code="context_length_exceeded",
                 ) from error
             rows.append(Row(prompt, params, _numbered(sink, i), adapter, client))
-        answer = Answer(ask, adapter.name if adapter else self.base_name, self.prompts, sum(map(len, prompts)))
-        return Job(answer, rows)
+        name = adapter.name if adapter else self.base_name
+        return Answer(ask, name, rows, sum(map(len, prompts)), self.prompts.token_text)
 
-    def submit(self, job: Job) -> None:
-        """Queue a job's rows. Raises ApiError 429 when too many wait."""
+    def submit(self, rows: list[Row]) -> None:
+        """Queue the rows of one client. Raises ApiError 429 when too many wait."""
         try:
-            self.engine.submit(job.rows)
+            self.engine.submit(rows)
         except QueueFull as full:
             whose = "of yours " if full.own else ""
             raise ApiError(
@@ -114,6 +109,12 @@ class Service:
                 code="queue_full",
                 retry_after=self._retry_after(),
             ) from full
+
+    def cancel(self, rows: list[Row]) -> None:
+        self.engine.cancel(rows)
+
+    def stats(self) -> EngineStats:
+        return self.engine.stats()
 
     def models(self) -> dict[str, Any]:
         """The list of /v1/models: the base, and every adapter that can be asked for. Reads files."""
@@ -145,6 +146,10 @@ class Service:
     def unload(self, name: str) -> None:
         if not self.adapters.unload(name):
             raise self._unknown(name)
+
+    def close(self) -> None:
+        """Let the engine's loop return after the step in progress."""
+        self.engine.close()
 
     def resident(self) -> list[dict[str, str]]:
         in_slots = {adapter.name for adapter in self.engine.slots.resident()}

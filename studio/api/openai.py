@@ -19,8 +19,9 @@ from starlette.exceptions import HTTPException
 from adapters.bases import shared_base
 from adapters.common.errors import UserError, shortened
 from core.coordination import suspend
-from core.serving.api.body import ApiError, parse
+from core.serving.api.body import parse
 from core.serving.api.disconnect import unless_gone
+from core.serving.api.errors import ApiError
 from studio.api import vllm as vllm_api
 from studio.auth.identity import Person, Role, person_of
 from studio.auth.middleware import refused

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from adapters.common.errors import UserError
-from core.serving.api.body import ApiError, parse
+from core.serving.api.body import parse
+from core.serving.api.errors import ApiError
 from studio.auth.identity import Person
 from studio.auth.published import names_for
 from studio.context import Studio

@@ -1,4 +1,4 @@
-"""A request's JSON: bounded before it is parsed, and its fields taken one by one. Errors have OpenAI's shape."""
+"""A request's JSON: bounded before it is parsed, and its fields taken one by one."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from adapters.common.errors import shortened
+from core.serving.api.errors import ApiError
 
 MAX_BYTES = 16 << 20
 # Parsing holds every thread of the process: 3 ms for as many lists and objects, 50 ms for as many numbers.
@@ -14,38 +15,6 @@ MAX_NESTED = 20_000
 MAX_VALUES = 500_000
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*+"')
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
-
-
-class ApiError(Exception):
-    """An answer that is an error, in OpenAI's shape."""
-
-    def __init__(
-        self,
-        status: int,
-        message: str,
-        *,
-        param: str | None = None,
-        code: str | None = None,
-        retry_after: int | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.status, self.message, self.param, self.code, self.retry_after = status, message, param, code, retry_after
-
-    @property
-    def body(self) -> dict[str, Any]:
-        kind = {403: "permission_error", 429: "rate_limit_error"}.get(self.status, "invalid_request_error")
-        return {
-            "error": {
-                "message": self.message,
-                "type": kind if self.status < 500 else "server_error",
-                "param": self.param,
-                "code": self.code,
-            }
-        }
-
-    @property
-    def headers(self) -> dict[str, str]:
-        return {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
 
 
 def parse(raw: bytes) -> dict[str, Any]:

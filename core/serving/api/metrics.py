@@ -1,55 +1,14 @@
-"""Counts and times of the engine, and their Prometheus text form."""
+"""The engine's counts and times in Prometheus' text form."""
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from core.serving.service import Service
+from core.serving.api.state import Service
+from core.serving.engine.stats import Histogram
 
 # https://prometheus.io/docs/instrumenting/exposition_formats/
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-
-
-class Histogram:
-    """Observations in seconds, counted in buckets by their upper bounds. One thread writes, others may read."""
-
-    def __init__(self, *bounds: float) -> None:
-        self.bounds = bounds
-        self.counts = [0] * (len(bounds) + 1)
-        self.sum = 0.0
-
-    def observe(self, seconds: float) -> None:
-        self.counts[bisect_left(self.bounds, seconds)] += 1
-        self.sum += seconds
-
-    @property
-    def count(self) -> int:
-        return sum(self.counts)
-
-
-@dataclass
-class EngineCounters:
-    """What the engine's thread counts. Monotonic but for nothing: gauges are read from the engine itself."""
-
-    prompt_tokens: int = 0
-    output_tokens: int = 0
-    steps: int = 0
-    step_seconds: float = 0.0
-    """Decode steps as a whole; `forward_seconds` is the part of it inside the model."""
-    forward_seconds: float = 0.0
-    rows_by_end: dict[str, int] = field(
-        default_factory=lambda: {"stop": 0, "length": 0, "cancelled": 0, "error": 0},
-    )
-    queue_seconds: Histogram = field(default_factory=lambda: Histogram(0.01, 0.1, 0.5, 1, 5, 15, 60))
-    first_token_seconds: Histogram = field(
-        default_factory=lambda: Histogram(0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60)
-    )
-    token_seconds: Histogram = field(default_factory=lambda: Histogram(0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1))
-    install_seconds: Histogram = field(default_factory=lambda: Histogram(0.001, 0.005, 0.02, 0.1, 0.5))
 
 
 class Exposition:
@@ -90,13 +49,13 @@ def render(service: Service | None) -> str:
     out.add("gauge", "guanaco_ready", "Whether the engine serves.", ({}, float(service is not None)))
     if service is None:
         return str(out)
-    engine, counters = service.engine, service.engine.counters
+    stats, counters = service.stats(), service.stats().counters
     where = [each["where"] for each in service.resident()]
-    out.add("gauge", "guanaco_rows", "Completions in the batch.", ({}, len(engine.rows)))
-    out.add("gauge", "guanaco_waiting", "Completions in the queue.", ({}, len(engine.waiting)))
+    out.add("gauge", "guanaco_rows", "Completions in the batch.", ({}, stats.running))
+    out.add("gauge", "guanaco_waiting", "Completions in the queue.", ({}, stats.waiting))
     out.add("gauge", "guanaco_kv_tokens", "Cache budget and what rows have reserved of it, in tokens.",
-            ({"kind": "budget"}, engine.cache.budget), ({"kind": "reserved"}, engine.reserved_tokens),
-            ({"kind": "used"}, engine.used_tokens))  # fmt: skip
+            ({"kind": "budget"}, stats.kv_budget), ({"kind": "reserved"}, stats.kv_reserved),
+            ({"kind": "used"}, stats.kv_used))  # fmt: skip
     out.add("gauge", "guanaco_adapters", "Adapters in memory, by place.",
             ({"where": "slot"}, where.count("slot")), ({"where": "host"}, where.count("host")))  # fmt: skip
     out.add("counter", "guanaco_prompt_tokens_total", "Prompt tokens read.", ({}, counters.prompt_tokens))

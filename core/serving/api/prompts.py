@@ -12,8 +12,9 @@ from transformers import PreTrainedTokenizerBase
 from adapters.common.errors import shortened
 from core.data.dataset import Message
 from core.data.tokenize.chat_template import Refused, Template
-from core.serving.api.requests import ApiError, Ask
-from core.serving.engine.build import decoder
+from core.serving.api.errors import ApiError
+from core.serving.api.requests import Ask
+from core.serving.engine.stream import decoder
 
 MAX_REASON = 300  # characters of what a template says
 

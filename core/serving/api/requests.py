@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from adapters.common.errors import shortened
-from core.serving.api.body import ApiError, Fields
+from core.serving.api.body import Fields
+from core.serving.api.errors import ApiError
 from core.serving.engine.sampling_params import GREEDY_BELOW, SamplingParams
 
 MAX_MESSAGES = 2048

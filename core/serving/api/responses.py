@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from core.serving.api.prompts import Prompts
 from core.serving.api.requests import Ask
 from core.serving.engine.sampling_params import Drawn
 from core.serving.engine.sequence import Piece, Row
@@ -20,8 +20,9 @@ class Answer:
     ask: Ask
     model: str
     """Who really answers: the base's id or the adapter's name."""
-    prompts: Prompts
+    rows: list[Row]
     prompt_tokens: int
+    token_text: Callable[[int], str]
     id: str = ""
     created: int = field(default_factory=lambda: int(time.time()))
 
@@ -52,11 +53,11 @@ class Answer:
         }
         return self._envelope([choice], chunk=True)
 
-    def closing(self, rows: list[Row]) -> dict[str, Any]:
+    def closing(self) -> dict[str, Any]:
         """The last chunk, with the usage, for who asked for it."""
-        return self._envelope([], chunk=True) | {"usage": self.usage(rows), "timings": timings(rows)}
+        return self._envelope([], chunk=True) | {"usage": self.usage(), "timings": timings(self.rows)}
 
-    def whole(self, rows: list[Row], pieces: list[list[Piece]]) -> dict[str, Any]:
+    def whole(self, pieces: list[list[Piece]]) -> dict[str, Any]:
         choices = []
         for index, said in enumerate(pieces):
             text = "".join(piece.text for piece in said)
@@ -67,10 +68,10 @@ class Answer:
                 choice["text"] = text
             choice["logprobs"] = self._logprobs(said, 0)
             choices.append(choice)
-        return self._envelope(choices, chunk=False) | {"usage": self.usage(rows), "timings": timings(rows)}
+        return self._envelope(choices, chunk=False) | {"usage": self.usage(), "timings": timings(self.rows)}
 
-    def usage(self, rows: list[Row]) -> dict[str, int]:
-        written = sum(len(row.output) for row in rows)
+    def usage(self) -> dict[str, int]:
+        written = sum(len(row.output) for row in self.rows)
         return {
             "prompt_tokens": self.prompt_tokens,
             "completion_tokens": written,
@@ -95,9 +96,9 @@ class Answer:
             offsets += [offset] if piece.drawn is not None else []
             offset += len(piece.text)
         return {
-            "tokens": [self.prompts.token_text(each.token) for each in drawn],
+            "tokens": [self.token_text(each.token) for each in drawn],
             "token_logprobs": [each.logprob for each in drawn],
-            "top_logprobs": [{self.prompts.token_text(token): value for token, value in each.top} for each in drawn],
+            "top_logprobs": [{self.token_text(token): value for token, value in each.top} for each in drawn],
             "text_offset": offsets,
         }
 
@@ -105,7 +106,7 @@ class Answer:
         return self._token(drawn.token, drawn.logprob) | {"top_logprobs": [self._token(*each) for each in drawn.top]}
 
     def _token(self, token: int, logprob: float | None) -> dict[str, Any]:
-        text = self.prompts.token_text(token)
+        text = self.token_text(token)
         return {"token": text, "logprob": logprob, "bytes": list(text.encode())}
 
 

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,93 +13,26 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
 
-from adapters.common.errors import without_paths
-from core.serving.api.body import ApiError, parse, too_large
+from core.serving.api.body import parse, too_large
 from core.serving.api.disconnect import unless_gone
+from core.serving.api.errors import FAILED_HERE, ApiError
+from core.serving.api.event_stream import EventStream, collect, events
 from core.serving.api.metrics import CONTENT_TYPE, render
 from core.serving.api.requests import Ask, parse_chat, parse_completion
-from core.serving.api.startup_phases import Phases
+from core.serving.api.state import State
 
-if TYPE_CHECKING:
-    from core.serving.engine.sequence import Piece, Row
-    from core.serving.service import Job, Service
+if TYPE_CHECKING:  # imports torch; the process listens before that
+    from core.serving.api.responses import Answer
+    from core.serving.engine.sequence import Piece
 
 Result = TypeVar("Result")
-LOADING, READY, FAILED = "loading", "ready", "failed"
-RETRY_WHILE_LOADING = 2  # seconds
 MAX_PATH = 4096  # characters
 LONG = 64 << 10  # bytes: requests as long as this one wait for each other, and nobody waits for them
-FAILED_HERE = "The engine failed to answer this; its log says why."
 
 log = logging.getLogger(__name__)
-
-
-@dataclass
-class State:
-    """What /health tells; written by the engine's thread, read by the loop."""
-
-    base: str
-    pid: int
-    started: float
-    instance: str
-    status: str = LOADING
-    phase: str = "starting"
-    detail: str = ""
-    service: Service | None = None
-    since: float = field(default_factory=time.monotonic)
-
-    @cached_property
-    def phases(self) -> Phases:
-        return Phases(self.started)
-
-    def say(self, phase: str) -> None:
-        self.phase = phase
-        self.phases.begin(phase)
-
-    def ready(self, service: Service) -> None:
-        self.service, self.status, self.phase = service, READY, "serving"
-        self.phases.ready()
-
-    def fail(self, detail: str) -> None:
-        self.status, self.phase, self.detail = FAILED, "stopped", without_paths(detail)
-
-    def require(self) -> Service:
-        """The service. Raises ApiError 503 while it is loading or when loading has failed."""
-        if self.status == READY and self.service is not None:
-            return self.service
-        if self.status == FAILED:
-            raise ApiError(503, f"The engine cannot serve: {self.detail}", code="engine_failed")
-        raise ApiError(
-            503, f"The engine is still loading ({self.phase}).", code="loading", retry_after=RETRY_WHILE_LOADING
-        )
-
-    def health(self) -> dict[str, Any]:
-        body: dict[str, Any] = {
-            "status": self.status,
-            "phase": self.phase,
-            "detail": self.detail,
-            "base": self.base,
-            "pid": self.pid,
-            "started": self.started,
-            "instance": self.instance,
-            "adapters": [],
-            "start": self.phases.taken,
-        }
-        if self.service is not None:
-            engine = self.service.engine
-            body |= {
-                "adapters": self.service.resident(),
-                "rows": len(engine.rows),
-                "waiting": len(engine.waiting),
-                "max_model_len": engine.max_length,
-                "kv_tokens": {"budget": engine.cache.budget, "reserved": engine.reserved_tokens},
-                "choices": {name: vars(choice) for name, choice in self.service.choices.items()},
-            }
-        return body
 
 
 class Server:
@@ -176,105 +105,35 @@ class Server:
     async def complete(self, request: Request) -> Response:
         return await self._answer(request, parse_completion)
 
-    async def _answer(self, request: Request, check: Callable[[Any, dict[str, float]], Ask]) -> Response:
+    async def _answer(self, request: Request, check: Callable[[Any, Mapping[str, float]], Ask]) -> Response:
         service = self.state.require()
         body = await _body(request)
         inbox: asyncio.Queue[tuple[int, Piece]] = asyncio.Queue()
 
-        def prepare() -> tuple[Ask, Job]:
+        def prepare() -> tuple[Ask, Answer]:
             ask = check(parse(body), service.defaults)
             client = request.headers.get("x-client-id") or ask.user or (request.client.host if request.client else "")
             return ask, service.prepare(ask, client, lambda *said: inbox.put_nowait(said))
 
-        ask, job = await self._off_loop(prepare, self._long if len(body) >= LONG else None)
-        service.submit(job)
+        ask, answer = await self._off_loop(prepare, self._long if len(body) >= LONG else None)
+        service.submit(answer.rows)
 
         def leave() -> None:
-            if under_way := [row for row in job.rows if not row.done]:
-                service.engine.cancel(under_way)
+            if under_way := [row for row in answer.rows if not row.done]:
+                service.cancel(under_way)
 
         if ask.stream:
-            return EventStream(_events(job, inbox), leave)
+            return EventStream(events(answer, inbox), leave)
         try:
-            pieces = await unless_gone(request, _collect(job, inbox))
+            pieces = await unless_gone(request, collect(answer, inbox))
         finally:
             leave()
         if pieces is None:
             return Response(status_code=499)  # nobody is there to read it
-        return JSONResponse(job.answer.whole(job.rows, pieces))
+        return JSONResponse(answer.whole(pieces))
 
     async def _off_loop(self, function: Callable[[], Result], workers: ThreadPoolExecutor | None = None) -> Result:
         return await asyncio.get_running_loop().run_in_executor(workers or self._workers, function)
-
-
-class EventStream(StreamingResponse):
-    """Server-sent events; `leave` is called when they end, for whatever reason."""
-
-    def __init__(self, events: AsyncIterator[str], leave: Callable[[], None]) -> None:
-        super().__init__(events, media_type="text/event-stream", headers={"Cache-Control": "no-cache"})
-        self._leave = leave
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await super().__call__(scope, receive, send)
-        finally:
-            self._leave()
-
-
-async def _events(job: Job, inbox: asyncio.Queue[tuple[int, Piece]]) -> AsyncIterator[str]:
-    """The pieces as server-sent events. What fails ends the stream with an event in OpenAI's error shape."""
-    try:
-        async for event in _answering(job, inbox):
-            yield event
-    except ApiError as error:
-        yield _event(error.body)
-    except Exception:
-        log.exception("a stream has failed")
-        yield _event(ApiError(500, FAILED_HERE).body)
-
-
-async def _answering(job: Job, inbox: asyncio.Queue[tuple[int, Piece]]) -> AsyncIterator[str]:
-    answer, open_rows = job.answer, len(job.rows)
-    sent = [0] * open_rows
-    if answer.chat:
-        for index in range(open_rows):
-            yield _event(answer.opening(index))
-    while open_rows:
-        index, piece = await inbox.get()
-        if piece.error is not None:
-            raise ApiError(500, piece.error)
-        yield _event(answer.chunk(index, piece, offset=sent[index]))
-        sent[index] += len(piece.text)
-        open_rows -= piece.last
-    if answer.ask.include_usage:
-        yield _event(answer.closing(job.rows))
-    yield "data: [DONE]\n\n"
-
-
-async def _collect(job: Job, inbox: asyncio.Queue[tuple[int, Piece]]) -> list[list[Piece]]:
-    """All pieces of each row. Raises ApiError 500 as soon as one row fails."""
-    said: list[list[Piece]] = [[] for _ in job.rows]
-    open_rows = len(said)
-    while open_rows:
-        index, piece = await inbox.get()
-        if piece.error is not None:
-            raise ApiError(500, piece.error)
-        said[index].append(piece)
-        open_rows -= piece.last
-    return said
-
-
-def deliver_on(loop: asyncio.AbstractEventLoop) -> Callable[[list[tuple[Row, Piece]]], None]:
-    """A way for the engine's thread to hand over a step's pieces: one wake-up of the loop per step."""
-
-    def dispatch(pieces: list[tuple[Row, Piece]]) -> None:
-        for row, piece in pieces:
-            row.sink(piece)
-
-    def deliver(pieces: list[tuple[Row, Piece]]) -> None:
-        loop.call_soon_threadsafe(dispatch, pieces)
-
-    return deliver
 
 
 async def _body(request: Request) -> bytes:
@@ -286,10 +145,6 @@ async def _body(request: Request) -> bytes:
         too_large(len(body) + len(piece))
         body += piece
     return bytes(body)
-
-
-def _event(body: dict[str, Any]) -> str:
-    return f"data: {json.dumps(body, ensure_ascii=False, separators=(',', ':'))}\n\n"
 
 
 async def _api_error(request: Request, error: Exception) -> Response:

@@ -3,8 +3,7 @@ the model's own forward before anyone is served."""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -24,6 +23,7 @@ from core.serving.engine.kv_cache import ALIGN, KvShape, RowCache, ShapeProbe, a
 from core.serving.engine.loop import Engine
 from core.serving.engine.sampling_params import SamplingParams
 from core.serving.engine.sequence import Row
+from core.serving.engine.stream import decoder
 from core.serving.engine.weights import PLAIN, add_batched, choose_batched, choose_weights, write_out
 from core.serving.lora.layers import shared_inputs
 from core.serving.lora.slots import Slots
@@ -190,18 +190,6 @@ def choose_graphs(wanted: bool, device: torch.device) -> Choice:
     if device.type != "cuda":
         return Choice("off", "they are for GPUs")
     return Choice("on", "asked for") if wanted else Choice("off", "not asked for (--cuda-graphs)")
-
-
-def decoder(tokenizer: PreTrainedTokenizerBase, *, special: bool = False) -> Callable[[Sequence[int]], str]:
-    """Token ids to text, with or without special tokens.
-
-    It works on a tokenizer of its own, which nobody changes, so that no lock is needed.
-    """
-    own = copy.deepcopy(tokenizer)
-    backend = getattr(own, "backend_tokenizer", None)
-    if backend is not None:
-        return lambda ids: backend.decode(ids, skip_special_tokens=not special)
-    return lambda ids: own.decode(ids, skip_special_tokens=not special, clean_up_tokenization_spaces=False)
 
 
 @torch.inference_mode()

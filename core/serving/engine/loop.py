@@ -6,20 +6,20 @@ import logging
 import queue
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TypeVar
 
 import torch
 
 from adapters.common.errors import UserError
-from core.serving.api.metrics import EngineCounters
 from core.serving.engine.forward import Forward, Outcome
 from core.serving.engine.sampling import sample
 from core.serving.engine.sampling_params import Drawn
 from core.serving.engine.scheduler import FairQueue
 from core.serving.engine.sequence import Piece, Row
-from core.serving.engine.stream import TextStream
+from core.serving.engine.stats import EngineCounters, EngineStats
+from core.serving.engine.stream import Decode, TextStream
 from core.serving.lora.slots import HostAdapter
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class Engine:
         self,
         forward: Forward,
         *,
-        decode: Callable[[Sequence[int]], str],
+        decode: Decode,
         end_tokens: frozenset[int],
         max_length: int,
         chunk: int = 256,
@@ -84,14 +84,18 @@ class Engine:
                 "Shorten the conversation or ask for fewer tokens.",
             )
 
-    @property
-    def reserved_tokens(self) -> int:
-        """Cache space that the rows in the batch have claimed; read by other threads, so of a copy of the list."""
-        return sum(row.reserved for row in list(self.rows))
-
-    @property
-    def used_tokens(self) -> int:
-        return sum(row.cached for row in list(self.rows))
+    def stats(self) -> EngineStats:
+        """How full the engine is, as of a copy of its rows."""
+        rows = list(self.rows)
+        return EngineStats(
+            running=len(rows),
+            waiting=len(self.waiting),
+            max_length=self.max_length,
+            kv_budget=self.cache.budget,
+            kv_reserved=sum(row.reserved for row in rows),
+            kv_used=sum(row.cached for row in rows),
+            counters=self.counters,
+        )
 
     def cancel(self, rows: list[Row]) -> None:
         """End rows before the next step; they get a last piece with finish_reason "cancelled"."""

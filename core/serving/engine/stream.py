@@ -2,7 +2,26 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+from transformers import PreTrainedTokenizerBase
+
+Decode: TypeAlias = Callable[[Sequence[int]], str]
+"""Token ids to text."""
+
+
+def decoder(tokenizer: PreTrainedTokenizerBase, *, special: bool = False) -> Decode:
+    """Token ids to text, with or without special tokens.
+
+    It works on a tokenizer of its own, which nobody changes, so that no lock is needed.
+    """
+    own = copy.deepcopy(tokenizer)
+    backend = getattr(own, "backend_tokenizer", None)
+    if backend is not None:
+        return lambda ids: backend.decode(ids, skip_special_tokens=not special)
+    return lambda ids: own.decode(ids, skip_special_tokens=not special, clean_up_tokenization_spaces=False)
 
 
 class TextStream:
@@ -12,7 +31,7 @@ class TextStream:
     character are kept, and so is any end of the text that may become a stop string.
     """
 
-    def __init__(self, decode: Callable[[Sequence[int]], str], stop: Sequence[str] = ()) -> None:
+    def __init__(self, decode: Decode, stop: Sequence[str] = ()) -> None:
         self._decode = decode
         self._stop = tuple(stop)
         self._ids: list[int] = []

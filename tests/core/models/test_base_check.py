@@ -15,8 +15,9 @@ from safetensors.torch import load_file, save_file
 from adapters.common.errors import UserError
 from core.models.base import load_model, load_tokenizer
 from core.recipes.recipe import Recipe
+from core.serving.api.errors import ApiError
 from core.serving.api.prompts import Prompts
-from core.serving.api.requests import ApiError, parse_chat, parse_completion
+from core.serving.api.requests import parse_chat, parse_completion
 from core.serving.engine.build import build_engine, choose_context
 from core.serving.service import usable
 from core.serving.settings import EngineSettings

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from transformers import PreTrainedTokenizerBase
 
+from core.serving.api.errors import ApiError
 from core.serving.api.prompts import Prompts
-from core.serving.api.requests import ApiError, Ask
+from core.serving.api.requests import Ask
 from core.serving.engine.sampling_params import SamplingParams
 from tests.core.data.rows import only_row
 from tests.core.data.tokenize.templates import FAMILIES, tokenizer_for

@@ -15,7 +15,8 @@ import trl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.serving.api.body import MAX_BYTES, MAX_NESTED, MAX_VALUES, ApiError, parse
+from core.serving.api.body import MAX_BYTES, MAX_NESTED, MAX_VALUES, parse
+from core.serving.api.errors import ApiError
 from core.serving.api.prompts import Prompts
 from core.serving.api.requests import TEMPLATE_KEYS, Ask, parse_chat, parse_completion
 from tests.core.serving import tiny

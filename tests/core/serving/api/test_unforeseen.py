@@ -10,12 +10,14 @@ from typing import Any, cast
 import pytest
 from starlette.testclient import TestClient
 
+from core.serving.api.errors import FAILED_HERE
+from core.serving.api.event_stream import events
 from core.serving.api.requests import Ask
 from core.serving.api.responses import Answer
-from core.serving.api.server import FAILED_HERE, READY, Server, State, _events
+from core.serving.api.server import Server
+from core.serving.api.state import READY, Service, State
 from core.serving.engine.sampling_params import Drawn, SamplingParams
 from core.serving.engine.sequence import Piece, Row
-from core.serving.service import Job, Service
 
 SECRET = "/somebody/home"
 
@@ -65,15 +67,15 @@ def test_what_there_is_not_is_a_clients_error(client: TestClient, method: str, p
 def streamed(piece: Piece) -> list[str]:
     """The events of a stream that hands over one piece, and would go on after it."""
     ask = Ask("base", [], None, {}, SamplingParams(logprobs=1), 4, 1, True, False, None)
-    answer = Answer(ask, "base", cast(Any, None), 1)  # whose tokens have no text
-    job = Job(answer, [Row([1], ask.params, lambda piece: None)])
+    rows = [Row([1], ask.params, lambda piece: None)]
+    answer = Answer(ask, "base", rows, 1, cast(Any, None))  # whose tokens have no text
 
-    async def events() -> list[str]:
+    async def all_events() -> list[str]:
         inbox: asyncio.Queue[tuple[int, Piece]] = asyncio.Queue()
         inbox.put_nowait((0, piece))
-        return [event async for event in _events(job, inbox)]
+        return [event async for event in events(answer, inbox)]
 
-    return asyncio.run(events())
+    return asyncio.run(all_events())
 
 
 @pytest.mark.parametrize(

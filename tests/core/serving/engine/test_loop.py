@@ -197,7 +197,7 @@ def test_500_requests_with_random_cancels_leave_nothing_behind(running: Running,
     engine = running.engine
     assert running.between_steps(lambda: (engine.rows, engine.decoding, len(engine.waiting))) == ([], 0, 0)
     assert [slot.rows for slot in engine.slots.slots] == [0, 0]
-    assert (engine.reserved_tokens, engine.used_tokens) == (0, 0)
+    assert (engine.stats().kv_reserved, engine.stats().kv_used) == (0, 0)
     assert threading.active_count() == threads
     ends = engine.counters.rows_by_end
     assert sum(ends.values()) == 500

@@ -9,10 +9,10 @@ from typing import Any, NoReturn, cast
 
 import httpx
 
-from core.serving.api.body import ApiError
+from core.serving.api.errors import ApiError
 from core.serving.api.requests import Ask
-from core.serving.api.server import LONG, READY, Server, State
-from core.serving.service import Service
+from core.serving.api.server import LONG, Server
+from core.serving.api.state import READY, Service, State
 
 
 class Slow:
