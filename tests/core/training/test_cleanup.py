@@ -19,7 +19,7 @@ from core.training.run import create_run
 KILLED_WHILE_WRITING = """
 import os, signal
 from pathlib import Path
-from adapters import files
+from adapters.common import files
 os.fsync = lambda descriptor: os.kill(os.getpid(), signal.SIGKILL)
 files.write_atomic(Path({path!r}), "new")
 """

@@ -161,10 +161,10 @@ def test_what_fails_in_the_supervisor_does_not_end_it(home: Home, monkeypatch: p
 ASKER = """
 import sys
 import time
-from core import parking
+from core.coordination import suspend
 from core.common.home import Home
 from core.common.process import Identity, announced
-parking.ask(Home.open(sys.argv[1]), "20990101-000000-pirate", "pirate")
+suspend.ask(Home.open(sys.argv[1]), "20990101-000000-pirate", "pirate")
 print(flush=True)
 sys.stdin.read()
 """

@@ -120,7 +120,7 @@ def test_a_row_that_is_too_long_does_not_cost_the_rows_after_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in ("text", "csv_files"):
-        monkeypatch.setattr(f"core.data.{module}.MAX_LINE_CHARACTERS", 200)
+        monkeypatch.setattr(f"core.data.readers.{module}.MAX_LINE_CHARACTERS", 200)
     for long in (f"x,{'y' * 900}", 'x,"' + "y\n" * 300):
         dataset = read(tmp_path / "a.csv", f"{HEADER}a,b\n{long}\nc,d\n")
         assert asked(dataset) == ["a", "c"]

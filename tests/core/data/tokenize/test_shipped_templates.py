@@ -13,7 +13,7 @@ from tests.core.data.rows import engine_prompt, trained_runs, trained_spans
 from tests.core.data.tokenize import shipped_templates as shipped
 from tests.core.data.tokenize.shipped_templates import NAMES, TALKS, encoded, runs, tokenizer_of
 
-DOCS = Path(__file__).parents[3] / "docs" / "chat-templates.md"
+DOCS = Path(__file__).parents[4] / "docs" / "chat-templates.md"
 # Those that refuse such turns, or leave a call out.
 WITHOUT_TOOLS = {
     *("cohere", "cohere2", "deepseek_r1_distill", "deepseekv3", "gemma", "gemma3", "idefics3", "lfm2", "llama3"),
