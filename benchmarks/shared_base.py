@@ -28,7 +28,7 @@ from transformers.integrations import bitsandbytes  # noqa: F401
 
 from core.common.home import Home
 from core.models.base import load_model, resolve
-from core.models.shared_weights import tensors as arena_model  # noqa: F401
+from core.models.shared_weights import tensors as shared_tensors  # noqa: F401
 from core.models.shared_weights.shared_base import open_base
 
 LOADED, MAPPED = "loaded", "mapped"
@@ -94,8 +94,10 @@ def measure(title: str, base: str, home: Home, rounds: int, threads: int) -> Non
             with Forked(opening(way, base, home, threads)) as process:
                 found.append(process.go())
     assert all("found in the cache" in each["reason"] for each in results[MAPPED])
-    (arena,) = home.cache.glob("*.arena")
-    print(f"\n{title}; its arena: {arena.stat().st_size / 2**20:.1f} MiB; {rounds} rounds, {threads} thread(s)")
+    (weights,) = home.cache.glob("*.arena")
+    print(
+        f"\n{title}; its weights file: {weights.stat().st_size / 2**20:.1f} MiB; {rounds} rounds, {threads} thread(s)"
+    )
     print(f"{'':24}{'wall':>10}{'CPU':>10}{'two processes':>18}")
     for way, found in results.items():
         wall, cpu = (statistics.median(each[clock] for each in found) for clock in ("wall", "cpu"))

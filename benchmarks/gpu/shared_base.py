@@ -6,9 +6,9 @@ The owner quantises a base of Llama-2-7B's shape with random weights, moves it i
 A trainer, a process of its own, opens the allocation and trains with the studio's own trainer: to the end, then killed
 with SIGKILL at its third step, then once more with a copy of its own, for comparison. One JSON line per phase:
 
-    identical    the logits from the arena equal those of the loaded model, in the owner and in the trainer
+    identical    the logits from the weights file equal those of the loaded model, in the owner and in the trainer
     device_mib   memory in use on the whole device, both processes' contexts included
-    unchanged    the arena's checksum after training is the one before
+    unchanged    the weights file's checksum after training is the one before
     same_answer  the chat's greedy answer while the trainer works, and after it was killed
 
 --dry-run does the same with three small layers on the CPU, a mapped file in place of the exported allocation: it shows
@@ -37,7 +37,7 @@ from core.models.base import BaseSource, frozen, load_tokenizer, resolve
 from core.models.device import Choice
 from core.models.shared_weights.device_memory import CudaMemory
 from core.models.shared_weights.tensors import device_view, mapped_view, rebuild, write_model
-from core.models.shared_weights.weights_file import Arena, open_arena
+from core.models.shared_weights.weights_file import WeightsFile, open_weights_file
 from core.recipes.recipe import Recipe
 from core.training.trainer import build_trainer
 
@@ -102,13 +102,13 @@ def answer(model: PreTrainedModel) -> list[int]:
 
 
 def checksum(memory: Tensor) -> int:
-    """Of all bytes, in pieces, so that no copy of the arena is needed."""
+    """Of all bytes, in pieces, so that no copy of the weights file is needed."""
     words = memory[: memory.numel() // 8 * 8].view(torch.int64)
     return sum(int(piece.sum()) * (number + 1) for number, piece in enumerate(words.split(1 << 26)))
 
 
-def bytes_of(arena: Arena) -> Tensor:
-    return torch.frombuffer(arena.data, dtype=torch.uint8)
+def bytes_of(weights: WeightsFile) -> Tensor:
+    return torch.frombuffer(weights.data, dtype=torch.uint8)
 
 
 class Steps(TrainerCallback):
@@ -121,15 +121,17 @@ class Steps(TrainerCallback):
 
 def trainer(given: argparse.Namespace) -> None:
     """The trainer's process: opens what the owner has exported, compares the logits, trains."""
-    arena = open_arena(given.work / "arena")
+    weights = open_weights_file(given.work / "weights")
     exported = given.work / "handle"
     memory = (
-        CudaMemory(given.device).opened(exported.read_bytes(), arena.nbytes) if exported.exists() else bytes_of(arena)
+        CudaMemory(given.device).opened(exported.read_bytes(), weights.nbytes)
+        if exported.exists()
+        else bytes_of(weights)
     )
     if given.copy:
         memory = memory.clone()
     config = LlamaConfig.from_pretrained(given.work)
-    model = rebuild(config, arena.contents, partial(device_view, memory))
+    model = rebuild(config, weights.contents, partial(device_view, memory))
     identical = torch.equal(logits(model), torch.load(given.work / "logits.pt"))
     say("trainer has the base", given, identical=identical)
     recipe = Recipe.from_dict(
@@ -183,23 +185,23 @@ def owner(given: argparse.Namespace) -> None:
     model.config.save_pretrained(given.work)
     config = LlamaConfig.from_pretrained(given.work)
     torch.save(expected, given.work / "logits.pt")
-    write_model(model, given.work / "arena", {})
+    write_model(model, given.work / "weights", {})
     del model
-    arena = open_arena(given.work / "arena")
+    weights = open_weights_file(given.work / "weights")
     if given.dry_run:
-        chat = rebuild(config, arena.contents, partial(mapped_view, arena))
-        memory = bytes_of(arena)
+        chat = rebuild(config, weights.contents, partial(mapped_view, weights))
+        memory = bytes_of(weights)
     else:
         import gc
 
         gc.collect()
         torch.cuda.empty_cache()
-        memory, handle = CudaMemory(given.device).allocate(arena.nbytes)
-        memory.copy_(bytes_of(arena))
+        memory, handle = CudaMemory(given.device).allocate(weights.nbytes)
+        memory.copy_(bytes_of(weights))
         (given.work / "handle").write_bytes(handle)
-        chat = rebuild(config, arena.contents, partial(device_view, memory))
+        chat = rebuild(config, weights.contents, partial(device_view, memory))
     before = checksum(memory)
-    say("in the arena", given, arena_mib=arena.nbytes >> 20, identical=torch.equal(logits(chat), expected))
+    say("in the weights file", given, weights_mib=weights.nbytes >> 20, identical=torch.equal(logits(chat), expected))
     trainers = (
         ("shared", [], 0),
         ("shared, killed", ["--steps", "500"], KILLED_AT),

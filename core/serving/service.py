@@ -48,7 +48,7 @@ class Service:
         self.base_name = source.name
         self.default_max_tokens = settings.default_max_tokens
         tokenizer = load_tokenizer(source)
-        base = open_base(source, home, lends=True, progress=say)
+        base = open_base(source, home, publish=True, progress=say)
         model = base.model
         facts = BaseFacts(source.id, fingerprint(source), linears(model))
         built = build_engine(model, tokenizer, settings, say=say, deliver=deliver, busy=Busy(home).mark)

@@ -12,7 +12,7 @@ from adapters.common.errors import UserError
 from core.common.home import Home
 from core.common.process import Identity, announced
 from core.coordination import suspend
-from core.models.shared_weights.lending import living_engine
+from core.models.shared_weights.ipc_handle import running_engine
 from core.planner import Chat, gpus, plan
 from core.recipes.recipe import Recipe
 from core.serving.settings import settings_in_force
@@ -43,7 +43,7 @@ class Room:
         shared: engine and trainer would have one copy of the base.
         """
         home = self.run.home
-        if living_engine(home) is None:
+        if running_engine(home) is None:
             return True
         try:
             chat = Chat.of(settings_in_force(home), shared=shared)
@@ -67,7 +67,7 @@ class Room:
         suspend.ask(self.run.home, self.run.id, self.run.name)
         self.run.note(f"{reason} So the chat is parked while this run trains; it comes back by itself.")
         deadline = time.monotonic() + PARKING_SECONDS
-        while living_engine(self.run.home) is not None:
+        while running_engine(self.run.home) is not None:
             if time.monotonic() > deadline or self.give_up():
                 suspend.forget(self.run.home)
                 self.run.note("The chat was not parked, and goes on.")

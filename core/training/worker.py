@@ -91,7 +91,7 @@ def train(run: Run, signals: Signals) -> int:
 
     from core.models.base import load_tokenizer
     from core.models.device import choose_device
-    from core.models.shared_weights.shared_base import Beside, open_base
+    from core.models.shared_weights.shared_base import OpeningHooks, open_base
     from core.training.dataset import prepare
     from core.training.placement import Room, needing
 
@@ -115,7 +115,7 @@ def train(run: Run, signals: Signals) -> int:
         load_in_4bit=recipe.load_in_4bit,
         use_bnb_nested_quant=recipe.use_bnb_nested_quant,
         device=device.value,
-        beside=Beside(Room(run, recipe, data.longest, interrupted).chat_stays, interrupted),
+        hooks=OpeningHooks(Room(run, recipe, data.longest, interrupted).chat_stays, interrupted),
         progress=lambda phase: run.beat(),
     )
     run.note(f"The base in memory: {base.how.value}, {base.how.reason}.")

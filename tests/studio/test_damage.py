@@ -21,7 +21,7 @@ from core.common.home import Home
 from core.common.process import Identity
 from core.coordination import suspend
 from core.data.provenance import Origin, write_origin
-from core.models.shared_weights.lending import living_engine, loan_path, read_loan
+from core.models.shared_weights.ipc_handle import handle_path, read_handle, running_engine
 from core.recipes.recipe import Recipe
 from core.training import queue
 from core.training.calibration import remember
@@ -221,7 +221,7 @@ def look_at_everything(studio: Studio, page: gr.Blocks) -> dict[str, Any]:
     }
     # What the other processes read, and the start and the end of the studio.
     queue.advance(home)
-    supervised(home), living_engine(home), read_loan(loan_path(home)), suspend.read(home)
+    supervised(home), running_engine(home), read_handle(handle_path(home)), suspend.read(home)
     Engine(home, "builtin")._announced()
     lock = WebLock(home)
     lock.acquire("http://127.0.0.1:1")

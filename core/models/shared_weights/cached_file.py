@@ -1,4 +1,4 @@
-"""Where a base's arena lies in the home's cache, who may write it, and how it gets its name."""
+"""Where a base's weights file lies in the home's cache, who may write it, and how it gets its name."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from filelock import FileLock, Timeout
 from adapters.common.damaged_files import plain
 from adapters.common.files import sync_folder
 
-KEPT_FREE = 256 << 20  # bytes of disk that an arena must leave for everything else
+MIN_FREE_BYTES = 256 << 20  # bytes of disk that a weights file must leave for everything else
 WAIT_SECONDS = 5.0  # between two signs of life while another process quantises
 
 
-class CachedArena:
-    """The place of one base's arena. There is one per base: a newer one takes an older one's place."""
+class CachedWeightsFile:
+    """Where the weights file of one base lies. There is one per base: a newer one replaces an older one."""
 
     def __init__(self, cache: Path, base_id: str, identity: dict[str, Any]) -> None:
         readable = re.sub(r"[^A-Za-z0-9._-]+", "-", base_id).strip("-.")[-60:]
@@ -32,7 +32,7 @@ class CachedArena:
 
     @contextmanager
     def locked(self, say: Callable[[str], None]) -> Iterator[None]:
-        """Let one process at a time write. The lock of one that was killed is free."""
+        """Let one process write at a time. The lock of a killed process is free."""
         lock = FileLock(plain(self.path.with_name(f"{self.base}.lock")))
         while True:
             try:
@@ -47,13 +47,13 @@ class CachedArena:
 
     @contextmanager
     def writing(self, size: int) -> Iterator[Path]:
-        """A file to write an arena of about `size` bytes into; it gets the arena's name when the block ends well.
+        """A file to write about `size` bytes of weights into. It gets its name when the block ends well.
 
-        Arenas of other versions then go (a process that maps one keeps it). Raises OSError when it would leave too
-        little of the disk.
+        Files of other versions are then removed (a process that maps one keeps it). Raises OSError when it would leave
+        too little of the disk.
         """
         free = shutil.disk_usage(self.path.parent).free
-        if free < size + KEPT_FREE:
+        if free < size + MIN_FREE_BYTES:
             raise OSError(f"it takes {size / 2**30:.2f} GiB and the disk has {free / 2**30:.2f} GiB left")
         unfinished = self.path.with_name(f"{self.base}.unfinished")
         try:

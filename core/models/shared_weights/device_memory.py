@@ -20,18 +20,18 @@ HANDLE_BYTES = 64  # cudaIpcMemHandle_t
 LAZY_PEER_ACCESS = 1  # the only flag that cudaIpcOpenMemHandle takes
 
 
-class Refused(Exception):
+class DeviceMemoryError(Exception):
     """The device, its driver or this system does not do what was asked of it; the text says which call and why."""
 
 
 class DeviceMemory(Protocol):
-    """Memory of one device that processes can lend each other. It is given back with the last tensor of it."""
+    """Memory of one device that processes can share. It is freed with the last tensor over it."""
 
     def allocate(self, nbytes: int) -> tuple[Tensor, bytes]:
-        """Memory as a tensor of bytes, and the handle by which another process opens it. Raises Refused."""
+        """Memory as a tensor of bytes, and the handle by which another process opens it. Raises DeviceMemoryError."""
 
     def opened(self, handle: bytes, nbytes: int) -> Tensor:
-        """The memory behind a handle, in a process other than the one that made it. Raises Refused."""
+        """The memory behind a handle, in a process other than the one that made it. Raises DeviceMemoryError."""
 
 
 class CudaMemory:
@@ -51,7 +51,7 @@ class CudaMemory:
 
     def opened(self, handle: bytes, nbytes: int) -> Tensor:
         if len(handle) != HANDLE_BYTES:
-            raise Refused(f"a handle has {HANDLE_BYTES} bytes, and this one {len(handle)}")
+            raise DeviceMemoryError(f"a handle has {HANDLE_BYTES} bytes, and this one {len(handle)}")
         pointer, given = ctypes.c_void_p(), _Handle()
         ctypes.memmove(ctypes.addressof(given), handle, HANDLE_BYTES)
         with torch.cuda.device(self.device):
@@ -86,7 +86,7 @@ class _Foreign:
 
 
 class _Runtime:
-    """The very CUDA runtime that torch has loaded. Raises Refused where it is not to be found."""
+    """The very CUDA runtime that torch has loaded. Raises DeviceMemoryError where it is not found."""
 
     def __init__(self, device: torch.device) -> None:
         torch.zeros(1, device=device)  # so that it is loaded, and has its context
@@ -95,11 +95,11 @@ class _Runtime:
             paths = [fields[5] for fields in lines if len(fields) == 6 and "libcudart" in Path(fields[5]).name]
             self._library = ctypes.CDLL(paths[0])
         except (OSError, IndexError) as error:
-            raise Refused("torch's CUDA runtime was not found among this process's libraries") from error
+            raise DeviceMemoryError("torch's CUDA runtime was not found among this process's libraries") from error
         self._library.cudaGetErrorString.restype = ctypes.c_char_p
 
     def call(self, name: str, *arguments: Any) -> None:
         if status := getattr(self._library, name)(*arguments):
             self._library.cudaGetLastError()  # forgotten, else torch's next kernel would report it as its own
             words = self._library.cudaGetErrorString(status)
-            raise Refused(f"{name}: {words.decode() if words else 'unknown error'} (CUDA error {status})")
+            raise DeviceMemoryError(f"{name}: {words.decode() if words else 'unknown error'} (CUDA error {status})")

@@ -1,7 +1,8 @@
 """One copy of the base for engine and trainer, and for the next start instead of quantising again.
 
-On a CPU all map one file. On a CUDA device the engine reads that file into one allocation and lends it (lending.py);
-a trainer borrows it. Lending on CUDA has NOT BEEN RUN ON A GPU YET: the tests run all but the CUDA calls.
+On a CPU all processes map one file. On a CUDA device the engine reads that file into one allocation and publishes its
+handle (ipc_handle.py); a trainer opens that. On CUDA this has NOT BEEN RUN ON A GPU YET: the tests run all but the CUDA
+calls.
 """
 
 from __future__ import annotations
@@ -19,9 +20,16 @@ from core.common.home import Home
 from core.common.process import Identity
 from core.models.base import BaseSource, fingerprint, load_model, read_config
 from core.models.device import Choice, choose_device, choose_dtype
-from core.models.shared_weights.cached_file import CachedArena
-from core.models.shared_weights.lending import Lender, LoanState, awaited_loan, sampled
-from core.models.shared_weights.opening import NotShared, Opened, first_line, found_or_made, mapped, on_device
+from core.models.shared_weights.cached_file import CachedWeightsFile
+from core.models.shared_weights.ipc_handle import HandlePublisher, HandleState, sample_hash, wait_for_handle
+from core.models.shared_weights.opening import (
+    NotShared,
+    OpenedBase,
+    first_line,
+    open_mapped,
+    open_on_device,
+    open_or_create,
+)
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -33,7 +41,7 @@ MAPPED, LENT, BORROWED, OWN = "mapped", "lent", "borrowed", "own copy"
 log = logging.getLogger(__name__)
 Load = Callable[[], "PreTrainedModel"]
 Say = Callable[[str], None]
-Open = Callable[[Path], Opened]
+Open = Callable[[Path], OpenedBase]
 
 
 @dataclass(frozen=True)
@@ -49,15 +57,16 @@ class SharedBase:
 
 
 @dataclass(frozen=True)
-class Beside:
-    """What a process that uses the base beside the engine, a trainer, has to say while it is opened.
+class OpeningHooks:
+    """What a trainer, which uses the base while the engine runs, decides while the base is opened.
 
-    stays: asked with whether engine and trainer would have one copy, before anything is loaded; where it says no the
-    engine has been ended, and the base is a copy of this process's own. give_up: ends all waiting.
+    keep_engine: called before anything is loaded, with whether engine and trainer would share one copy. Where it
+    returns False the engine has been ended, and the base is a copy of this process's own.
+    should_stop: ends all waiting.
     """
 
-    stays: Callable[[bool], bool] = lambda shared: True
-    give_up: Callable[[], bool] = lambda: False
+    keep_engine: Callable[[bool], bool] = lambda shared: True
+    should_stop: Callable[[], bool] = lambda: False
 
 
 def open_base(
@@ -67,16 +76,16 @@ def open_base(
     load_in_4bit: bool = True,
     use_bnb_nested_quant: bool = True,
     device: str | None = None,
-    lends: bool = False,
-    beside: Beside = Beside(),
+    publish: bool = False,
+    hooks: OpeningHooks = OpeningHooks(),
     progress: Say | None = None,
 ) -> SharedBase:
-    """The base as `core.models.base.load_model` gives it, bit for bit, shared with other processes where that can be.
+    """The base as `core.models.base.load_model` gives it, bit for bit, shared with other processes where possible.
 
     The first process that needs a base quantises it and leaves the result in the cache (checked against what it
-    loaded); others wait for that. On a CPU all map the one file. On another device the one that `lends` (the engine)
-    puts it into memory that the others open. Where this is not possible the model is a copy of this process's own, and
-    `how` says why. Raises UserError as `load_model` does.
+    loaded); others wait for that. On a CPU all map the one file. On another device the engine (`publish`) puts it into
+    memory that the others open. Where this is not possible the model is a copy of this process's own, and `how` says
+    why. Raises UserError as `load_model` does.
     """
     say = progress or (lambda phase: None)
     device = device or choose_device().value
@@ -92,7 +101,7 @@ def open_base(
 
     def own(reason: str) -> SharedBase:
         log.info("the base is not shared: %s", reason)
-        beside.stays(False)
+        hooks.keep_engine(False)
         return SharedBase(load(), Choice(OWN, reason))
 
     if not load_in_4bit:
@@ -101,21 +110,21 @@ def open_base(
     config = read_config(source)
     if not use_bnb_nested_quant and getattr(config, "quantization_config", None) is None:
         return own("it is wanted without double quantisation, and the shared one has it")
-    identity = _identity(source, config, choose_dtype(device, config.model_type).value)
+    identity = _weights_identity(source, config, choose_dtype(device, config.model_type).value)
     if identity is None:
         return own("its revision is unknown, so two processes might mean different weights")
-    place, memory = CachedArena(home.cache, source.id, identity), device_memory(device)
+    cached, memory = CachedWeightsFile(home.cache, source.id, identity), device_memory(device)
     if memory is None:
-        beside.stays(True)
-        return _cached(place, partial(mapped, config), load, say)
-    if lends:
-        return _lent(place, partial(on_device, config, memory), Lender(home), load, say)
-    borrowed = _borrowed(home, place, config, memory, beside, say)
+        hooks.keep_engine(True)
+        return _open_cached(cached, partial(open_mapped, config), load, say)
+    if publish:
+        return _open_published(cached, partial(open_on_device, config, memory), HandlePublisher(home), load, say)
+    borrowed = _open_borrowed(home, cached, config, memory, hooks, say)
     return own(borrowed) if isinstance(borrowed, str) else borrowed
 
 
 def device_memory(device: str) -> DeviceMemory | None:
-    """Memory of `device` that processes lend each other; None where they map a file instead."""
+    """Memory of `device` that processes can share; None where they map a file instead."""
     if device == "cpu":
         return None
     from core.models.shared_weights.device_memory import CudaMemory
@@ -123,69 +132,71 @@ def device_memory(device: str) -> DeviceMemory | None:
     return CudaMemory(device)
 
 
-def _cached(place: CachedArena, opened: Open, load: Load, say: Say) -> SharedBase:
+def _open_cached(cached: CachedWeightsFile, open_file: Open, load: Load, say: Say) -> SharedBase:
     """The base as all processes map it."""
     try:
-        found, how = found_or_made(place, opened, load, say)
+        found, how = open_or_create(cached, open_file, load, say)
     except NotShared as error:
-        return _unshared(error, load)
+        return _fall_back(error, load)
     reason = f"{how}, {_size(found.nbytes)} that chat and training map from one file: one copy in memory"
     return SharedBase(found.model, Choice(MAPPED, reason))
 
 
-def _lent(place: CachedArena, opened: Open, lender: Lender, load: Load, say: Say) -> SharedBase:
+def _open_published(
+    cached: CachedWeightsFile, open_file: Open, publisher: HandlePublisher, load: Load, say: Say
+) -> SharedBase:
     """The base in memory that other processes may open."""
-    lender.prepare()
+    publisher.announce_loading()
     try:
-        found, how = found_or_made(place, opened, load, say)
-        assert found.lent is not None
-        lender.lend(*found.lent, found.contents)
+        found, how = open_or_create(cached, open_file, load, say)
+        assert found.shared_memory is not None
+        publisher.publish(*found.shared_memory, found.contents)
     except NotShared as error:
-        lender.keep(str(error))
-        return _unshared(error, load)
+        publisher.keep_private(str(error))
+        return _fall_back(error, load)
     except BaseException:
-        lender.keep("it could not be loaded")
+        publisher.keep_private("it could not be loaded")
         raise
     reason = f"{how}, {_size(found.nbytes)} of device memory that training opens too: one copy"
     return SharedBase(found.model, Choice(LENT, reason))
 
 
-def _unshared(error: NotShared, load: Load) -> SharedBase:
+def _fall_back(error: NotShared, load: Load) -> SharedBase:
     log.warning("the base is not shared: %s", error)
     return SharedBase(load() if error.model is None else error.model, Choice(OWN, str(error)))
 
 
-def _borrowed(
-    home: Home, place: CachedArena, config: PretrainedConfig, memory: DeviceMemory, beside: Beside, say: Say
+def _open_borrowed(
+    home: Home, cached: CachedWeightsFile, config: PretrainedConfig, memory: DeviceMemory, hooks: OpeningHooks, say: Say
 ) -> SharedBase | str:
     """The base in the engine's memory, or why not."""
-    from core.models.shared_weights.device_memory import Refused
-    from core.models.shared_weights.tensors import DoesNotFit, device_view, rebuild
+    from core.models.shared_weights.device_memory import DeviceMemoryError
+    from core.models.shared_weights.tensors import UnsupportedModel, device_view, rebuild
 
-    loan = awaited_loan(home, place.base_id, say, beside.give_up)
-    if loan is None:
+    shared = wait_for_handle(home, cached.base_id, say, hooks.should_stop)
+    if shared is None:
         return "no chat has it in this device's memory"
-    if loan.state is LoanState.KEPT:
-        return f"the chat keeps its copy to itself: {loan.reason}"
-    if loan.contents.get("identity") != place.identity:
+    if shared.state is HandleState.PRIVATE:
+        return f"the chat keeps its copy to itself: {shared.reason}"
+    if shared.contents.get("identity") != cached.identity:
         return "the chat has another base, or another version of it"
-    if not beside.stays(True):
+    if not hooks.keep_engine(True):
         return "the chat is parked, and its copy with it"
     try:
-        there = memory.opened(loan.handle, loan.nbytes)
-        if sampled(there) != loan.sample:
-            raise Refused("behind its handle lies something else")
-        model = rebuild(config, loan.contents, partial(device_view, there))
-    except (DoesNotFit, KeyError, OSError, Refused, RuntimeError, ValueError) as error:
+        opened = memory.opened(shared.handle, shared.nbytes)
+        if sample_hash(opened) != shared.sample:
+            raise DeviceMemoryError("behind its handle lies something else")
+        model = rebuild(config, shared.contents, partial(device_view, opened))
+    except (UnsupportedModel, KeyError, OSError, DeviceMemoryError, RuntimeError, ValueError) as error:
         return f"the chat's copy could not be opened: {first_line(error)}"
-    if not loan.owner.alive():
+    if not shared.owner.alive():
         return "the chat ended while its copy was opened"
-    reason = f"the chat's own {_size(loan.nbytes)} of device memory, lent by process {loan.owner.pid}: one copy"
-    return SharedBase(model, Choice(BORROWED, reason), loan.owner)
+    reason = f"the chat's own {_size(shared.nbytes)} of device memory, lent by process {shared.owner.pid}: one copy"
+    return SharedBase(model, Choice(BORROWED, reason), shared.owner)
 
 
-def _identity(source: BaseSource, config: PretrainedConfig, dtype: str) -> dict[str, Any] | None:
-    """All that decides about the bytes in the arena. None when it can't be told which weights are meant."""
+def _weights_identity(source: BaseSource, config: PretrainedConfig, dtype: str) -> dict[str, Any] | None:
+    """Everything that the bytes of the weights file depend on. None when it is unknown which weights are meant."""
     weights = fingerprint(source) or config._commit_hash
     if weights is None:
         return None

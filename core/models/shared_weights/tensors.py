@@ -1,4 +1,4 @@
-"""A quantised transformers model into an arena, and out of it again as views of the mapped bytes."""
+"""Write a quantised transformers model into a weights file, and read it back as views of the mapped bytes."""
 
 from __future__ import annotations
 
@@ -16,47 +16,47 @@ from transformers import AutoModelForCausalLM, BitsAndBytesConfig, GenerationCon
 from transformers.quantizers import AutoHfQuantizer
 
 from core.models.base import frozen
-from core.models.shared_weights.weights_file import Arena, ArenaWriter
+from core.models.shared_weights.weights_file import WeightsFile, WeightsFileWriter
 
-Place = dict[str, Any]  # offset in the arena, dtype as torch names it, shape
-View = Callable[[Place], Tensor]
+TensorEntry = dict[str, Any]  # offset in the file, dtype as torch names it, shape
+TensorReader = Callable[[TensorEntry], Tensor]
 
 
-class DoesNotFit(Exception):
-    """This model cannot be taken out of an arena the way it went in."""
+class UnsupportedModel(Exception):
+    """This model cannot be read back from a weights file the way it was written."""
 
 
 def write_model(model: PreTrainedModel, path: Path, identity: dict[str, Any]) -> None:
     """Write all parameters, quantisation states and buffers of a model that was loaded in bitsandbytes 4 bit.
 
-    Tensors that are one in memory (tied embeddings) are one in the arena. Raises OSError.
+    Tensors that are one in memory (tied embeddings) are one in the file. Raises OSError.
     """
-    with ArenaWriter(path) as writer:
-        place = _Placing(writer)
+    with WeightsFileWriter(path) as writer:
+        write = _TensorWriter(writer)
         parameters: dict[str, Any] = {}
         for name, parameter in model.named_parameters(remove_duplicate=False):
-            parameters[name] = {"data": place(parameter.data)}
+            parameters[name] = {"data": write(parameter.data)}
             if isinstance(parameter, Params4bit):
-                parameters[name]["state"] = _written_state(parameter.quant_state, place)
+                parameters[name]["state"] = _written_state(parameter.quant_state, write)
         writer.seal(
             {
                 "identity": identity,
-                "dtype": _name(model.dtype),
+                "dtype": _dtype_name(model.dtype),
                 "quantization": model.hf_quantizer.quantization_config.to_dict(),
                 "pre_quantized": model.hf_quantizer.pre_quantized,
                 "generation": model.generation_config.to_dict() if model.generation_config else None,
                 "parameters": parameters,
-                "buffers": {name: place(each) for name, each in model.named_buffers(remove_duplicate=False)},
+                "buffers": {name: write(buffer) for name, buffer in model.named_buffers(remove_duplicate=False)},
             }
         )
 
 
-def rebuild(config: PretrainedConfig, contents: dict[str, Any], tensor: View) -> PreTrainedModel:
-    """The model whose tensors an arena's `contents` list and `tensor` gives: frozen, in eval mode.
+def rebuild(config: PretrainedConfig, contents: dict[str, Any], tensor: TensorReader) -> PreTrainedModel:
+    """The model whose tensors the `contents` of a weights file list and `tensor` returns: frozen, in eval mode.
 
     It is what `from_pretrained` would have returned. `config` is the base's own, as AutoConfig reads it. Nothing is
     copied, and nothing but the architecture is built.
-    Raises DoesNotFit when the architecture has other tensors than the arena, or some that an arena can't hold.
+    Raises UnsupportedModel when the architecture has other tensors than the file, or some that a file cannot hold.
     """
     quantization = BitsAndBytesConfig.from_dict(dict(contents["quantization"]))
     quantizer = AutoHfQuantizer.from_config(quantization, pre_quantized=contents["pre_quantized"])
@@ -68,8 +68,8 @@ def rebuild(config: PretrainedConfig, contents: dict[str, Any], tensor: View) ->
             model = AutoModelForCausalLM.from_config(config, dtype=dtype)
         quantizer.preprocess_model(model=model, device_map={"": "cpu"})
     except (AttributeError, NotImplementedError, RuntimeError, TypeError, ValueError) as error:
-        raise DoesNotFit(f"its architecture can't be built without its weights ({error})") from error
-    _attach(model, contents, tensor)
+        raise UnsupportedModel(f"its architecture can't be built without its weights ({error})") from error
+    _attach_tensors(model, contents, tensor)
     if contents["generation"] is not None:
         model.generation_config = GenerationConfig.from_dict(contents["generation"])
     model.hf_quantizer = quantizer
@@ -93,72 +93,74 @@ def release(model: PreTrainedModel) -> None:
         vars(module).pop("quant_state", None)
 
 
-class _Placing:
-    """Puts tensors into the arena, each memory once."""
+class _TensorWriter:
+    """Writes tensors into the file, each memory once."""
 
-    def __init__(self, writer: ArenaWriter) -> None:
+    def __init__(self, writer: WeightsFileWriter) -> None:
         self._writer = writer
-        self._placed: dict[tuple[Any, ...], Place] = {}
+        self._entries: dict[tuple[Any, ...], TensorEntry] = {}
 
-    def __call__(self, tensor: Tensor) -> Place:
+    def __call__(self, tensor: Tensor) -> TensorEntry:
         key = (tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride())
-        if key not in self._placed or not tensor.numel():
+        if key not in self._entries or not tensor.numel():
             flat = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
             offset = self._writer.add(flat.numpy().data)
-            self._placed[key] = {"offset": offset, "dtype": _name(tensor.dtype), "shape": list(tensor.shape)}
-        return self._placed[key]
+            self._entries[key] = {"offset": offset, "dtype": _dtype_name(tensor.dtype), "shape": list(tensor.shape)}
+        return self._entries[key]
 
 
-def _written_state(state: QuantState, place: Callable[[Tensor], Place]) -> dict[str, Any]:
+def _written_state(state: QuantState, write: Callable[[Tensor], TensorEntry]) -> dict[str, Any]:
     written: dict[str, Any] = {
-        "absmax": place(state.absmax),
-        "code": place(state.code),
+        "absmax": write(state.absmax),
+        "code": write(state.code),
         "blocksize": state.blocksize,
         "quant_type": state.quant_type,
-        "dtype": _name(state.dtype),
+        "dtype": _dtype_name(state.dtype),
         "shape": list(state.shape),
     }
     if state.nested:
         inner = state.state2
         written["nested"] = {
-            "offset": place(state.offset),
-            "absmax": place(inner.absmax),
-            "code": place(inner.code),
+            "offset": write(state.offset),
+            "absmax": write(inner.absmax),
+            "code": write(inner.code),
             "blocksize": inner.blocksize,
-            "dtype": _name(inner.dtype),
+            "dtype": _dtype_name(inner.dtype),
         }
     return written
 
 
-def _attach(model: PreTrainedModel, contents: dict[str, Any], tensor: View) -> None:
+def _attach_tensors(model: PreTrainedModel, contents: dict[str, Any], tensor: TensorReader) -> None:
     """Give `model`, which has none yet, its tensors."""
     made: dict[int, nn.Parameter] = {}  # by offset: tied parameters must be one object, not two views
     wanted = {name for name, _ in model.named_parameters(remove_duplicate=False)}
     wanted |= {name for name, _ in model.named_buffers(remove_duplicate=False)}
     if unlike := wanted ^ {*contents["parameters"], *contents["buffers"]}:
-        raise DoesNotFit(f"its architecture names other tensors than its weights do ({', '.join(sorted(unlike)[:3])})")
+        raise UnsupportedModel(
+            f"its architecture names other tensors than its weights do ({', '.join(sorted(unlike)[:3])})"
+        )
     for name, entry in contents["parameters"].items():
-        module, leaf = _owner(model, name)
+        module, leaf = _module_of(model, name)
         offset = entry["data"]["offset"]
         if offset not in made:
             data = tensor(entry["data"])
             if "state" in entry:
-                made[offset] = _packed(data, _read_state(entry["state"], tensor), module)
+                made[offset] = _quantised_parameter(data, _read_state(entry["state"], tensor), module)
             else:
                 made[offset] = nn.Parameter(data, requires_grad=False)
         module._parameters[leaf] = made[offset]
-    for name, place in contents["buffers"].items():
-        module, leaf = _owner(model, name)
-        module._buffers[leaf] = tensor(place)
+    for name, entry in contents["buffers"].items():
+        module, leaf = _module_of(model, name)
+        module._buffers[leaf] = tensor(entry)
     for path, module in model.named_modules():
         for name, value in vars(module).items():
             if isinstance(value, Tensor) and value.is_meta:
-                raise DoesNotFit(f"{path}.{name} is neither a parameter nor a buffer")
+                raise UnsupportedModel(f"{path}.{name} is neither a parameter nor a buffer")
 
 
-def _packed(data: Tensor, state: QuantState, module: nn.Module) -> Params4bit:
+def _quantised_parameter(data: Tensor, state: QuantState, module: nn.Module) -> Params4bit:
     if not isinstance(module, Linear4bit):
-        raise DoesNotFit(f"a {type(module).__name__} is quantised, and only linear layers are expected to be")
+        raise UnsupportedModel(f"a {type(module).__name__} is quantised, and only linear layers are expected to be")
     module.quant_state = state
     return Params4bit(
         data,
@@ -173,7 +175,7 @@ def _packed(data: Tensor, state: QuantState, module: nn.Module) -> Params4bit:
     )
 
 
-def _read_state(written: dict[str, Any], tensor: View) -> QuantState:
+def _read_state(written: dict[str, Any], tensor: TensorReader) -> QuantState:
     nested = written.get("nested")
     inner = None
     if nested is not None:
@@ -195,25 +197,25 @@ def _read_state(written: dict[str, Any], tensor: View) -> QuantState:
     )
 
 
-def mapped_view(arena: Arena, place: Place) -> Tensor:
+def mapped_view(weights: WeightsFile, entry: TensorEntry) -> Tensor:
     """A tensor with a storage of its own over its part of the mapping (torch keeps the mapping alive)."""
-    dtype, shape = getattr(torch, place["dtype"]), place["shape"]
+    dtype, shape = getattr(torch, entry["dtype"]), entry["shape"]
     if not (count := math.prod(shape)):
         return torch.empty(shape, dtype=dtype)
-    return torch.frombuffer(arena.data, dtype=dtype, count=count, offset=place["offset"]).view(shape)
+    return torch.frombuffer(weights.data, dtype=dtype, count=count, offset=entry["offset"]).view(shape)
 
 
-def device_view(memory: Tensor, place: Place) -> Tensor:
-    """A tensor over its part of an arena whose bytes lie in `memory`, on any device."""
-    dtype, start = getattr(torch, place["dtype"]), place["offset"]
-    nbytes = dtype.itemsize * math.prod(place["shape"])
-    return memory[start : start + nbytes].view(dtype).view(place["shape"])
+def device_view(memory: Tensor, entry: TensorEntry) -> Tensor:
+    """A tensor over its part of a weights file whose bytes lie in `memory`, on any device."""
+    dtype, start = getattr(torch, entry["dtype"]), entry["offset"]
+    nbytes = dtype.itemsize * math.prod(entry["shape"])
+    return memory[start : start + nbytes].view(dtype).view(entry["shape"])
 
 
-def _owner(model: nn.Module, name: str) -> tuple[nn.Module, str]:
+def _module_of(model: nn.Module, name: str) -> tuple[nn.Module, str]:
     path, _, leaf = name.rpartition(".")
     return model.get_submodule(path), leaf
 
 
-def _name(dtype: torch.dtype) -> str:
+def _dtype_name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")

@@ -1,11 +1,11 @@
-"""The arena as a file: blocks of bytes, their table of contents, and a seal that is written last.
+"""The weights of a quantised base as one file: blocks of bytes, their table of contents, and a seal, written last.
 
     block, block, …      each begins at a multiple of ALIGNMENT
     contents             JSON: what lies where
     seal                 MAGIC, length of the contents, their sha256
 
-A file that was cut off, or whose writing was interrupted, has no valid seal. The blocks themselves are not read when an
-arena is opened (that would cost what mapping saves): they are made durable before the file gets its name.
+A file that was cut off, or whose writing was interrupted, has no valid seal. The blocks themselves are not read when
+the file is opened (that would cost what mapping saves): they are made durable before the file gets its name.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ MAGIC = b"guanaco arena 1\n"
 SEAL = struct.Struct("<16sQ32s")
 
 
-class ArenaBroken(Exception):
-    """The file is not a whole arena; it can be made again."""
+class BrokenWeightsFile(Exception):
+    """The file is not a whole weights file; it can be made again."""
 
 
 @dataclass(frozen=True)
-class Arena:
-    """An open arena. Its bytes are mapped privately: whoever writes to them changes a copy of their own page."""
+class WeightsFile:
+    """An open weights file. Its bytes are mapped privately: whoever writes to them changes a copy of their own page."""
 
     contents: dict[str, Any]
     data: mmap.mmap
@@ -41,8 +41,8 @@ class Arena:
         return len(self.data)
 
 
-class ArenaWriter:
-    """Writes an arena at `path`: `add` each block, then `seal`. What is not sealed is removed when the block ends.
+class WeightsFileWriter:
+    """Writes a weights file: `add` each block, then `seal`. What is not sealed is removed when the block ends.
 
     The path should be one that nobody reads yet; rename it when it is whole. Raises OSError, on a full disk too.
     """
@@ -51,7 +51,7 @@ class ArenaWriter:
         self.path = path
         self._sealed = False
 
-    def __enter__(self) -> ArenaWriter:
+    def __enter__(self) -> WeightsFileWriter:
         self._file: BinaryIO = self.path.open("wb")
         return self
 
@@ -78,21 +78,21 @@ class ArenaWriter:
         self._sealed = True
 
 
-def open_arena(path: Path) -> Arena:
-    """Map the arena at `path`. Raises FileNotFoundError when there is none, ArenaBroken when it is not whole."""
+def open_weights_file(path: Path) -> WeightsFile:
+    """Map the file at `path`. Raises FileNotFoundError when there is none, BrokenWeightsFile when it is not whole."""
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         if size < SEAL.size:
-            raise ArenaBroken(f"it has only {size} bytes")
+            raise BrokenWeightsFile(f"it has only {size} bytes")
         file.seek(size - SEAL.size)
         magic, length, digest = SEAL.unpack(file.read(SEAL.size))
         if magic != MAGIC or length > size - SEAL.size:
-            raise ArenaBroken("its seal is missing: it was cut off or never finished")
+            raise BrokenWeightsFile("its seal is missing: it was cut off or never finished")
         file.seek(size - SEAL.size - length)
         written = file.read(length)
         if hashlib.sha256(written).digest() != digest:
-            raise ArenaBroken("its table of contents is damaged")
+            raise BrokenWeightsFile("its table of contents is damaged")
         contents = json.loads(written)
         if contents["nbytes"] != size - SEAL.size - length:
-            raise ArenaBroken("it has lost bytes in the middle")
-        return Arena(contents, mmap.mmap(file.fileno(), contents["nbytes"], access=mmap.ACCESS_COPY))
+            raise BrokenWeightsFile("it has lost bytes in the middle")
+        return WeightsFile(contents, mmap.mmap(file.fileno(), contents["nbytes"], access=mmap.ACCESS_COPY))

@@ -12,7 +12,7 @@ import pytest
 
 from core.common.home import Home
 from core.models.base import load_model, resolve
-from core.models.shared_weights.lending import loan_path
+from core.models.shared_weights.ipc_handle import handle_path
 from core.models.shared_weights.shared_base import LENT, open_base
 from core.recipes.recipe import Recipe
 from core.training import queue
@@ -61,7 +61,7 @@ def test_a_run_on_borrowed_memory_learns_the_same_and_leaves_it_alone(
     whole: Run, home: Home, recipe: Recipe, work: Callable[[Run], int], device: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("core.models.shared_weights.shared_base.device_memory", lambda device: FileMemory())
-    engine = open_base(resolve("builtin"), home, lends=True)
+    engine = open_base(resolve("builtin"), home, publish=True)
     (memory,) = device.iterdir()
     before = hashlib.sha256(memory.read_bytes()).hexdigest()
     run = create_run(home, recipe)
@@ -106,6 +106,6 @@ def test_a_run_on_borrowed_memory_ends_with_its_engine_and_goes_on_with_the_next
         assert second.process.stdin is not None
         second.process.stdin.close()
         assert second.process.wait(60) == 0
-        assert not loan_path(home).exists(), "an engine that ends takes its word back"
+        assert not handle_path(home).exists(), "an engine that ends takes its word back"
     finally:
         second.kill()

@@ -1,6 +1,6 @@
 """A device whose memory processes can lend each other, on machines without one: files that all map, for CUDA's calls.
 
-Run as a module with a home folder it is an engine as far as its base goes: it lends the built-in one until its
+Run as a module with a home folder it is an engine as far as its base goes: it shares the built-in one until its
 input ends, and answers each line with its logits' hash.
 """
 
@@ -34,13 +34,13 @@ class FileMemory:
     def opened(self, handle: bytes, nbytes: int) -> Tensor:
         import torch
 
-        from core.models.shared_weights.device_memory import Refused
+        from core.models.shared_weights.device_memory import DeviceMemoryError
 
         try:
             with Path(handle.decode()).open("r+b") as file:
                 return torch.frombuffer(mmap.mmap(file.fileno(), nbytes), dtype=torch.uint8)
         except OSError as error:
-            raise Refused(str(error)) from error
+            raise DeviceMemoryError(str(error)) from error
 
 
 def install() -> None:
@@ -61,7 +61,7 @@ def main(folder: str) -> None:
     home, source, own = Home.open(folder), resolve("builtin"), Identity.own()
     record = {"pid": own.pid, "started": own.started, "url": "", "base": source.id}
     (home.processes / "engine.json").write_text(json.dumps(record))
-    opened = open_base(source, home, lends=True)
+    opened = open_base(source, home, publish=True)
     print(json.dumps(vars(opened.how)), flush=True)
     for _ in sys.stdin:
         print(logits_digest(opened.model), flush=True)

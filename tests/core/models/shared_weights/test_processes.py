@@ -77,7 +77,7 @@ def pair(shared_home: Home) -> Iterator[tuple[Engine, BaseProcess]]:
     engine.process.wait()
 
 
-def the_arena(home: Home) -> Path:
+def weights_file(home: Home) -> Path:
     (path,) = home.cache.glob("*.arena")
     return path
 
@@ -98,7 +98,7 @@ def assert_one_copy(path: Path, *pids: int) -> None:
     assert all(each.pss < 1.1 * each.rss / len(pids) for each in found)
 
 
-def test_two_processes_that_write_at_once_end_with_one_arena(
+def test_two_processes_that_write_at_once_end_with_one_weights_file(
     pair: tuple[Engine, BaseProcess], shared_home: Home
 ) -> None:
     engine, reader = pair
@@ -109,14 +109,14 @@ def test_two_processes_that_write_at_once_end_with_one_arena(
 
     assert reader.logits() == logits_digest(load_model(resolve("builtin")))
     assert engine.answer() == engine.answer()
-    assert_one_copy(the_arena(shared_home), engine.process.pid, reader.process.pid)
+    assert_one_copy(weights_file(shared_home), engine.process.pid, reader.process.pid)
 
 
 def test_a_killed_trainer_leaves_the_others_untouched(pair: tuple[Engine, BaseProcess], shared_home: Home) -> None:
     engine, reader = pair
     engine.ready()
     answer, logits = engine.answer(), reader.logits()
-    path = the_arena(shared_home)
+    path = weights_file(shared_home)
     before = hashlib.sha256(path.read_bytes()).hexdigest()
 
     run = create_run(shared_home, replace(short_recipe(shared_home.root), max_steps=500, save_steps=500))

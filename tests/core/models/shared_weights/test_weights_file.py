@@ -1,4 +1,4 @@
-"""A quantised base goes into the arena and comes out of it the same; what can't be used is made anew or not shared."""
+"""A quantised base is written to a file and read back the same; what can't be used is made anew or not shared."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from transformers import AutoModelForCausalLM, BitsAndBytesConfig, PreTrainedMod
 from core.common.home import Home
 from core.models.base import load_model, read_config
 from core.models.shared_weights.shared_base import MAPPED, OWN, SharedBase, open_base
-from core.models.shared_weights.tensors import DoesNotFit, mapped_view, rebuild, write_model
-from core.models.shared_weights.weights_file import ALIGNMENT, SEAL, Arena, open_arena
+from core.models.shared_weights.tensors import UnsupportedModel, mapped_view, rebuild, write_model
+from core.models.shared_weights.weights_file import ALIGNMENT, SEAL, WeightsFile, open_weights_file
 from tests.core.serving import tiny
 
 
@@ -28,7 +28,7 @@ def logits(model: PreTrainedModel) -> torch.Tensor:
         return model(input_ids=torch.arange(40)[None]).logits
 
 
-def the_arena(home: Home) -> Path:
+def weights_file(home: Home) -> Path:
     (path,) = home.cache.glob("*.arena")
     return path
 
@@ -46,10 +46,10 @@ def loaded(folder: Path) -> PreTrainedModel:
 
 @pytest.fixture(scope="module")
 def made(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A whole arena of the base, as it lies in a cache."""
+    """A whole weights file of the base, as it lies in a cache."""
     home = Home.open(tmp_path_factory.mktemp("made"))
     opened(folder, home)
-    return the_arena(home)
+    return weights_file(home)
 
 
 def opened(folder: Path, home: Home, **settings: bool) -> SharedBase:
@@ -60,10 +60,10 @@ def opened(folder: Path, home: Home, **settings: bool) -> SharedBase:
 def test_every_family_comes_out_as_it_went_in(family: str, tmp_path: Path) -> None:
     source = tiny.source(tiny.base_folder(tmp_path / family, family))
     loaded = load_model(source)
-    path = tmp_path / "arena"
+    path = tmp_path / "weights"
     write_model(loaded, path, {})
-    arena = open_arena(path)
-    mapped = rebuild(read_config(source), arena.contents, partial(mapped_view, arena))
+    weights = open_weights_file(path)
+    mapped = rebuild(read_config(source), weights.contents, partial(mapped_view, weights))
 
     assert torch.equal(logits(mapped), logits(loaded))
     assert mapped.config.to_dict() == loaded.config.to_dict()
@@ -74,27 +74,27 @@ def test_every_family_comes_out_as_it_went_in(family: str, tmp_path: Path) -> No
     tied = [model.get_input_embeddings().weight is model.get_output_embeddings().weight for model in (loaded, mapped)]
     assert tied[0] == tied[1]
     assert mapped.state_dict().keys() == loaded.state_dict().keys()
-    assert all_views(mapped, arena)
+    assert all_views(mapped, weights)
 
 
-def all_views(model: PreTrainedModel, arena: Arena) -> bool:
+def all_views(model: PreTrainedModel, weights: WeightsFile) -> bool:
     """Whether every tensor of `model`, quantisation states included, lies in the mapping, aligned."""
-    start = ctypes.addressof(ctypes.c_char.from_buffer(arena.data))
+    start = ctypes.addressof(ctypes.c_char.from_buffer(weights.data))
     tensors = [*model.parameters(), *model.buffers()]
     packed = [each.quant_state for each in model.parameters() if isinstance(each, Params4bit)]
     assert packed
     for state in packed:
         tensors += [state.absmax, state.code, state.offset, state.state2.absmax, state.state2.code]
     offsets = [each.data_ptr() - start for each in tensors]
-    return all(0 <= offset < arena.nbytes and offset % ALIGNMENT == 0 for offset in offsets)
+    return all(0 <= offset < weights.nbytes and offset % ALIGNMENT == 0 for offset in offsets)
 
 
 def test_an_architecture_with_other_tensors_is_told(folder: Path, made: Path) -> None:
-    arena = open_arena(made)
+    weights = open_weights_file(made)
     config = read_config(tiny.source(folder))
     config.num_hidden_layers += 1
-    with pytest.raises(DoesNotFit, match="other tensors"):
-        rebuild(config, arena.contents, partial(mapped_view, arena))
+    with pytest.raises(UnsupportedModel, match="other tensors"):
+        rebuild(config, weights.contents, partial(mapped_view, weights))
 
 
 def test_a_checkpoint_in_4_bit_is_taken_as_it_is_but_for_the_compute_dtype(
@@ -128,10 +128,10 @@ def test_the_second_start_loads_nothing(folder: Path, home: Home) -> None:
 
 def test_writing_to_a_mapped_weight_stays_in_the_process(folder: Path, home: Home) -> None:
     first = opened(folder, home).model
-    expected, before = logits(first), hashlib.sha256(the_arena(home).read_bytes())
+    expected, before = logits(first), hashlib.sha256(weights_file(home).read_bytes())
     first.lm_head.weight.data.add_(1)
     assert not torch.equal(logits(first), expected)
-    assert hashlib.sha256(the_arena(home).read_bytes()).digest() == before.digest()
+    assert hashlib.sha256(weights_file(home).read_bytes()).digest() == before.digest()
     assert torch.equal(logits(opened(folder, home).model), expected)
 
 
@@ -164,7 +164,7 @@ def nothing(data: bytes) -> bytes:
     [cut_in_the_middle, cut_at_the_end, never_sealed, hole, damaged_contents, nothing],
     ids=lambda f: f.__name__,
 )
-def test_a_damaged_arena_is_made_anew(
+def test_a_damaged_weights_file_is_made_anew(
     damage: Callable[[bytes], bytes],
     folder: Path,
     loaded: PreTrainedModel,
@@ -189,13 +189,13 @@ def test_what_a_killed_writer_left_is_overwritten(folder: Path, made: Path, home
     assert path.read_bytes() == whole and not half.exists()
 
 
-def test_other_weights_get_another_arena_in_the_olds_place(tmp_path: Path, home: Home) -> None:
+def test_other_weights_get_another_file_in_the_olds_place(tmp_path: Path, home: Home) -> None:
     folder = tiny.base_folder(tmp_path / "tiny")
     first = opened(folder, home).model
-    expected, old = logits(first), the_arena(home)
+    expected, old = logits(first), weights_file(home)
     tiny.base_folder(folder, seed=1)
     second = opened(folder, home)
-    assert "made now" in second.how.reason and the_arena(home) != old
+    assert "made now" in second.how.reason and weights_file(home) != old
     assert torch.equal(logits(second.model), logits(load_model(tiny.source(folder))))
     assert torch.equal(logits(first), expected)  # its file is gone by name only
 

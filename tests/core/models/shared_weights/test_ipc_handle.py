@@ -1,4 +1,4 @@
-"""The engine's base in device memory, lent to a trainer. Everything but the CUDA calls: see device_stand_in."""
+"""The engine's base in device memory, shared with a trainer. Everything but the CUDA calls: see device_stand_in."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from transformers import PreTrainedModel
 from core.common.home import Home
 from core.common.process import Identity
 from core.models.base import load_model
-from core.models.shared_weights.device_memory import Refused
-from core.models.shared_weights.lending import Lender, LoanState, loan_path, read_loan
-from core.models.shared_weights.shared_base import BORROWED, LENT, OWN, Beside, SharedBase, open_base
+from core.models.shared_weights.device_memory import DeviceMemoryError
+from core.models.shared_weights.ipc_handle import HandlePublisher, HandleState, handle_path, read_handle
+from core.models.shared_weights.shared_base import BORROWED, LENT, OWN, OpeningHooks, SharedBase, open_base
 from tests.core.models.shared_weights.device_stand_in import FOLDER, FileMemory
 from tests.core.serving import tiny
 
@@ -46,18 +46,18 @@ def device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return memory
 
 
-def lent(folder: Path, home: Home, said: list[str] | None = None) -> SharedBase:
-    return open_base(tiny.source(folder), home, lends=True, progress=(said if said is not None else []).append)
+def published(folder: Path, home: Home, said: list[str] | None = None) -> SharedBase:
+    return open_base(tiny.source(folder), home, publish=True, progress=(said if said is not None else []).append)
 
 
-def borrowed(folder: Path, home: Home, beside: Beside | None = None) -> SharedBase:
-    return open_base(tiny.source(folder), home, beside=beside or Beside())
+def borrowed(folder: Path, home: Home, hooks: OpeningHooks | None = None) -> SharedBase:
+    return open_base(tiny.source(folder), home, hooks=hooks or OpeningHooks())
 
 
 def test_the_engine_lends_what_it_has_checked_and_the_trainer_has_the_same(
     folder: Path, home: Home, device: Path
 ) -> None:
-    engine = lent(folder, home)
+    engine = published(folder, home)
     assert engine.how.value == LENT and "made now" in engine.how.reason and engine.owner is None
     trainer = borrowed(folder, home)
     assert trainer.how.value == BORROWED and f"process {os.getpid()}" in trainer.how.reason
@@ -66,7 +66,7 @@ def test_the_engine_lends_what_it_has_checked_and_the_trainer_has_the_same(
     assert torch.equal(logits(engine.model), logits(trainer.model))
     assert len(list(device.iterdir())) == 1, "one allocation for both"
     assert not any(each.requires_grad for each in trainer.model.parameters())
-    record = loan_path(home)
+    record = handle_path(home)
     assert record.stat().st_mode & 0o777 == 0o600
 
     engine.model.lm_head.weight.data.add_(1)  # it is really the same memory
@@ -75,10 +75,10 @@ def test_the_engine_lends_what_it_has_checked_and_the_trainer_has_the_same(
 
 def test_the_next_start_of_an_engine_quantises_nothing(folder: Path, home: Home, device: Path) -> None:
     said: list[str] = []
-    expected = logits(lent(folder, home, said).model)
+    expected = logits(published(folder, home, said).model)
     assert "loading and quantising the weights" in said
     said.clear()
-    again = lent(folder, home, said)
+    again = published(folder, home, said)
     assert again.how.value == LENT and "found in the cache" in again.how.reason
     assert said == ["reading the configuration", "mapping the quantised weights"]
     assert torch.equal(logits(again.model), expected)
@@ -142,8 +142,8 @@ def without_contents(record: Path) -> None:
 def test_a_loan_that_does_not_hold_becomes_a_copy(
     spoil: Callable[[Path], None], reason: str, folder: Path, home: Home, device: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    lent(folder, home)
-    spoil(loan_path(home))
+    published(folder, home)
+    spoil(handle_path(home))
     with caplog.at_level(logging.INFO, "core.models.shared_weights.shared_base"):
         trainer = borrowed(folder, home)
     assert trainer.how.value == OWN and reason in trainer.how.reason and trainer.owner is None
@@ -158,7 +158,7 @@ class Full(FileMemory):
 
 class Unwilling(FileMemory):
     def allocate(self, nbytes: int) -> tuple[torch.Tensor, bytes]:
-        raise Refused("cudaIpcGetMemHandle: operation not supported (CUDA error 801)")
+        raise DeviceMemoryError("cudaIpcGetMemHandle: operation not supported (CUDA error 801)")
 
 
 class Forgetful(FileMemory):
@@ -186,19 +186,19 @@ def test_an_engine_that_can_not_lend_has_a_copy_and_says_why(
     memory: type[FileMemory], reason: str, folder: Path, home: Home, device: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("core.models.shared_weights.shared_base.device_memory", lambda device: memory())
-    engine = lent(folder, home)
+    engine = published(folder, home)
     assert engine.how.value == OWN and reason in engine.how.reason
     assert torch.equal(logits(engine.model), logits(load_model(tiny.source(folder))))
-    loan = read_loan(loan_path(home))
-    assert loan is not None and loan.state is LoanState.KEPT and not loan.handle
+    handle = read_handle(handle_path(home))
+    assert handle is not None and handle.state is HandleState.PRIVATE and not handle.handle
     trainer = borrowed(folder, home)
     assert trainer.how.value == OWN and f"keeps its copy to itself: {engine.how.reason}" in trainer.how.reason
     assert not list(home.cache.glob("*.unfinished"))
 
 
 def test_a_trainer_waits_while_the_engine_loads_and_no_longer(folder: Path, home: Home, device: Path) -> None:
-    lender, found = Lender(home), []
-    lender.prepare()
+    publisher, found = HandlePublisher(home), []
+    publisher.announce_loading()
     waits, gone = threading.Event(), threading.Event()
 
     def say(phase: str) -> None:
@@ -208,25 +208,25 @@ def test_a_trainer_waits_while_the_engine_loads_and_no_longer(folder: Path, home
     reading = threading.Thread(target=lambda: found.append(open_base(tiny.source(folder), home, progress=say)))
     reading.start()
     assert waits.wait(60) and not found
-    lent(folder, home)
+    published(folder, home)
     reading.join(60)
     assert [each.how.value for each in found] == [BORROWED]
 
-    lender.prepare()
+    publisher.announce_loading()
     gone.set()
-    assert borrowed(folder, home, Beside(give_up=gone.is_set)).how.value == OWN
-    lender.withdraw()
-    assert not loan_path(home).exists()
+    assert borrowed(folder, home, OpeningHooks(should_stop=gone.is_set)).how.value == OWN
+    publisher.withdraw()
+    assert not handle_path(home).exists()
 
 
 def test_the_chat_that_makes_room_takes_its_copy_along(folder: Path, home: Home, device: Path) -> None:
-    lent(folder, home)
+    published(folder, home)
     asked: list[bool] = []
 
-    def stays(shared: bool) -> bool:
+    def keep_engine(shared: bool) -> bool:
         asked.append(shared)
         return False
 
-    trainer = borrowed(folder, home, Beside(stays=stays))
+    trainer = borrowed(folder, home, OpeningHooks(keep_engine=keep_engine))
     assert asked == [True, False]
     assert trainer.how.value == OWN and "parked" in trainer.how.reason
