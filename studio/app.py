@@ -15,9 +15,9 @@ from studio.api import downloads, openai, tensorboard
 from studio.auth import signin
 from studio.auth.identity import AccessSettings
 from studio.auth.keys import Keys
-from studio.auth.middleware import Access
+from studio.auth.middleware import AccessMiddleware
 from studio.auth.page_memory import PageStates
-from studio.backup.backup import kept_word
+from studio.backup.backup import status_word
 from studio.context import Studio
 from studio.page import build_page
 from studio.ui.theme import CSS, HEAD, theme
@@ -40,7 +40,7 @@ def build_app(studio: Studio, settings: AccessSettings | None = None) -> FastAPI
     @app.get("/healthz")
     def healthz() -> dict[str, str]:
         facts = {"status": "ok", "engine": studio.engine.status.state}
-        return facts | ({"kept": kept_word(studio.keeper.standing)} if studio.keeper else {})
+        return facts | ({"kept": status_word(studio.backup.status)} if studio.backup else {})
 
     app.include_router(openai.router(studio))
     app.include_router(downloads.router(studio))
@@ -54,7 +54,7 @@ def build_app(studio: Studio, settings: AccessSettings | None = None) -> FastAPI
     if settings.provider is not None:
         app.include_router(signin.router(settings, settings.provider, sessions))
     page = build_page(studio, sign_in=settings.provider is not None)
-    app.add_middleware(Access, settings=settings, page=page, keys=Keys(studio.home), sessions=sessions)
+    app.add_middleware(AccessMiddleware, settings=settings, page=page, keys=Keys(studio.home), sessions=sessions)
     app = gr.mount_gradio_app(
         app,
         page,

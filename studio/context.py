@@ -6,22 +6,24 @@ from dataclasses import dataclass
 
 from adapters.store import AdapterStore
 from core.common.home import Home
-from studio.backup.backup import Keeper
+from studio.backup.backup import Backup
 from studio.engine.client import EngineClient
-from studio.engine.supervisor import Engine
-from studio.engine.tokenizer_process import Tokenizer
+from studio.engine.supervisor import EngineSupervisor
+from studio.engine.tokenizer_process import TokenizerProcess
 
 
 @dataclass(frozen=True)
 class Studio:
     home: Home
     base: str  # as it was asked for: builtin, a Hub id or a folder
-    engine: Engine
+    engine: EngineSupervisor
     client: EngineClient
     store: AdapterStore
-    tokenizer: Tokenizer
-    keeper: Keeper | None = None  # where the home is kept elsewhere too
+    tokenizer: TokenizerProcess
+    backup: Backup | None = None  # where the home is kept elsewhere too
 
     @classmethod
-    def over(cls, home: Home, base: str, engine: Engine, keeper: Keeper | None = None) -> Studio:
-        return cls(home, base, engine, EngineClient(engine), AdapterStore(home.adapters), Tokenizer(home, base), keeper)
+    def over(cls, home: Home, base: str, engine: EngineSupervisor, backup: Backup | None = None) -> Studio:
+        return cls(
+            home, base, engine, EngineClient(engine), AdapterStore(home.adapters), TokenizerProcess(home, base), backup
+        )

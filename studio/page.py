@@ -11,8 +11,8 @@ from core.recipes.recipe import Recipe
 from core.training.run import find_run
 from studio.adapters_page import card_actions, hub
 from studio.adapters_page import page as adapters
-from studio.auth.identity import LOCAL_OWNER, Person, Role, person_of
-from studio.auth.published import names_for
+from studio.auth.identity import LOCAL_OWNER, Role, User, user_of
+from studio.auth.published import usable_adapters
 from studio.chat import checkpoints as learning
 from studio.chat import page as chat
 from studio.context import Studio
@@ -95,7 +95,7 @@ def build_page(studio: Studio, sign_in: bool = False) -> gr.Blocks:
             words: str | None = "",
             weight: float | None = 0.6,
         ) -> dict[Any, Any]:
-            now = current(studio, overview, person_of(request), shown, look, words, weight, keeping)
+            now = current(studio, overview, user_of(request), shown, look, words, weight, keeping)
             fresh = {name: value for name, value in now.items() if before.get(name) != value}
             return {seen: now} | {each: shown_as(each, fresh[name]) for name in fresh for each in places[name]}
 
@@ -109,7 +109,7 @@ def build_page(studio: Studio, sign_in: bool = False) -> gr.Blocks:
             return tick(request, {}, shown, look, words, weight)
 
         def first_choices(request: gr.Request) -> list[Any]:
-            role = person_of(request).role
+            role = user_of(request).role
             owner = role is Role.OWNER
             datasets = dataset_choices() if owner else [gr.Dropdown([])] * 2
             owners = [shown_as(each, owner) for each in chatting.owners]
@@ -122,7 +122,7 @@ def build_page(studio: Studio, sign_in: bool = False) -> gr.Blocks:
             """Show the page and the run that an address names."""
             asked = parse_qs((query or "").lstrip("?"))
             wanted, run_id = asked.get("page", [""])[0], asked.get("run", [""])[0]
-            if not run_id and not shown and person_of(request).sees_runs:
+            if not run_id and not shown and user_of(request).sees_runs:
                 run_id = runs.first_shown(overview.runs())
             # Without a page in the address nothing is turned: who was quick has chosen one already.
             return [gr.Tabs(selected=wanted) if wanted in PAGES else gr.skip(), run_id or shown or ""]
@@ -173,7 +173,7 @@ def build_page(studio: Studio, sign_in: bool = False) -> gr.Blocks:
 def current(
     studio: Studio,
     overview: Overview,
-    person: Person = LOCAL_OWNER,
+    person: User = LOCAL_OWNER,
     shown: str | None = None,
     look: Look = LOOK,
     words: str | None = "",
@@ -182,7 +182,7 @@ def current(
 ) -> dict[str, Any]:
     """Everything that the tick keeps current, as `person` may see it: no unpublished adapters, no runs of others."""
     known = overview.runs() if person.sees_runs else []
-    names = names_for(studio, person)
+    names = usable_adapters(studio, person)
     checkpoints = learning.choices(studio.home) if not person.only_published else []
     queued = len(overview.queue()) if person.sees_runs else 0
     status = studio.engine.status

@@ -12,7 +12,7 @@ from core.models.base_facts import facts_of
 from core.recipes.recipe import Recipe
 from studio.adapters_page import same_base
 from studio.adapters_page.page import AdaptersPage, forget
-from studio.auth.identity import person_of
+from studio.auth.identity import user_of
 from studio.auth.published import check_may_use
 from studio.chat.columns import BASE
 from studio.chat.page import ChatPage
@@ -33,7 +33,7 @@ def connect(
 
     def look(request: gr.Request, event: gr.EventData) -> dict[Any, Any]:
         what, name = acted(event)
-        check_may_use(studio, person_of(request), name)
+        check_may_use(studio, user_of(request), name)
         studio.store.get(name)
         if what == "chat":
             return {place: "", first: name, chatting.count: 1, tabs: gr.Tabs(selected="chat")}

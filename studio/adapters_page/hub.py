@@ -16,8 +16,8 @@ from studio.adapters_page import import_files, push_preview, same_base, sample_a
 from studio.adapters_page.import_files import same_base_box
 from studio.adapters_page.page import AdaptersPage, required, text
 from studio.adapters_page.updates import News
-from studio.auth.identity import LOCAL_OWNER, Person, Role, person_of
-from studio.auth.published import Published, check_may_use
+from studio.auth.identity import LOCAL_OWNER, Role, User, user_of
+from studio.auth.published import PublishedAdapters, check_may_use
 from studio.context import Studio
 from studio.ui.events import told
 from studio.ui.failures import in_place, place
@@ -90,7 +90,7 @@ def build(studio: Studio, adapters: AdaptersPage) -> list[Any]:
                 look_button = gr.Button("Look now", elem_id="look-for-updates")
 
     def arrive(request: gr.Request) -> list[Any]:
-        person = person_of(request)
+        person = user_of(request)
         buttons = [gr.Button(interactive=person.role >= Role.USER) for _ in range(3)]
         owner = person.role is Role.OWNER
         owners = [gr.Checkbox(visible=owner), *(gr.Tab(visible=owner) for _ in range(2))]
@@ -99,14 +99,14 @@ def build(studio: Studio, adapters: AdaptersPage) -> list[Any]:
         return [may_say(person), asked, *buttons, *owners]
 
     def notice(request: gr.Request) -> Any:
-        return news_table(updates.look()) if person_of(request).role is Role.OWNER else gr.skip()
+        return news_table(updates.look()) if user_of(request).role is Role.OWNER else gr.skip()
 
     def look() -> str:
         return news_table(updates.look(now=True))
 
     def preview(request: gr.Request, name: str | None, repo: str | None, visible: str, proposal: bool) -> list[Any]:
         name = required(name)
-        check_may_use(studio, person_of(request), name)
+        check_may_use(studio, user_of(request), name)
         files, body, matter = push_preview.preview(
             studio.store, name, text(repo), private=visible != PUBLIC, pull_request=proposal
         )
@@ -125,7 +125,7 @@ def build(studio: Studio, adapters: AdaptersPage) -> list[Any]:
         ask: bool = False,
         progress: gr.Progress = PROGRESS,
     ) -> list[Any]:
-        name, person = required(name), person_of(request)
+        name, person = required(name), user_of(request)
         check_may_use(studio, person, name)
         transfer.check_repo_id(text(repo))
         credentials = own_token(person, text(given))
@@ -161,7 +161,7 @@ def build(studio: Studio, adapters: AdaptersPage) -> list[Any]:
         alike: bool = False,
         progress: gr.Progress = PROGRESS,
     ) -> list[Any]:
-        person = person_of(request)
+        person = user_of(request)
         check_room(studio, person)
         if alike and person.role is not Role.OWNER:
             raise UserError("Only the owner of this studio can say that two bases are the same.", "Ask the owner.")
@@ -176,7 +176,7 @@ def build(studio: Studio, adapters: AdaptersPage) -> list[Any]:
             progress=lambda share, what: progress(share, desc=what),
         )
         if person.only_published:
-            Published(studio.home).set(record, True)  # otherwise who pulled it could not use it
+            PublishedAdapters(studio.home).set(record, True)  # otherwise who pulled it could not use it
         if alike:
             record = same_base.say_of_new(studio, record.name)
         at = f" at commit `{record.hub.revision[:10]}`" if record.hub else ""
@@ -204,7 +204,7 @@ def build(studio: Studio, adapters: AdaptersPage) -> list[Any]:
     ]
 
 
-def may_say(person: Person) -> str:
+def may_say(person: User) -> str:
     """Who one is to the Hub here, what one may do, and who may do the rest."""
     if person.role < Role.USER:
         words = "As a visitor you can neither push nor pull. Who signs in can, with a token of their own."
@@ -226,7 +226,7 @@ def may_say(person: Person) -> str:
     return f"<p>{words}</p>"
 
 
-def check_room(studio: Studio, person: Person) -> None:
+def check_room(studio: Studio, person: User) -> None:
     """Raises UserError when only the owner may add one more adapter."""
     if person.role < Role.OWNER and len(studio.store.list()) >= USERS_ADAPTERS:
         raise UserError(
@@ -251,7 +251,7 @@ def split(words: str) -> list[str]:
     return [each.strip() for each in words.split(",") if each.strip()]
 
 
-def own_token(person: Person, given: str) -> str | None:
+def own_token(person: User, given: str) -> str | None:
     """The token that was typed, else the one from signing in; None, so this studio's own, only for the owner.
 
     Raises UserError for anybody else who has none.

@@ -13,7 +13,7 @@ from adapters.common.files import expanded
 from adapters.record import RECORD_FILE
 from adapters.store import AdapterStore
 from studio.adapters_page import same_base, upload
-from studio.auth.identity import LOCAL_OWNER, person_of
+from studio.auth.identity import LOCAL_OWNER, user_of
 from studio.context import Studio
 from studio.ui.failures import in_place, place
 
@@ -43,7 +43,7 @@ def build(studio: Studio) -> list[Any]:
         if path and uploads:
             raise UserError("There are both an upload and a folder.", "Leave one of them out.")
         if path:
-            if person_of(request) != LOCAL_OWNER:
+            if user_of(request) != LOCAL_OWNER:
                 raise UserError("A folder of the machine can only be named at the machine itself.", "Upload a zip.")
             given = expanded(path)
             record = studio.store.import_folder(given, wanted or studio.store.free_name(given.name))

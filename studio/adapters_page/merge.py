@@ -14,7 +14,7 @@ from adapters.hub.merged_model import push_merged
 from core.models.base import resolve
 from studio.adapters_page import merged_models, same_base
 from studio.adapters_page.failures import Troubles
-from studio.auth.identity import LOCAL_OWNER, person_of
+from studio.auth.identity import LOCAL_OWNER, user_of
 from studio.context import Studio
 from studio.ui.failures import in_place, place
 
@@ -41,7 +41,7 @@ def build(studio: Studio, chosen: gr.Dropdown, troubles: Troubles) -> list[Any]:
 
     def merge(request: gr.Request, name: str | None, progress: gr.Progress = PROGRESS) -> str:
         folder = made(name, progress)
-        where = f"in `{folder}`" if person_of(request) == LOCAL_OWNER else "in the studio's cache"
+        where = f"in `{folder}`" if user_of(request) == LOCAL_OWNER else "in the studio's cache"
         return f"**{name}** is merged, {where}: [download it as a zip](/adapters/{name}/merged.zip)."
 
     def push(name: str | None, repo: str | None, visible: bool, progress: gr.Progress = PROGRESS) -> str:

@@ -24,8 +24,8 @@ from studio.adapters_page.cards import Standing
 from studio.adapters_page.failures import Troubles
 from studio.adapters_page.same_base import base_here
 from studio.adapters_page.updates import Updates
-from studio.auth.identity import LOCAL_OWNER, NOBODY, Person, Role, person_of
-from studio.auth.published import check_may_use, names_for
+from studio.auth.identity import LOCAL_OWNER, UNAUTHENTICATED, Role, User, user_of
+from studio.auth.published import check_may_use, usable_adapters
 from studio.context import Studio
 from studio.ui.events import told
 from studio.ui.failures import in_place, place
@@ -62,14 +62,18 @@ def build(studio: Studio) -> AdaptersPage:
     updates = Updates(studio.store)
     troubles = Troubles()
     # Nothing but what is published goes into the page that everyone gets; the first tick fills in the rest.
-    cards = html(overview(studio, NOBODY), "adapters-table")
+    cards = html(overview(studio, UNAUTHENTICATED), "adapters-table")
     who = gr.HTML(WHO, elem_id="adapters-who")
     credentials = gr.Column()
     with gr.Row():
         with gr.Column(scale=3, min_width=320):
             gr.HTML("<h2>The chosen adapter</h2>")
             chosen = gr.Dropdown(
-                names_for(studio, NOBODY), value=None, label="Adapter", container=False, elem_id="chosen-adapter"
+                usable_adapters(studio, UNAUTHENTICATED),
+                value=None,
+                label="Adapter",
+                container=False,
+                elem_id="chosen-adapter",
             )
             none = gr.HTML(NOT_CHOSEN)
             with gr.Column(visible=False) as panel, gr.Tabs(elem_id="adapter-work") as work:
@@ -89,14 +93,14 @@ def build(studio: Studio) -> AdaptersPage:
         others = gr.Column(scale=2, min_width=320)
 
     def arrive(request: gr.Request) -> list[Any]:
-        owner = person_of(request).role is Role.OWNER
+        owner = user_of(request).role is Role.OWNER
         return ["" if owner else WHO, gr.Tab(visible=owner), gr.Tab(visible=owner)]
 
     def details(request: gr.Request, name: str | None) -> list[Any]:
         shown = [gr.HTML(visible=not name), gr.Column(visible=bool(name))]
         if not name:
             return [*shown, "", "", "", ""]
-        check_may_use(studio, person_of(request), name)
+        check_may_use(studio, user_of(request), name)
         record = studio.store.get(name)
         return [*shown, record.name, ", ".join(record.tags), record.note, ""]
 
@@ -109,7 +113,7 @@ def build(studio: Studio) -> AdaptersPage:
             troubles.forget(name)
         studio.store.update(replace(record, tags=split(text(words)), note=text(about)))
         gr.Info(f"{record.name} is saved.")
-        return gr.Dropdown(choices=names_for(studio, LOCAL_OWNER), value=record.name)
+        return gr.Dropdown(choices=usable_adapters(studio, LOCAL_OWNER), value=record.name)
 
     def load(name: str | None) -> None:
         name = required(name)
@@ -125,7 +129,7 @@ def build(studio: Studio) -> AdaptersPage:
         if name is None:  # the confirmation was refused
             return gr.skip()
         remove(required(name))
-        return gr.Dropdown(choices=names_for(studio, LOCAL_OWNER), value=None)
+        return gr.Dropdown(choices=usable_adapters(studio, LOCAL_OWNER), value=None)
 
     def remove(name: str) -> None:
         forget(studio, name)
@@ -147,10 +151,10 @@ def build(studio: Studio) -> AdaptersPage:
     return AdaptersPage(cards, credentials, chosen, work, push, others, changes, updates, remove, troubles)
 
 
-def overview(studio: Studio, person: Person = LOCAL_OWNER, page: AdaptersPage | None = None) -> str:
+def overview(studio: Studio, person: User = LOCAL_OWNER, page: AdaptersPage | None = None) -> str:
     """The cards of the adapters that `person` may use; what is broken or has failed is the owner's to know."""
     resident = {each["name"]: each.get("where", "slot") for each in studio.engine.status.adapters}
-    may_use = set(names_for(studio, person))
+    may_use = set(usable_adapters(studio, person))
     owner = person.role is Role.OWNER
     newer = page.updates.newer() if page and owner else {}
     shown = [

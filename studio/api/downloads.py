@@ -17,7 +17,7 @@ from adapters.common.errors import UserError, without_paths
 from adapters.hub.merged_model import merged_files
 from adapters.hub.transfer import files_to_push
 from studio.adapters_page import merged_models
-from studio.auth.identity import person_of
+from studio.auth.identity import user_of
 from studio.auth.published import check_may_use
 from studio.context import Studio
 
@@ -30,7 +30,7 @@ def router(studio: Studio) -> APIRouter:
     @routes.get("/adapters/{name}.zip")
     def download(request: Request, name: str) -> Response:
         try:
-            check_may_use(studio, person_of(request), name)
+            check_may_use(studio, user_of(request), name)
             files = files_to_push(studio.store, name, f"you/{name}")
         except UserError as error:
             return JSONResponse({"detail": without_paths(str(error))}, 404)

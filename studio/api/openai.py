@@ -23,9 +23,9 @@ from core.serving.api.body import parse
 from core.serving.api.disconnect import unless_gone
 from core.serving.api.errors import ApiError
 from studio.api import vllm as vllm_api
-from studio.auth.identity import Person, Role, person_of
+from studio.auth.identity import Role, User, user_of
 from studio.auth.middleware import refused
-from studio.auth.published import check_may_use, names_for
+from studio.auth.published import check_may_use, usable_adapters
 from studio.context import Studio
 from studio.engine import suspend as parked
 from studio.engine.client import LONG
@@ -54,7 +54,7 @@ def router(studio: Studio) -> APIRouter:
 
     async def ask(request: Request, path: str, content: bytes | None = None) -> httpx.Response:
         """The engine's answer, of which only the head has been read. Raises ApiError while it is not there."""
-        person, url = person_of(request), studio.engine.url
+        person, url = user_of(request), studio.engine.url
         if url is None:
             raise unavailable(studio, person)
         headers = {name: value for name, value in request.headers.items() if name in PASSED_ON}
@@ -68,7 +68,7 @@ def router(studio: Studio) -> APIRouter:
 
     async def pass_on(request: Request) -> Response:
         path = request.scope["path"]  # as Access has checked it; request.url is made of the Host header, too
-        person, content = person_of(request), await request.body()
+        person, content = user_of(request), await request.body()
         if path.endswith("completions") and person.only_published:
             await asyncio.to_thread(check_asked, studio, person, content)
         renamed: vllm_api.Renamed = None
@@ -98,7 +98,7 @@ def router(studio: Studio) -> APIRouter:
 
     async def listed(request: Request) -> list[dict[str, Any]]:
         """The engine's models that this person may use. Where their files lie is nobody's business."""
-        person = person_of(request)
+        person = user_of(request)
         if studio.engine.vllm is not None and studio.engine.ready.is_set():
             return await asyncio.to_thread(vllm_api.models, studio, person)
         answer = await ask(request, "/v1/models")
@@ -108,7 +108,7 @@ def router(studio: Studio) -> APIRouter:
         found = [pathless(each) for each in json.loads(content)["data"]]
         if not person.only_published:
             return found
-        names = await asyncio.to_thread(names_for, studio, person)
+        names = await asyncio.to_thread(usable_adapters, studio, person)
         return [each for each in found if each["parent"] is None or each["id"] in names]
 
     for method, path in ROUTES:
@@ -124,7 +124,7 @@ def pathless(model: dict[str, Any]) -> dict[str, Any]:
     return model | {key: shared_base(value) if isinstance(value, str) else value for key, value in named.items()}
 
 
-def check_asked(studio: Studio, person: Person, content: bytes) -> None:
+def check_asked(studio: Studio, person: User, content: bytes) -> None:
     """Raises ApiError 400 when no model is asked for, 403 when it is one that the person may not use."""
     model = parse(content).get("model")
     if not isinstance(model, str):
@@ -167,7 +167,7 @@ def of_engine(answer: httpx.Response, content: bytes) -> ApiError:
     return ApiError(answer.status_code, message, code=code, retry_after=int(after) if after.isdecimal() else None)
 
 
-def unavailable(studio: Studio, person: Person) -> ApiError:
+def unavailable(studio: Studio, person: User) -> ApiError:
     """Why there is no engine to ask, as far as it is this person's business."""
     status = studio.engine.status
     if status.state == PARKED:

@@ -9,18 +9,18 @@ from typing import Any
 from adapters.common.errors import UserError
 from core.serving.api.body import parse
 from core.serving.api.errors import ApiError
-from studio.auth.identity import Person
-from studio.auth.published import names_for
+from studio.auth.identity import User
+from studio.auth.published import usable_adapters
 from studio.context import Studio
 
 Renamed = tuple[bytes, bytes] | None  # what the server says, what is said here
 
 
-def models(studio: Studio, person: Person) -> list[dict[str, Any]]:
+def models(studio: Studio, person: User) -> list[dict[str, Any]]:
     """The entries of /v1/models: the server itself knows of the home's adapters only those that were asked for."""
     base = studio.engine.status.base
     known = {"object": "model", "created": 0, "owned_by": "guanaco-studio"}
-    adapters = [known | {"id": name, "root": name, "parent": base} for name in sorted(names_for(studio, person))]
+    adapters = [known | {"id": name, "root": name, "parent": base} for name in sorted(usable_adapters(studio, person))]
     return [known | {"id": base, "root": base, "parent": None}, *adapters]
 
 

@@ -30,7 +30,7 @@ class Role(IntEnum):
 
 
 @dataclass(frozen=True)
-class Person:
+class User:
     """Who sent a request.
 
     key: by whom messages are counted. hub_token: their own Hub token, from signing in. sees_runs: the runs and their
@@ -50,13 +50,13 @@ class Person:
         return quote(self.key) if self.role < Role.OWNER else None
 
 
-LOCAL_OWNER = Person(Role.OWNER, "this machine", "local")
-NOBODY = Person(Role.STRANGER, "nobody", "nobody", sees_runs=False, only_published=True)
+LOCAL_OWNER = User(Role.OWNER, "this machine", "local")
+UNAUTHENTICATED = User(Role.STRANGER, "nobody", "nobody", sees_runs=False, only_published=True)
 HUB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,95}")  # of a person or an organisation
 WRITING_ROLES = ("admin", "write")  # in an organisation; what is not known here is not among them
 SECRET_BYTES = 32
 log = logging.getLogger(__name__)
-SCOPE_KEY = "guanaco.person"  # where Access leaves the Person in an ASGI scope
+SCOPE_KEY = "guanaco.user"  # where AccessMiddleware leaves the User in an ASGI scope
 
 
 @dataclass(frozen=True)
@@ -127,21 +127,21 @@ class AccessSettings:
                 "On a Space, `hf_oauth: true` in README.md lets people sign in.",
             )
 
-    def by_token(self, given: str | None) -> Person | None:
+    def by_token(self, given: str | None) -> User | None:
         """The owner or a user, by one of the two tokens."""
         if same(given, self.access_token):
-            return Person(Role.OWNER, "owner", "owner")
+            return User(Role.OWNER, "owner", "owner")
         if same(given, self.user_token):
-            return Person(Role.USER, "user", "user")
+            return User(Role.USER, "user", "user")
         return None
 
-    def by_cookie(self, given: str | None, secret: bytes) -> Person | None:
+    def by_cookie(self, given: str | None, secret: bytes) -> User | None:
         for token in (self.access_token, self.user_token):
             if token and same(given, cookie_of(token, secret)):
                 return self.by_token(token)
         return None
 
-    def by_profile(self, profile: Mapping[str, Any], hub_token: str) -> Person:
+    def by_profile(self, profile: Mapping[str, Any], hub_token: str) -> User:
         """Who a signed-in person of the Hub is here. `profile` is the provider's userinfo.
 
         What makes somebody an owner must be said in so many words: whatever is missing or of another type does not.
@@ -151,8 +151,8 @@ class AccessSettings:
         if not isinstance(name, str) or not HUB_NAME.fullmatch(name):
             raise ValueError("the provider gave no name of the Hub")
         if name.lower() in {self.author, *self.owners} or self._writes_for_author(profile.get("orgs")):
-            return Person(Role.OWNER, name, f"hub:{name.lower()}", hub_token)
-        return Person(Role.USER, name, f"hub:{name.lower()}", hub_token, self.everyone_sees_runs, only_published=True)
+            return User(Role.OWNER, name, f"hub:{name.lower()}", hub_token)
+        return User(Role.USER, name, f"hub:{name.lower()}", hub_token, self.everyone_sees_runs, only_published=True)
 
     def _writes_for_author(self, orgs: Any) -> bool:
         """Whether the author is one of these organisations, and one may write there and has passed what it asks for."""
@@ -165,9 +165,9 @@ class AccessSettings:
             if isinstance(org, dict)
         )
 
-    def visitor(self, address: str) -> Person:
+    def visitor(self, address: str) -> User:
         """Someone on a Space who has not signed in."""
-        return Person(Role.VISITOR, "visitor", f"from:{address}", None, self.everyone_sees_runs, only_published=True)
+        return User(Role.VISITOR, "visitor", f"from:{address}", None, self.everyone_sees_runs, only_published=True)
 
 
 def token_of(option: str, given: str | None, from_environment: str) -> str | None:
@@ -213,12 +213,12 @@ def words(text: str) -> list[str]:
 
 def rates(text: str) -> tuple[int, int]:
     try:
-        person, total = (int(part) for part in text.split(","))
+        user, total = (int(part) for part in text.split(","))
     except ValueError:
         raise UserError(
             f"STUDIO_MESSAGES_PER_MINUTE is {text!r}.", "Write two numbers, per person and in total, such as 12,60."
         ) from None
-    return person, total
+    return user, total
 
 
 def is_loopback(host: str) -> bool:
@@ -263,9 +263,9 @@ def whole_secret(content: bytes) -> bytes:
     return secret
 
 
-def person_of(request: Any) -> Person:
-    """The Person behind a gr.Request or a Starlette request; nobody when it did not come through Access."""
+def user_of(request: Any) -> User:
+    """Who sent a gr.Request or a Starlette request; UNAUTHENTICATED when it did not come through AccessMiddleware."""
     scope = getattr(request, "request", request)
     scope = getattr(scope, "scope", None) or {}
-    person = scope.get(SCOPE_KEY)
-    return person if isinstance(person, Person) else NOBODY
+    user = scope.get(SCOPE_KEY)
+    return user if isinstance(user, User) else UNAUTHENTICATED

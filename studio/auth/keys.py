@@ -20,7 +20,7 @@ from adapters.common.errors import UserError
 from adapters.common.files import write_atomic
 from core.common.home import Home
 from core.common.json_records import read_record
-from studio.auth.identity import Person, Role, same
+from studio.auth.identity import Role, User, same
 
 PREFIX = "gs_"
 NAME = re.compile(r"[A-Za-z0-9][\w .-]{0,63}", re.ASCII)
@@ -80,12 +80,12 @@ class Keys:
                 raise UserError(f"There is no key named {name!r}.", f"Keys here: {names}.")
             self._write(kept)
 
-    def person(self, given: str) -> Person | None:
+    def user(self, given: str) -> User | None:
         """The user that a key stands for."""
         sha256 = digest(given)
         for each in self.list():
             if same(sha256, each.sha256):
-                return Person(Role.USER, each.name, f"key:{each.name}", sees_runs=False)
+                return User(Role.USER, each.name, f"key:{each.name}", sees_runs=False)
         return None
 
     def _write(self, keys: builtins.list[Key]) -> None:

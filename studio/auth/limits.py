@@ -54,7 +54,7 @@ class Limits:
         return 0
 
 
-def sender(request: Request, behind_proxy: bool = True) -> str:
+def client_address(request: Request, behind_proxy: bool = True) -> str:
     """By which address a stranger is counted.
 
     A proxy writes what it saw at the end of X-Forwarded-For, behind whatever the sender made up. So the last public
@@ -67,11 +67,11 @@ def sender(request: Request, behind_proxy: bool = True) -> str:
         except ValueError:
             break
         if address.is_global:
-            return counted_as(address)
+            return address_key(address)
     return request.client.host if request.client else ""
 
 
-def counted_as(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
+def address_key(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
     if isinstance(address, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((address, NETWORK_BITS), strict=False))
     return str(address)

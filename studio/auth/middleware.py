@@ -17,8 +17,17 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from studio.auth import event_shapes
-from studio.auth.identity import LOCAL_OWNER, NOBODY, SCOPE_KEY, AccessSettings, Person, Role, cookie_of, cookie_secret
-from studio.auth.limits import Limits, sender
+from studio.auth.identity import (
+    LOCAL_OWNER,
+    SCOPE_KEY,
+    UNAUTHENTICATED,
+    AccessSettings,
+    Role,
+    User,
+    cookie_of,
+    cookie_secret,
+)
+from studio.auth.limits import Limits, client_address
 from studio.auth.page_memory import PageMemory
 from studio.auth.permissions import (
     COUNTED,
@@ -65,8 +74,8 @@ SIGN_IN_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Gu
 <button style="padding:.5rem 1rem">Open</button></form></body></html>"""
 
 
-class Access:
-    """ASGI middleware. It finds out who asks, compares with the table, and puts the Person into the scope.
+class AccessMiddleware:
+    """ASGI middleware. It finds out who asks, compares with the table, and puts the User into the scope.
 
     Without any access control only this machine is served: the Host header must name it, which stops DNS rebinding.
     State-changing calls from a page of another origin are refused always.
@@ -115,23 +124,23 @@ class Access:
             raise Refusal(403, "This is no picture: an answer that shows it as one has it asked for in vain.")
         if (answer := await self._token_shown(request)) is not None:
             return answer, receive
-        person = self._person(request)
-        scope[SCOPE_KEY] = person
+        user = self._user(request)
+        scope[SCOPE_KEY] = user
         needed = needed_for(method, path)
         if needed is None:
             raise Refusal(404, f"There is no {method} {path} here.")
-        if not (person.role >= needed if isinstance(needed, Role) else person.sees_runs):
-            if person.role is Role.STRANGER and "text/html" in request.headers.get("accept", ""):
+        if not (user.role >= needed if isinstance(needed, Role) else user.sees_runs):
+            if user.role is Role.STRANGER and "text/html" in request.headers.get("accept", ""):
                 return HTMLResponse(SIGN_IN_PAGE.format(message="This studio asks for its access token."), 401), receive
-            raise not_allowed(person, needed)
-        if path in SIGN_IN_PATHS and (seconds := self.sign_ins.wait(sender(request))):
+            raise not_allowed(user, needed)
+        if path in SIGN_IN_PATHS and (seconds := self.sign_ins.wait(client_address(request))):
             raise too_many("Too many sign-ins were begun from here", seconds)
-        most = BODY_BYTES if person.role is Role.OWNER else OTHERS_BYTES
+        most = BODY_BYTES if user.role is Role.OWNER else OTHERS_BYTES
         receive = bounded(request, UPLOAD_BYTES if path == "/gradio_api/upload" else most)
         if path in EVENT_PATHS:
-            receive = await self._event(request, receive, person)
+            receive = await self._event(request, receive, user)
         elif MESSAGE_PATHS.fullmatch(path):
-            self._count(person)
+            self._count(user)
         return None, receive
 
     def _check_origin(self, request: Request) -> None:
@@ -151,26 +160,26 @@ class Access:
         if not own:
             raise Refusal(403, f"A page of another origin ({origin}) may not change anything here.")
 
-    def _person(self, request: Request) -> Person:
+    def _user(self, request: Request) -> User:
         """Who sent this. Raises Refusal for a key or token that is not one."""
         settings = self.settings
         if settings.local:
             return LOCAL_OWNER
         if (given := bearer(request.headers)) is not None:
             address = self._may_guess(request)
-            person = settings.by_token(given)
-            if person is None and KEY_PATHS.fullmatch(request.scope["path"]):
-                person = self.keys.person(given)
-            if person is not None:
-                return counted(person, request)
+            user = settings.by_token(given)
+            if user is None and KEY_PATHS.fullmatch(request.scope["path"]):
+                user = self.keys.user(given)
+            if user is not None:
+                return counted(user, request)
             # A private Space's own proxy wants the caller's Hub token here: it is none of our business.
             if not (settings.provider and given.startswith("hf_")):
                 self.guesses.wait(address)
                 raise Refusal(401, "This token or API key is not known here (any more).")
         if settings.provider is not None:
-            signed_in = self.sessions.person(request.cookies.get(SESSION_COOKIE))
-            return signed_in or settings.visitor(sender(request))
-        return counted(settings.by_cookie(request.cookies.get(COOKIE), self.secret) or NOBODY, request)
+            signed_in = self.sessions.user(request.cookies.get(SESSION_COOKIE))
+            return signed_in or settings.visitor(client_address(request))
+        return counted(settings.by_cookie(request.cookies.get(COOKIE), self.secret) or UNAUTHENTICATED, request)
 
     async def _token_shown(self, request: Request) -> Response | None:
         """A token in the sign-in form, or once in a link, becomes a cookie; the link is left at once."""
@@ -196,7 +205,7 @@ class Access:
 
     def _may_guess(self, request: Request) -> str:
         """From which address a token is shown. Raises Refusal when too many wrong ones came from there."""
-        address = sender(request, behind_proxy=self.settings.provider is not None)
+        address = client_address(request, behind_proxy=self.settings.provider is not None)
         if seconds := self.guesses.left(address):
             raise too_many("Too many wrong tokens came from here", seconds)
         return address
@@ -210,40 +219,40 @@ class Access:
         )
         return answer
 
-    async def _event(self, request: Request, receive: Receive, person: Person) -> Receive:
-        """A body with an event that `person` may trigger, and that can mean nothing else to Gradio. Raises Refusal."""
-        owner = person.role is Role.OWNER
-        if not owner and (seconds := self.events.left(person.key)):
+    async def _event(self, request: Request, receive: Receive, user: User) -> Receive:
+        """A body with an event that `user` may trigger, and that can mean nothing else to Gradio. Raises Refusal."""
+        owner = user.role is Role.OWNER
+        if not owner and (seconds := self.events.left(user.key)):
             raise too_many("These are too many requests", seconds)
         given = await Request(request.scope, receive).body()
-        if not owner and (seconds := self.events.wait(person.key, event_shapes.weight(given))):
+        if not owner and (seconds := self.events.wait(user.key, event_shapes.weight(given))):
             raise too_many("These are too many requests", seconds)
         event = event_shapes.read(given, bounded=not owner)
         function = self.page.fns.get(event.fn_index) if event.fn_index is not None else None
         name = event_name(function.fn) if function else ""
         if function is None or name not in EVENTS:
             raise Refusal(403, "There is no such event of the page.")
-        if person.role < EVENTS[name]:
-            raise not_allowed(person, EVENTS[name])
+        if user.role < EVENTS[name]:
+            raise not_allowed(user, EVENTS[name])
         body = event_shapes.written(event)
         if not owner:
             event_shapes.check(event, body, function.inputs)
         if name in COUNTED:
-            self._count(person)
+            self._count(user)
         if event.session_hash:
             queued = request.scope["path"] == QUEUE_PATH
-            await self.memory.admit(event.session_hash, person, len(body), queued=queued)
+            await self.memory.admit(event.session_hash, user, len(body), queued=queued)
         return replayed(body, request)
 
-    def _count(self, person: Person) -> None:
-        if person.role < Role.OWNER and (seconds := self.limits.wait(person.key)):
-            hint = "" if person.role > Role.VISITOR else " Who signs in is counted alone."
+    def _count(self, user: User) -> None:
+        if user.role < Role.OWNER and (seconds := self.limits.wait(user.key)):
+            hint = "" if user.role > Role.VISITOR else " Who signs in is counted alone."
             raise too_many("Many people are asking at once", seconds, hint)
 
 
-def counted(person: Person, request: Request) -> Person:
+def counted(user: User, request: Request) -> User:
     """Users who share one token are counted one by one all the same, by their address."""
-    return replace(person, key=f"user:{sender(request, behind_proxy=False)}") if person.key == "user" else person
+    return replace(user, key=f"user:{client_address(request, behind_proxy=False)}") if user.key == "user" else user
 
 
 def too_many(what: str, seconds: int, hint: str = "") -> Refusal:
@@ -255,11 +264,11 @@ def bearer(headers: Headers) -> str | None:
     return value.strip() if scheme.lower() == "bearer" else None
 
 
-def not_allowed(person: Person, needed: Needed) -> Refusal:
-    if person.role is Role.STRANGER:
+def not_allowed(user: User, needed: Needed) -> Refusal:
+    if user.role is Role.STRANGER:
         return Refusal(401, "This studio needs its access token as 'Authorization: Bearer …'.")
     who = "Who is signed in" if needed is Role.USER else "Only the owner of this studio"
-    return Refusal(403, f"{who} may do this; you are here as {ROLE_WORDS[person.role]}.")
+    return Refusal(403, f"{who} may do this; you are here as {ROLE_WORDS[user.role]}.")
 
 
 KINDS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}

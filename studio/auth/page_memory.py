@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from gradio.components import State
 from gradio.state_holder import SessionState, StateHolder
 
-from studio.auth.identity import Person, Role
+from studio.auth.identity import Role, User
 from studio.web.request_bodies import Refusal
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class PageStates(StateHolder):
 class Kept:
     """What is kept of one page, in bytes. unread: by event, until the page has fetched what came out of it."""
 
-    person: str = ""
+    user: str = ""
     state: int = 0
     unread: dict[str, int] = field(default_factory=dict)
     unnamed: list[int] = field(default_factory=list)  # events that have no id yet
@@ -87,13 +87,13 @@ class PageMemory:
         self.page = page
         self._of: OrderedDict[str, Kept] = OrderedDict()
 
-    async def admit(self, name: str, person: Person, size: int, *, queued: bool) -> None:
+    async def admit(self, name: str, user: User, size: int, *, queued: bool) -> None:
         """Make room for an event of `size` bytes of the page `name`. Raises Refusal when that page keeps too much."""
-        if person.role is Role.OWNER:
+        if user.role is Role.OWNER:
             return
         kept = self._of.setdefault(name, Kept())
         self._of.move_to_end(name)
-        kept.person = person.key
+        kept.user = user.key
         self._look(name, kept)
         if queued:
             kept.unnamed.append(TIMES * size + OF_AN_EVENT)
@@ -101,8 +101,8 @@ class PageMemory:
             if queued:
                 kept.unnamed.pop()
             raise Refusal(429, "This page has not fetched what it asked for before: reload it.")
-        for most, person_key in ((OF_A_PERSON, person.key), (OF_ALL, None)):
-            for oldest in self._too_many(most, person_key):
+        for most, user_key in ((OF_A_PERSON, user.key), (OF_ALL, None)):
+            for oldest in self._too_many(most, user_key):
                 await self._let_go(oldest)
 
     def _look(self, name: str, kept: Kept) -> None:
@@ -119,9 +119,9 @@ class PageMemory:
         states = getattr(self.page, "state_holder", None)
         kept.state = weight(list(states.session_data[name].state_data.values())) if states and name in states else 0
 
-    def _too_many(self, most: int, person: str | None) -> list[str]:
+    def _too_many(self, most: int, user: str | None) -> list[str]:
         """The oldest pages, of this person or of all, without which the others keep no more than `most` bytes."""
-        pages = [(name, kept.bytes) for name, kept in self._of.items() if person in (None, kept.person)]
+        pages = [(name, kept.bytes) for name, kept in self._of.items() if user in (None, kept.user)]
         total, gone = sum(size for _, size in pages), []
         for name, size in pages:
             if total <= most:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from studio.auth.identity import Role
 
-SEES_RUNS = "sees runs"  # the owner decides who: Person.sees_runs
+SEES_RUNS = "sees runs"  # the owner decides who: User.sees_runs
 Needed = Role | str
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 

@@ -13,13 +13,13 @@ from adapters.record import AdapterRecord
 from core.common.home import Home
 from core.common.json_records import read_record
 from core.models.base import name_of
-from studio.auth.identity import Person
+from studio.auth.identity import User
 from studio.context import Studio
 
 ENTRIES = TypeAdapter(list[list[str]])
 
 
-class Published:
+class PublishedAdapters:
     """Kept as name and creation time, so that another adapter that later has the name is not published with it."""
 
     def __init__(self, home: Home) -> None:
@@ -38,16 +38,16 @@ class Published:
         return read_record(self.path, ENTRIES) or []
 
 
-def names_for(studio: Studio, person: Person) -> list[str]:
+def usable_adapters(studio: Studio, user: User) -> list[str]:
     """The adapters that this person may use, newest first."""
-    published = Published(studio.home)
-    return [each.name for each in studio.store.list() if not person.only_published or published.has(each)]
+    published = PublishedAdapters(studio.home)
+    return [each.name for each in studio.store.list() if not user.only_published or published.has(each)]
 
 
-def check_may_use(studio: Studio, person: Person, model: object) -> None:
+def check_may_use(studio: Studio, user: User, model: object) -> None:
     """Raises UserError unless `model` is the base or an adapter that this person may use."""
     bases = {"base", name_of(studio.base), studio.engine.status.base} - {""}
-    if person.only_published and not (isinstance(model, str) and model in {*bases, *names_for(studio, person)}):
+    if user.only_published and not (isinstance(model, str) and model in {*bases, *usable_adapters(studio, user)}):
         raise UserError(
             f"{shortened(model)} is not published.", "Choose another one; the owner of this studio can publish it."
         )

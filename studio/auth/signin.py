@@ -22,7 +22,7 @@ import httpx
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from studio.auth.identity import AccessSettings, Person, Provider, same
+from studio.auth.identity import AccessSettings, Provider, User, same
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ UNUSABLE = (httpx.HTTPError, KeyError, TypeError, ValueError)  # a provider's an
 
 @dataclass(frozen=True)
 class Session:
-    person: Person
+    user: User
     expires: float
 
 
@@ -51,17 +51,17 @@ class Sessions:
     def __init__(self) -> None:
         self._of: OrderedDict[str, Session] = OrderedDict()
 
-    def open(self, person: Person, seconds: float) -> str:
+    def open(self, user: User, seconds: float) -> str:
         session_id = secrets.token_urlsafe(32)
-        own = [key for key, session in self._of.items() if session.person.key == person.key]
+        own = [key for key, session in self._of.items() if session.user.key == user.key]
         for oldest in own[: max(0, len(own) + 1 - MOST_OF_ONE)]:
             del self._of[oldest]
-        self._of[hashed(session_id)] = Session(person, time.time() + seconds)
+        self._of[hashed(session_id)] = Session(user, time.time() + seconds)
         while len(self._of) > MOST:
             self._of.popitem(last=False)
         return session_id
 
-    def person(self, session_id: str | None) -> Person | None:
+    def user(self, session_id: str | None) -> User | None:
         if not session_id:
             return None
         session = self._of.get(hashed(session_id))
@@ -70,7 +70,7 @@ class Sessions:
         if session.expires <= time.time():
             del self._of[hashed(session_id)]
             return None
-        return session.person
+        return session.user
 
     def close(self, session_id: str | None) -> None:
         self._of.pop(hashed(session_id or ""), None)
@@ -143,7 +143,7 @@ def router(settings: AccessSettings, provider: Provider, sessions: Sessions) -> 
             return sorry("Hugging Face did not confirm the sign-in.")
         try:
             token, seconds, profile = await exchange(provider, code, sign_ins.verifier(state), redirect_uri(request))
-            person = settings.by_profile(profile, token)
+            user = settings.by_profile(profile, token)
         except UNUSABLE as failure:
             return sorry("Hugging Face's answer could not be used.", failure)
         answer = RedirectResponse("/", 303)
@@ -151,7 +151,7 @@ def router(settings: AccessSettings, provider: Provider, sessions: Sessions) -> 
         # What that opens for other sites, Access closes: it refuses state-changing calls of another origin.
         answer.set_cookie(
             COOKIE,
-            sessions.open(person, seconds),
+            sessions.open(user, seconds),
             max_age=int(seconds),
             httponly=True,
             secure=bool(origin),

@@ -1,4 +1,4 @@
-"""Brings a home back at start, and keeps it whenever there is something new: a checkpoint, an adapter, a setting."""
+"""Restores a home folder at start, and saves it whenever something is new: a checkpoint, an adapter, a setting."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from adapters.common.errors import UserError
 from adapters.common.files import expanded, temporary_name
 from core.common.home import Home
 from core.common.redaction import masked
-from studio.backup.files import ChangedMeanwhile, Kept, Reader, belonging, signature
-from studio.backup.folder import open_folder
+from studio.backup.files import FileChanged, FileDigest, FileHasher, change_signature, files_to_back_up
+from studio.backup.folder import open_folder_target
 
 log = logging.getLogger(__name__)
 SPACE_VOLUME = Path("/data")  # where Hugging Face mounts a Space's bucket
-LOOK_SECONDS = 2.0
+CHECK_SECONDS = 2.0
 ATTEMPTS = 5  # at one state, while files change under the reader
-LONGEST_PAUSE = 600.0  # seconds between two attempts at a place that fails
+MAX_BACKOFF_SECONDS = 600.0  # between two attempts at a target that fails
 MARKER = ".restoring"
 
 
-class Target(Protocol):
+class BackupTarget(Protocol):
     where: str
 
-    def save(self, home: Path, files: dict[str, Kept]) -> None: ...
+    def save(self, home: Path, files: dict[str, FileDigest]) -> None: ...
 
-    def restore(self, stage: Path) -> dict[str, Kept]: ...
+    def restore(self, stage: Path) -> dict[str, FileDigest]: ...
 
 
 @dataclass(frozen=True)
-class Standing:
-    """How keeping goes. at: when the last state was kept, in seconds since the epoch. error: why it is not, if so."""
+class BackupStatus:
+    """at: when the last state was saved, in seconds since the epoch. error: why the latest one could not be."""
 
     where: str
     at: float | None = None
@@ -46,32 +46,32 @@ class Standing:
     error: str = ""
 
 
-def kept_word(standing: Standing) -> str:
-    """For everyone, so without names and reasons."""
-    return "failing" if standing.error else "ok" if standing.at else "not yet"
+def status_word(status: BackupStatus) -> str:
+    """The status for everyone, so without names and reasons."""
+    return "failing" if status.error else "ok" if status.at else "not yet"
 
 
-class Keeper:
-    """`pause`: seconds between two states at least."""
+class Backup:
+    """Saves a home folder in `target`, at most once in `pause` seconds, and restores it from there."""
 
-    def __init__(self, home: Home, target: Target, pause: float) -> None:
+    def __init__(self, home: Home, target: BackupTarget, pause: float) -> None:
         self.home = home
         self.target = target
         self.pause = pause
-        self.standing = Standing(target.where)
-        self._reader = Reader(home)
-        self._seen: dict[str, tuple[int, int]] | None = None
+        self.status = BackupStatus(target.where)
+        self._hasher = FileHasher(home)
+        self._saved_signature: dict[str, tuple[int, int]] | None = None
         self._stopping = threading.Event()
         self._lock = threading.Lock()
-        self._thread = threading.Thread(target=self._watch, name="keeper", daemon=True)
+        self._thread = threading.Thread(target=self._watch, name="backup", daemon=True)
 
     def restore(self) -> int:
-        """Bring back what is kept into a home that has nothing, or whose restoring was cut off; how many files.
+        """Restore the newest state into a home that is empty, or whose restoring was cut off. Returns how many files.
 
-        Raises UserError when the place fails: an empty home would otherwise soon be what is kept.
+        Raises UserError when the target fails: an empty home would otherwise soon be its newest state.
         """
         marker = self.home.root / MARKER
-        if belonging(self.home) and not marker.exists():
+        if files_to_back_up(self.home) and not marker.exists():
             return 0
         marker.touch()
         stage = Path(tempfile.mkdtemp(prefix=temporary_name("restore"), dir=self.home.root))
@@ -89,41 +89,41 @@ class Keeper:
         self._thread.start()
 
     def stop(self, seconds: float) -> None:
-        """Keep the last state, and wait so long for it at most."""
+        """Save the last state, and wait for it for at most `seconds`."""
         self._stopping.set()
-        last = threading.Thread(target=self.keep, name="keeper-last", daemon=True)
+        last = threading.Thread(target=self.save, name="backup-last", daemon=True)
         last.start()
         last.join(seconds)
         if last.is_alive():
-            log.warning("the last state could not be kept in %.0f s; the one before is", seconds)
+            log.warning("the last state could not be saved in %.0f s; the one before is there", seconds)
 
-    def keep(self) -> bool:
-        """Keep the home as it is now. False when that failed; `standing` says why."""
+    def save(self) -> bool:
+        """Save the home as it is now. False when that failed; `status` says why."""
         with self._lock:
-            seen = signature(self.home)
+            signature = change_signature(self.home)
             try:
-                files = self._save()
+                files = self._save_files()
             except Exception as error:
-                if not isinstance(error, UserError | OSError | ChangedMeanwhile):
-                    log.exception("the home could not be kept")
+                if not isinstance(error, UserError | OSError | FileChanged):
+                    log.exception("the home could not be saved")
                 reason = f"{error}" if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-                self.standing = Standing(
-                    self.target.where, self.standing.at, self.standing.files, self.standing.size, masked(reason)
+                self.status = BackupStatus(
+                    self.target.where, self.status.at, self.status.files, self.status.size, masked(reason)
                 )
-                log.warning("nothing is kept in %s: %s", self.target.where, masked(reason))
+                log.warning("nothing is saved in %s: %s", self.target.where, masked(reason))
                 return False
-            self._seen = seen
-            size = sum(kept.size for kept in files.values())
-            self.standing = Standing(self.target.where, time.time(), len(files), size)
+            self._saved_signature = signature
+            size = sum(file.size for file in files.values())
+            self.status = BackupStatus(self.target.where, time.time(), len(files), size)
             return True
 
-    def _save(self) -> dict[str, Kept]:
+    def _save_files(self) -> dict[str, FileDigest]:
         for attempt in range(ATTEMPTS):
             try:
-                files = self._reader.all()
+                files = self._hasher.hash_all()
                 self.target.save(self.home.root, files)
                 return files
-            except ChangedMeanwhile as error:
+            except FileChanged as error:
                 if attempt == ATTEMPTS - 1:
                     raise
                 log.info("%s changed while it was read; reading anew", error)
@@ -131,37 +131,39 @@ class Keeper:
 
     def _watch(self) -> None:
         pause = self.pause
-        while not self._stopping.wait(LOOK_SECONDS):
-            if signature(self.home) == self._seen:
+        while not self._stopping.wait(CHECK_SECONDS):
+            if change_signature(self.home) == self._saved_signature:
                 continue
-            kept = self.keep()
-            pause = self.pause if kept else min(LONGEST_PAUSE, 2 * max(pause, 1.0))
+            saved = self.save()
+            pause = self.pause if saved else min(MAX_BACKOFF_SECONDS, 2 * max(pause, 1.0))
             self._stopping.wait(pause)
 
 
-def place_for(given: str | None) -> str | None:
-    """Where to keep the home: what was asked for, else STUDIO_KEEP_IN, else a Space's volume if it has one."""
-    asked = given or os.environ.get("STUDIO_KEEP_IN")
-    if asked:
+def backup_location(asked: str | None) -> str | None:
+    """Where to save the home: what was asked for, else STUDIO_KEEP_IN, else a Space's volume if it has one."""
+    if asked := asked or os.environ.get("STUDIO_KEEP_IN"):
         return asked
     return str(SPACE_VOLUME) if os.environ.get("SPACE_ID") and os.access(SPACE_VOLUME, os.W_OK) else None
 
 
-def keeper_for(home: Home, place: str) -> Keeper:
-    """`place`: a folder, or the owner/name of a private dataset repository. Raises UserError when it cannot be used."""
-    if place.startswith(("/", ".", "~")):
-        folder = expanded(place).resolve()
+def open_backup(home: Home, location: str) -> Backup:
+    """`location`: a folder, or the owner/name of a private dataset repository.
+
+    Raises UserError when it cannot be used.
+    """
+    if location.startswith(("/", ".", "~")):
+        folder = expanded(location).resolve()
         if home.root.resolve().is_relative_to(folder) or folder.is_relative_to(home.root.resolve()):
             raise UserError(
                 f"The home folder {home.root} cannot be kept in {folder}: one lies in the other.",
                 "Choose another folder.",
             )
-        return Keeper(home, open_folder(folder), pause=5.0)
+        return Backup(home, open_folder_target(folder), pause=5.0)
     from huggingface_hub import HfApi
 
     from adapters.hub.transfer import check_repo_id
     from studio.backup.hub import HubTarget
 
-    target = HubTarget(HfApi(library_name="guanaco-studio"), check_repo_id(place))
+    target = HubTarget(HfApi(library_name="guanaco-studio"), check_repo_id(location))
     target.prepare()
-    return Keeper(home, target, pause=60.0)
+    return Backup(home, target, pause=60.0)

@@ -1,4 +1,4 @@
-"""Which files of a home folder are kept, and in which order they are read."""
+"""Which files of a home folder are backed up, in which order they are read, and their hashes."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from pathlib import Path
 from adapters.common.errors import UserError
 from core.common.home import Home
 
-LEFT_OUT = ("cache", "processes")  # what can be made again, and who is alive on this machine
-PASSING = ("heartbeat",)  # written all the time, and of no use elsewhere
-GROWING = ("events.jsonl", "log.txt")  # and TensorBoard's events: that these grew is no reason to keep anything
-PIECE = 1 << 20
+EXCLUDED_FOLDERS = ("cache", "processes")  # what can be made again, and who is alive on this machine
+TRANSIENT_FILES = ("heartbeat",)  # written all the time, and of no use elsewhere
+GROWING_FILES = ("events.jsonl", "log.txt")  # and TensorBoard's events: that these grew is no reason to save a state
+CHUNK_BYTES = 1 << 20
 
 
-class ChangedMeanwhile(Exception):
+class FileChanged(Exception):
     """A file was replaced or deleted while it was read: begin anew."""
 
 
 @dataclass(frozen=True)
-class Kept:
+class FileDigest:
     """One file as it was when it was read."""
 
     sha256: str
     size: int
 
 
-def belonging(home: Home) -> list[str]:
-    """The paths of all files to keep, relative to the home folder.
+def files_to_back_up(home: Home) -> list[str]:
+    """The paths of all files to save, relative to the home folder.
 
     The order lets what is read one after the other make sense together, as after a power cut: where a run stands comes
     first, so that it never claims a checkpoint or an adapter that is not there.
@@ -37,21 +37,21 @@ def belonging(home: Home) -> list[str]:
     paths = []
     for folder, folders, names in os.walk(home.root):
         relative = Path(folder).relative_to(home.root)
-        folders[:] = [each for each in folders if not each.startswith(".") and not is_left_out(relative / each)]
+        folders[:] = [each for each in folders if not each.startswith(".") and not is_excluded(relative / each)]
         paths += [
             (relative / each).as_posix()
             for each in names
-            if not each.startswith(".") and each not in PASSING and not each.endswith((".lock", ".log"))
+            if not each.startswith(".") and each not in TRANSIENT_FILES and not each.endswith((".lock", ".log"))
             if Path(folder, each).is_file()  # a link to nothing would never be read, and a pipe never end
         ]
-    return sorted(paths, key=lambda path: (place(path), path))
+    return sorted(paths, key=lambda path: (read_order(path), path))
 
 
-def is_left_out(folder: Path) -> bool:
-    return folder.as_posix() in LEFT_OUT
+def is_excluded(folder: Path) -> bool:
+    return folder.as_posix() in EXCLUDED_FOLDERS
 
 
-def place(path: str) -> int:
+def read_order(path: str) -> int:
     parts = path.split("/")
     if parts[0] == "runs":
         if parts[-1] in ("state.json", "recipe.yaml", "queue.json"):
@@ -60,11 +60,11 @@ def place(path: str) -> int:
     return 3
 
 
-def signature(home: Home) -> dict[str, tuple[int, int]]:
-    """Changes when there is something worth keeping: a checkpoint, an adapter, a dataset, a state, a setting."""
+def change_signature(home: Home) -> dict[str, tuple[int, int]]:
+    """Changes when there is something new to save: a checkpoint, an adapter, a dataset, a state, a setting."""
     found = {}
-    for path in belonging(home):
-        if path.endswith(GROWING) or "tfevents" in path:
+    for path in files_to_back_up(home):
+        if path.endswith(GROWING_FILES) or "tfevents" in path:
             continue
         try:
             stat = (home.root / path).stat()
@@ -74,18 +74,18 @@ def signature(home: Home) -> dict[str, tuple[int, int]]:
     return found
 
 
-class Reader:
+class FileHasher:
     """Hashes files, those that have not changed since only once."""
 
     def __init__(self, home: Home) -> None:
         self.home = home
-        self._known: dict[str, tuple[tuple[int, int, int], Kept]] = {}
+        self._known: dict[str, tuple[tuple[int, int, int], FileDigest]] = {}
 
-    def all(self) -> dict[str, Kept]:
-        """Every file to keep. Raises ChangedMeanwhile."""
-        return {path: self.one(path) for path in belonging(self.home)}
+    def hash_all(self) -> dict[str, FileDigest]:
+        """Every file to keep. Raises FileChanged."""
+        return {path: self.hash_file(path) for path in files_to_back_up(self.home)}
 
-    def one(self, path: str) -> Kept:
+    def hash_file(self, path: str) -> FileDigest:
         try:
             with (self.home.root / path).open("rb") as file:
                 stat = os.fstat(file.fileno())
@@ -94,17 +94,17 @@ class Reader:
                 if known is not None and known[0] == key:
                     return known[1]
                 digest, left = hashlib.sha256(), stat.st_size
-                while left and (piece := file.read(min(PIECE, left))):
+                while left and (piece := file.read(min(CHUNK_BYTES, left))):
                     digest.update(piece)
                     left -= len(piece)
         except FileNotFoundError as error:
-            raise ChangedMeanwhile(path) from error
-        kept = Kept(digest.hexdigest(), stat.st_size - left)
-        self._known[path] = (key, kept)
-        return kept
+            raise FileChanged(path) from error
+        file_digest = FileDigest(digest.hexdigest(), stat.st_size - left)
+        self._known[path] = (key, file_digest)
+        return file_digest
 
 
-def inside(root: Path, path: str) -> Path:
+def path_inside(root: Path, path: str) -> Path:
     """`path` beneath `root`. Raises UserError for one that leads elsewhere."""
     if path.startswith("/") or "\\" in path or {"", ".", ".."} & set(path.split("/")):
         raise UserError(f"What is to be restored lists a file outside of its own folder ({path!r}).", "Do not use it.")

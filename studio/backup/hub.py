@@ -1,4 +1,4 @@
-"""A private dataset repository as the place where a home is kept. One commit is one state, so there is no half one."""
+"""A private dataset repository as the target of backups. One commit is one state, so there is no half one."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from adapters.common.errors import UserError
 from adapters.hub.errors import HubError, explained, patiently
-from studio.backup.files import ChangedMeanwhile, Kept, inside
-from studio.backup.folder import exactly
+from studio.backup.files import FileChanged, FileDigest, path_inside
+from studio.backup.folder import read_unchanged
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
-BELOW = "home/"
-SMALL = 8 << 20  # files up to here are read at once, as they may grow while they are sent
+FOLDER = "home/"
+MAX_BYTES_READ_AT_ONCE = 8 << 20  # files up to here are read at once, as they may grow while they are sent
 CARD = """---
 viewer: false
 tags: [guanaco-studio]
@@ -30,7 +30,9 @@ class HubTarget:
         self.api = api
         self.repo_id = repo_id
         self.where = f"{api.endpoint}/datasets/{repo_id}"
-        self._there: dict[str, str] | None = None  # path -> sha256 of what the last commit holds, once that is known
+        self._committed: dict[str, str] | None = (
+            None  # path -> sha256 of what the last commit holds, once that is known
+        )
 
     def prepare(self) -> None:
         """Make the repository if there is none. Raises UserError for a public one, HubError."""
@@ -45,63 +47,67 @@ class HubTarget:
                 "Make it private in its settings on the Hub, or choose another name.",
             )
 
-    def save(self, home: Path, files: dict[str, Kept]) -> None:
-        """Make `files` the newest state, in one commit. Raises ChangedMeanwhile, HubError."""
+    def save(self, home: Path, files: dict[str, FileDigest]) -> None:
+        """Make `files` the newest state, in one commit. Raises FileChanged, HubError."""
         from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
         with explained(self.repo_id, self.api.endpoint):
-            if self._there is None:
+            if self._committed is None:
                 listed = patiently(lambda: self.api.list_repo_files(self.repo_id, repo_type="dataset"))
-                self._there = {each.removeprefix(BELOW): "" for each in listed if each.startswith(BELOW)}
-            there = self._there
-            changed = [path for path, kept in files.items() if there.get(path) != kept.sha256]
-            gone = [path for path in there if path not in files]
+                self._committed = {each.removeprefix(FOLDER): "" for each in listed if each.startswith(FOLDER)}
+            committed = self._committed
+            changed = [path for path, file in files.items() if committed.get(path) != file.sha256]
+            gone = [path for path in committed if path not in files]
             if not changed and not gone:
                 return
             self._check_private()  # somebody may have made it public since the start
-            operations: list[Any] = [CommitOperationDelete(BELOW + path) for path in gone]
-            operations += [CommitOperationAdd(BELOW + path, content(home, path, files[path])) for path in changed]
+            operations: list[Any] = [CommitOperationDelete(FOLDER + path) for path in gone]
+            operations += [
+                CommitOperationAdd(FOLDER + path, commit_content(home, path, files[path])) for path in changed
+            ]
             for operation in operations[len(gone) :]:
-                if operation.upload_info.sha256.hex() != files[operation.path_in_repo.removeprefix(BELOW)].sha256:
-                    raise ChangedMeanwhile(operation.path_in_repo)
+                if operation.upload_info.sha256.hex() != files[operation.path_in_repo.removeprefix(FOLDER)].sha256:
+                    raise FileChanged(operation.path_in_repo)
             operations.append(CommitOperationAdd("README.md", CARD.encode()))
             patiently(
                 lambda: self.api.create_commit(
                     self.repo_id, operations, repo_type="dataset", commit_message=f"Keep {len(files)} files"
                 )
             )
-        self._there = {path: kept.sha256 for path, kept in files.items()}
+        self._committed = {path: file.sha256 for path, file in files.items()}
 
-    def restore(self, stage: Path) -> dict[str, Kept]:
+    def restore(self, stage: Path) -> dict[str, FileDigest]:
         """Put the newest commit's files into the empty folder `stage`; none when there are none. Raises HubError."""
         with explained(self.repo_id, self.api.endpoint):
             info = patiently(lambda: self.api.dataset_info(self.repo_id))
-            paths = [each.rfilename for each in info.siblings or [] if each.rfilename.startswith(BELOW)]
-            below = stage / ".fetched"
+            paths = [each.rfilename for each in info.siblings or [] if each.rfilename.startswith(FOLDER)]
+            fetched_folder = stage / ".fetched"
             if paths:
                 patiently(
                     lambda: self.api.snapshot_download(
                         self.repo_id,
                         repo_type="dataset",
                         revision=info.sha,
-                        local_dir=below,
-                        allow_patterns=f"{BELOW}*",
+                        local_dir=fetched_folder,
+                        allow_patterns=f"{FOLDER}*",
                     )
                 )
         for path in paths:
-            target = inside(stage, path.removeprefix(BELOW))
+            target = path_inside(stage, path.removeprefix(FOLDER))
             target.parent.mkdir(parents=True, exist_ok=True)
-            fetched = below / path
+            fetched = fetched_folder / path
             if not fetched.is_file() or fetched.is_symlink():
                 raise HubError(f"{path} has not arrived.", "Start again: what has arrived is not fetched twice.")
             fetched.replace(target)
-        shutil.rmtree(below, ignore_errors=True)
-        return {path.removeprefix(BELOW): Kept("", 0) for path in paths}
+        shutil.rmtree(fetched_folder, ignore_errors=True)
+        return {path.removeprefix(FOLDER): FileDigest("", 0) for path in paths}
 
 
-def content(home: Path, path: str, kept: Kept) -> bytes | Path:
-    """What to commit. Raises ChangedMeanwhile."""
+def commit_content(home: Path, path: str, expected: FileDigest) -> bytes | Path:
+    """What to commit. Raises FileChanged."""
     try:
-        return b"".join(exactly(home / path, kept)) if kept.size <= SMALL else home / path
+        return (
+            b"".join(read_unchanged(home / path, expected)) if expected.size <= MAX_BYTES_READ_AT_ONCE else home / path
+        )
     except FileNotFoundError as error:
-        raise ChangedMeanwhile(path) from error
+        raise FileChanged(path) from error

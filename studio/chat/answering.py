@@ -10,7 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from studio.auth.identity import Person
+from studio.auth.identity import User
 from studio.auth.published import check_may_use
 from studio.chat import checkpoints
 from studio.chat.columns import Column
@@ -75,7 +75,7 @@ class Asking:
 
     async def stream(
         self,
-        person: Person,
+        person: User,
         questions: Mapping[int, Question],
         settings: Sequence[Any],
         first: dict[Any, Any],
@@ -111,7 +111,7 @@ class Asking:
 
 
 async def answers(
-    studio: Studio, person: Person, questions: Mapping[int, Question], settings: Sequence[Any]
+    studio: Studio, person: User, questions: Mapping[int, Question], settings: Sequence[Any]
 ) -> AsyncGenerator[dict[int, Shown], None]:
     """Ask all columns at once; yield what each shows, whenever something came, the last time complete.
 

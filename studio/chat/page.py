@@ -9,8 +9,8 @@ from typing import Any
 import gradio as gr
 
 from core.models.base import BUILTIN
-from studio.auth.identity import person_of
-from studio.auth.published import names_for
+from studio.auth.identity import user_of
+from studio.auth.published import usable_adapters
 from studio.chat import columns, composer, keep_example, saved, turn_actions
 from studio.chat import settings as chat_settings
 from studio.chat.answering import Asking, Question, Shown, phases
@@ -73,7 +73,7 @@ def build(studio: Studio) -> ChatPage:
         if not text or not text.strip():
             gr.Info("Write a message first.")
             return
-        person = person_of(request)
+        person = user_of(request)
         begun = blind.round_for(blindly, now, [name or BASE for name in names[:shown]])
         questions = {}
         for i in range(shown):
@@ -99,7 +99,7 @@ def build(studio: Studio) -> ChatPage:
     def example(request: gr.Request, data: gr.SelectData, shown: int, first: str | None) -> list[Any]:
         """An example shows what an adapter changes: beside the base, the newest one answers too."""
         text = text_of(data.value.get("text") if isinstance(data.value, dict) else data.value)
-        names = names_for(studio, person_of(request))
+        names = usable_adapters(studio, user_of(request))
         if shown > 1 or not names or (first or BASE) != BASE:
             return [text, gr.skip(), gr.skip()]
         return [text, 2, gr.Dropdown(value=names[0])]

@@ -16,8 +16,8 @@ import gradio as gr
 
 from adapters.common import damaged_files
 from adapters.common.errors import UserError
-from studio.auth.identity import LOCAL_OWNER, Person, person_of
-from studio.auth.published import names_for
+from studio.auth.identity import LOCAL_OWNER, User, user_of
+from studio.auth.published import usable_adapters
 from studio.chat import checkpoints, examples
 from studio.chat import settings as chat_settings
 from studio.chat.columns import BASE, COLUMNS
@@ -124,10 +124,10 @@ def wire(
     def search(request: gr.Request, known: str | None, kept: Any, words: str | None) -> str:
         return listing(shelf_of(studio, request, kept), words, known)
 
-    def opened(person: Person, found: Conversation) -> dict[Any, Any]:
+    def opened(person: User, found: Conversation) -> dict[Any, Any]:
         """The page with this conversation in its columns. A model that is gone leaves its column to the base."""
         learnt = [] if person.only_published else checkpoints.choices(studio.home)
-        names = [BASE, *names_for(studio, person)]
+        names = [BASE, *usable_adapters(studio, person)]
         there = {*names, *[value for _, value in learnt]}
         columns = found.columns[:COLUMNS]
         gone = sorted({each.model for each in columns} - there)
@@ -146,12 +146,12 @@ def wire(
         shelf = shelf_of(studio, request, kept)
         found = find(shelf, acted(event)[1])
         given = dict(zip(settings.all, chat_settings.applied(found.settings), strict=True))
-        return {**opened(person_of(request), found), **given, listed: listing(shelf, words, found.id)}
+        return {**opened(user_of(request), found), **given, listed: listing(shelf, words, found.id)}
 
     def go_on(request: gr.Request, known: str | None, kept: Any) -> dict[Any, Any]:
         """After a reload: the conversation that was in this tab. Settings are remembered anyway."""
         found = next((each for each in shelf_of(studio, request, kept).all() if each.id == known), None)
-        return opened(person_of(request), found) if found else {current: ""}
+        return opened(user_of(request), found) if found else {current: ""}
 
     def call(request: gr.Request, known: str | None, kept: Any, words: str | None, name: str | None) -> list[Any]:
         shelf = shelf_of(studio, request, kept)
@@ -222,7 +222,7 @@ def wire(
 
 def shelf_of(studio: Studio, request: gr.Request, kept: Any) -> Shelf:
     """On disk for whose home folder it is; whoever comes by the Hub has their conversations in their browser only."""
-    if person_of(request).key in (LOCAL_OWNER.key, "owner"):
+    if user_of(request).key in (LOCAL_OWNER.key, "owner"):
         return OnDisk(studio.home)
     return InBrowser(kept)
 

@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from adapters.common.errors import UserError
-from studio.auth.identity import person_of
+from studio.auth.identity import user_of
 from studio.chat.answering import Asking, Question, Shown
 from studio.chat.columns import BASE
 from studio.chat.side_by_side import Answer
@@ -51,7 +51,7 @@ def wire(asking: Asking, poll: Poll, settings: list[Any], index: int) -> tuple[l
                 return {}
             return {poll.ballot: ballot.with_candidate(index, candidate(question, shown[index], rest))}
 
-        async for update in asking.stream(person_of(request), {index: question}, rest, {}, last):
+        async for update in asking.stream(user_of(request), {index: question}, rest, {}, last):
             yield update
 
     async def retry(request: gr.Request, data: gr.RetryData, history: History, *rest: Any) -> Updates:

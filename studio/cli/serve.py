@@ -17,8 +17,8 @@ from core.serving.settings import add_arguments as add_engine_arguments
 
 if TYPE_CHECKING:
     from core.training.run import Run
-    from studio.backup.backup import Keeper
-    from studio.engine.supervisor import Engine
+    from studio.backup.backup import Backup
+    from studio.engine.supervisor import EngineSupervisor
     from studio.web.lock import WebLock
 
 QUEUE_SECONDS = 1.0
@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     from studio.app import build_app
     from studio.auth.identity import AccessSettings, is_loopback
     from studio.context import Studio
-    from studio.engine.supervisor import Engine
+    from studio.engine.supervisor import EngineSupervisor
     from studio.web.lock import WebLock
     from studio.web.server import serve_until_stopped
 
@@ -90,12 +90,12 @@ def run(args: argparse.Namespace) -> int:
     lock = WebLock(home)
     lock.acquire(url, foreign_engine=args.engine_url is not None)
     sweep(home)
-    engine = Engine(home, args.base, args.engine_url, given, args.engine_home)
+    engine = EngineSupervisor(home, args.base, args.engine_url, given, args.engine_home)
     queue_stop = threading.Event()
-    keeper = None
+    backup = None
     try:
-        keeper = bring_back(home, args.keep_in)
-        app = build_app(Studio.over(home, args.base, engine, keeper), settings)
+        backup = restore_home(home, args.keep_in)
+        app = build_app(Studio.over(home, args.base, engine, backup), settings)
         engine.start()
         threading.Thread(target=keep_queue_moving, args=(home, engine, lock, queue_stop), daemon=True).start()
         print(f"Guanaco Studio: {url}   (home: {home.root})", flush=True)
@@ -104,8 +104,8 @@ def run(args: argparse.Namespace) -> int:
     finally:
         queue_stop.set()
         leave_runs(home)
-        if keeper is not None:
-            keeper.stop(KEEP_SECONDS)
+        if backup is not None:
+            backup.stop(KEEP_SECONDS)
         engine.stop()
         sweep(home)
         lock.release()
@@ -156,20 +156,20 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-def bring_back(home: Home, given: str | None) -> Keeper | None:
-    """Restore an empty home from where it is kept, before anything looks at it, and keep it there from now on."""
-    from studio.backup.backup import keeper_for, place_for
+def restore_home(home: Home, keep_in: str | None) -> Backup | None:
+    """Restore an empty home from its backup, before anything reads it, and save it there from now on."""
+    from studio.backup.backup import backup_location, open_backup
 
-    place = place_for(given)
-    if place is None:
+    location = backup_location(keep_in)
+    if location is None:
         return None
-    keeper = keeper_for(home, place)
+    backup = open_backup(home, location)
     began = time.monotonic()
-    if count := keeper.restore():
+    if count := backup.restore():
         seconds = time.monotonic() - began
-        logging.getLogger(__name__).info("%d files came back from %s in %.1f s", count, keeper.target.where, seconds)
-    keeper.start()
-    return keeper
+        logging.getLogger(__name__).info("%d files came back from %s in %.1f s", count, backup.target.where, seconds)
+    backup.start()
+    return backup
 
 
 def leave_runs(home: Home) -> None:
@@ -191,7 +191,7 @@ def leave_runs(home: Home) -> None:
         time.sleep(0.1)
 
 
-def keep_queue_moving(home: Home, engine: Engine, lock: WebLock, stop: threading.Event) -> None:
+def keep_queue_moving(home: Home, engine: EngineSupervisor, lock: WebLock, stop: threading.Event) -> None:
     """Start the next queued run whenever none is training, notice dead workers, write what a full disk has held up."""
     from core.training import queue
     from studio.chat.conversations import OnDisk
@@ -201,7 +201,7 @@ def keep_queue_moving(home: Home, engine: Engine, lock: WebLock, stop: threading
         try:
             lock.say()
             conversations.write_held()
-            queue.advance(home, engine_there=engine.there)
+            queue.advance(home, engine_there=engine.is_settled)
         except Exception as error:
             if trouble != (trouble := repr(error)):  # every second, as long as a disk is full
                 log.exception("the queue of runs could not be advanced")

@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from studio.auth.identity import Person, Role, person_of
+from studio.auth.identity import Role, User, user_of
 from studio.chat.answering import Question, Shown
 from studio.chat.columns import BASE, COLUMNS, Column
 from studio.chat.side_by_side import Answer
@@ -40,7 +40,7 @@ class Poll:
         return {self.ballot: None, self.row: gr.Row(visible=False)}
 
     def opened(
-        self, person: Person, asked: dict[int, Question], shown: dict[int, Shown], now: Round | None, settings: Any
+        self, person: User, asked: dict[int, Question], shown: dict[int, Shown], now: Round | None, settings: Any
     ) -> dict[Any, Any]:
         """Let `person` vote on answers that all columns gave, if they may; a failed answer is nothing to vote on."""
         if person.role < Role.USER or any(not each.answer.text or each.answer.error for each in shown.values()):
@@ -83,7 +83,7 @@ def build(studio: Studio, cells: Sequence[Column]) -> Poll:
         def vote(request: gr.Request, on: Ballot | None, now: Round | None) -> dict[Any, Any]:
             if on is None:
                 return {row: gr.Row(visible=False)}
-            chosen = Vote.cast(on, verdict, winner, person_of(request).name)
+            chosen = Vote.cast(on, verdict, winner, user_of(request).name)
             count = votes.append(studio.home, chosen)
             gr.Info(f"{told_result(chosen)} {count} {'vote' if count == 1 else 'votes'} so far: see Votes below.")
             done = {ballot: None, row: gr.Row(visible=False)}

@@ -16,7 +16,7 @@ from core.data import CheckedDataset, Conversation
 from studio.chat.turns import words
 from studio.context import Studio
 from studio.data.token_view import Measured, drawn, figures, found, measured, neighbour, token_view
-from studio.engine.tokenizer_process import Tokenizer
+from studio.engine.tokenizer_process import TokenizerProcess
 from studio.ui.events import told
 from studio.ui.format import told_in_place
 from studio.ui.html_events import acted, html
@@ -192,12 +192,12 @@ def length_limit(limit: float | None) -> int:
     return int(limit)
 
 
-def waiting(tokenizer: Tokenizer) -> str:
+def waiting(tokenizer: TokenizerProcess) -> str:
     started = "" if tokenizer.running else ", which takes some seconds to start"
     return f'<p class="said">Asking the tokenizer of {tokenizer.name}{started} …</p>'
 
 
-def shown_tokens(tokenizer: Tokenizer, dataset: CheckedDataset, number: int, limit: float | None) -> str:
+def shown_tokens(tokenizer: TokenizerProcess, dataset: CheckedDataset, number: int, limit: float | None) -> str:
     """Conversation `number` (from 1) token by token, or why not."""
     try:
         conversation = dataset.conversations[number - 1]

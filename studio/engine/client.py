@@ -13,7 +13,7 @@ import httpx
 
 from adapters.common.errors import UserError
 from adapters.store import NAME
-from studio.engine.supervisor import Engine
+from studio.engine.supervisor import EngineSupervisor
 
 Message = dict[str, str]
 BASE = "base"  # as a model's name: the base, whatever it is
@@ -32,7 +32,7 @@ class Delta:
 
 
 class EngineClient:
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: EngineSupervisor) -> None:
         self.engine = engine
 
     def models(self) -> list[dict[str, Any]]:

@@ -25,7 +25,7 @@ from core.coordination.chat_activity import Busy
 from core.serving.settings import EngineSettings, save_settings, saved_settings
 from studio.engine import suspend as parked
 from studio.engine.process_files import STOP_SECONDS, end, has_room, last_line, locked
-from studio.engine.vllm import Vllm, with_key
+from studio.engine.vllm import VllmServer, with_key
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ class Resting:
     disk_full: bool
 
 
-class Engine:
+class EngineSupervisor:
     """One engine process: found alive and adopted, or started; watched by a thread; its URL and status for everyone.
 
     With `external_url` another server (such as vLLM) is the engine: it is asked for its health, never started;
@@ -80,17 +80,19 @@ class Engine:
         home: Home,
         base: str,
         external_url: str | None = None,
-        given: Mapping[str, Any] | None = None,
-        seen_home: str | None = None,
+        command_line: Mapping[str, Any] | None = None,
+        server_home: str | None = None,
     ) -> None:
         self.home = home
         self.base = base
-        self.given = dict(given or {})
+        self.command_line = dict(command_line or {})
         self._read_settings()
         self.external_url = external_url.rstrip("/").removesuffix("/v1") if external_url else None
         self.headers = with_key() if external_url else {}  # of every request to it
-        self._elsewhere = Vllm(home, self.external_url, base, seen_home, self.headers) if self.external_url else None
-        self.vllm: Vllm | None = self._elsewhere  # None too where another studio's engine turns out to be there
+        self._elsewhere = (
+            VllmServer(home, self.external_url, base, server_home, self.headers) if self.external_url else None
+        )
+        self.vllm: VllmServer | None = self._elsewhere  # None too where another studio's engine turns out to be there
         self.ready = threading.Event()
         self._status = EngineStatus(STARTING, "starting the engine")
         self._identity: Identity | None = None
@@ -126,7 +128,7 @@ class Engine:
         return self._status
 
     @property
-    def there(self) -> bool:
+    def is_settled(self) -> bool:
         """Whether it can answer, or there is nothing to wait for: it has given up, is parked, or is someone else's."""
         if self.external_url is not None or self._status.state in (FAILED, PARKED):
             return True
@@ -138,16 +140,16 @@ class Engine:
 
     def _read_settings(self) -> None:
         self.saved = saved_settings(self.home)
-        self.settings = EngineSettings.from_dict(self.saved | self.given)
+        self.settings = EngineSettings.from_dict(self.saved | self.command_line)
 
-    def use(self, saved: Mapping[str, Any]) -> bool:
+    def apply_settings(self, saved: Mapping[str, Any]) -> bool:
         """Save settings in the home and start the engine anew with them; False when nothing is different and it runs.
 
         Raises UserError, and changes nothing, when they are wrong or the engine is not this studio's own.
         """
         if self.external_url is not None:
             raise UserError("The engine is another server.", "Set it where that server is started.")
-        settings = EngineSettings.from_dict({**saved, **self.given})
+        settings = EngineSettings.from_dict({**saved, **self.command_line})
         save_settings(self.home, saved)
         self.saved = dict(saved)
         if settings == self.settings and self._status.state != FAILED:

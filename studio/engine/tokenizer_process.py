@@ -15,7 +15,7 @@ from core.data import Conversation
 from core.models.base import name_of
 
 
-class Tokenizer:
+class TokenizerProcess:
     """Speaks with `python -m core.models.tokenizer_worker`. Its methods block, so call them from a thread."""
 
     def __init__(self, home: Home, base: str) -> None:

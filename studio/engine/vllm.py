@@ -35,7 +35,7 @@ RANK = re.compile(r"LoRA rank (\d+) is greater than max_lora_rank")
 
 
 @dataclass(frozen=True)
-class Listed:
+class ServedModels:
     """What /v1/models says. root: what the base was loaded from. adapters: name -> folder, as the server sees it."""
 
     base: str
@@ -43,7 +43,7 @@ class Listed:
     adapters: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, body: Any) -> Listed:
+    def read(cls, body: Any) -> ServedModels:
         """Raises UserError when it is no list of models with a base in it."""
         entries = body.get("data") if isinstance(body, dict) else None
         known = [each for each in entries or [] if isinstance(each, dict) and isinstance(each.get("id"), str)]
@@ -54,7 +54,7 @@ class Listed:
         return cls(bases[0]["id"], str(bases[0].get("root") or bases[0]["id"]), adapters)
 
 
-class Vllm:
+class VllmServer:
     """seen_home: the home folder as the server sees it, where that is another path (a container, another machine).
 
     Any thread may call it.
@@ -71,12 +71,12 @@ class Vllm:
         self.home, self.url, self.own_base = home, url, own_base
         self.folder = home.processes / "served"
         self.seen_folder = PurePosixPath(seen_home or home.root) / self.folder.relative_to(home.root)
-        self.last: Listed | None = None
+        self.last: ServedModels | None = None
         self._http = httpx.Client(headers=headers, timeout=SECONDS, trust_env=False)
         self._lock = threading.Lock()
         self._bringing: dict[str, threading.Lock] = {}
 
-    def look(self) -> Listed:
+    def look(self) -> ServedModels:
         """Raises UserError when what answers is no server of models, httpx.HTTPError when nothing does."""
         answer = self._http.get(f"{self.url}/v1/models", timeout=5.0)
         if answer.status_code in (401, 403):
@@ -84,7 +84,7 @@ class Vllm:
         if answer.is_error:
             raise UserError(f"It answers {answer.status_code} when it is asked for its models.")
         try:
-            self.last = Listed.read(answer.json())
+            self.last = ServedModels.read(answer.json())
         except ValueError as error:
             raise UserError("What it says of its models is not JSON.", "Give the address of a vLLM server.") from error
         return self.last
@@ -157,7 +157,7 @@ class Vllm:
         for version in (self.folder / name).glob("*"):
             os.utime(version)  # from now on it is kept for a while
 
-    def _looked(self) -> Listed:
+    def _looked(self) -> ServedModels:
         try:
             return self.look()
         except httpx.HTTPError as error:
@@ -180,7 +180,7 @@ class Vllm:
         if reason:
             raise UserError(f"The adapter {name!r} cannot be used here. {reason}", "Choose another adapter or base.")
 
-    def _remove_old(self, listed: Listed) -> None:
+    def _remove_old(self, listed: ServedModels) -> None:
         used = set(listed.adapters.values())
         for version in self.folder.glob("*/*"):
             aged = time.time() - version.stat().st_mtime > KEPT_SECONDS

@@ -18,7 +18,7 @@ from core.training import queue, trash
 from core.training.launcher import continue_run, request_leave, request_stop, resume
 from core.training.run import Run, find_run
 from core.training.state import ACTIVE, RunState
-from studio.auth.identity import Person, Role
+from studio.auth.identity import Role, User
 from studio.context import Studio
 from studio.engine.supervisor import PARKED
 from studio.runs import run_view, runs_view
@@ -179,7 +179,7 @@ def draw(
     studio: Studio,
     overview: Overview,
     runs: list[Seen],
-    person: Person,
+    person: User,
     shown: str | None,
     look: Look,
     words: str | None,

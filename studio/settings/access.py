@@ -11,10 +11,10 @@ import gradio as gr
 
 from adapters.common import damaged_files
 from adapters.common.errors import UserError
-from studio.auth.identity import LOCAL_OWNER, Person, Role, person_of
+from studio.auth.identity import LOCAL_OWNER, Role, User, user_of
 from studio.auth.keys import Keys
-from studio.auth.published import Published
-from studio.backup.backup import Keeper
+from studio.auth.published import PublishedAdapters
+from studio.backup.backup import Backup
 from studio.context import Studio
 from studio.ui.events import told
 from studio.ui.format import size, table
@@ -33,7 +33,7 @@ OTHERS_MAY = {
 
 def build(studio: Studio, sign_in: bool, greeting: gr.HTML) -> None:
     """`greeting` lies above all tabs and says who one is here."""
-    keys, published = Keys(studio.home), Published(studio.home)
+    keys, published = Keys(studio.home), PublishedAdapters(studio.home)
     with gr.Column(visible=False) as owners, gr.Row():
         with gr.Column(visible=sign_in):
             gr.Markdown("### Published adapters\nEveryone who comes here may chat with these.")
@@ -53,10 +53,10 @@ def build(studio: Studio, sign_in: bool, greeting: gr.HTML) -> None:
             kept = gr.HTML("", elem_id="kept")
 
     def greet(request: gr.Request) -> list[Any]:
-        person = person_of(request)
+        person = user_of(request)
         if person.role < Role.OWNER:
             return [greeting_for(person, sign_in), *[gr.skip()] * 5]
-        shown = [gr.Column(visible=True), choices(), published_table(), keys_table(), keeping(studio.keeper)]
+        shown = [gr.Column(visible=True), choices(), published_table(), keys_table(), keeping(studio.backup)]
         return [greeting_for(person, sign_in), *shown]
 
     def publish(name: str | None) -> list[Any]:
@@ -104,18 +104,18 @@ def damage_of(path: Path) -> str:
     return f'<p class="error">{escape(found[-1].told)}. What it held does not count.</p>' if found else ""
 
 
-def keeping(keeper: Keeper | None) -> str:
+def keeping(backup: Backup | None) -> str:
     """Whether, where and when the home folder was last kept elsewhere; nothing where it is not."""
-    if keeper is None:
+    if backup is None:
         return ""
-    now = keeper.standing
+    now = backup.status
     at = datetime.fromtimestamp(now.at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC") if now.at else "not yet"
     rows = [("Where", now.where), ("Last", at), ("Files", f"{now.files}, {size(now.size)}")]
     failed = f'<p class="error">{escape(now.error)}</p>' if now.error else ""
     return f"<h3>Kept elsewhere too</h3>{table(('', ''), rows)}{failed}"
 
 
-def greeting_for(person: Person, sign_in: bool) -> str:
+def greeting_for(person: User, sign_in: bool) -> str:
     """Who one is, what one may do, and who may do the rest; nothing where nobody has to come in."""
     if person == LOCAL_OWNER:
         return ""

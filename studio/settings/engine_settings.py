@@ -8,7 +8,7 @@ import gradio as gr
 
 from adapters.common.errors import UserError
 from core.serving.settings import KINDS, SETTINGS, flag
-from studio.auth.identity import Role, person_of
+from studio.auth.identity import Role, user_of
 from studio.context import Studio
 from studio.ui.events import told
 from studio.ui.format import table
@@ -32,7 +32,7 @@ def build(studio: Studio, tab: gr.Tab) -> None:
         apply_button = gr.Button("Start the engine with these", elem_id="apply-engine-settings")
 
     def opened(request: gr.Request) -> list[Any]:
-        if person_of(request).role is not Role.OWNER:
+        if user_of(request).role is not Role.OWNER:
             return [gr.skip()] * (1 + len(fields))
         return [in_force_table(studio), *(shown(name, getattr(studio.engine.settings, name)) for name in fields)]
 
@@ -40,8 +40,10 @@ def build(studio: Studio, tab: gr.Tab) -> None:
         engine = studio.engine
         given = {name: read(name, value) for name, value in zip(fields, values, strict=True)}
         wanted = {name: value for name, value in given.items() if value != SETTINGS[name].default}
-        decided = {name: value for name, value in engine.saved.items() if name in engine.given}
-        if engine.use({name: value for name, value in wanted.items() if name not in engine.given} | decided):
+        decided = {name: value for name, value in engine.saved.items() if name in engine.command_line}
+        if engine.apply_settings(
+            {name: value for name, value in wanted.items() if name not in engine.command_line} | decided
+        ):
             gr.Info(STARTS)
         else:
             gr.Info("Nothing is different, so the engine goes on as it is.")
@@ -55,11 +57,11 @@ def build(studio: Studio, tab: gr.Tab) -> None:
 def field_for(studio: Studio, name: str) -> Any:
     """A field, filled when the tab is opened; not to be changed where the command line decides."""
     engine, about = studio.engine, SETTINGS[name].metadata
-    fixed = name in engine.given or engine.external_url is not None
+    fixed = name in engine.command_line or engine.external_url is not None
     value = shown(name, SETTINGS[name].default)
     settings: dict[str, Any] = {
         "label": name,
-        "info": about["help"] + (f" Decided at the start, by {flag(name)}." if name in engine.given else ""),
+        "info": about["help"] + (f" Decided at the start, by {flag(name)}." if name in engine.command_line else ""),
         "interactive": not fixed,
         "elem_id": f"engine-{name.replace('_', '-')}",
         "min_width": 160,
@@ -102,7 +104,7 @@ def in_force_table(studio: Studio) -> str:
         else:
             shown = BY_ITSELF if value is None else str(value).lower() if isinstance(value, bool) else str(value)
             why = "the default"
-        if name in engine.given:
+        if name in engine.command_line:
             why = f"decided at the start, by {flag(name)}"
         elif name in engine.saved:
             why = f"{why}, set here" if told_by_engine is not None else "set here"

@@ -14,7 +14,7 @@ from adapters.common.errors import UserError
 from core.models.base import name_of
 from core.serving.settings import SETTINGS
 from core.training import trash
-from studio.auth.identity import Role, person_of
+from studio.auth.identity import Role, user_of
 from studio.context import Studio
 from studio.deploy.catalogue import CATALOGUE, T4_BYTES
 from studio.settings import engine_settings, storage
@@ -63,17 +63,17 @@ def build(studio: Studio, tab: gr.Tab) -> None:
     codes = gr.HTML("", elem_id="snippets")
 
     def arrive(request: gr.Request) -> list[Any]:
-        return [gr.Column(visible=person_of(request).role is Role.OWNER)] * 2
+        return [gr.Column(visible=user_of(request).role is Role.OWNER)] * 2
 
     def facts_now() -> str:
         return facts_table(studio)
 
     def opened(request: gr.Request) -> Any:
-        return storage_table(studio) if person_of(request).role is Role.OWNER else gr.skip()
+        return storage_table(studio) if user_of(request).role is Role.OWNER else gr.skip()
 
     def first_facts(request: gr.Request, shown: str) -> Any:
         """They take seconds, so they are looked up once for each page."""
-        wanted = shown == FACTS_LATER and person_of(request).role is Role.OWNER
+        wanted = shown == FACTS_LATER and user_of(request).role is Role.OWNER
         return facts_table(studio) if wanted else gr.skip()
 
     def clear_trash() -> str:

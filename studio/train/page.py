@@ -21,7 +21,7 @@ from core.recipes.trl_config import from_trl, to_trl
 from core.recipes.warmup import check_learns
 from core.training import queue
 from core.training.run import create_run
-from studio.auth.identity import Role, person_of
+from studio.auth.identity import Role, user_of
 from studio.context import Studio
 from studio.data import choices as imports
 from studio.data.reading import HANDED
@@ -103,7 +103,7 @@ def build(studio: Studio, shown_run: gr.Textbox, tabs: gr.Tabs) -> TrainPage:
 
     def pick(request: gr.Request, event: gr.EventData) -> list[Any]:
         name = acted(event)[1]
-        if person_of(request).role < Role.OWNER and name not in SAMPLES:
+        if user_of(request).role < Role.OWNER and name not in SAMPLES:
             return [gr.skip()] * 3
         return [name, *imports.remembered(studio.home, name)]
 
@@ -112,7 +112,7 @@ def build(studio: Studio, shown_run: gr.Textbox, tabs: gr.Tabs) -> TrainPage:
         return [*imports.remembered(studio.home, name or "")]
 
     def mark(request: gr.Request, name: str | None) -> str:
-        return cards(studio.home, name, person_of(request).role is Role.OWNER)
+        return cards(studio.home, name, user_of(request).role is Role.OWNER)
 
     async def estimate(yaml_text: str | None, name: str | None, *values: Any) -> AsyncIterator[str]:
         if not name and not (yaml_text or "").strip():

@@ -14,7 +14,7 @@ import gradio as gr
 from adapters.common.errors import UserError, without_paths
 from adapters.common.files import no_room
 from core.common.redaction import masked
-from studio.auth.identity import Role, person_of
+from studio.auth.identity import Role, user_of
 
 log = logging.getLogger(__name__)
 FULL = "The disk is full, so nothing could be written. Free some space: Settings says what takes it."
@@ -95,5 +95,5 @@ def shown(error: Exception, args: Sequence[Any] = ()) -> gr.Error:
 
 def readable(text: str, args: Sequence[Any]) -> str:
     """As who asked may read it: a gr.Request among the handler's arguments tells who that is."""
-    stranger = any(isinstance(each, gr.Request) and person_of(each).role < Role.OWNER for each in args)
+    stranger = any(isinstance(each, gr.Request) and user_of(each).role < Role.OWNER for each in args)
     return without_paths(text) if stranger else text

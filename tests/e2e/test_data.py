@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, Page, expect
 from core.common.home import Home
 from studio.app import build_app
 from studio.context import Studio
-from studio.engine.supervisor import Engine
+from studio.engine.supervisor import EngineSupervisor
 from tests.e2e import steps
 from tests.hub_server.fixtures import Hub
 
@@ -29,7 +29,7 @@ ROW = '{"text": "### Human: Hi ### Assistant: Hello"}\n'
 
 @pytest.fixture
 def page(home: Home, browser: Browser) -> Iterator[Page]:
-    app = build_app(Studio.over(home, "builtin", Engine(home, "builtin")))
+    app = build_app(Studio.over(home, "builtin", EngineSupervisor(home, "builtin")))
     listening = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, log_level="critical"))
     thread = threading.Thread(target=server.run, args=([listening],), daemon=True)

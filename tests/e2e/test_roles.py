@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from adapters.store import AdapterStore
 from core.common.home import Home
-from studio.auth.published import Published
+from studio.auth.published import PublishedAdapters
 from tests.adapters.folders import write_adapter
 from tests.app_process import StudioProcess
 from tests.e2e.steps import MINUTE, answers, ask, choose, fill, open_tab
@@ -32,7 +32,7 @@ def space(tmp_path_factory: pytest.TempPathFactory, provider: OpenIDProvider) ->
     tmp_path = tmp_path_factory.mktemp("space")
     home = Home.open(tmp_path / "home")
     store = AdapterStore(home.adapters)
-    Published(home).set(store.import_folder(write_adapter(tmp_path / "a"), "for-everyone"), True)
+    PublishedAdapters(home).set(store.import_folder(write_adapter(tmp_path / "a"), "for-everyone"), True)
     store.import_folder(write_adapter(tmp_path / "b"), "not-yet")
     store.import_folder(write_adapter(tmp_path / "c"), "soon")
     environment = {

@@ -13,14 +13,14 @@ from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
 
 from core.common.home import Home
-from studio.auth.identity import SCOPE_KEY, AccessSettings, Person, Provider, Role
+from studio.auth.identity import SCOPE_KEY, AccessSettings, Provider, Role, User
 from studio.auth.keys import Keys
-from studio.auth.middleware import Access
+from studio.auth.middleware import AccessMiddleware
 from studio.auth.permissions import event_name
 from studio.auth.signin import COOKIE as SESSION_COOKIE
 from studio.auth.signin import Sessions
 from studio.context import Studio
-from studio.engine.supervisor import Engine
+from studio.engine.supervisor import EngineSupervisor
 from tests.studio.auth.openid import CLIENT_ID, CLIENT_SECRET, OpenIDProvider
 
 SPACE_HOST = "ada-studio.hf.space"
@@ -33,13 +33,13 @@ class Gate:
 
     def __init__(self, settings: AccessSettings, page: gr.Blocks, keys: Keys) -> None:
         self.sessions = Sessions()
-        self.access = Access(PlainTextResponse("in", LET_IN), settings, page, keys, self.sessions)
+        self.access = AccessMiddleware(PlainTextResponse("in", LET_IN), settings, page, keys, self.sessions)
         self.host = SPACE_HOST if settings.provider else "127.0.0.1:7860"
 
     def client(self, role: Role = Role.VISITOR, **headers: str) -> TestClient:
         client = TestClient(self.access, f"http://{self.host}", headers=headers, follow_redirects=False)
         if role > Role.VISITOR:
-            person = Person(role, role.name, role.name, sees_runs=role is Role.OWNER)
+            person = User(role, role.name, role.name, sees_runs=role is Role.OWNER)
             client.cookies.set(SESSION_COOKIE, self.sessions.open(person, 60))
         return client
 
@@ -48,7 +48,7 @@ class Gate:
 def quiet_studio(tmp_path_factory: pytest.TempPathFactory) -> Studio:
     """A studio whose engine was never started."""
     home = Home.open(tmp_path_factory.mktemp("studio") / "home")
-    return Studio.over(home, "builtin", Engine(home, "builtin"))
+    return Studio.over(home, "builtin", EngineSupervisor(home, "builtin"))
 
 
 @pytest.fixture(scope="session")
@@ -70,7 +70,7 @@ def space_settings(url: str, **others: Any) -> AccessSettings:
     )
 
 
-def request_of(person: Person) -> gr.Request:
+def request_of(person: User) -> gr.Request:
     """What a handler gets when `person` triggers its event."""
     return gr.Request(request=Request({"type": "http", "headers": [], SCOPE_KEY: person}))  # type: ignore[arg-type]
 

@@ -33,14 +33,14 @@ from core.training.trash import trash_run
 from studio.app import build_app
 from studio.auth.identity import LOCAL_OWNER, AccessSettings, cookie_of, cookie_secret
 from studio.auth.keys import Keys
-from studio.auth.published import Published
-from studio.backup.files import Reader
+from studio.auth.published import PublishedAdapters
+from studio.backup.files import FileHasher
 from studio.chat import conversations, examples
 from studio.cli.doctor import damaged_files
 from studio.cli.serve import leave_runs
 from studio.compare import votes
 from studio.context import Studio
-from studio.engine.supervisor import Engine
+from studio.engine.supervisor import EngineSupervisor
 from studio.page import build_page
 from studio.runs.runs_view import Look
 from studio.web.lock import WebLock
@@ -155,14 +155,14 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     origin = Origin("mine", "file", ["mine.jsonl"], "0" * 64, "2026-01-01T00:00:00Z", license="mit")
     write_origin(home.datasets / "mine", origin)
     said = [{"role": "user", "content": "Who?"}, {"role": "assistant", "content": "Me."}]
-    examples.keep(home, said)
+    examples.save(home, said)
     column = conversations.Column("base", tuple(said))
     conversations.OnDisk(home).put(conversations.Conversation.new([column], {"system": "Be."}))
     candidates = tuple(votes.Candidate(name, (said[0],), name) for name in ("gull", "wren"))
     votes.append(home, votes.Vote.cast(votes.Ballot(candidates, False, {"seed": 1}), "better", 0, "ada"))
     Keys(home).create("laptop")
-    studio = Studio.over(home, "builtin", Engine(home, "builtin"))
-    Published(home).set(studio.store.get("gull"), True)
+    studio = Studio.over(home, "builtin", EngineSupervisor(home, "builtin"))
+    PublishedAdapters(home).set(studio.store.get("gull"), True)
     (home.root / "engine-settings.json").write_text('{"slots": 4}')
     remember(home, Recipe.from_dict({"dataset_name": "pirate"}), [100.0, 110.0])
     gone = {"pid": 2**22 + 1, "started": 1.0}
@@ -187,7 +187,7 @@ def furnish_again(home: Home) -> None:
 @pytest.fixture(scope="module")
 def studio(whole: Path, tmp_path_factory: pytest.TempPathFactory) -> Studio:
     home = Home.open(tmp_path_factory.mktemp("damaged") / "home")
-    return Studio.over(home, "builtin", Engine(home, "builtin"))
+    return Studio.over(home, "builtin", EngineSupervisor(home, "builtin"))
 
 
 @pytest.fixture(scope="module")
@@ -222,13 +222,13 @@ def look_at_everything(studio: Studio, page: gr.Blocks) -> dict[str, Any]:
     # What the other processes read, and the start and the end of the studio.
     queue.advance(home)
     supervised(home), running_engine(home), read_handle(handle_path(home)), suspend.read(home)
-    Engine(home, "builtin")._announced()
+    EngineSupervisor(home, "builtin")._announced()
     lock = WebLock(home)
     lock.acquire("http://127.0.0.1:1")
     lock.release()
     sweep(home)
     leave_runs(home)
-    Reader(home).all()
+    FileHasher(home).hash_all()
     return shown
 
 
@@ -268,11 +268,11 @@ def test_with_damaged_keys_no_key_is_let_in(name: str, kind: str, studio: Studio
     restored()
     keys = Keys(studio.home)
     key = keys.create("phone")
-    assert keys.person(key) is not None
+    assert keys.user(key) is not None
     DAMAGE[kind](studio.home.root / name)
     for _ in range(2):
         for given in (key, "", "null", "text", "7"):
-            assert Keys(studio.home).person(given) is None
+            assert Keys(studio.home).user(given) is None
     keys.create("new")
     assert [each.name for each in keys.list()] == ["new"]
 
@@ -282,11 +282,11 @@ def test_a_damaged_list_of_the_published_publishes_nothing(
     name: str, kind: str, studio: Studio, restored: Callable[[], None]
 ) -> None:
     restored()
-    assert Published(studio.home).has(studio.store.get("gull"))
+    assert PublishedAdapters(studio.home).has(studio.store.get("gull"))
     DAMAGE[kind](studio.home.root / name)
-    assert not any(Published(studio.home).has(each) for each in studio.store.list())
-    Published(studio.home).set(studio.store.get("wren"), True)
-    assert [each.name for each in studio.store.list() if Published(studio.home).has(each)] == ["wren"]
+    assert not any(PublishedAdapters(studio.home).has(each) for each in studio.store.list())
+    PublishedAdapters(studio.home).set(studio.store.get("wren"), True)
+    assert [each.name for each in studio.store.list() if PublishedAdapters(studio.home).has(each)] == ["wren"]
 
 
 @pytest.mark.parametrize(("name", "kind"), kinds_of("processes/cookie-secret"))
@@ -370,7 +370,7 @@ def at_once(restored: Callable[[], None], studio: Studio) -> Iterator[Callable[[
 @pytest.mark.parametrize("kind", ["a folder", "binary garbage", "other types"])
 def test_the_studio_starts_with_every_file_damaged_at_once(kind: str, at_once: Callable[[str], Home]) -> None:
     home = at_once(kind)
-    app = build_app(Studio.over(home, "builtin", Engine(home, "builtin")))
+    app = build_app(Studio.over(home, "builtin", EngineSupervisor(home, "builtin")))
     with TestClient(app, base_url="http://127.0.0.1:7860") as web:
         assert web.get("/").status_code == 200
         assert web.get("/healthz").json()["status"] == "ok"

@@ -23,7 +23,7 @@ from core.common.home import Home
 from core.models.builtin import BASE_DIR
 from studio.app import build_app
 from studio.context import Studio
-from studio.engine.supervisor import Engine
+from studio.engine.supervisor import EngineSupervisor
 from studio.engine.vllm import KEY
 from studio.page import build_page
 from tests.core.serving import tiny
@@ -100,7 +100,7 @@ def adapters(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def studio(home: Home, server: Server, adapters: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Studio]:
     monkeypatch.setenv(KEY, ENVIRONMENT["VLLM_API_KEY"])
-    engine = Engine(home, "builtin", server.url)
+    engine = EngineSupervisor(home, "builtin", server.url)
     engine.start()
     assert engine.ready.wait(START_SECONDS), f"{engine.status}\n{server.log.read_text()[-4000:]}"
     made = Studio.over(home, "builtin", engine)

@@ -100,10 +100,10 @@ with staged(home.cache / "merged" / "pirate", 1) as stage:
     die()
 """
 RESTORES = """
-from studio.backup.backup import Keeper
+from studio.backup.backup import Backup
 class Place:
     where, restore = "nowhere", die
-Keeper(home, Place(), 1.0).restore()
+Backup(home, Place(), 1.0).restore()
 """
 
 

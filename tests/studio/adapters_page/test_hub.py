@@ -17,10 +17,10 @@ from studio.adapters_page import hub as pages_hub
 from studio.adapters_page import sample_answers, upload
 from studio.adapters_page.hub import may_say, news_table
 from studio.adapters_page.updates import Updates
-from studio.auth.identity import LOCAL_OWNER, Person, Role
-from studio.auth.published import Published
+from studio.auth.identity import LOCAL_OWNER, Role, User
+from studio.auth.published import PublishedAdapters
 from studio.context import Studio
-from studio.engine.supervisor import Engine
+from studio.engine.supervisor import EngineSupervisor
 from studio.page import build_page
 from tests.adapters.folders import write_adapter
 from tests.hub_server.fixtures import Hub, hub
@@ -28,13 +28,13 @@ from tests.studio.conftest import handler, request_of
 
 __all__ = ["hub"]
 PRIVATE = "Private: only you can see it"
-BOB = Person(Role.USER, "bob", "hub:bob", "hf_bob", sees_runs=False, only_published=True)
-VISITOR = Person(Role.VISITOR, "visitor", "from:1.1.1.1", sees_runs=False, only_published=True)
+BOB = User(Role.USER, "bob", "hub:bob", "hf_bob", sees_runs=False, only_published=True)
+VISITOR = User(Role.VISITOR, "visitor", "from:1.1.1.1", sees_runs=False, only_published=True)
 
 
 @pytest.fixture
 def studio(home: Home, tmp_path: Path) -> Studio:
-    made = Studio.over(home, "builtin", Engine(home, "builtin"))
+    made = Studio.over(home, "builtin", EngineSupervisor(home, "builtin"))
     made.store.import_folder(write_adapter(tmp_path / "lora"), "mine")
     return made
 
@@ -95,7 +95,7 @@ def test_a_user_pushes_what_is_published_with_their_own_token(hub: Hub, studio: 
     ):
         with pytest.raises(gr.Error, match="not published"):
             handler(page, event)(request_of(BOB), "mine", *arguments)
-    Published(studio.home).set(studio.store.get("mine"), True)
+    PublishedAdapters(studio.home).set(studio.store.get("mine"), True)
     handler(page, "adapters_page.hub.push")(
         request_of(BOB), "mine", "bob/x", PRIVATE, "", False, None, None, "not-bobs-to-say"
     )
@@ -175,7 +175,7 @@ def test_everyone_is_told_what_they_may_do(page: gr.Blocks, monkeypatch: pytest.
     assert "HF_TOKEN" in may_say(LOCAL_OWNER)
     assert "Offline mode is on" in may_say(LOCAL_OWNER)
     assert "secret" not in may_say(LOCAL_OWNER)
-    assert "<img" not in may_say(Person(Role.USER, "<img src=x>", "k", "t"))
+    assert "<img" not in may_say(User(Role.USER, "<img src=x>", "k", "t"))
     assert handler(page, "adapters_page.hub.notice")(request_of(VISITOR)) == gr.skip()
 
 
@@ -209,7 +209,7 @@ def test_files_one_by_one_and_a_folder_come_in(studio: Studio, page: gr.Blocks, 
     bring_in(request_of(LOCAL_OWNER), files, "", "by-files")
     bring_in(request_of(LOCAL_OWNER), None, str(folder), "")
     assert {"by-files", "by-path"} <= {each.name for each in studio.store.list()}
-    owner_elsewhere = Person(Role.OWNER, "ada", "hub:ada", "hf_ada")
+    owner_elsewhere = User(Role.OWNER, "ada", "hub:ada", "hf_ada")
     with pytest.raises(gr.Error, match="at the machine itself"):
         bring_in(request_of(owner_elsewhere), None, str(folder), "again")
     with pytest.raises(gr.Error, match="Nothing was uploaded"):

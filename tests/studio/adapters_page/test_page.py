@@ -25,24 +25,24 @@ from studio.adapters_page import page as adapters
 from studio.adapters_page.cards import Standing, card
 from studio.adapters_page.page import overview
 from studio.app import build_app
-from studio.auth.identity import LOCAL_OWNER, Person, Role
-from studio.auth.published import Published
+from studio.auth.identity import LOCAL_OWNER, Role, User
+from studio.auth.published import PublishedAdapters
 from studio.context import Studio
-from studio.engine.supervisor import Engine
+from studio.engine.supervisor import EngineSupervisor
 from studio.page import build_page
 from tests.adapters.folders import weights, write_adapter
 from tests.hub_server.fixtures import Hub, hub
 from tests.studio.conftest import handler, request_of
 
 __all__ = ["hub"]
-BOB = Person(Role.USER, "bob", "hub:bob", "hf_bob", sees_runs=False, only_published=True)
-VISITOR = Person(Role.VISITOR, "visitor", "from:1.1.1.1", sees_runs=False, only_published=True)
+BOB = User(Role.USER, "bob", "hub:bob", "hf_bob", sees_runs=False, only_published=True)
+VISITOR = User(Role.VISITOR, "visitor", "from:1.1.1.1", sees_runs=False, only_published=True)
 LINEARS = {"model.layers.0.self_attn.q_proj": (256, 256), "model.layers.3.mlp.up_proj": (704, 256)}
 
 
 @pytest.fixture
 def studio(home: Home, tmp_path: Path) -> Studio:
-    made = Studio.over(home, "builtin", Engine(home, "builtin"))
+    made = Studio.over(home, "builtin", EngineSupervisor(home, "builtin"))
     made.store.import_folder(write_adapter(tmp_path / "lora", tensors=weights(LINEARS)), "mine")
     return made
 
@@ -221,7 +221,7 @@ def test_merging_makes_a_model_and_pushes_it(studio: Studio, page: gr.Blocks, hu
     before, after = load_file(BASE_DIR / "model.safetensors"), load_file(folder / "model.safetensors")
     changed = {name for name in before if (before[name] != after[name]).any()}
     assert changed == {f"{module}.weight" for module in LINEARS}
-    elsewhere = Person(Role.OWNER, "ada", "hub:ada", "hf_ada")
+    elsewhere = User(Role.OWNER, "ada", "hub:ada", "hf_ada")
     assert str(folder) not in handler(page, "adapters_page.merge.merge")(request_of(elsewhere), "mine")
     said = handler(page, "adapters_page.merge.push")("mine", "ada/whole", False)
     assert f"({hub.url}/ada/whole)" in said
@@ -250,7 +250,7 @@ def test_published_adapters_are_what_a_user_downloads(studio: Studio) -> None:
 
     client = TestClient(as_bob)
     assert client.get("/adapters/mine.zip").status_code == 404
-    Published(studio.home).set(studio.store.get("mine"), True)
+    PublishedAdapters(studio.home).set(studio.store.get("mine"), True)
     assert client.get("/adapters/mine.zip").status_code == 200
 
 

@@ -18,14 +18,14 @@ from starlette.testclient import TestClient
 
 from core.common.home import Home
 from studio.api import openai
-from studio.auth.identity import LOCAL_OWNER, Person, Role
+from studio.auth.identity import LOCAL_OWNER, Role, User
 from studio.auth.keys import Keys
-from studio.auth.middleware import Access
-from studio.auth.published import Published
+from studio.auth.middleware import AccessMiddleware
+from studio.auth.published import PublishedAdapters
 from studio.auth.signin import COOKIE, Sessions
 from studio.chat.answering import Question, answers
 from studio.context import Studio
-from studio.engine.supervisor import Engine
+from studio.engine.supervisor import EngineSupervisor
 from tests.adapters.folders import write_adapter
 from tests.core.serving.api.strange_requests import CHAT, OF_CHAT, SHARED, strange, written
 from tests.studio.conftest import SPACE_HOST, space_settings
@@ -80,10 +80,10 @@ def studio(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream) -> Stud
     """A studio with three adapters, one of them published, and an engine that names folders, as other servers do."""
     root = tmp_path_factory.mktemp("api")
     home = Home.open(root / "home")
-    studio = Studio.over(home, "builtin", Engine(home, "builtin"))
+    studio = Studio.over(home, "builtin", EngineSupervisor(home, "builtin"))
     for name in ("pirate", "radio", "secret"):
         studio.store.import_folder(write_adapter(root / name), name)
-    Published(home).set(studio.store.get("pirate"), True)
+    PublishedAdapters(home).set(studio.store.get("pirate"), True)
     return studio
 
 
@@ -112,7 +112,7 @@ def client(studio: Studio, role: Role, *, only_published: bool = True) -> TestCl
     with gr.Blocks() as page:
         pass
     app.add_middleware(
-        Access,
+        AccessMiddleware,
         settings=space_settings("http://127.0.0.1:9", messages_per_minute=(1000, 1000)),
         page=page,
         keys=Keys(studio.home),
@@ -120,7 +120,7 @@ def client(studio: Studio, role: Role, *, only_published: bool = True) -> TestCl
     )
     made = TestClient(app, f"https://{SPACE_HOST}", raise_server_exceptions=False)
     if role > Role.VISITOR:
-        person = Person(role, "bob", "hub:bøb", only_published=only_published)
+        person = User(role, "bob", "hub:bøb", only_published=only_published)
         made.cookies.set(COOKIE, sessions.open(person, 60))
     return made
 
@@ -273,12 +273,12 @@ def test_people_before_the_page_are_told_apart_by_the_engine_too(studio: Studio,
     engine.answers["/v1/chat/completions"] = (200, "text/event-stream", b"data: [DONE]\n\n")
     studio.engine.ready.set()
 
-    async def ask(person: Person) -> None:
+    async def ask(person: User) -> None:
         questions = {0: Question([{"role": "user", "content": "hi"}], "pirate")}
         async for _ in answers(studio, person, questions, ["", 0.0, 1.0, 8, None]):
             pass
 
-    for person in (Person(Role.USER, "bob", "hub:bøb"), LOCAL_OWNER):
+    for person in (User(Role.USER, "bob", "hub:bøb"), LOCAL_OWNER):
         asyncio.run(ask(person))
     assert [json.loads(body).get("user") for body in engine.bodies] == ["hub%3Ab%C3%B8b", None]
 

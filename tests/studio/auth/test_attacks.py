@@ -19,10 +19,10 @@ from starlette.websockets import WebSocketDisconnect
 from adapters.common.errors import UserError
 from core.common.redaction import MASK, MaskingFormatter, masked
 from studio.app import build_app
-from studio.auth.identity import LOCAL_OWNER, AccessSettings, Person, Role
+from studio.auth.identity import LOCAL_OWNER, AccessSettings, Role, User
 from studio.auth.middleware import BODY_BYTES, UPLOAD_BYTES
 from studio.auth.permissions import EVENT_PATHS, event_name
-from studio.auth.published import Published
+from studio.auth.published import PublishedAdapters
 from studio.auth.signin import PENDING_COOKIE, SignIns
 from studio.context import Studio
 from studio.page import build_page
@@ -37,8 +37,8 @@ HERE = "http://127.0.0.1:7860"
 SECRET_LINE = "root:x:0:0"
 OUTSIDE = ("/etc/passwd", "../../../../../../etc/passwd", "..", "", ".", "a/../../b", "a\0b", "~/x", "..%2f..%2fetc")
 ODD = (".hidden", "x" * 65, "\u0430dapter", "\uff0fa", "a\nb", "a b", "base", "BASE", "-rf", "run:x", "a\u202eb")
-VISITOR = Person(Role.VISITOR, "visitor", "from:1.1.1.1", sees_runs=False, only_published=True)
-USER = Person(Role.USER, "bob", "hub:bob", "hf_oauth_bobs", sees_runs=False, only_published=True)
+VISITOR = User(Role.VISITOR, "visitor", "from:1.1.1.1", sees_runs=False, only_published=True)
+USER = User(Role.USER, "bob", "hub:bob", "hf_oauth_bobs", sees_runs=False, only_published=True)
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +138,7 @@ def test_no_address_gives_a_file_of_the_server(local: TestClient, quiet_studio: 
 
 @pytest.mark.parametrize("given", ["/etc/passwd", "../../etc/passwd", "./pyproject.toml", "~/.bashrc"])
 @pytest.mark.parametrize("person", [LOCAL_OWNER])
-def test_checking_or_training_on_a_dataset_reads_no_other_file(page: gr.Blocks, given: str, person: Person) -> None:
+def test_checking_or_training_on_a_dataset_reads_no_other_file(page: gr.Blocks, given: str, person: User) -> None:
     with pytest.raises(gr.Error, match="neither a dataset"):
         handler(page, "data.page.check")(given)
     begin = handler(page, "train.page.begin")
@@ -336,7 +336,7 @@ def test_visitors_get_nothing_of_unpublished_adapters_and_runs(
     assert "not-for-all" not in json.dumps(page.get_config_file(), default=str)
     with pytest.raises(gr.Error, match="not published"):
         handler(page, "adapters_page.hub.push")(request_of(USER), "not-for-all", "bob/stolen", False, "")
-    Published(quiet_studio.home).set(record, True)
+    PublishedAdapters(quiet_studio.home).set(record, True)
     assert "not-for-all" in str(tick(request_of(VISITOR), None))
     quiet_studio.store.delete("not-for-all")
 
@@ -391,7 +391,7 @@ def test_a_users_push_and_pull_never_use_the_studios_own_token(
     used: list[str | None] = []
     monkeypatch.setattr(transfer, "pull", lambda *args, token, **others: used.append(token) or stop())
     pull = handler(page, "adapters_page.hub.pull")
-    nobody = Person(Role.USER, "user", "user")
+    nobody = User(Role.USER, "user", "user")
     for person, given in ((nobody, ""), (USER, ""), (USER, "hf_typed"), (LOCAL_OWNER, ""), (LOCAL_OWNER, "hf_typed")):
         with pytest.raises(gr.Error):
             pull(request_of(person), "a/b", "", given)
@@ -527,12 +527,12 @@ def test_a_made_up_callback_is_refused(visitor: TestClient, query: str) -> None:
 
 
 def test_who_came_with_a_token_is_greeted_once() -> None:
-    assert "You are the owner." in greeting_for(Person(Role.OWNER, "owner", "owner"), sign_in=False)
-    assert "You are <b>ada</b>, the owner." in greeting_for(Person(Role.OWNER, "ada", "hub:ada"), sign_in=True)
+    assert "You are the owner." in greeting_for(User(Role.OWNER, "owner", "owner"), sign_in=False)
+    assert "You are <b>ada</b>, the owner." in greeting_for(User(Role.OWNER, "ada", "hub:ada"), sign_in=True)
 
 
 def test_names_are_shown_as_text() -> None:
-    shown = greeting_for(Person(Role.USER, "<img src=x onerror=alert(1)>", "k"), sign_in=True)
+    shown = greeting_for(User(Role.USER, "<img src=x onerror=alert(1)>", "k"), sign_in=True)
     assert "<img" not in shown
 
 

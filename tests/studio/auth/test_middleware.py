@@ -23,7 +23,7 @@ from core.common.redaction import MaskingFormatter
 from studio.app import build_app
 from studio.auth.identity import Role, cookie_of, cookie_secret
 from studio.auth.keys import Keys
-from studio.auth.limits import Limits, sender
+from studio.auth.limits import Limits, client_address
 from studio.auth.middleware import COOKIE, OTHERS_BYTES
 from studio.auth.permissions import COUNTED, EVENT_PATHS, EVENTS
 from studio.chat.conversations import BROWSER_BYTES
@@ -80,7 +80,7 @@ def test_words_about_files_are_words(space: Gate, page: gr.Blocks) -> None:
 
 def asked_from(forwarded: str, peer: str = "10.1.2.3", behind_proxy: bool = True) -> str:
     headers = Headers({"x-forwarded-for": forwarded} if forwarded else {})
-    return sender(Request({"type": "http", "headers": headers.raw, "client": (peer, 1)}), behind_proxy)
+    return client_address(Request({"type": "http", "headers": headers.raw, "client": (peer, 1)}), behind_proxy)
 
 
 def test_strangers_are_counted_by_what_the_proxy_saw_not_by_what_they_say() -> None:

@@ -11,7 +11,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from studio.app import build_app
-from studio.auth.identity import Person, Role
+from studio.auth.identity import Role, User
 from studio.auth.page_memory import AT_LEAST, OF_A_PAGE, OF_A_PERSON, OF_ALL, OF_AN_EVENT, TIMES, PageMemory, weight
 from studio.auth.permissions import EVENT_PATHS
 from studio.context import Studio
@@ -54,7 +54,7 @@ class Queued:
         self.numbers = itertools.count()
 
     def send(self, name: str, person: str, size: int = MEGABYTE, *, ran: bool = True) -> None:
-        asyncio.run(self.memory.admit(name, Person(Role.VISITOR, "visitor", person), size, queued=True))
+        asyncio.run(self.memory.admit(name, User(Role.VISITOR, "visitor", person), size, queued=True))
         identity = f"event-{next(self.numbers)}"
         self.queue.pending_event_ids_session.setdefault(name, set()).add(identity)
         self.queue.pending_messages_per_session.setdefault(name, asyncio.Queue())
@@ -121,13 +121,13 @@ def test_all_pages_together_keep_so_much(queued: Queued) -> None:
 
 
 def test_the_owners_pages_are_not_counted(queued: Queued) -> None:
-    owner = Person(Role.OWNER, "ada", "hub:ada")
+    owner = User(Role.OWNER, "ada", "hub:ada")
     for number in range(3):
         asyncio.run(queued.memory.admit(f"page-{number}", owner, OF_ALL, queued=True))
 
 
 def test_the_weight_of_a_value_is_that_of_all_it_holds() -> None:
-    person = Person(Role.USER, "x" * MEGABYTE, "key")
+    person = User(Role.USER, "x" * MEGABYTE, "key")
     for value in ("x" * MEGABYTE, {"a": ["x" * MEGABYTE]}, person, {"x" * MEGABYTE: None}, ({"a": (person,)},)):
         assert MEGABYTE < weight(value) < MEGABYTE + 10_000
     round_: list[Any] = []

@@ -16,7 +16,7 @@ from starlette.testclient import TestClient
 from adapters.common.errors import UserError
 from core.common.home import Home
 from studio.app import build_app
-from studio.auth.identity import AccessSettings, Person, Provider, Role
+from studio.auth.identity import AccessSettings, Provider, Role, User
 from studio.auth.keys import Keys
 from studio.auth.limits import Limits
 from studio.auth.middleware import COOKIE
@@ -417,10 +417,10 @@ def test_a_session_lasts_eight_hours_at_most() -> None:
 
 def test_nobodys_sessions_are_pushed_out_by_another_person() -> None:
     sessions = Sessions()
-    ada, eve = Person(Role.OWNER, "ada", "hub:ada"), Person(Role.USER, "eve", "hub:eve")
+    ada, eve = User(Role.OWNER, "ada", "hub:ada"), User(Role.USER, "eve", "hub:eve")
     adas, eves = sessions.open(ada, 60), [sessions.open(eve, 60) for _ in range(MOST_OF_ONE + 5)]
-    assert sessions.person(adas) == ada
-    assert [sessions.person(each) for each in eves] == [None] * 5 + [eve] * MOST_OF_ONE
+    assert sessions.user(adas) == ada
+    assert [sessions.user(each) for each in eves] == [None] * 5 + [eve] * MOST_OF_ONE
 
 
 def test_an_answer_of_the_provider_that_cannot_be_used_is_said_and_opens_nothing(
@@ -438,10 +438,10 @@ def test_an_answer_of_the_provider_that_cannot_be_used_is_said_and_opens_nothing
 
 def test_sessions_end_when_the_token_does() -> None:
     sessions = Sessions()
-    ada = Person(Role.OWNER, "ada", "hub:ada")
-    assert sessions.person(sessions.open(ada, 60)) == ada
-    assert sessions.person(sessions.open(ada, -1)) is None
-    assert sessions.person("made-up") is None
+    ada = User(Role.OWNER, "ada", "hub:ada")
+    assert sessions.user(sessions.open(ada, 60)) == ada
+    assert sessions.user(sessions.open(ada, -1)) is None
+    assert sessions.user("made-up") is None
 
 
 def test_locally_everyone_at_this_machine_is_the_owner(page: gr.Blocks, home: Home) -> None:

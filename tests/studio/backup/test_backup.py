@@ -19,9 +19,9 @@ from adapters.store import AdapterStore
 from core.common.home import Home
 from core.recipes.recipe import Recipe
 from core.training.run import create_run, list_runs
-from studio.backup.backup import Keeper, keeper_for, place_for
-from studio.backup.files import ChangedMeanwhile, Reader, belonging, signature
-from studio.backup.folder import FolderTarget, Volume, open_folder
+from studio.backup.backup import Backup, backup_location, open_backup
+from studio.backup.files import FileChanged, FileHasher, change_signature, files_to_back_up
+from studio.backup.folder import FolderTarget, MountedBucket, open_folder_target
 from tests.adapters.folders import write_adapter
 from tests.app_process import ROOT
 from tests.hub_server.fixtures import Hub, hub
@@ -33,7 +33,7 @@ class Killed(BaseException):
     """The process ends here: nothing that it would still have done is done."""
 
 
-class Bucket(Volume):
+class Bucket(MountedBucket):
     """A mounted bucket: a file is there when it is closed, whole, or (`torn`) as far as it came when the power went.
 
     Whoever writes to it dies at the operation number `dies_at`, in the middle of it.
@@ -82,23 +82,23 @@ def fill(home: Home, tmp_path: Path) -> None:
 
 
 def contents(home: Home) -> dict[str, bytes]:
-    return {path: (home.root / path).read_bytes() for path in belonging(home)}
+    return {path: (home.root / path).read_bytes() for path in files_to_back_up(home)}
 
 
 def another(tmp_path: Path, name: str = "after-the-restart") -> Home:
     return Home.open(tmp_path / name)
 
 
-def kept_in(bucket: Volume, home: Home) -> Keeper:
-    return Keeper(home, FolderTarget(bucket, "the bucket"), pause=0.0)
+def backup_to(bucket: MountedBucket, home: Home) -> Backup:
+    return Backup(home, FolderTarget(bucket, "the bucket"), pause=0.0)
 
 
 def test_everything_that_cannot_be_made_again_comes_back(home: Home, tmp_path: Path) -> None:
     fill(home, tmp_path)
     bucket = Bucket(tmp_path / "bucket")
-    assert kept_in(bucket, home).keep()
+    assert backup_to(bucket, home).save()
     after = another(tmp_path)
-    assert kept_in(bucket, after).restore() == len(contents(home))
+    assert backup_to(bucket, after).restore() == len(contents(home))
     assert contents(after) == contents(home)
     assert not [path for path in contents(after) if "heartbeat" in path or ".saving" in path or "cache" in path]
     assert [run.id for run in list_runs(after)] == [run.id for run in list_runs(home)]
@@ -109,21 +109,21 @@ def test_everything_that_cannot_be_made_again_comes_back(home: Home, tmp_path: P
 def test_only_what_is_new_is_written_and_what_is_gone_goes(home: Home, tmp_path: Path) -> None:
     fill(home, tmp_path)
     bucket = Bucket(tmp_path / "bucket")
-    keeper = kept_in(bucket, home)
-    keeper.keep()
+    backup = backup_to(bucket, home)
+    backup.save()
     before = set(bucket.names("contents"))
     (home.root / "keys.json").write_text('["new"]')
     AdapterStore(home.adapters).delete("mine")
     bucket.operations = 0
-    keeper.keep()
+    backup.save()
     assert bucket.operations == 2, "one content and one list"
     for number in range(3):
         (home.root / "keys.json").write_text(f'["{number}"]')
-        keeper.keep()
+        backup.save()
     assert len(bucket.names("states")) == 2
     assert len(bucket.names("contents")) < len(before), "the adapter's files are in no state any more"
     after = another(tmp_path)
-    kept_in(bucket, after).restore()
+    backup_to(bucket, after).restore()
     assert contents(after) == contents(home)
 
 
@@ -131,7 +131,7 @@ def test_only_what_is_new_is_written_and_what_is_gone_goes(home: Home, tmp_path:
 def test_killed_anywhere_in_a_sync_the_old_or_the_new_state_comes_back(home: Home, tmp_path: Path, torn: bool) -> None:
     fill(home, tmp_path)
     root = tmp_path / "bucket"
-    kept_in(Bucket(root), home).keep()
+    backup_to(Bucket(root), home).save()
     states = [contents(home)]
     came_back: list[int] = []
     for dies_at in range(100):
@@ -147,12 +147,12 @@ def test_killed_anywhere_in_a_sync_the_old_or_the_new_state_comes_back(home: Hom
         states.append(contents(home))
         bucket = Bucket(root, dies_at, torn)
         try:
-            kept_in(bucket, home).keep()
+            backup_to(bucket, home).save()
             died = False
         except Killed:
             died = True
         after = another(tmp_path, f"after-{dies_at}")
-        kept_in(Bucket(root), after).restore()
+        backup_to(Bucket(root), after).restore()
         came_back.append(states.index(contents(after)))  # raises where it is none of the states
         assert came_back == sorted(came_back), "never further back than before"
         if not died:
@@ -165,37 +165,37 @@ def test_killed_in_the_first_sync_nothing_comes_back_and_the_next_one_works(home
     fill(home, tmp_path)
     for dies_at in (0, 3):
         with pytest.raises(Killed):
-            kept_in(Bucket(tmp_path / "bucket", dies_at, torn=True), home).keep()
-    assert kept_in(Bucket(tmp_path / "bucket"), another(tmp_path, "empty")).restore() == 0
-    kept_in(Bucket(tmp_path / "bucket"), home).keep()
+            backup_to(Bucket(tmp_path / "bucket", dies_at, torn=True), home).save()
+    assert backup_to(Bucket(tmp_path / "bucket"), another(tmp_path, "empty")).restore() == 0
+    backup_to(Bucket(tmp_path / "bucket"), home).save()
     after = another(tmp_path)
-    kept_in(Bucket(tmp_path / "bucket"), after).restore()
+    backup_to(Bucket(tmp_path / "bucket"), after).restore()
     assert contents(after) == contents(home)
 
 
 def test_damage_in_the_newest_state_falls_back_and_damage_in_all_is_said(home: Home, tmp_path: Path) -> None:
     fill(home, tmp_path)
     bucket = Bucket(tmp_path / "bucket")
-    keeper = kept_in(bucket, home)
-    keeper.keep()
+    backup = backup_to(bucket, home)
+    backup.save()
     first, there = contents(home), set(bucket.names("contents"))
     (home.root / "keys.json").write_text('["new"]')
-    keeper.keep()
+    backup.save()
     (new,) = set(bucket.names("contents")) - there
     (bucket.root / "contents" / new).write_bytes(b'["NEW"]')
     after = another(tmp_path)
-    kept_in(bucket, after).restore()
+    backup_to(bucket, after).restore()
     assert contents(after) == first
     for each in bucket.names("contents"):
         (bucket.root / "contents" / each).write_bytes(b"")
     with pytest.raises(UserError, match="damaged"):
-        kept_in(bucket, another(tmp_path, "empty")).restore()
+        backup_to(bucket, another(tmp_path, "empty")).restore()
 
 
 def test_a_restore_that_was_cut_off_is_done_again(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(home, tmp_path)
     bucket = Bucket(tmp_path / "bucket")
-    kept_in(bucket, home).keep()
+    backup_to(bucket, home).save()
     after = another(tmp_path)
     moved, replace = 0, Path.replace
 
@@ -208,25 +208,25 @@ def test_a_restore_that_was_cut_off_is_done_again(home: Home, tmp_path: Path, mo
 
     monkeypatch.setattr(Path, "replace", dying)
     with pytest.raises(Killed):
-        kept_in(bucket, after).restore()
-    assert 0 < len(belonging(after)) < len(belonging(home))
-    kept_in(bucket, after).restore()
+        backup_to(bucket, after).restore()
+    assert 0 < len(files_to_back_up(after)) < len(files_to_back_up(home))
+    backup_to(bucket, after).restore()
     assert contents(after) == contents(home)
 
 
 def test_a_home_that_has_something_is_left_as_it_is(home: Home, tmp_path: Path) -> None:
     fill(home, tmp_path)
     bucket = Bucket(tmp_path / "bucket")
-    kept_in(bucket, home).keep()
+    backup_to(bucket, home).save()
     (home.root / "keys.json").write_text('["newer than what is kept"]')
-    assert kept_in(bucket, home).restore() == 0
+    assert backup_to(bucket, home).restore() == 0
     assert "newer" in (home.root / "keys.json").read_text()
 
 
 def test_files_that_grow_are_kept_as_they_were_when_they_were_read(home: Home, tmp_path: Path) -> None:
     fill(home, tmp_path)
     events = list_runs(home)[0].events_path
-    files = Reader(home).all()
+    files = FileHasher(home).hash_all()
     with events.open("a") as file:
         file.write("one more line\n")
     target = FolderTarget(Bucket(tmp_path / "bucket"), "")
@@ -236,13 +236,13 @@ def test_files_that_grow_are_kept_as_they_were_when_they_were_read(home: Home, t
     restored = (stage / events.relative_to(home.root)).read_text()
     assert restored + "one more line\n" == events.read_text()
     (home.root / "keys.json").write_text("[1]")
-    with pytest.raises(ChangedMeanwhile):
+    with pytest.raises(FileChanged):
         FolderTarget(Bucket(tmp_path / "other"), "").save(home.root, files)
 
 
 def test_a_run_never_claims_more_than_what_is_read_after_it(home: Home, tmp_path: Path) -> None:
     fill(home, tmp_path)
-    order = belonging(home)
+    order = files_to_back_up(home)
     first = {part: min(i for i, path in enumerate(order) if part in path) for part in ("checkpoint-", "adapters/")}
     state = max(i for i, path in enumerate(order) if path.endswith("state.json"))
     assert state < first["checkpoint-"] < first["adapters/"]
@@ -250,15 +250,15 @@ def test_a_run_never_claims_more_than_what_is_read_after_it(home: Home, tmp_path
 
 def test_that_a_log_grows_is_no_reason_to_keep_anything(home: Home, tmp_path: Path) -> None:
     fill(home, tmp_path)
-    before = signature(home)
+    before = change_signature(home)
     run = list_runs(home)[0]
     with run.events_path.open("a") as file:
         file.write("{}\n")
     run.beat()
-    assert signature(home) == before
+    assert change_signature(home) == before
     (run.checkpoints_folder / "checkpoint-16").mkdir()
     (run.checkpoints_folder / "checkpoint-16" / "optimizer.pt").write_bytes(b"x")
-    assert signature(home) != before
+    assert change_signature(home) != before
 
 
 def test_a_real_folder_needs_no_rename_no_lock_and_no_link(
@@ -278,13 +278,13 @@ def test_a_real_folder_needs_no_rename_no_lock_and_no_link(
 
     audits.append(watch)
     try:
-        keeper = Keeper(home, open_folder(bucket), pause=0.0)
-        keeper.keep()
+        backup = Backup(home, open_folder_target(bucket), pause=0.0)
+        backup.save()
         (home.root / "keys.json").write_text("[2]")
-        keeper.keep()
+        backup.save()
     finally:
         audits.remove(watch)
-    assert keeper.standing.error == ""
+    assert backup.status.error == ""
     assert seen == []
 
 
@@ -295,7 +295,7 @@ sys.addaudithook(lambda event, arguments: [watch(event, arguments) for watch in 
 def test_killed_by_the_system_in_the_middle_of_a_write(home: Home, tmp_path: Path) -> None:
     fill(home, tmp_path)
     place = tmp_path / "data"
-    assert keeper_for(home, str(place)).keep()
+    assert open_backup(home, str(place)).save()
     before = contents(home)
     checkpoint = list_runs(home)[0].checkpoints_folder / "checkpoint-16"
     checkpoint.mkdir()
@@ -304,7 +304,7 @@ def test_killed_by_the_system_in_the_middle_of_a_write(home: Home, tmp_path: Pat
 import sys
 from core.common.home import Home
 from studio.backup import folder
-from studio.backup.backup import keeper_for
+from studio.backup.backup import open_backup
 exactly = folder.exactly
 def slowly(path, kept):
     for piece in exactly(path, kept):
@@ -312,7 +312,7 @@ def slowly(path, kept):
         print("half", flush=True)
         sys.stdin.read()  # here it is killed
 folder.exactly = slowly
-keeper_for(Home.open({str(home.root)!r}), {str(place)!r}).keep()
+open_backup(Home.open({str(home.root)!r}), {str(place)!r}).keep()
 """
     child = subprocess.Popen(
         [sys.executable, "-c", program], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -322,11 +322,11 @@ keeper_for(Home.open({str(home.root)!r}), {str(place)!r}).keep()
     child.send_signal(signal.SIGKILL)
     child.wait()
     after = another(tmp_path)
-    keeper_for(after, str(place)).restore()
+    open_backup(after, str(place)).restore()
     assert contents(after) == before
-    assert keeper_for(home, str(place)).keep(), "and the next sync is none the worse for it"
+    assert open_backup(home, str(place)).save(), "and the next sync is none the worse for it"
     again = another(tmp_path, "again")
-    keeper_for(again, str(place)).restore()
+    open_backup(again, str(place)).restore()
     assert contents(again) == contents(home)
 
 
@@ -334,12 +334,12 @@ def test_a_place_that_fails_is_said_and_tried_again(home: Home, tmp_path: Path) 
     fill(home, tmp_path)
     bucket = Bucket(tmp_path / "bucket")
     bucket.root.write_text("a file where the folder should be")
-    keeper = kept_in(bucket, home)
-    assert not keeper.keep()
-    assert keeper.standing.error
+    backup = backup_to(bucket, home)
+    assert not backup.save()
+    assert backup.status.error
     bucket.root.unlink()
-    assert keeper.keep()
-    assert keeper.standing.error == ""
+    assert backup.save()
+    assert backup.status.error == ""
 
 
 def test_the_watching_thread_keeps_what_is_new_and_the_end_keeps_the_rest(
@@ -354,14 +354,14 @@ def test_the_watching_thread_keeps_what_is_new_and_the_end_keeps_the_rest(
             kept.set()
 
     fill(home, tmp_path)
-    keeper = Keeper(home, Telling(Bucket(tmp_path / "bucket"), ""), pause=0.0)
-    keeper.start()
+    backup = Backup(home, Telling(Bucket(tmp_path / "bucket"), ""), pause=0.0)
+    backup.start()
     assert kept.wait(30)
-    keeper.stop(30)
+    backup.stop(30)
     (home.root / "keys.json").write_text('["the last one"]')
-    keeper.stop(30)
+    backup.stop(30)
     after = another(tmp_path)
-    kept_in(Bucket(tmp_path / "bucket"), after).restore()
+    backup_to(Bucket(tmp_path / "bucket"), after).restore()
     assert contents(after) == contents(home)
 
 
@@ -375,7 +375,7 @@ def test_a_state_that_leads_elsewhere_is_refused(home: Home, tmp_path: Path, pat
     bucket.write(f"contents/{hashlib.sha256(b'x').hexdigest()}", iter([b"x"]))
     bucket.write(f"states/state-00000001-{hashlib.sha256(listing).hexdigest()}.json", iter([listing]))
     with pytest.raises(UserError, match="outside"):
-        kept_in(bucket, another(tmp_path)).restore()
+        backup_to(bucket, another(tmp_path)).restore()
     assert not (tmp_path / "evil").exists()
 
 
@@ -385,23 +385,23 @@ def test_a_state_that_leads_elsewhere_is_refused(home: Home, tmp_path: Path, pat
 def test_a_repository_keeps_states_as_commits(hub: Hub, home: Home, tmp_path: Path) -> None:
     hub.login("hf_ada")
     fill(home, tmp_path)
-    keeper = keeper_for(home, "ada/home")
-    assert keeper.keep()
+    backup = open_backup(home, "ada/home")
+    assert backup.save()
     assert hub.repo("ada/home", "dataset").private
     first = hub.head("ada/home", "dataset")
     AdapterStore(home.adapters).delete("mine")
     (home.root / "keys.json").write_text("[2]")
-    assert keeper.keep()
+    assert backup.save()
     second = hub.head("ada/home", "dataset")
     assert second.parent == first.sha, "one commit each"
     assert not [path for path in second.files if "adapters/" in path]
-    assert keeper.keep()
+    assert backup.save()
     assert hub.head("ada/home", "dataset").sha == second.sha, "nothing new, no commit"
     after = another(tmp_path)
-    again = keeper_for(after, "ada/home")
+    again = open_backup(after, "ada/home")
     assert again.restore() == len(contents(home))
     assert contents(after) == contents(home)
-    assert again.keep()
+    assert again.save()
     assert hub.head("ada/home", "dataset").files.keys() == second.files.keys()
 
 
@@ -412,70 +412,70 @@ def test_a_repository_has_the_old_state_or_the_new_one_wherever_a_sync_ends(
     monkeypatch.setattr("adapters.hub.errors.WAITS", ())
     hub.login("hf_ada")
     fill(home, tmp_path)
-    keeper = keeper_for(home, "ada/home")
-    assert keeper.keep()
+    backup = open_backup(home, "ada/home")
+    assert backup.save()
     before = contents(home)
     checkpoint = list_runs(home)[0].checkpoints_folder / "checkpoint-16"
     checkpoint.mkdir()
     (checkpoint / "optimizer.pt").write_bytes(os.urandom(100_000))
     hub.fail(where, 400, times=1000)
-    assert not keeper.keep()
-    assert keeper.standing.error
+    assert not backup.save()
+    assert backup.status.error
     hub.heal()
     after = another(tmp_path)
-    keeper_for(after, "ada/home").restore()
+    open_backup(after, "ada/home").restore()
     assert contents(after) == before
-    assert keeper.keep()
+    assert backup.save()
     again = another(tmp_path, "again")
-    keeper_for(again, "ada/home").restore()
+    open_backup(again, "ada/home").restore()
     assert contents(again) == contents(home)
 
 
 def test_a_public_repository_and_no_token_are_refused(hub: Hub, home: Home) -> None:
     with pytest.raises(UserError):
-        keeper_for(home, "ada/home")
+        open_backup(home, "ada/home")
     hub.login("hf_ada")
     HfApi().create_repo("ada/open", repo_type="dataset", private=False)
     with pytest.raises(UserError, match="public"):
-        keeper_for(home, "ada/open")
+        open_backup(home, "ada/open")
 
 
 def test_a_hub_that_cannot_be_read_stops_the_start(hub: Hub, home: Home, tmp_path: Path) -> None:
     hub.login("hf_ada")
     fill(home, tmp_path)
-    keeper_for(home, "ada/home").keep()
+    open_backup(home, "ada/home").save()
     after = another(tmp_path)
-    keeper = keeper_for(after, "ada/home")
+    backup = open_backup(after, "ada/home")
     hub.fail("GET /datasets/ada/home/resolve", 403, times=1000)
     with pytest.raises(UserError):
-        keeper.restore()
+        backup.restore()
     hub.heal()
-    assert keeper.restore() == len(contents(home)), "an empty home is never taken for the newest state"
+    assert backup.restore() == len(contents(home)), "an empty home is never taken for the newest state"
 
 
 def test_where_to_keep_a_home(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("studio.backup.backup.SPACE_VOLUME", tmp_path)
-    assert place_for(None) is None, "on one's own machine nothing is copied anywhere"
+    assert backup_location(None) is None, "on one's own machine nothing is copied anywhere"
     monkeypatch.setenv("SPACE_ID", "ada/studio")
-    assert place_for(None) == str(tmp_path)
+    assert backup_location(None) == str(tmp_path)
     monkeypatch.setenv("STUDIO_KEEP_IN", "ada/home")
-    assert place_for(None) == "ada/home"
-    assert place_for("/elsewhere") == "/elsewhere"
+    assert backup_location(None) == "ada/home"
+    assert backup_location("/elsewhere") == "/elsewhere"
     with pytest.raises(UserError, match="one lies in the other"):
-        keeper_for(home, str(home.root / "inside"))
+        open_backup(home, str(home.root / "inside"))
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="Nothing can be kept"):
-        keeper_for(home, str(tmp_path / "file"))
-    assert isinstance(keeper_for(home, str(tmp_path / "place")).target, FolderTarget)
+        open_backup(home, str(tmp_path / "file"))
+    assert isinstance(open_backup(home, str(tmp_path / "place")).target, FolderTarget)
 
 
 def test_nothing_more_goes_into_a_repository_that_has_become_public(hub: Hub, home: Home, tmp_path: Path) -> None:
     hub.login("hf_ada")
     fill(home, tmp_path)
-    keeper = keeper_for(home, "ada/home")
-    assert keeper.keep()
+    backup = open_backup(home, "ada/home")
+    assert backup.save()
     hub.repos.save(replace(hub.repo("ada/home", "dataset"), private=False))
     (home.root / "datasets" / "new.txt").write_text("a secret")
-    assert not keeper.keep()
-    assert "public" in keeper.standing.error
+    assert not backup.save()
+    assert "public" in backup.status.error
     assert not any("new.txt" in path for path in hub.head("ada/home", "dataset").files)

@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from studio.auth.identity import LOCAL_OWNER, Person, Role
+from studio.auth.identity import LOCAL_OWNER, Role, User
 from studio.chat.columns import COLUMNS
 from studio.chat.conversations import Conversation, OnDisk
 from studio.chat.saved import SEARCHED
@@ -17,8 +17,8 @@ from studio.context import Studio
 from studio.page import build_page
 from tests.studio.conftest import handler, request_of
 
-VISITOR = Person(Role.VISITOR, "visitor", "1.2.3.4", sees_runs=False, only_published=True)
-SPACE_OWNER = Person(Role.OWNER, "ada", "hub:ada")
+VISITOR = User(Role.VISITOR, "visitor", "1.2.3.4", sees_runs=False, only_published=True)
+SPACE_OWNER = User(Role.OWNER, "ada", "hub:ada")
 TALK: list[dict[str, Any]] = [
     {"role": "user", "content": words("What is <b>up</b>?")},
     {"role": "assistant", "content": words("The sky."), "metadata": {"log": "guanaco-builtin"}},
@@ -31,7 +31,7 @@ def page(quiet_studio: Studio) -> gr.Blocks:
     return build_page(quiet_studio)
 
 
-def keep(page: gr.Blocks, person: Person, kept: Any = None, now: Round | None = None, known: str = "") -> Any:
+def keep(page: gr.Blocks, person: User, kept: Any = None, now: Round | None = None, known: str = "") -> Any:
     names, histories = ["base", *["gone"] * (COLUMNS - 1)], [TALK, TALK, *[[]] * (COLUMNS - 2)]
     return handler(page, "chat.saved.keep_it")(
         request_of(person), known, kept, "", 2, now, *SETTINGS, *names, *histories
@@ -53,9 +53,7 @@ def test_the_owners_are_on_disk_and_the_browser_holds_nothing(page: gr.Blocks, q
 
 
 @pytest.mark.parametrize("person", [VISITOR, SPACE_OWNER])
-def test_on_a_space_they_are_in_the_visitors_browser_only(
-    page: gr.Blocks, quiet_studio: Studio, person: Person
-) -> None:
+def test_on_a_space_they_are_in_the_visitors_browser_only(page: gr.Blocks, quiet_studio: Studio, person: User) -> None:
     known, _, held, _ = keep(page, person)
     assert [each["id"] for each in held] == [known]
     assert OnDisk(quiet_studio.home).all() == []

@@ -12,7 +12,7 @@ from core.data import store
 from core.recipes.recipe import Recipe
 from studio.context import Studio
 from studio.data import choices as imports
-from studio.engine.supervisor import Engine
+from studio.engine.supervisor import EngineSupervisor
 from studio.train.page import check
 
 ROW = '{"text": "### Human: Hi ### Assistant: Hello"}\n'
@@ -50,7 +50,7 @@ def test_names_cannot_leave_the_folder(home: Home, tmp_path: Path, name: str) ->
 
 
 def test_the_page_trains_on_what_it_offers_only(home: Home, tmp_path: Path) -> None:
-    studio = Studio.over(home, "builtin", Engine(home, "builtin"))
+    studio = Studio.over(home, "builtin", EngineSupervisor(home, "builtin"))
     kept = keep(home, upload(tmp_path, "mine.jsonl", ROW * 3))
     check(studio, Recipe.from_dict({"dataset_name": str(kept)}))
     outside = upload(tmp_path, "outside.jsonl", ROW)
@@ -62,7 +62,7 @@ def test_the_page_trains_on_what_it_offers_only(home: Home, tmp_path: Path) -> N
 
 
 def test_rows_that_cannot_be_used_stop_the_start_unless_skipped(home: Home, tmp_path: Path) -> None:
-    studio = Studio.over(home, "builtin", Engine(home, "builtin"))
+    studio = Studio.over(home, "builtin", EngineSupervisor(home, "builtin"))
     kept = str(keep(home, upload(tmp_path, "mixed.jsonl", ROW + '{"text": 3}\n')))
     with pytest.raises(UserError, match="1 of 2 rows"):
         check(studio, Recipe.from_dict({"dataset_name": kept}))

@@ -19,7 +19,7 @@ from studio.context import Studio
 from studio.data import choices as imports
 from studio.data.reading import HANDED, MAPPED, Reading, columns_chosen
 from studio.data.summary import division, kinds, languages, refusal
-from studio.engine.supervisor import Engine
+from studio.engine.supervisor import EngineSupervisor
 from studio.page import build_page
 from tests.hub_server.fixtures import Hub
 from tests.studio.conftest import handler, request_of
@@ -30,7 +30,7 @@ ROW = '{"text": "### Human: Hi ### Assistant: Hello"}\n'
 
 @pytest.fixture
 def page(home: Home) -> gr.Blocks:
-    return build_page(Studio.over(home, "builtin", Engine(home, "builtin")))
+    return build_page(Studio.over(home, "builtin", EngineSupervisor(home, "builtin")))
 
 
 Play = Callable[..., dict[str, Any]]

@@ -24,7 +24,7 @@ from studio.data.token_view import (
     span,
     token_view,
 )
-from studio.engine.tokenizer_process import Tokenizer
+from studio.engine.tokenizer_process import TokenizerProcess
 
 
 def dataset_of(*answers: str) -> CheckedDataset:
@@ -139,13 +139,13 @@ def test_search_looks_into_all_messages_in_any_case_and_goes_round() -> None:
 
 
 @pytest.fixture(scope="module")
-def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tokenizer]:
-    process = Tokenizer(Home.open(tmp_path_factory.mktemp("tokenizer")), "builtin")
+def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TokenizerProcess]:
+    process = TokenizerProcess(Home.open(tmp_path_factory.mktemp("tokenizer")), "builtin")
     yield process
     process.close()
 
 
-def test_the_tokenizers_process_tells_tokens_as_they_are_trained(tokenizer: Tokenizer) -> None:
+def test_the_tokenizers_process_tells_tokens_as_they_are_trained(tokenizer: TokenizerProcess) -> None:
     conversation = dataset_of("Grün, naïve 🦙 — said\n\ttwice.").conversations[0]
     (tokens,) = tokenizer.view(conversation)
     text = "".join(each[0] for each in tokens)
@@ -157,7 +157,7 @@ def test_the_tokenizers_process_tells_tokens_as_they_are_trained(tokenizer: Toke
     assert tokenizer.count([conversation]) == [[(len(tokens), sum(each[2] for each in tokens), first)]]
 
 
-def test_a_tokenizer_that_ended_is_started_again(tokenizer: Tokenizer) -> None:
+def test_a_tokenizer_that_ended_is_started_again(tokenizer: TokenizerProcess) -> None:
     conversations = read_dataset("pirate").conversations[:3]
     before = tokenizer.count(conversations)
     tokenizer.close()
@@ -167,4 +167,4 @@ def test_a_tokenizer_that_ended_is_started_again(tokenizer: Tokenizer) -> None:
 
 def test_a_base_without_a_tokenizer_is_told_in_plain_words(home: Home) -> None:
     with pytest.raises(UserError, match="neither 'builtin', nor a folder, nor a Hub id"):
-        Tokenizer(home, "no base!").view(dataset_of("Yes.").conversations[0])
+        TokenizerProcess(home, "no base!").view(dataset_of("Yes.").conversations[0])

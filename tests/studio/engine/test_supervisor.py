@@ -26,7 +26,7 @@ from studio.app import build_app
 from studio.cli.serve import engine_settings
 from studio.context import Studio
 from studio.engine.client import EngineClient
-from studio.engine.supervisor import FAILED, GIVE_UP_AFTER, PARKED, Engine, Resting
+from studio.engine.supervisor import FAILED, GIVE_UP_AFTER, PARKED, EngineSupervisor, Resting
 from tests.app_process import left_behind, poll
 from tests.core.serving import tiny
 
@@ -43,12 +43,12 @@ def clean(home: Home) -> Iterator[Home]:
 def test_an_engine_whose_studio_died_before_it_said_a_word_is_adopted_all_the_same(
     clean: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = Engine(clean, "builtin")
+    first = EngineSupervisor(clean, "builtin")
     first._adopt_or_spawn()  # and here its web process is killed: the engine has only just been started
     assert not first.record_path.exists()
     (started,) = left_behind(clean.root)
 
-    second = Engine(clean, "builtin")
+    second = EngineSupervisor(clean, "builtin")
     second.start()
     try:
         assert second.ready.wait(WAIT_SECONDS)
@@ -57,7 +57,7 @@ def test_an_engine_whose_studio_died_before_it_said_a_word_is_adopted_all_the_sa
         second.stop()
     assert not left_behind(clean.root)
 
-    third = Engine(clean, "builtin")  # the one that has ended does not keep others from starting
+    third = EngineSupervisor(clean, "builtin")  # the one that has ended does not keep others from starting
     third.start()
     poll(lambda: third.url is not None, WAIT_SECONDS, "another engine to listen")
 
@@ -66,7 +66,7 @@ def test_an_engine_whose_studio_died_before_it_said_a_word_is_adopted_all_the_sa
     third.record_path.write_bytes(b"\x00\xff")
     (lost,) = left_behind(clean.root)
     monkeypatch.setattr("studio.engine.supervisor.SILENT_SECONDS", 0.0)
-    fourth = Engine(clean, "builtin")
+    fourth = EngineSupervisor(clean, "builtin")
     fourth.start()
     try:
         poll(lambda: fourth.url is not None, WAIT_SECONDS, "another one in place of the engine that nobody can find")
@@ -77,33 +77,33 @@ def test_an_engine_whose_studio_died_before_it_said_a_word_is_adopted_all_the_sa
 
 
 def test_a_studio_that_ends_at_once_takes_the_engine_along_that_its_forerunner_started(clean: Home) -> None:
-    Engine(clean, "builtin")._adopt_or_spawn()
-    second = Engine(clean, "builtin")
+    EngineSupervisor(clean, "builtin")._adopt_or_spawn()
+    second = EngineSupervisor(clean, "builtin")
     second.start()
     second.stop()
     assert not left_behind(clean.root)
 
 
 def test_an_engine_that_is_set_otherwise_is_replaced_and_not_adopted(clean: Home) -> None:
-    first = Engine(clean, "builtin")
+    first = EngineSupervisor(clean, "builtin")
     first._adopt_or_spawn()  # and here its web process is killed
     poll(lambda: settings_in_force(clean) == {}, WAIT_SECONDS, "the engine to listen")
-    second = Engine(clean, "builtin", given={"slots": 3})
+    second = EngineSupervisor(clean, "builtin", command_line={"slots": 3})
     second.start()
     try:
         poll(lambda: settings_in_force(clean) == {"slots": 3}, WAIT_SECONDS, "an engine as this studio wants it")
         assert not first._alive()
-        assert second.use({"max_rank": 128, "slots": 5})
+        assert second.apply_settings({"max_rank": 128, "slots": 5})
         wanted = {"max_rank": 128, "slots": 3}  # the command line goes before what is saved
         poll(lambda: settings_in_force(clean) == wanted, WAIT_SECONDS, "the engine to be started again")
         assert second.status.restarts == 0, "it has not died"
-        assert not second.use({"max_rank": 128}), "nothing is different"
+        assert not second.apply_settings({"max_rank": 128}), "nothing is different"
         assert len(engines(clean)) == 1
         with pytest.raises(UserError, match="slots is 0"):
-            second.use({"slots": 0})
+            second.apply_settings({"slots": 0})
     finally:
         second.stop()
-    assert Engine(clean, "builtin").settings.to_dict() == {"max_rank": 128}, "it is kept for the next start"
+    assert EngineSupervisor(clean, "builtin").settings.to_dict() == {"max_rank": 128}, "it is kept for the next start"
 
 
 def settings_in_force(home: Home) -> dict[str, Any] | None:
@@ -114,7 +114,7 @@ def settings_in_force(home: Home) -> dict[str, Any] | None:
 
 def test_another_server_as_the_engine_is_not_set_here(home: Home) -> None:
     with pytest.raises(UserError, match="another server"):
-        Engine(home, "builtin", "http://127.0.0.1:9").use({"slots": 4})
+        EngineSupervisor(home, "builtin", "http://127.0.0.1:9").apply_settings({"slots": 4})
     with pytest.raises(UserError, match="--slots"):
         engine_settings(parse(["serve", "--engine-url", "http://127.0.0.1:9", "--slots", "4"]))
     for wrong in (["--engine-url", "localhost:8000"], ["--engine-home", "/home"]):
@@ -127,7 +127,7 @@ def test_another_server_as_the_engine_is_not_set_here(home: Home) -> None:
 def test_an_engine_that_keeps_dying_is_tried_again_by_itself(
     home: Home, monkeypatch: pytest.MonkeyPatch, full: bool
 ) -> None:
-    engine = Engine(home, "builtin")
+    engine = EngineSupervisor(home, "builtin")
     engine._stopping.set()  # so that it pauses no seconds between two deaths
     engine._identity = Identity(2**22 + 1, 1.0)
     monkeypatch.setattr("studio.engine.supervisor.has_room", lambda home: not full)
@@ -144,7 +144,7 @@ def test_an_engine_that_keeps_dying_is_tried_again_by_itself(
 
 
 def test_what_fails_in_the_supervisor_does_not_end_it(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = Engine(home, "builtin")
+    engine = EngineSupervisor(home, "builtin")
     failed: list[str] = []
 
     def refused() -> None:
@@ -190,9 +190,9 @@ def test_a_parked_chat_says_so_and_comes_back_with_its_adapters(clean: Home, tmp
     for name in ("pirate", "radio"):
         record = AdapterRecord(name=name, base_model=str(base))
         store.add(name, tiny.adapter(tmp_path / name, base), record)
-    first = Engine(clean, str(base))
+    first = EngineSupervisor(clean, str(base))
     first.start()
-    assert first.ready.wait(WAIT_SECONDS) and first.there
+    assert first.ready.wait(WAIT_SECONDS) and first.is_settled
     EngineClient(first).load("pirate", str(store.path("pirate")))
     wants = asker(clean)
     poll(lambda: first.status.state == PARKED, WAIT_SECONDS, "the chat to be parked")
@@ -209,7 +209,7 @@ def test_a_parked_chat_says_so_and_comes_back_with_its_adapters(clean: Home, tmp
 
     first._stopping.set()  # and here its web process is killed
     first._thread.join()
-    second = Engine(clean, str(base))
+    second = EngineSupervisor(clean, str(base))
     second.start()
     try:
         poll(lambda: second.status.state == PARKED, WAIT_SECONDS, "the next studio to leave the chat parked")

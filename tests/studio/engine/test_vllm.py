@@ -22,7 +22,7 @@ from studio.adapters_page.page import overview
 from studio.app import build_app
 from studio.auth.identity import LOCAL_OWNER
 from studio.context import Studio
-from studio.engine.supervisor import Engine
+from studio.engine.supervisor import EngineSupervisor
 from studio.engine.vllm import KEPT_SECONDS
 from studio.page import build_page
 from tests.adapters.folders import weights, write_adapter
@@ -43,7 +43,7 @@ def server() -> Iterator[VllmServer]:
 
 @pytest.fixture
 def studio(home: Home, server: VllmServer) -> Iterator[Studio]:
-    engine = Engine(home, "builtin", server.url)
+    engine = EngineSupervisor(home, "builtin", server.url)
     engine.start()
     assert engine.ready.wait(30)
     yield Studio.over(home, "builtin", engine)
@@ -232,7 +232,7 @@ def test_a_server_that_is_set_otherwise_says_what_to_set(
     home: Home, tmp_path: Path, updating: bool, seen_home: str | None, words: str
 ) -> None:
     server = VllmServer("Qwen/Qwen2.5-0.5B-Instruct", served_name="mine", updating=updating)
-    engine = Engine(home, "unsloth/Qwen2.5-0.5B-Instruct-bnb-4bit", f"{server.url}/v1", seen_home=seen_home)
+    engine = EngineSupervisor(home, "unsloth/Qwen2.5-0.5B-Instruct-bnb-4bit", f"{server.url}/v1", seen_home=seen_home)
     engine.start()
     assert engine.ready.wait(10)
     studio = Studio.over(home, engine.base, engine)
@@ -253,12 +253,12 @@ def test_a_server_with_an_api_key_gets_it_and_says_when_it_is_another(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = VllmServer(str(BASE_DIR), key="key-of-the-server")
-    without = Engine(home, "builtin", server.url)
+    without = EngineSupervisor(home, "builtin", server.url)
     without.start()
     poll(lambda: "STUDIO_ENGINE_KEY" in without.status.detail, 10, "the studio to say what to set")
     without.stop()
     monkeypatch.setenv("STUDIO_ENGINE_KEY", "key-of-the-server")
-    engine = Engine(home, "builtin", server.url)
+    engine = EngineSupervisor(home, "builtin", server.url)
     engine.start()
     assert engine.ready.wait(10)
     studio = Studio.over(home, "builtin", engine)

@@ -12,7 +12,7 @@ from core.recipes.recipe import Recipe
 from core.training.events import Checkpoint, Evaluation, Note, Progress, Sample, append_event
 from core.training.run import Run, create_run
 from core.training.state import RunState
-from studio.auth.identity import LOCAL_OWNER, NOBODY, Person, Role
+from studio.auth.identity import LOCAL_OWNER, UNAUTHENTICATED, Role, User
 from studio.context import Studio
 from studio.engine.supervisor import EngineStatus
 from studio.runs import page as runs_page
@@ -147,7 +147,7 @@ def test_others_than_the_owner_read_nothing_of_where_files_lie(fresh: Studio) ->
     other = made(fresh, "b", [1.0])
     known = list(seen(fresh).values())
     look = Look(picked=(run.id, other.id))
-    for person in (LOCAL_OWNER, Person(Role.VISITOR, "visitor", "from:1.1.1.1", sees_runs=True)):
+    for person in (LOCAL_OWNER, User(Role.VISITOR, "visitor", "from:1.1.1.1", sees_runs=True)):
         drawn = str(runs_page.draw(fresh, Overview(fresh.home), known, person, run.id, look, "", 0.6))
         assert "There is no" in drawn and "foo" in drawn and "birds" in drawn
         assert (lies in drawn) == (person is LOCAL_OWNER)
@@ -178,7 +178,7 @@ def test_who_may_not_see_runs_gets_nothing_of_them(fresh: Studio) -> None:
     made(fresh, "hidden-from-visitors")
     overview = Overview(fresh.home)
     shown = overview.runs()[0].id
-    drawn = runs_page.draw(fresh, overview, overview.runs(), NOBODY, shown, Look(), "", 0.6)
+    drawn = runs_page.draw(fresh, overview, overview.runs(), UNAUTHENTICATED, shown, Look(), "", 0.6)
     assert "hidden" not in str(drawn)
     assert len(drawn) == len(runs_page.draw(fresh, overview, overview.runs(), LOCAL_OWNER, shown, Look(), "", 0.6))
 

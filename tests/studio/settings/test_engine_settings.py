@@ -9,15 +9,15 @@ import pytest
 
 from core.common.home import Home
 from core.serving.settings import SETTINGS, save_settings, saved_settings
-from studio.auth.identity import LOCAL_OWNER, Person, Role
+from studio.auth.identity import LOCAL_OWNER, Role, User
 from studio.context import Studio
-from studio.engine.supervisor import Engine
+from studio.engine.supervisor import EngineSupervisor
 from studio.settings.engine_settings import build, field_for, in_force_table
 from tests.studio.conftest import handler, request_of
 
 
 def studio_with(home: Home, url: str | None = None, **given: Any) -> Studio:
-    return Studio.over(home, "builtin", Engine(home, "builtin", url, given))
+    return Studio.over(home, "builtin", EngineSupervisor(home, "builtin", url, given))
 
 
 def page_of(studio: Studio) -> gr.Blocks:
@@ -83,7 +83,7 @@ def test_only_the_owner_is_shown_what_is_in_force(home: Home) -> None:
     assert dict(zip(SETTINGS, shown[1:], strict=True))["max_rank"] == 64
     for name, value in zip(SETTINGS, shown[1:], strict=True):
         field_for(studio_with(home), name).postprocess(value)  # as the page then takes it
-    visitor = Person(Role.VISITOR, "eve", "eve")
+    visitor = User(Role.VISITOR, "eve", "eve")
     assert all(each == gr.skip() for each in opened(request_of(visitor)))
 
 
@@ -95,7 +95,7 @@ def test_the_reason_that_the_engine_gives_is_shown(home: Home, monkeypatch: pyte
 
 
 def test_settings_that_come_back_with_a_home_that_is_kept_elsewhere_count_from_the_start(home: Home) -> None:
-    engine = Engine(home, "builtin", "http://127.0.0.1:9")  # one that is never started, for the test's sake
+    engine = EngineSupervisor(home, "builtin", "http://127.0.0.1:9")  # one that is never started, for the test's sake
     save_settings(home, {"slots": 3})  # and here the home is brought back
     engine.start()
     try:
