@@ -305,14 +305,14 @@ import sys
 from core.common.home import Home
 from studio.backup import folder
 from studio.backup.backup import open_backup
-exactly = folder.exactly
-def slowly(path, kept):
-    for piece in exactly(path, kept):
+read_unchanged = folder.read_unchanged
+def slowly(path, file):
+    for piece in read_unchanged(path, file):
         yield piece
         print("half", flush=True)
         sys.stdin.read()  # here it is killed
-folder.exactly = slowly
-open_backup(Home.open({str(home.root)!r}), {str(place)!r}).keep()
+folder.read_unchanged = slowly
+open_backup(Home.open({str(home.root)!r}), {str(place)!r}).save()
 """
     child = subprocess.Popen(
         [sys.executable, "-c", program], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -345,7 +345,7 @@ def test_a_place_that_fails_is_said_and_tried_again(home: Home, tmp_path: Path) 
 def test_the_watching_thread_keeps_what_is_new_and_the_end_keeps_the_rest(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("studio.backup.backup.LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("studio.backup.backup.CHECK_SECONDS", 0.01)
     kept = threading.Event()
 
     class Telling(FolderTarget):
