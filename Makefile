@@ -1,4 +1,6 @@
 # Two commands set everything up: `make run` and `make test`. Each target makes the environment by itself.
+# What stands after ## is what `make help` says.
+.DEFAULT_GOAL := help
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,9 +9,13 @@ ARGS ?=
 VLLM := .venv-vllm
 VLLM_STAMP := $(VLLM)/.made-from-makefile
 
-.PHONY: env run test test-vllm check bench screenshots hub clean
+.PHONY: help env run test fast test-vllm check bench screenshots hub clean
 
-env: $(STAMP)
+help: ## tells what there is to make
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@echo 'Options go into ARGS: make run ARGS="--base Qwen/Qwen2.5-1.5B-Instruct", make test ARGS="-k recipe".'
+
+env: $(STAMP) ## makes the environment in .venv
 
 # Older than pyproject.toml means made from something else: bring it up to date.
 $(STAMP): pyproject.toml
@@ -18,16 +24,20 @@ $(STAMP): pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	touch $@
 
-run: $(STAMP)
+run: $(STAMP) ## starts the studio at http://127.0.0.1:7860
 	$(BIN)/python -m studio serve $(ARGS)
 
 # The browser tests need a Chromium; without one they are left out, and that is said loudly. Two files at a time.
-test: $(STAMP)
+test: $(STAMP) ## runs all tests, those in a headless Chromium included
 	$(BIN)/python -m tests.browser
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-# The studio on a real vLLM server on this CPU (docs/vllm.md), in an environment of its own.
-test-vllm: $(STAMP) $(VLLM_STAMP)
+# What starts no process, no browser and no training (tests/conftest.py says which tests those are).
+fast: $(STAMP) ## runs the tests that are quick: no process, no browser, no training
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow" $(ARGS)
+
+# docs/vllm.md
+test-vllm: $(STAMP) $(VLLM_STAMP) ## tests the studio on a real vLLM server, in an environment of its own
 	VLLM_PYTHON=$(VLLM)/bin/python $(BIN)/python -m pytest tests/vllm/with_vllm.py $(ARGS)
 
 # What it installs of torchvision, torchaudio and torchcodec does not fit its CPU build of torch, and is not needed.
@@ -38,21 +48,21 @@ $(VLLM_STAMP): Makefile tests/vllm/environment.py
 	$(VLLM)/bin/python tests/vllm/environment.py
 	touch $@
 
-check: $(STAMP)
+check: $(STAMP) ## runs ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(STAMP)
+bench: $(STAMP) ## runs the benchmarks (docs/benchmarks)
 	$(BIN)/python -m benchmarks $(ARGS)
 
-screenshots: $(STAMP)
+screenshots: $(STAMP) ## renews the pictures in docs/
 	$(BIN)/python -m tests.browser
 	$(BIN)/python -m tests.screenshots $(ARGS)
 
 # A small Hub server for trying push and pull by hand.
-hub: $(STAMP)
+hub: $(STAMP) ## starts a small Hub server to try push and pull on
 	$(BIN)/python -m tests.hub_server $(ARGS)
 
-clean:
+clean: ## removes what was made
 	rm -rf $(VENV) $(VLLM) .pytest_cache .mypy_cache .ruff_cache .hypothesis artefacts
