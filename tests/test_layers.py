@@ -1,37 +1,76 @@
-"""The architecture is what the folders say: studio -> core -> adapters, nothing back, and a light web process."""
+"""The architecture is what the folders say: studio -> core -> adapters, no circles, a light web process."""
 
 from __future__ import annotations
 
 import ast
 import subprocess
 import sys
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FORBIDDEN = {"core": {"studio", "gradio"}, "adapters": {"studio", "core", "gradio"}, "studio": {"tests"}}
+PACKAGES = ("adapters", "core", "studio")
+FORBIDDEN = {
+    "adapters": {"core", "studio", "tools", "tests", "gradio"},
+    "core": {"studio", "tools", "tests", "gradio"},
+    "studio": {"tools", "tests"},
+}
 HEAVY = ("torch", "transformers", "datasets", "peft", "trl", "bitsandbytes")
 
 
-def imported_names(path: Path) -> set[str]:
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {module_name(path): path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))}
+
+
+def for_types_only(tree: ast.AST) -> set[ast.AST]:
+    """What stands beneath `if TYPE_CHECKING:`, which never runs."""
+    guards = (node for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test))
+    return {node for guard in guards for node in ast.walk(guard)}
+
+
+@cache
+def imports_of(module: str) -> frozenset[str]:
+    """What a module imports, within functions too: modules of this project by their names, others by their root."""
+    tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
+    names: set[str] = set()
+    for node in {*ast.walk(tree)} - for_types_only(tree):
         if isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[0] for alias in node.names}
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            found.add(node.module.split(".")[0])
-    return found
+            inner = {f"{node.module}.{alias.name}" for alias in node.names}
+            names |= inner & MODULES.keys()
+            if not inner <= MODULES.keys():
+                names.add(node.module)
+    return frozenset(name if name in MODULES else name.split(".")[0] for name in names)
+
+
+def circle_in(graph: dict[str, set[str]]) -> list[str]:
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
 
 
 @pytest.mark.parametrize("package", FORBIDDEN)
 def test_imports_point_one_way(package: str) -> None:
     wrong = {
-        str(path.relative_to(ROOT)): sorted(names)
-        for path in (ROOT / package).rglob("*.py")
-        if (names := imported_names(path) & FORBIDDEN[package])
+        module: sorted(found)
+        for module in MODULES
+        if module.split(".")[0] == package
+        if (found := {name.split(".")[0] for name in imports_of(module)} & FORBIDDEN[package])
     }
     assert not wrong
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    assert not circle_in({module: set(imports_of(module)) for module in MODULES})
 
 
 @pytest.mark.parametrize(
@@ -44,9 +83,5 @@ def test_no_heavy_import_at_import_time(module: str) -> None:
 
 
 def test_files_stay_one_thing() -> None:
-    lengths = {
-        str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines())
-        for package in FORBIDDEN
-        for path in (ROOT / package).rglob("*.py")
-    }
+    lengths = {module: len(path.read_text(encoding="utf-8").splitlines()) for module, path in MODULES.items()}
     assert not {name: count for name, count in lengths.items() if count > 450}
