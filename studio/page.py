@@ -20,32 +20,32 @@ from studio.data import choices as imports
 from studio.data import page as data
 from studio.runs import page as runs
 from studio.runs import tensorboard_tab
-from studio.runs.overview import Overview, active, last_ended
-from studio.runs.runs_view import Look
+from studio.runs.run_cache import RunCache, active_run, last_ended_run
+from studio.runs.runs_view import RunsTableState
 from studio.settings import access
 from studio.settings import page as machine
-from studio.status_bar import strip, unseen
+from studio.status_bar import render_status_bar, render_status_bar_without_runs
 from studio.train import page as train
 from studio.ui.events import told
-from studio.ui.gradio_patches import Page
-from studio.ui.html_events import html
-from studio.ui.owner_only import is_owner, only_for
+from studio.ui.gradio_patches import PartialUpdateBlocks
+from studio.ui.html_events import clickable_html
+from studio.ui.restricted import is_owner, restricted_to
 
 PAGES = ("chat", "data", "train", "runs", "board", "adapters", "settings")  # as addresses name them: /?page=runs
-LOOK = Look()
+LOOK = RunsTableState()
 
 
 def build_page(studio: Studio, sign_in: bool = False) -> gr.Blocks:
     """`sign_in`: people sign in here with Hugging Face."""
-    overview = Overview(studio.home)
-    with Page(title="Guanaco Studio", analytics_enabled=False, fill_width=True) as page:
-        status = html(unseen(studio.engine.status), "strip")
+    overview = RunCache(studio.home)
+    with PartialUpdateBlocks(title="Guanaco Studio", analytics_enabled=False, fill_width=True) as page:
+        status = clickable_html(render_status_bar_without_runs(studio.engine.status), "strip")
         greeting = gr.HTML("", elem_id="greeting")
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Chat", id="chat") as chat_tab:
                 chatting = chat.build(studio)
             data_words = "Preparing datasets is for the owner of this studio."
-            with gr.Tab("Data", id="data") as data_tab, only_for(is_owner, data_words, "data-closed"):
+            with gr.Tab("Data", id="data") as data_tab, restricted_to(is_owner, data_words, "data-closed"):
                 choosing = data.build(studio)
             with gr.Tab("Train", id="train") as train_tab:
                 teaching = gr.Column()
@@ -54,7 +54,7 @@ def build_page(studio: Studio, sign_in: bool = False) -> gr.Blocks:
             board_words = "The runs of this studio and their curves are shown to its owner."
             with (
                 gr.Tab("TensorBoard", id="board") as board_tab,
-                only_for(lambda person: person.sees_runs, board_words, "board-closed"),
+                restricted_to(lambda person: person.sees_runs, board_words, "board-closed"),
             ):
                 tensorboard_tab.build()
             with gr.Tab("Adapters", id="adapters") as adapters_tab:
@@ -63,7 +63,7 @@ def build_page(studio: Studio, sign_in: bool = False) -> gr.Blocks:
             with gr.Tab("Settings", id="settings") as settings_tab:
                 machine.build(studio, settings_tab)
                 access.build(studio, sign_in, greeting)
-        with teaching, only_for(is_owner, "Training is for the owner of this studio.", "train-closed"):
+        with teaching, restricted_to(is_owner, "Training is for the owner of this studio.", "train-closed"):
             training = train.build(studio, running.shown, tabs)
         tick_button = gr.Button("Refresh", visible="hidden", elem_id="tick")
         turn_button = gr.Button("Turn", visible="hidden", elem_id="turn")
@@ -91,7 +91,7 @@ def build_page(studio: Studio, sign_in: bool = False) -> gr.Blocks:
             request: gr.Request,
             before: dict[str, Any],
             shown: str | None,
-            look: Look = LOOK,
+            look: RunsTableState = LOOK,
             words: str | None = "",
             weight: float | None = 0.6,
         ) -> dict[Any, Any]:
@@ -102,7 +102,7 @@ def build_page(studio: Studio, sign_in: bool = False) -> gr.Blocks:
         def first_tick(
             request: gr.Request,
             shown: str | None,
-            look: Look = LOOK,
+            look: RunsTableState = LOOK,
             words: str | None = "",
             weight: float | None = 0.6,
         ) -> dict[Any, Any]:
@@ -172,10 +172,10 @@ def build_page(studio: Studio, sign_in: bool = False) -> gr.Blocks:
 
 def current(
     studio: Studio,
-    overview: Overview,
+    overview: RunCache,
     person: User = LOCAL_OWNER,
     shown: str | None = None,
-    look: Look = LOOK,
+    look: RunsTableState = LOOK,
     words: str | None = "",
     weight: float | None = 0.6,
     keeping: adapters.AdaptersPage | None = None,
@@ -189,7 +189,9 @@ def current(
     cause = status.cause if person.role is Role.OWNER else ""
     drawn = runs.draw(studio, overview, known, person, shown, look, words, weight)
     return {
-        "strip": strip(status, active(known), queued, overview.answering(), last_ended(known), cause=cause),
+        "strip": render_status_bar(
+            status, active_run(known), queued, overview.answering(), last_ended_run(known), cause=cause
+        ),
         "choices": [chat.BASE, *names, *checkpoints],
         "cards": adapters.overview(studio, person, keeping),
         "names": names,

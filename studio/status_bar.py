@@ -7,7 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from core.training.state import RunState
-from studio.runs.overview import Seen
+from studio.runs.run_cache import RunSnapshot
 from studio.ui.format import MARK, duration
 
 if TYPE_CHECKING:
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 QUIET = '<span class="quiet"><i class="dot"></i>No fine-tune is running</span>'
 
 
-def strip(
+def render_status_bar(
     engine: EngineStatus,
-    running: Seen | None,
+    running: RunSnapshot | None,
     queued: int,
     answering: int = 0,
-    ended: Seen | None = None,
+    ended: RunSnapshot | None = None,
     *,
     cause: str = "",
 ) -> str:
@@ -45,7 +45,7 @@ def strip(
     return f'<div class="strip" data-studio="{escape(json.dumps(state))}">{"".join(parts)}</div>'
 
 
-def unseen(engine: EngineStatus) -> str:
+def render_status_bar_without_runs(engine: EngineStatus) -> str:
     """The line before the runs were looked at. It says nothing of them, or the first look would seem to be news."""
     return f'<div class="strip">{"".join(_engine(engine))}</div>'
 
@@ -61,7 +61,7 @@ def _engine(engine: EngineStatus, cause: str = "") -> list[str]:
     ]
 
 
-def _running(running: Seen, answering: int) -> list[str]:
+def _running(running: RunSnapshot, answering: int) -> list[str]:
     run = running.summary
     steps = f"step {run.step} of {run.max_steps}" if run.max_steps else "…"
     loss = f" · loss {run.loss:.3f}" if run.loss is not None else ""
@@ -85,7 +85,7 @@ def _running(running: Seen, answering: int) -> list[str]:
     return [shown, bar, stop]
 
 
-def share_of(running: Seen) -> float:
+def share_of(running: RunSnapshot) -> float:
     """Percent of the steps that are done."""
     run = running.summary
     return round(100 * run.step / run.max_steps, 1) if run.max_steps else 0.0

@@ -20,7 +20,7 @@ from studio.context import Studio
 from studio.train.page import TrainPage
 from studio.train.recipe_form import LEVELS
 from studio.ui.events import told
-from studio.ui.html_events import acted
+from studio.ui.html_events import clicked_action
 
 PLACES = {"push": "push-repo", "change": "new-name"}  # the field where it goes on, by element id; the tab has the name
 
@@ -32,7 +32,7 @@ def connect(
     first, second = chatting.adapters[:2]
 
     def look(request: gr.Request, event: gr.EventData) -> dict[Any, Any]:
-        what, name = acted(event)
+        what, name = clicked_action(event)
         check_may_use(studio, user_of(request), name)
         studio.store.get(name)
         if what == "chat":
@@ -42,7 +42,7 @@ def connect(
         return {page.chosen: name, place: PLACES.get(what, ""), page.work: gr.Tabs(selected=what)}
 
     def act(event: gr.EventData) -> dict[Any, Any]:
-        what, name = acted(event)
+        what, name = clicked_action(event)
         if what == "delete":
             page.delete(name)
             return {page.chosen: None}

@@ -20,8 +20,8 @@ from studio.auth.identity import LOCAL_OWNER, Role, User, user_of
 from studio.auth.published import PublishedAdapters, check_may_use
 from studio.context import Studio
 from studio.ui.events import told
-from studio.ui.failures import in_place, place
-from studio.ui.format import table
+from studio.ui.failures import failure_slot, in_place
+from studio.ui.fragments import render_table
 
 PRIVATE, PUBLIC = "Private: only you can see it", "Public"
 PROGRESS = gr.Progress()
@@ -65,7 +65,7 @@ def build(studio: Studio, adapters: AdaptersPage) -> list[Any]:
         with gr.Row():
             preview_button = gr.Button("Show what would be sent", elem_id="preview-push")
             push_button = gr.Button("Push", variant="primary", elem_id="push")
-        push_failed = place("push-failed")
+        push_failed = failure_slot("push-failed")
         pushed = gr.Markdown(elem_id="pushed")
         listed = gr.HTML("", elem_id="push-files")
         with gr.Accordion("The model card", open=True, visible=False, elem_id="push-card") as shown_card:
@@ -81,7 +81,7 @@ def build(studio: Studio, adapters: AdaptersPage) -> list[Any]:
                     pull_name = gr.Textbox(label="Name here", placeholder="the repository's name", elem_id="pull-name")
                 same = same_base_box("pull-same-base", visible=False)
                 pull_button = gr.Button("Pull", elem_id="pull")
-                pull_failed = place("pull-failed")
+                pull_failed = failure_slot("pull-failed")
                 pulled = gr.Markdown(elem_id="pulled")
             with gr.Tab("Import files", visible=False) as files:
                 imported = import_files.build(studio)
@@ -240,7 +240,7 @@ def news_table(found: list[News]) -> str:
         return "<p>No adapter here came from the Hub or is there.</p>"
     rows = [(each.name, each.repo_id, each.here[:10], standing(each)) for each in found]
     hint = "<p>Nothing is updated by itself: pull it under another name.</p>" if any(e.newer for e in found) else ""
-    return table(("Adapter", "Repository", "Commit here", "Upstream"), rows) + hint
+    return f"{render_table(('Adapter', 'Repository', 'Commit here', 'Upstream'), rows)}{hint}"
 
 
 def standing(news: News) -> str:

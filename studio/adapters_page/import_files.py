@@ -15,7 +15,7 @@ from adapters.store import AdapterStore
 from studio.adapters_page import same_base, upload
 from studio.auth.identity import LOCAL_OWNER, user_of
 from studio.context import Studio
-from studio.ui.failures import in_place, place
+from studio.ui.failures import failure_slot, in_place
 
 TYPES = [".zip", ".safetensors", ".json", ".jinja", ".model", ".txt", ".md"]
 
@@ -33,7 +33,7 @@ def build(studio: Studio) -> list[Any]:
     same = same_base_box("import-same-base")
     button = gr.Button("Import", elem_id="import")
     adopt_button = gr.Button("Adopt what was put into the store by hand", elem_id="adopt")
-    failed = place("import-failed")
+    failed = failure_slot("import-failed")
     done = gr.Markdown("", elem_id="imported")
 
     def bring_in(

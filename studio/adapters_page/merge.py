@@ -16,7 +16,7 @@ from studio.adapters_page import merged_models, same_base
 from studio.adapters_page.failures import Troubles
 from studio.auth.identity import LOCAL_OWNER, user_of
 from studio.context import Studio
-from studio.ui.failures import in_place, place
+from studio.ui.failures import failure_slot, in_place
 
 ABOUT = (
     "Full weights in the base's own precision, as safetensors, for programs that know nothing of adapters. "
@@ -36,7 +36,7 @@ def build(studio: Studio, chosen: gr.Dropdown, troubles: Troubles) -> list[Any]:
     with gr.Row(elem_classes="actions"):
         merge_button = gr.Button("Merge", size="sm", elem_id="merge")
         push_button = gr.Button("Merge and push", size="sm", elem_id="push-merged")
-    failed = place("merge-failed")
+    failed = failure_slot("merge-failed")
     done = gr.Markdown("", elem_id="merged")
 
     def merge(request: gr.Request, name: str | None, progress: gr.Progress = PROGRESS) -> str:

@@ -28,8 +28,8 @@ from studio.auth.identity import LOCAL_OWNER, UNAUTHENTICATED, Role, User, user_
 from studio.auth.published import check_may_use, usable_adapters
 from studio.context import Studio
 from studio.ui.events import told
-from studio.ui.failures import in_place, place
-from studio.ui.html_events import html
+from studio.ui.failures import failure_slot, in_place
+from studio.ui.html_events import clickable_html
 
 # A refused confirmation empties the choice, and without one nothing is deleted.
 CONFIRM = "(name) => name && confirm(`Delete the adapter ${name}? This cannot be undone.`) ? name : null"
@@ -62,7 +62,7 @@ def build(studio: Studio) -> AdaptersPage:
     updates = Updates(studio.store)
     troubles = Troubles()
     # Nothing but what is published goes into the page that everyone gets; the first tick fills in the rest.
-    cards = html(overview(studio, UNAUTHENTICATED), "adapters-table")
+    cards = clickable_html(overview(studio, UNAUTHENTICATED), "adapters-table")
     who = gr.HTML(WHO, elem_id="adapters-who")
     credentials = gr.Column()
     with gr.Row():
@@ -87,7 +87,7 @@ def build(studio: Studio) -> AdaptersPage:
                         load_button = gr.Button("Load", size="sm", elem_id="load-adapter")
                         unload_button = gr.Button("Unload", size="sm", elem_id="unload-adapter")
                         delete_button = gr.Button("Delete", size="sm", variant="stop", elem_id="delete-adapter")
-                    failed = place("change-failed")
+                    failed = failure_slot("change-failed")
                 with gr.Tab("Merge", id="merge", visible=False) as merge:
                     merged = merging.build(studio, chosen, troubles)
         others = gr.Column(scale=2, min_width=320)

@@ -10,7 +10,8 @@ from pathlib import Path
 from adapters.folder_layout import CARD_FILE, PLOT_FILE
 from adapters.hub.transfer import check_repo_id, files_to_push
 from adapters.store import AdapterStore
-from studio.ui.format import size, table
+from studio.ui.format import size
+from studio.ui.fragments import render_table
 
 FRONT_MATTER = re.compile(r"\A---\n(.*?\n)---\n", re.DOTALL)
 
@@ -27,7 +28,7 @@ def listing(files: dict[str, Path | bytes]) -> str:
         if isinstance(plot, bytes)
         else ""
     )
-    return table(("File", "Size"), rows) + picture
+    return f"{render_table(('File', 'Size'), rows)}{picture}"
 
 
 def card(files: dict[str, Path | bytes]) -> tuple[str, str]:

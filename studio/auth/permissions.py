@@ -85,7 +85,6 @@ EVENTS: dict[str, Role] = {
     "chat.keep_example.keep": Role.OWNER,
     "chat.keep_example.put_aside": Role.OWNER,
     "settings.access.greet": Role.VISITOR,
-    "ui.owner_only.arrive": Role.VISITOR,
     "page.use": Role.OWNER,
     "data.page.check": Role.OWNER,
     "data.page.check_hub": Role.OWNER,

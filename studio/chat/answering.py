@@ -19,7 +19,8 @@ from studio.chat.turns import History, conversation, text_of, with_answer
 from studio.context import Studio
 from studio.engine.client import Delta, Message
 from studio.engine.supervisor import POLL_SECONDS
-from studio.ui.format import badge, loading
+from studio.ui.format import badge
+from studio.ui.fragments import render_loading
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ async def phases(studio: Studio) -> AsyncIterator[str]:
     before = None
     while not studio.engine.ready.is_set() and studio.engine.status.state not in ("failed", "parked"):
         if (now := studio.engine.status) != before:
-            yield loading(now)
+            yield render_loading(now)
             before = now
         await asyncio.sleep(POLL_SECONDS / 2)
 

@@ -30,7 +30,7 @@ from studio.context import Studio
 from studio.ui.download_button import Downloads
 from studio.ui.events import told
 from studio.ui.format import badge
-from studio.ui.html_events import acted, html
+from studio.ui.html_events import clickable_html, clicked_action
 
 SHOWN = 50
 SEARCHED = 200  # characters: each word is looked for in all that was said
@@ -80,7 +80,7 @@ def build(opener: gr.Button) -> Archive:
             elem_id="search-conversations",
             max_length=SEARCHED,
         )
-        listed = html("", "conversation-list")
+        listed = clickable_html("", "conversation-list")
     held = gr.BrowserState(None, storage_key="guanaco-conversations", secret=chat_settings.KEY)
     return Archive(current, opener, panel, name, rename, (as_markdown, as_json), teach, words, listed, held)
 
@@ -144,7 +144,7 @@ def wire(
 
     def open_it(request: gr.Request, kept: Any, words: str | None, event: gr.EventData) -> dict[Any, Any]:
         shelf = shelf_of(studio, request, kept)
-        found = find(shelf, acted(event)[1])
+        found = find(shelf, clicked_action(event)[1])
         given = dict(zip(settings.all, chat_settings.applied(found.settings), strict=True))
         return {**opened(user_of(request), found), **given, listed: listing(shelf, words, found.id)}
 
@@ -162,7 +162,7 @@ def wire(
 
     def remove(request: gr.Request, known: str | None, kept: Any, words: str | None, event: gr.EventData) -> list[Any]:
         shelf = shelf_of(studio, request, kept)
-        identity = acted(event)[1]
+        identity = clicked_action(event)[1]
         shelf.delete(identity)
         gone = identity == known  # it stays in the columns, and would be kept anew with the next answer
         return ["" if gone else known, remembered(shelf), listing(shelf, words, None if gone else known)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from studio.engine.client import Message
-from studio.ui.markdown_depth import said, shown
+from studio.ui.markdown_depth import fence_if_too_deep, unfence
 
 History = list[dict[str, Any]]
 
@@ -17,9 +17,9 @@ History = list[dict[str, Any]]
 def text_of(content: Any) -> str:
     """The words of a chatbot message: Gradio hands them over as text or as a list of typed parts."""
     if isinstance(content, str):
-        return said(content)
+        return unfence(content)
     if isinstance(content, dict):
-        return said(str(content.get("text", "")))
+        return unfence(str(content.get("text", "")))
     return "".join(text_of(part) for part in content or [])
 
 
@@ -29,7 +29,7 @@ def words(text: str) -> list[dict[str, str]]:
     In a plain str it takes out the indentation that all lines but the first share, and makes blanks of tabs: code would
     be shown, sent back and kept as an example otherwise than it was written.
     """
-    return [{"type": "text", "text": shown(text)}]
+    return [{"type": "text", "text": fence_if_too_deep(text)}]
 
 
 def add_user(history: History | None, text: str) -> History:
@@ -91,7 +91,7 @@ def edited(history: History, index: int, text: str) -> tuple[History, bool]:
     """
     if not text.strip():
         return without_turn(history, index), False
-    changed = {**history[index], "content": words(said(text))}
+    changed = {**history[index], "content": words(unfence(text))}
     if history[index]["role"] == "user":
         return [*history[:index], changed], True
     return [*history[:index], changed, *history[index + 1 :]], False

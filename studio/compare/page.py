@@ -24,7 +24,7 @@ from studio.context import Studio
 from studio.engine.client import Delta
 from studio.ui.download_button import Downloads
 from studio.ui.events import told
-from studio.ui.format import table
+from studio.ui.fragments import render_table
 
 NO_VOTES = (
     '<div class="empty">No votes yet. Show two or more columns, ask something, and say which answer is better; '
@@ -123,7 +123,7 @@ def votes_view(rows: list[Standing]) -> str:
     if not rows:
         return NO_VOTES
     head = ("Model", "Wins", "Losses", "Ties", "All bad", "Rate", "Rating")
-    return table(head, [(each.model, *figures(each)) for each in rows]) + ABOUT
+    return f"{render_table(head, [(each.model, *figures(each)) for each in rows])}{ABOUT}"
 
 
 def figures(each: Standing) -> tuple[Any, ...]:

@@ -14,7 +14,7 @@ from typing import Any
 from adapters.common.errors import UserError
 from studio.chat.side_by_side import Answer, stream_columns
 from studio.engine.client import Delta
-from studio.ui.format import table
+from studio.ui.fragments import render_table
 
 MOST_PROMPTS = 200
 AT_ONCE = 6  # requests in the engine at a time: enough for its batch, and chat still gets in between
@@ -44,7 +44,7 @@ class Results:
         ]
         failed = sum(bool(each and each.error) for row in self.answers for each in row)
         told = f"<p>{self.done} of {self.total} answers" + (f", {failed} failed" if failed else "") + ".</p>"
-        return f'<div class="answers">{told}{table(("Prompt", *self.models), rows)}</div>'
+        return f'<div class="answers">{told}{render_table(("Prompt", *self.models), rows)}</div>'
 
     def as_csv(self) -> str:
         """One line per prompt, one column per model. A failed answer is an empty cell; the JSON Lines say why."""

@@ -6,7 +6,7 @@ import gradio as gr
 
 from studio.compare import push as votes_push
 from studio.context import Studio
-from studio.ui.failures import in_place, place
+from studio.ui.failures import failure_slot, in_place
 
 PROGRESS = gr.Progress()
 
@@ -18,7 +18,7 @@ def build(studio: Studio) -> None:
             repo_id = gr.Textbox(label="Dataset repository", placeholder="you/votes", elem_id="votes-repo")
             public = gr.Checkbox(False, label="Public", elem_id="votes-public")
         button = gr.Button("Push the votes", size="sm", elem_id="push-votes")
-        failed = place("votes-failed")
+        failed = failure_slot("votes-failed")
         done = gr.Markdown("", elem_id="votes-pushed")
 
     def push(repo: str | None, visible: bool, progress: gr.Progress = PROGRESS) -> str:

@@ -18,8 +18,8 @@ from studio.context import Studio
 from studio.data.token_view import Measured, drawn, figures, found, measured, neighbour, token_view
 from studio.engine.tokenizer_process import TokenizerProcess
 from studio.ui.events import told
-from studio.ui.format import told_in_place
-from studio.ui.html_events import acted, html
+from studio.ui.fragments import render_error
+from studio.ui.html_events import clickable_html, clicked_action
 
 CHUNK = 100  # conversations counted between two signs of progress
 PRIVATE: dict[str, Any] = {"api_visibility": "private"}
@@ -63,7 +63,7 @@ class Browser:
 
 def build(studio: Studio, checked: gr.State, max_length: gr.Number) -> Browser:
     tokenizer = studio.tokenizer
-    statistics = html("", "token-statistics")
+    statistics = clickable_html("", "token-statistics")
     with gr.Row(visible=False, elem_id="browsing") as row:
         position = gr.Slider(1, 2, 1, step=1, label="Conversation", scale=3, min_width=240, elem_id="preview-position")
         search = gr.Textbox(
@@ -105,7 +105,7 @@ def build(studio: Studio, checked: gr.State, max_length: gr.Number) -> Browser:
                 chunk = [dataset.conversations[number - 1] for number in numbers[start : start + CHUNK]]
                 counts.extend(await counted_of(chunk))
         except UserError as error:
-            yield [gr.skip(), told_in_place(error), None]
+            yield [gr.skip(), render_error(error), None]
             return
         result = measured(len(dataset.conversations), numbers, counts)
         yield [gr.skip(), figures(result, length_limit(limit)), result]
@@ -126,7 +126,7 @@ def build(studio: Studio, checked: gr.State, max_length: gr.Number) -> Browser:
 
     def go_to(dataset: CheckedDataset | None, event: gr.EventData) -> list[Any]:
         """The conversation whose number was clicked."""
-        number = acted(event)[1]
+        number = clicked_action(event)[1]
         if not dataset or not number.isdecimal() or not 1 <= int(number) <= len(dataset.conversations):
             return [gr.skip(), gr.skip()]
         return [int(number), bubbles(dataset, int(number))]
@@ -203,7 +203,7 @@ def shown_tokens(tokenizer: TokenizerProcess, dataset: CheckedDataset, number: i
         conversation = dataset.conversations[number - 1]
         return token_view(tokenizer.view(conversation), length_limit(limit))
     except UserError as error:
-        return told_in_place(error)
+        return render_error(error)
 
 
 def bubbles(dataset: CheckedDataset, number: int) -> list[dict[str, Any]]:

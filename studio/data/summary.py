@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from core.data.languages import Languages
 from core.data.split import split, subsample, whole
-from studio.ui.format import table
+from studio.ui.fragments import render_table
 
 if TYPE_CHECKING:
     from adapters.common.errors import UserError
@@ -52,7 +52,7 @@ def dataset_summary(dataset: CheckedDataset, most: int = 20) -> str:
 def listing(problems: Sequence[Problem], heading: str, most: int) -> str:
     rows = [(each.row or "–", each.what, each.remedy) for each in problems[:most]]
     more = f"<p>… and {len(problems) - most} more.</p>" if len(problems) > most else ""
-    return table(("Row", heading, "What to do"), rows) + more
+    return f"{render_table(('Row', heading, 'What to do'), rows)}{more}"
 
 
 def source_of(dataset: CheckedDataset) -> str:

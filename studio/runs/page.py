@@ -22,11 +22,11 @@ from studio.auth.identity import Role, User
 from studio.context import Studio
 from studio.engine.supervisor import PARKED
 from studio.runs import run_view, runs_view
-from studio.runs.overview import Overview, Seen, memory_of
-from studio.runs.runs_view import Look
+from studio.runs.run_cache import RunCache, RunSnapshot, worker_memory
+from studio.runs.runs_view import RunsTableState
 from studio.ui.events import told
 from studio.ui.format import size
-from studio.ui.html_events import acted, html
+from studio.ui.html_events import clickable_html, clicked_action
 
 LOG_BYTES = 20_000
 # A refused confirmation empties the choice, and without one nothing is deleted.
@@ -50,7 +50,7 @@ class RunsPage:
 
 def build(studio: Studio) -> RunsPage:
     shown = gr.Textbox("", label="Run", visible="hidden", elem_id="shown-run")
-    look = gr.State(Look())
+    look = gr.State(RunsTableState())
     with gr.Row(equal_height=True):
         words = gr.Textbox(
             label="Filter",
@@ -59,8 +59,8 @@ def build(studio: Studio) -> RunsPage:
             placeholder="Filter: name, state, dataset, adapter …",
             elem_id="filter-runs",
         )
-    table = html("", "runs-table")
-    bin_ = html("", "trash")
+    table = clickable_html("", "runs-table")
+    bin_ = clickable_html("", "trash")
     compared = gr.HTML("", elem_id="compared")
     card = gr.HTML("", elem_id="run-card")
     with gr.Row(elem_classes="actions"):
@@ -97,14 +97,14 @@ def build(studio: Studio) -> RunsPage:
             as_trl = gr.Button("As trl sft --config takes it", size="sm", elem_id="run-trl")
         recipe = gr.Code(label="recipe.yaml", language="yaml", lines=10, elem_id="run-recipe", interactive=False)
 
-    def look_at(now: Look, run_id: str | None, event: gr.EventData) -> list[Any]:
-        action, value = acted(event)
+    def look_at(now: RunsTableState, run_id: str | None, event: gr.EventData) -> list[Any]:
+        action, value = clicked_action(event)
         if action == "show":
             return [now, value]
         return [now.picking(value) if action == "pick" else now.sorted_by(value), run_id]
 
     def act(event: gr.EventData) -> None:
-        action, value = acted(event)
+        action, value = clicked_action(event)
         if action == "empty-trash":
             gr.Info(f"The trash is empty: {size(trash.empty(studio.home))} are free again.")
         elif action == "restore":
@@ -177,11 +177,11 @@ def build(studio: Studio) -> RunsPage:
 
 def draw(
     studio: Studio,
-    overview: Overview,
-    runs: list[Seen],
+    overview: RunCache,
+    runs: list[RunSnapshot],
     person: User,
     shown: str | None,
-    look: Look,
+    look: RunsTableState,
     words: str | None,
     weight: float | None,
 ) -> list[Any]:
@@ -204,7 +204,7 @@ def draw(
     return [
         *top,
         run_view.run_card(
-            run, memory_of(run.status), overview.answering(), place, studio.engine.status.state == PARKED
+            run, worker_memory(run.status), overview.answering(), place, studio.engine.status.state == PARKED
         ),
         *(each and owner for each in possible(run)),
         run_view.loss_chart(run, weight),
@@ -213,11 +213,11 @@ def draw(
     ]
 
 
-def _as_seen_by(run: Seen, owner: bool) -> Seen:
+def _as_seen_by(run: RunSnapshot, owner: bool) -> RunSnapshot:
     return run if owner else run_view.for_others(run)
 
 
-def possible(run: Seen) -> list[bool]:
+def possible(run: RunSnapshot) -> list[bool]:
     """Which of stop, pause, resume, clone, new run from the adapter, delete and continue make sense for the run."""
     state = run.state
     return [
@@ -256,7 +256,7 @@ def tail(run: Run) -> str:
         return masked(file.read().decode(errors="replace"))
 
 
-def first_shown(runs: list[Seen]) -> str:
+def first_shown(runs: list[RunSnapshot]) -> str:
     """The run that a browser shows at first: the one at work, else the newest."""
     first = next((run for run in runs if run.state in ACTIVE), runs[0] if runs else None)
     return first.id if first else ""

@@ -11,7 +11,7 @@ from adapters.common.errors import without_paths
 from core.models.base import name_of
 from core.training.events import Checkpoint, Evaluation, Note, Sample
 from core.training.state import ACTIVE, RunState
-from studio.runs.overview import Seen
+from studio.runs.run_cache import RunSnapshot
 from studio.ui.chart import Line, line_chart, smoothed
 from studio.ui.format import duration, number, size
 
@@ -24,7 +24,7 @@ NO_CHOICE = '<div class="empty">Choose a run in the table: its curve, answers an
 
 
 def run_card(
-    run: Seen, memory: int | None = None, answering: int = 0, place: int | None = None, parked: bool = False
+    run: RunSnapshot, memory: int | None = None, answering: int = 0, place: int | None = None, parked: bool = False
 ) -> str:
     """Bar, figures, and what just happened. `place`: how many runs go before a queued one. `parked`: the chat is."""
     line = run.summary
@@ -60,7 +60,7 @@ def run_card(
     )
 
 
-def loss_chart(run: Seen, weight: float) -> str:
+def loss_chart(run: RunSnapshot, weight: float) -> str:
     """Training loss, smoothed over the raw values, and eval loss."""
     lines = [Line("loss, smoothed" if weight else "loss", smoothed(run.training, weight), 0)]
     if weight:
@@ -69,7 +69,7 @@ def loss_chart(run: Seen, weight: float) -> str:
     return line_chart(lines, f"Loss of {run.summary.name} by step")
 
 
-def timeline(run: Seen) -> str:
+def timeline(run: RunSnapshot) -> str:
     """Every change of state with its time and reason, checkpoints, and what the run noted; the newest first."""
     rows = [(each.at, f"<b>{escape(each.state)}</b> {escape(each.reason)}") for each in run.status.timeline]
     for event in run.events:
@@ -85,7 +85,7 @@ def timeline(run: Seen) -> str:
     return f'<ol reversed class="timeline" tabindex="0" aria-label="What happened, the newest first">{items}</ol>'
 
 
-def samples_table(run: Seen) -> str:
+def samples_table(run: RunSnapshot) -> str:
     """What the run answered to the same questions at each checkpoint, a column each, so that one sees it learn."""
     answers: dict[tuple[int, str], str] = {}
     for event in run.events:
@@ -112,12 +112,12 @@ def samples_table(run: Seen) -> str:
     )
 
 
-def best_step(run: Seen) -> int | None:
+def best_step(run: RunSnapshot) -> int | None:
     """The step with the lowest eval loss, whose weights are kept where the recipe says so."""
     return int(min((loss, step) for step, loss in run.evaluated)[1]) if run.evaluated else None
 
 
-def for_others(run: Seen) -> Seen:
+def for_others(run: RunSnapshot) -> RunSnapshot:
     """A run as others than the owner may look at it: nothing in it says where files lie on this machine."""
     timeline = tuple(replace(each, reason=without_paths(each.reason)) for each in run.status.timeline)
     events = (replace(each, text=without_paths(each.text)) if isinstance(each, Note) else each for each in run.events)
@@ -135,7 +135,7 @@ def for_others(run: Seen) -> Seen:
     )
 
 
-def dataset_of(run: Seen) -> str:
+def dataset_of(run: RunSnapshot) -> str:
     """A dataset as people call it: a file of the studio by its folder."""
     return run.recipe.dataset_name.rsplit("/data.", 1)[0].rsplit("/", 1)[-1] if run.recipe else "–"
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from core.training.state import RunState
 from core.training.trash import Trashed
-from studio.runs.overview import Seen
+from studio.runs.run_cache import RunSnapshot
 from studio.runs.run_view import NO_RUN, dataset_of, moment
 from studio.ui.chart import COLOURS, Line, line_chart, smoothed
 from studio.ui.format import number, size
@@ -30,20 +30,20 @@ COLUMNS: tuple[tuple[str, str], ...] = (
 
 
 @dataclass(frozen=True)
-class Look:
+class RunsTableState:
     """How one browser looks at the runs: the column that they are sorted by, and which ones are compared."""
 
     column: str = "created"
     falling: bool = True
     picked: tuple[str, ...] = ()
 
-    def sorted_by(self, column: str) -> Look:
+    def sorted_by(self, column: str) -> RunsTableState:
         """The other way round where it is sorted so already."""
         if column not in {name for name, _ in COLUMNS}:
             return self
         return replace(self, column=column, falling=not self.falling if column == self.column else column == "created")
 
-    def picking(self, run_id: str) -> Look:
+    def picking(self, run_id: str) -> RunsTableState:
         """With one run more, or one less, to compare; the one picked first makes room."""
         if run_id in self.picked:
             return replace(self, picked=tuple(each for each in self.picked if each != run_id))
@@ -51,7 +51,12 @@ class Look:
 
 
 def runs_table(
-    runs: Sequence[Seen], look: Look, words: str, shown: str | None, waiting: Sequence[str], owner: bool
+    runs: Sequence[RunSnapshot],
+    look: RunsTableState,
+    words: str,
+    shown: str | None,
+    waiting: Sequence[str],
+    owner: bool,
 ) -> str:
     """`waiting`: ids of the queued runs in their order. Only an owner gets the buttons that change it."""
     if not runs:
@@ -67,20 +72,20 @@ def runs_table(
     )
 
 
-def matches(run: Seen, words: str) -> bool:
+def matches(run: RunSnapshot, words: str) -> bool:
     """Whether all words are somewhere in what the table says of the run."""
     text = " ".join(str(each) for each in _values(run).values()).lower()
     return all(word in text for word in words.lower().split())
 
 
-def in_order(runs: Sequence[Seen], look: Look) -> list[Seen]:
+def in_order(runs: Sequence[RunSnapshot], look: RunsTableState) -> list[RunSnapshot]:
     """Sorted by the column; runs that have nothing there come last either way."""
     known = [run for run in runs if _values(run)[look.column] is not None]
     unknown = [run for run in runs if _values(run)[look.column] is None]
     return sorted(known, key=lambda run: _key(_values(run)[look.column]), reverse=look.falling) + unknown
 
 
-def comparison(runs: Sequence[Seen], weight: float) -> str:
+def comparison(runs: Sequence[RunSnapshot], weight: float) -> str:
     """The curves of several runs in one chart, and of their recipes and results what differs."""
     if len(runs) < 2:
         return ""
@@ -101,7 +106,7 @@ def comparison(runs: Sequence[Seen], weight: float) -> str:
     )
 
 
-def differences(runs: Sequence[Seen]) -> list[tuple[str, list[str]]]:
+def differences(runs: Sequence[RunSnapshot]) -> list[tuple[str, list[str]]]:
     """(setting, its value in each run) for the settings that are not the same in all, then the results."""
     recipes = [asdict(run.recipe) if run.recipe else {} for run in runs]
     rows = [
@@ -135,7 +140,7 @@ def trash_list(found: Sequence[Trashed]) -> str:
     )
 
 
-def _row(run: Seen, look: Look, shown: str | None, waiting: Sequence[str], owner: bool) -> str:
+def _row(run: RunSnapshot, look: RunsTableState, shown: str | None, waiting: Sequence[str], owner: bool) -> str:
     line, ident = run.summary, escape(run.id)
     picked = " checked" if run.id in look.picked else ""
     said = f"Compare {escape(line.name)}"
@@ -177,7 +182,7 @@ def _moves(run_id: str, place: int, count: int) -> str:
     )
 
 
-def _heading(name: str, title: str, look: Look) -> str:
+def _heading(name: str, title: str, look: RunsTableState) -> str:
     sorted_so = name == look.column
     how = ("descending" if look.falling else "ascending") if sorted_so else "none"
     arrow = (" ↓" if look.falling else " ↑") if sorted_so else ""
@@ -187,7 +192,7 @@ def _heading(name: str, title: str, look: Look) -> str:
     )
 
 
-def _values(run: Seen) -> dict[str, Any]:
+def _values(run: RunSnapshot) -> dict[str, Any]:
     line = run.summary
     return {
         "name": line.name,
@@ -207,7 +212,7 @@ def _key(value: Any) -> Any:
     return value.lower() if isinstance(value, str) else value
 
 
-def _told_apart(runs: Sequence[Seen]) -> list[str]:
+def _told_apart(runs: Sequence[RunSnapshot]) -> list[str]:
     names = [run.summary.name for run in runs]
     return [
         name if names.count(name) == 1 else f"{name} ({run.id[9:15]})" for name, run in zip(names, runs, strict=True)

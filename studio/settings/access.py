@@ -17,7 +17,8 @@ from studio.auth.published import PublishedAdapters
 from studio.backup.backup import Backup
 from studio.context import Studio
 from studio.ui.events import told
-from studio.ui.format import size, table
+from studio.ui.format import size
+from studio.ui.fragments import render_table
 
 MAY = {
     Role.VISITOR: "You can chat with the base and with published adapters.",
@@ -83,12 +84,13 @@ def build(studio: Studio, sign_in: bool, greeting: gr.HTML) -> None:
 
     def published_table() -> str:
         names = [record.name for record in studio.store.list() if published.has(record)]
-        shown = table(("Published",), [(name,) for name in names]) if names else "<p>Nothing is published.</p>"
-        return damage_of(published.path) + shown
+        shown = render_table(("Published",), [(name,) for name in names]) if names else "<p>Nothing is published.</p>"
+        return f"{damage_of(published.path)}{shown}"
 
     def keys_table() -> str:
         rows = [(key.name, key.created) for key in keys.list()]
-        return damage_of(keys.path) + (table(("Key", "Created"), rows) if rows else "<p>No keys.</p>")
+        shown = render_table(("Key", "Created"), rows) if rows else "<p>No keys.</p>"
+        return f"{damage_of(keys.path)}{shown}"
 
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     gr.on(None, greet, None, [greeting, owners, adapter, listed, known, kept], queue=False, **private)
@@ -112,7 +114,7 @@ def keeping(backup: Backup | None) -> str:
     at = datetime.fromtimestamp(now.at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC") if now.at else "not yet"
     rows = [("Where", now.where), ("Last", at), ("Files", f"{now.files}, {size(now.size)}")]
     failed = f'<p class="error">{escape(now.error)}</p>' if now.error else ""
-    return f"<h3>Kept elsewhere too</h3>{table(('', ''), rows)}{failed}"
+    return f"<h3>Kept elsewhere too</h3>{render_table(('', ''), rows)}{failed}"
 
 
 def greeting_for(person: User, sign_in: bool) -> str:

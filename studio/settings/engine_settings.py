@@ -11,7 +11,7 @@ from core.serving.settings import KINDS, SETTINGS, flag
 from studio.auth.identity import Role, user_of
 from studio.context import Studio
 from studio.ui.events import told
-from studio.ui.format import table
+from studio.ui.fragments import render_table
 
 # What the engine tells about by itself in /health, where that is called otherwise.
 TOLD_AS = {"max_length": "context"}
@@ -109,4 +109,4 @@ def in_force_table(studio: Studio) -> str:
         elif name in engine.saved:
             why = f"{why}, set here" if told_by_engine is not None else "set here"
         rows.append((name, shown, why))
-    return table(("Setting", "Now", "Why"), rows)
+    return render_table(("Setting", "Now", "Why"), rows)

@@ -21,7 +21,8 @@ from studio.settings import engine_settings, storage
 from studio.settings.engine_settings import TOLD_AS
 from studio.settings.snippets import shown, snippets
 from studio.ui.events import told
-from studio.ui.format import size, table
+from studio.ui.format import size
+from studio.ui.fragments import render_table
 
 GATED = (
     "<p><b>A gated base</b> (marked below) wants its authors to be asked first: open its page on the Hub, accept the "
@@ -126,7 +127,7 @@ def base_text(studio: Studio) -> str:
         "because every adapter belongs to one. For another, start it with "
         "<code>python -m studio serve --base owner/name</code>; "
         "runs and adapters stay, and those of the other base are marked.</p>"
-        f"<details><summary>Bases that are known to work</summary>{table(head, rows)}{GATED}</details>"
+        f"<details><summary>Bases that are known to work</summary>{render_table(head, rows)}{GATED}</details>"
     )
 
 
@@ -153,7 +154,7 @@ def facts_table(studio: Studio) -> str:
         rows.append((f"engine: {name}", str(choice.get("value", "")), str(choice.get("reason", ""))))
     rows += [(name, version, "") for name, version in found.get("versions", {}).items()]
     problems = "".join(f'<p class="error">{escape(each)}</p>' for each in found.get("problems", []))
-    return problems + table(("What", "Value", "Why"), rows)
+    return f"{problems}{render_table(('What', 'Value', 'Why'), rows)}"
 
 
 def storage_table(studio: Studio) -> str:
@@ -166,7 +167,7 @@ def storage_table(studio: Studio) -> str:
         ("Trash", size(found.trash), "deleted runs, until it is emptied"),
         ("Free", size(found.free), str(studio.home.root)),
     ]
-    return table(("What", "Size", ""), rows)
+    return render_table(("What", "Size", ""), rows)
 
 
 def origin_of(request: gr.Request) -> str:

@@ -32,8 +32,8 @@ from studio.train.gpu import card_here
 from studio.train.lengths import Lengths
 from studio.train.plan_view import plan_card
 from studio.ui.events import told
-from studio.ui.format import told_in_place
-from studio.ui.html_events import acted, html
+from studio.ui.fragments import render_error
+from studio.ui.html_events import clickable_html, clicked_action
 
 PLAN_LATER = (
     '<div class="empty">Choose what to learn from: whether the run fits, and how long it takes, shows here.</div>'
@@ -62,7 +62,7 @@ def build(studio: Studio, shown_run: gr.Textbox, tabs: gr.Tabs) -> TrainPage:
     """`shown_run` and `tabs` are where a run that was started is then seen."""
     lengths = Lengths(studio)
     gr.HTML('<h2 class="step"><i>1</i>What to learn from</h2>')
-    picks = html(cards(studio.home, None, owner=False), "dataset-cards")
+    picks = clickable_html(cards(studio.home, None, owner=False), "dataset-cards")
     with gr.Row():
         with gr.Column(scale=3, min_width=320):
             gr.HTML('<h2 class="step"><i>2</i>How</h2>')
@@ -91,7 +91,7 @@ def build(studio: Studio, shown_run: gr.Textbox, tabs: gr.Tabs) -> TrainPage:
                 )
         with gr.Column(scale=2, min_width=320, elem_id="plan-column"):
             gr.HTML('<h2 class="step"><i>3</i>Start</h2>')
-            planned = html(PLAN_LATER, "plan")
+            planned = clickable_html(PLAN_LATER, "plan")
             start = gr.Button("Start fine-tune", variant="primary", elem_id="start-run")
             anyway = gr.Checkbox(
                 False,
@@ -102,7 +102,7 @@ def build(studio: Studio, shown_run: gr.Textbox, tabs: gr.Tabs) -> TrainPage:
     fields = list(form.fields.values())
 
     def pick(request: gr.Request, event: gr.EventData) -> list[Any]:
-        name = acted(event)[1]
+        name = clicked_action(event)[1]
         if user_of(request).role < Role.OWNER and name not in SAMPLES:
             return [gr.skip()] * 3
         return [name, *imports.remembered(studio.home, name)]
@@ -127,11 +127,11 @@ def build(studio: Studio, shown_run: gr.Textbox, tabs: gr.Tabs) -> TrainPage:
                 counted = await asyncio.to_thread(lengths.count, recipe)
                 yield plan_card(planned_here(studio, recipe, counted))
         except UserError as error:
-            yield told_in_place(error)
+            yield render_error(error)
 
     def nearest(event: gr.EventData, yaml_text: str | None, name: str | None, *values: Any) -> list[Any]:
         """The recipe that the plan calls the nearest which fits, into the fields."""
-        if acted(event)[0] != "nearest":
+        if clicked_action(event)[0] != "nearest":
             return [gr.skip()] * len(filled)
         recipe = recipe_for(studio, yaml_text, form, name, values)
         found = planned_here(studio, recipe, lengths.known(recipe)).nearest
@@ -142,7 +142,7 @@ def build(studio: Studio, shown_run: gr.Textbox, tabs: gr.Tabs) -> TrainPage:
     async def measure_speed(
         event: gr.EventData, yaml_text: str | None, name: str | None, *values: Any
     ) -> AsyncIterator[str]:
-        if acted(event)[0] != "calibrate":
+        if clicked_action(event)[0] != "calibrate":
             yield gr.skip()  # a generator that yields nothing would empty the plan
             return
         recipe = imports.settled(studio.home, recipe_for(studio, yaml_text, form, name, values))

@@ -33,7 +33,7 @@ def bind(handler: Callable[..., Any], *context: Any) -> Callable[..., Any]:
                 async for update in handler(*context, *args):
                     yield update
             except Exception as error:
-                raise shown(error, args) from error
+                raise to_gradio_error(error, args) from error
 
         return _without_context(streaming, handler, len(context))
 
@@ -43,7 +43,7 @@ def bind(handler: Callable[..., Any], *context: Any) -> Callable[..., Any]:
             try:
                 return await handler(*context, *args)
             except Exception as error:
-                raise shown(error, args) from error
+                raise to_gradio_error(error, args) from error
 
         return _without_context(awaited, handler, len(context))
 
@@ -51,12 +51,17 @@ def bind(handler: Callable[..., Any], *context: Any) -> Callable[..., Any]:
         try:
             return handler(*context, *args)
         except Exception as error:
-            raise shown(error, args) from error
+            raise to_gradio_error(error, args) from error
 
     return _without_context(plain, handler, len(context))
 
 
 told = bind
+
+
+def bind_silently(handler: Callable[..., Any], *context: Any) -> Callable[..., Any]:
+    """As `bind`, for events that no person triggers, such as the page's load: what fails shows only in the log."""
+    return _without_context(lambda *args: handler(*context, *args), handler, len(context))
 
 
 def _without_context(wrapper: Callable[..., Any], handler: Callable[..., Any], count: int) -> Callable[..., Any]:
@@ -70,13 +75,13 @@ def _without_context(wrapper: Callable[..., Any], handler: Callable[..., Any], c
     return wrapper
 
 
-def shown(error: Exception, args: Sequence[Any] = ()) -> gr.Error:
+def to_gradio_error(error: Exception, args: Sequence[Any] = ()) -> gr.Error:
     """An error as it is shown to who triggered the event with these arguments."""
     if isinstance(error, gr.Error):
         return error
     if isinstance(error, UserError):
         return gr.Error(
-            escape(masked(readable(str(error), args)), quote=False),
+            escape(masked(text_for_viewer(str(error), args)), quote=False),
             duration=15,
             title="That did not work",
             print_exception=False,
@@ -93,7 +98,7 @@ def shown(error: Exception, args: Sequence[Any] = ()) -> gr.Error:
     )
 
 
-def readable(text: str, args: Sequence[Any]) -> str:
+def text_for_viewer(text: str, args: Sequence[Any]) -> str:
     """As who asked may read it: a gr.Request among the handler's arguments tells who that is."""
     stranger = any(isinstance(each, gr.Request) and user_of(each).role < Role.OWNER for each in args)
     return without_paths(text) if stranger else text

@@ -6,19 +6,20 @@ import functools
 import inspect
 import re
 from collections.abc import Callable, Sequence
-from html import escape
 from typing import Any
 
 import gradio as gr
+from markupsafe import Markup
 
 from adapters.common.errors import UserError
 from core.common.redaction import masked
-from studio.ui.events import bind, readable, shown
+from studio.ui.events import bind, text_for_viewer, to_gradio_error
+from studio.ui.templating import render
 
 CODE = re.compile(r"`([^`\n]+)`")
 
 
-def place(elem_id: str) -> gr.HTML:
+def failure_slot(elem_id: str) -> gr.HTML:
     """Stands beneath the button of what may fail."""
     return gr.HTML("", elem_id=elem_id, padding=False)
 
@@ -34,7 +35,7 @@ def bind_in_place(handler: Callable[..., Any], *context: Any, failed: gr.HTML, d
         try:
             result = handler(*context, *args)
         except Exception as error:
-            return {failed: reason(error, args)} | ({done: ""} if done is not None else {})
+            return {failed: failure_html(error, args)} | ({done: ""} if done is not None else {})
         values = result if isinstance(result, list) else [] if result is None else [result]
         return [*values, ""] if values else ""
 
@@ -48,16 +49,15 @@ def in_place(handler: Callable[..., Any], failed: gr.HTML, done: Any = None) -> 
     return bind_in_place(handler, failed=failed, done=done)
 
 
-def reason(error: Exception, args: Sequence[Any] = ()) -> str:
+def failure_html(error: Exception, args: Sequence[Any] = ()) -> Markup:
     """The message and the remedy; of a bug, which goes into the log, that it is one."""
     if isinstance(error, UserError):
-        message, remedy = readable(error.message, args), readable(error.remedy, args)
+        message, remedy = text_for_viewer(error.message, args), text_for_viewer(error.remedy, args)
     else:
-        message, remedy = str(shown(error).message), ""
-    rest = f'<p class="note">{marked(remedy)}</p>' if remedy else ""
-    return f'<div role="alert"><p class="error"><b>That did not work.</b> {marked(message)}</p>{rest}</div>'
+        message, remedy = str(to_gradio_error(error).message), ""
+    return render("shared/failure.html", message=text_and_code(message), remedy=text_and_code(remedy) if remedy else [])
 
 
-def marked(text: str) -> str:
-    """As HTML: without secrets and markup of its own, what stands between backticks as code."""
-    return CODE.sub(r"<code>\1</code>", escape(masked(text)))
+def text_and_code(text: str) -> list[str]:
+    """Text and code in turn, beginning with text: code is what stands between backticks. Secrets are masked."""
+    return CODE.split(masked(text))

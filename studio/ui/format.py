@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Sequence
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from adapters.common.errors import UserError
     from studio.chat.side_by_side import Answer
-    from studio.engine.supervisor import EngineStatus
 
 # A guanaco's head, drawn in one line, so that the page needs no image and no emoji font.
 MARK = (
@@ -69,28 +65,3 @@ def badge(answer: Answer | None, asked: str, note: str = "") -> str:
         facts.append(escape(note))
     shown = "".join(f"<span>{fact}</span>" for fact in facts)
     return f'<div class="badge{" waiting" if waiting else ""}">{shown}</div>'
-
-
-def loading(engine: EngineStatus) -> str:
-    """How far the engine is with the base: a bar, which only runs to and fro where the engine tells no percentage."""
-    share = re.search(r"(\d{1,3}(?:\.\d+)?) ?%", engine.detail)
-    shown = f'style="width:{min(100.0, float(share[1])):g}%"' if share else 'class="unknown"'
-    value = f' aria-valuenow="{float(share[1]):g}"' if share else ""
-    return (
-        f'<div class="loading" role="status"><span>{escape(engine.detail or engine.state)}</span>'
-        f'<div class="bar" role="progressbar" aria-label="Loading the base"{value}><i {shown}></i></div></div>'
-    )
-
-
-def told_in_place(error: UserError) -> str:
-    """An error that belongs where the result would have been."""
-    return f'<div class="empty"><p class="error">{escape(error.message)}</p><p>{escape(error.remedy)}</p></div>'
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    top = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in head)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{escape('–' if cell is None else str(cell))}</td>" for cell in row) + "</tr>"
-        for row in rows
-    )
-    return f'<div class="scroll"><table class="plain"><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'

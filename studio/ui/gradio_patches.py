@@ -13,11 +13,11 @@ from typing import Any
 import gradio as gr
 from gradio.blocks import convert_component_dict_to_list
 
-LOOK_SECONDS = 0.02  # how long an event may lie in the queue before Gradio looks; it is 0.001 as it comes
+QUEUE_POLL_SECONDS = 0.02  # how long an event may lie in the queue before Gradio looks; it is 0.001 as it comes
 PROGRESS_SECONDS = 0.2  # nothing here tells its progress by Gradio's bars
 
 
-class Page(gr.Blocks):
+class PartialUpdateBlocks(gr.Blocks):
     """Blocks that draw only what an event has changed. Call `spare` once everything is wired."""
 
     async def postprocess_data(self, block_fn: Any, predictions: Any, state: Any) -> list[Any]:
@@ -44,6 +44,6 @@ class Page(gr.Blocks):
             # event: where no progress is to be seen there is nothing to show it on.
             if each.show_progress == "hidden" and each.show_progress_on is None:
                 each.show_progress_on = []
-        self._queue.sleep_when_free = LOOK_SECONDS
+        self._queue.sleep_when_free = QUEUE_POLL_SECONDS
         self._queue.progress_update_sleep_when_free = PROGRESS_SECONDS
         self._queue.ANALYTICS_MAX_EVENTS = 1  # it makes a table of them after each event, for a page that is not here

@@ -17,12 +17,12 @@ element.addEventListener("click", (event) => {
 """
 
 
-def html(value: str, elem_id: str) -> gr.HTML:
+def clickable_html(value: str, elem_id: str) -> gr.HTML:
     """An HTML component whose buttons act."""
     return gr.HTML(value, elem_id=elem_id, js_on_load=ON_LOAD)
 
 
-def acted(event: gr.EventData) -> tuple[str, str]:
+def clicked_action(event: gr.EventData) -> tuple[str, str]:
     """(action, value) of what was clicked; it comes from a browser, so it is text and nothing else is known of it."""
     data = event._data if isinstance(event._data, dict) else {}
     return str(data.get("action", "")), str(data.get("value", ""))

@@ -21,21 +21,21 @@ FENCED = re.compile(r"(~{3,})as-it-is\n(.*)\n\1", re.DOTALL)
 TILDES = re.compile(r"~{3,}")
 
 
-def shown(text: str) -> str:
+def fence_if_too_deep(text: str) -> str:
     """The text as a chat may draw it: itself, or between fences."""
-    if len(text) < SMALL or not too_deep(text):
+    if len(text) < SMALL or not is_too_deep(text):
         return text
     fence = "~" * max(3, 1 + max((len(run) for run in TILDES.findall(text)), default=0))
     return f"{fence}as-it-is\n{text}\n{fence}"
 
 
-def said(text: str) -> str:
+def unfence(text: str) -> str:
     """The text of what `shown` made of it."""
     found = FENCED.fullmatch(text)
     return found[2] if found else text
 
 
-def too_deep(text: str) -> bool:
+def is_too_deep(text: str) -> bool:
     if len(text) > LARGE or INDENT.search(text) or QUOTED.search(text):
         return True
     for paragraph in PARAGRAPH.split(text):

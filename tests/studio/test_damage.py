@@ -42,7 +42,7 @@ from studio.compare import votes
 from studio.context import Studio
 from studio.engine.supervisor import EngineSupervisor
 from studio.page import build_page
-from studio.runs.runs_view import Look
+from studio.runs.runs_view import RunsTableState
 from studio.web.lock import WebLock
 from tests.e2e.furnished import furnish
 from tests.studio.conftest import handler, request_of
@@ -209,7 +209,7 @@ def look_at_everything(studio: Studio, page: gr.Blocks) -> dict[str, Any]:
     home, owner = studio.home, request_of(LOCAL_OWNER)
     runs = [run.id for run in list_runs(home)]
     shown = {
-        "tick": handler(page, "page.first_tick")(owner, runs[0], Look(picked=tuple(runs))),
+        "tick": handler(page, "page.first_tick")(owner, runs[0], RunsTableState(picked=tuple(runs))),
         "choices": handler(page, "page.first_choices")(owner),
         "turned": handler(page, "page.turn_to")(owner, "", ""),
         "storage": handler(page, "settings.page.opened")(owner),

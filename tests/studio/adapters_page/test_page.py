@@ -328,12 +328,12 @@ def test_what_works_takes_the_old_failure_away(studio: Studio, page: gr.Blocks) 
 
 
 def test_a_bug_tells_that_it_is_one_and_no_more(page: gr.Blocks) -> None:
-    from studio.ui.failures import reason
+    from studio.ui.failures import failure_html
 
-    said = reason(KeyError("/home/ada/secret"))
+    said = failure_html(KeyError("/home/ada/secret"))
     assert "unexpected" in said
     assert "secret" not in said
-    assert "<img" not in reason(UserError("<img src=x>", "<img src=y> hf_abcdefgh12345678"))
-    assert "hf_" not in reason(UserError("x", "hf_abcdefgh12345678"))
-    assert "<code>hf auth login</code>" in reason(UserError("x", "Log in with `hf auth login`."))
-    assert "<code>&lt;b&gt;</code>" in reason(UserError("x", "`<b>`"))
+    assert "<img" not in failure_html(UserError("<img src=x>", "<img src=y> hf_abcdefgh12345678"))
+    assert "hf_" not in failure_html(UserError("x", "hf_abcdefgh12345678"))
+    assert "<code>hf auth login</code>" in failure_html(UserError("x", "Log in with `hf auth login`."))
+    assert "<code>&lt;b&gt;</code>" in failure_html(UserError("x", "`<b>`"))

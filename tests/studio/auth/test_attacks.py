@@ -27,8 +27,8 @@ from studio.auth.signin import PENDING_COOKIE, SignIns
 from studio.context import Studio
 from studio.page import build_page
 from studio.settings.access import greeting_for
-from studio.ui.events import shown, told
-from studio.ui.failures import reason
+from studio.ui.events import to_gradio_error, told
+from studio.ui.failures import failure_html
 from tests.adapters.folders import write_adapter
 from tests.studio.auth.openid import OpenIDProvider
 from tests.studio.conftest import SPACE_HOST, files_beneath, handler, request_of, space_settings
@@ -359,7 +359,7 @@ def test_an_error_tells_nobody_but_the_owner_where_files_lie() -> None:
         with pytest.raises(gr.Error, match=r"lost\. Look again") as error:
             fails(request_of(person))
         assert ("/srv" in str(error.value.message)) == (person is LOCAL_OWNER)
-        assert ("/srv" in reason(error.value.__cause__, [request_of(person)])) == (person is LOCAL_OWNER)
+        assert ("/srv" in failure_html(error.value.__cause__, [request_of(person)])) == (person is LOCAL_OWNER)
 
 
 @pytest.mark.parametrize("model", ["not-for-all", "run:20260101-000000-x", None, ["base"], {"a": 1}, "../../etc"])
@@ -538,7 +538,7 @@ def test_names_are_shown_as_text() -> None:
 
 def test_what_an_error_says_is_text() -> None:
     """It stands in a notice that draws HTML, and may hold names that came with a file or an adapter."""
-    said = str(shown(UserError("The adapter <b id='tick'>x</b> & co. does not fit.", "Choose another one.")))
+    said = str(to_gradio_error(UserError("The adapter <b id='tick'>x</b> & co. does not fit.", "Choose another one.")))
     assert "<b" not in said
     assert "&lt;b id='tick'&gt;x&lt;/b&gt; &amp; co." in said
 

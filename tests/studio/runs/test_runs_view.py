@@ -16,10 +16,10 @@ from studio.auth.identity import LOCAL_OWNER, UNAUTHENTICATED, Role, User
 from studio.context import Studio
 from studio.engine.supervisor import EngineStatus
 from studio.runs import page as runs_page
-from studio.runs.overview import Overview, Seen, active, last_ended
+from studio.runs.run_cache import RunCache, RunSnapshot, active_run, last_ended_run
 from studio.runs.run_view import best_step, loss_chart, run_card, samples_table, timeline
-from studio.runs.runs_view import MOST_COMPARED, Look, comparison, differences, in_order, matches, runs_table
-from studio.status_bar import strip
+from studio.runs.runs_view import MOST_COMPARED, RunsTableState, comparison, differences, in_order, matches, runs_table
+from studio.status_bar import render_status_bar
 
 EVIL = "<img src=x onerror=alert(1)>"
 
@@ -43,12 +43,12 @@ def made(studio: Studio, name: str, losses: list[float] = (), **settings: Any) -
     return run
 
 
-def seen(studio: Studio) -> dict[str, Seen]:
-    return {run.summary.name: run for run in Overview(studio.home).runs()}
+def seen(studio: Studio) -> dict[str, RunSnapshot]:
+    return {run.summary.name: run for run in RunCache(studio.home).runs()}
 
 
 def test_a_run_is_read_again_only_when_its_folder_changes(fresh: Studio) -> None:
-    overview = Overview(fresh.home)
+    overview = RunCache(fresh.home)
     run = made(fresh, "a", [2.0])
     (first,) = overview.runs()
     assert overview.runs()[0] is first
@@ -68,7 +68,7 @@ def test_sorting_puts_what_is_not_known_last_either_way(fresh: Studio) -> None:
     made(fresh, "b", [1.0])
     made(fresh, "c")
     runs = list(seen(fresh).values())
-    up = Look("created").sorted_by("loss")
+    up = RunsTableState("created").sorted_by("loss")
     assert [run.summary.name for run in in_order(runs, up)] == ["b", "a", "c"]
     assert [run.summary.name for run in in_order(runs, up.sorted_by("loss"))] == ["a", "b", "c"]
     assert up.sorted_by("no such column") == up
@@ -94,7 +94,7 @@ def test_comparing_shows_only_what_differs_in_the_recipes(fresh: Studio) -> None
 
 
 def test_no_more_runs_are_compared_than_there_are_colours() -> None:
-    look = Look()
+    look = RunsTableState()
     for number in range(MOST_COMPARED + 2):
         look = look.picking(str(number))
     assert look.picked == tuple(str(number) for number in range(2, MOST_COMPARED + 2))
@@ -117,12 +117,12 @@ def test_the_best_step_and_the_answers_over_time(fresh: Studio) -> None:
 
 def test_the_line_on_top_says_what_runs_and_how_it_ended(fresh: Studio) -> None:
     run = made(fresh, "a", [2.0, 1.5])
-    assert active(list(seen(fresh).values())) is None
+    assert active_run(list(seen(fresh).values())) is None
     run.move(RunState.PREPARING)
     run.move(RunState.FAILED, "out of luck")
-    ended = last_ended(Overview(fresh.home).runs())
+    ended = last_ended_run(RunCache(fresh.home).runs())
     assert ended is not None and ended.state is RunState.FAILED
-    line = strip(EngineStatus("ready", base="builtin"), None, 2, 0, ended)
+    line = render_status_bar(EngineStatus("ready", base="builtin"), None, 2, 0, ended)
     assert "2 waiting" in line
     assert "&quot;failed&quot;" in line
 
@@ -132,7 +132,7 @@ def test_while_the_chat_is_parked_the_line_and_the_card_say_so(fresh: Studio) ->
     own = Identity.own()
     run.move(RunState.PREPARING, pid=own.pid, started=own.started)
     shown = seen(fresh)["a"]
-    line = strip(EngineStatus("parked", "The chat is parked while a run trains."), shown, 0)
+    line = render_status_bar(EngineStatus("parked", "The chat is parked while a run trains."), shown, 0)
     assert "Engine parked · The chat is parked while a run trains." in line and 'class="dot parked"' in line
     assert "parked until this run ends" in run_card(shown, parked=True)
     assert "parked" not in run_card(shown)
@@ -146,9 +146,9 @@ def test_others_than_the_owner_read_nothing_of_where_files_lie(fresh: Studio) ->
     run.move(RunState.FAILED, f"There is no {lies}/foo.")
     other = made(fresh, "b", [1.0])
     known = list(seen(fresh).values())
-    look = Look(picked=(run.id, other.id))
+    look = RunsTableState(picked=(run.id, other.id))
     for person in (LOCAL_OWNER, User(Role.VISITOR, "visitor", "from:1.1.1.1", sees_runs=True)):
-        drawn = str(runs_page.draw(fresh, Overview(fresh.home), known, person, run.id, look, "", 0.6))
+        drawn = str(runs_page.draw(fresh, RunCache(fresh.home), known, person, run.id, look, "", 0.6))
         assert "There is no" in drawn and "foo" in drawn and "birds" in drawn
         assert (lies in drawn) == (person is LOCAL_OWNER)
 
@@ -161,11 +161,11 @@ def test_nothing_given_becomes_markup(fresh: Studio) -> None:
     run.move(RunState.FAILED, EVIL)
     (shown,) = seen(fresh).values()
     fragments = [
-        strip(EngineStatus("loading", EVIL), shown, 1, 1, shown),
+        render_status_bar(EngineStatus("loading", EVIL), shown, 1, 1, shown),
         run_card(shown),
         timeline(shown),
         samples_table(shown),
-        runs_table([shown], Look(), "", EVIL, [], True),
+        runs_table([shown], RunsTableState(), "", EVIL, [], True),
         comparison([shown, shown], 0.5) + EVIL.replace("<", "&lt;"),
         loss_chart(shown, 0.5) + EVIL.replace("<", "&lt;"),
     ]
@@ -176,11 +176,13 @@ def test_nothing_given_becomes_markup(fresh: Studio) -> None:
 
 def test_who_may_not_see_runs_gets_nothing_of_them(fresh: Studio) -> None:
     made(fresh, "hidden-from-visitors")
-    overview = Overview(fresh.home)
+    overview = RunCache(fresh.home)
     shown = overview.runs()[0].id
-    drawn = runs_page.draw(fresh, overview, overview.runs(), UNAUTHENTICATED, shown, Look(), "", 0.6)
+    drawn = runs_page.draw(fresh, overview, overview.runs(), UNAUTHENTICATED, shown, RunsTableState(), "", 0.6)
     assert "hidden" not in str(drawn)
-    assert len(drawn) == len(runs_page.draw(fresh, overview, overview.runs(), LOCAL_OWNER, shown, Look(), "", 0.6))
+    assert len(drawn) == len(
+        runs_page.draw(fresh, overview, overview.runs(), LOCAL_OWNER, shown, RunsTableState(), "", 0.6)
+    )
 
 
 def test_only_what_makes_sense_is_offered(fresh: Studio) -> None:

@@ -11,7 +11,7 @@ from gradio.state_holder import SessionState
 
 from studio.context import Studio
 from studio.page import build_page
-from studio.ui.gradio_patches import Page
+from studio.ui.gradio_patches import PartialUpdateBlocks
 
 UPDATES: dict[str, Any] = {
     "all": lambda text, box, held: {text: "new", box: gr.Column(visible=False), held: [1]},
@@ -37,11 +37,11 @@ def drawn(kind: type[gr.Blocks], name: str) -> tuple[list[Any], Any]:
 
 @pytest.mark.parametrize("name", UPDATES)
 def test_the_same_is_drawn_as_by_gradio(name: str) -> None:
-    assert drawn(Page, name) == drawn(gr.Blocks, name)
+    assert drawn(PartialUpdateBlocks, name) == drawn(gr.Blocks, name)
 
 
 def test_too_few_values_are_still_told() -> None:
-    with Page() as page:
+    with PartialUpdateBlocks() as page:
         texts = [gr.Textbox(), gr.Textbox(), gr.Textbox()]
         gr.Button().click(lambda: None, None, texts)
     with pytest.raises(ValueError, match="needed: 3, returned: 1"):

@@ -6,7 +6,7 @@ import pytest
 
 from studio.chat.conversations import Column
 from studio.chat.turns import add_user, conversation, edited, text_of, with_answer, words
-from studio.ui.markdown_depth import LARGE, LEVELS, MARKS, RUN, said, shown
+from studio.ui.markdown_depth import LARGE, LEVELS, MARKS, RUN, fence_if_too_deep, unfence
 
 DEEP = {
     "quotes": "> " * (LEVELS + 1) + "deep",
@@ -32,17 +32,17 @@ PLAIN = {
 
 @pytest.mark.parametrize("text", DEEP.values(), ids=DEEP.keys())
 def test_what_is_nested_too_deep_is_shown_as_it_is(text: str) -> None:
-    fenced = shown(text)
+    fenced = fence_if_too_deep(text)
     first, *lines, last = fenced.split("\n")
     assert first == f"{last}as-it-is"
     assert set(last) == {"~"}
     assert not any(line.startswith(last) for line in lines), "nothing in it ends the fence"
-    assert said(fenced) == text
+    assert unfence(fenced) == text
 
 
 @pytest.mark.parametrize("text", PLAIN.values(), ids=PLAIN.keys())
 def test_what_people_write_is_drawn(text: str) -> None:
-    assert shown(text) == text
+    assert fence_if_too_deep(text) == text
 
 
 def test_the_words_stay_what_they_were_wherever_they_go() -> None:
@@ -63,5 +63,7 @@ def test_a_changed_turn_is_shown_by_what_it_says_now() -> None:
     deep = DEEP["lists"]
     history = with_answer(add_user([], deep), "Yes.")
     assert edited(history, 0, "> short")[0][0]["content"] == words("> short")
-    assert edited(history, 0, shown(deep) + "")[0][0]["content"] == words(deep), "it is not put between fences twice"
-    assert text_of(edited(history, 0, shown(deep))[0][0]["content"]) == deep
+    assert edited(history, 0, fence_if_too_deep(deep) + "")[0][0]["content"] == words(deep), (
+        "it is not put between fences twice"
+    )
+    assert text_of(edited(history, 0, fence_if_too_deep(deep))[0][0]["content"]) == deep

@@ -21,7 +21,7 @@ Point = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class Seen:
+class RunSnapshot:
     """One run as it was when its folder had this signature. Points are (step, loss), each step once.
 
     recipe: None where it cannot be read, and `trouble` says why.
@@ -45,17 +45,17 @@ class Seen:
         return self.status.state
 
 
-class Overview:
+class RunCache:
     """Reads all runs of a home, for every browser that asks."""
 
     def __init__(self, home: Home) -> None:
         self.home = home
-        self._seen: dict[str, Seen] = {}
+        self._seen: dict[str, RunSnapshot] = {}
         self._busy = Busy(home)
 
-    def runs(self) -> list[Seen]:
+    def runs(self) -> list[RunSnapshot]:
         """All runs, newest first."""
-        found: dict[str, Seen] = {}
+        found: dict[str, RunSnapshot] = {}
         for run, status in standings(self.home):
             signature = signature_of(run)
             seen = self._seen.get(run.id)
@@ -74,16 +74,16 @@ class Overview:
         return self._busy.rows()
 
 
-def active(runs: list[Seen]) -> Seen | None:
+def active_run(runs: list[RunSnapshot]) -> RunSnapshot | None:
     return next((run for run in runs if run.state in ACTIVE), None)
 
 
-def last_ended(runs: list[Seen]) -> Seen | None:
+def last_ended_run(runs: list[RunSnapshot]) -> RunSnapshot | None:
     """The run that came to rest last; its time and state tell browsers that something has ended."""
     return max((run for run in runs if run.state in AT_REST), key=lambda run: run.status.since, default=None)
 
 
-def memory_of(status: Status) -> int | None:
+def worker_memory(status: Status) -> int | None:
     """Bytes that a run's worker has in memory, pages that it shares with the engine included; None without one."""
     if status.pid is None or status.state not in ACTIVE or not status.worker_lives():
         return None
@@ -105,7 +105,7 @@ def signature_of(run: Run) -> Signature:
     return tuple(found)
 
 
-def _read(run: Run, signature: Signature) -> Seen:
+def _read(run: Run, signature: Signature) -> RunSnapshot:
     events = tuple(run.events()[0])
     # A resumed run tells some steps twice: the later telling counts.
     training: dict[float, float] = {}
@@ -120,7 +120,7 @@ def _read(run: Run, signature: Signature) -> Seen:
         recipe = run.recipe
     except UserError as error:
         trouble = error.message
-    return Seen(
+    return RunSnapshot(
         signature,
         run.status(),
         run.summary(),
