@@ -74,7 +74,7 @@ def test_no_files_import_each_other_in_a_circle() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["studio.app", "studio.__main__", "adapters.hub.transfer", "adapters.store", "core.data"]
+    "module", ["studio.app", "studio.__main__", "adapters.hub.push", "adapters.store", "core.data"]
 )
 def test_no_heavy_import_at_import_time(module: str) -> None:
     code = f"import sys, {module}; print([name for name in {HEAVY!r} if name in sys.modules])"

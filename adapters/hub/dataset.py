@@ -1,6 +1,6 @@
 """A dataset of conversations to the Hub, as a dataset repository of one JSON Lines file and a card.
 
-By the rules of adapters.hub.transfer: private unless asked otherwise, never into a repository of something else.
+By the rules of adapters.hub.push: private unless asked otherwise, never into a repository of something else.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from adapters.common.errors import UserError
 from adapters.hub.files import push_files
-from adapters.hub.transfer import PushResult
+from adapters.hub.repository import PushResult
 
 DATA_FILE, CARD_FILE = "data/train.jsonl", "README.md"
 LICENCES = ("apache-2.0", "cc-by-4.0", "cc-by-sa-4.0", "cc0-1.0", "mit", "odc-by", "other")

@@ -1,53 +1,21 @@
-"""What the Hub refuses or the network breaks, in plain words with a remedy; and patience with what passes by itself."""
+"""What the Hub refuses or the network breaks, in plain words with a remedy."""
 
 from __future__ import annotations
 
-import logging
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import TYPE_CHECKING
 
 from adapters.common.errors import UserError
 
-T = TypeVar("T")
-logger = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from huggingface_hub.errors import HfHubHTTPError
 
-WAITS = (1.0, 2.0, 4.0)  # seconds before the second, third and fourth attempt
-MAX_WAIT = 60.0  # what a server may ask for with Retry-After and still be waited for
-PASSING = (429, 500, 502, 503, 504)
 LOG_IN = "Log in with `hf auth login`, or set HF_TOKEN to a token"
 
 
 class HubError(UserError):
     """The Hub, the login or the network stood in the way; what was asked for may well be right."""
-
-
-def patiently(call: Callable[[], T]) -> T:
-    """The result of `call`, tried again where the Hub is busy or a connection broke; `call` must bear being repeated.
-
-    huggingface_hub does so for file transfers, but not when it creates a repository, commits, or asks for facts.
-    """
-    import httpx2
-    from huggingface_hub.errors import HfHubHTTPError
-
-    for pause in WAITS:
-        try:
-            return call()
-        except HfHubHTTPError as error:
-            if error.response.status_code not in PASSING:
-                raise
-            asked = error.response.headers.get("Retry-After", "")
-            if asked.isdigit():
-                pause = float(asked)
-            if pause > MAX_WAIT:
-                raise
-            what = f"status {error.response.status_code}"
-        except (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError, httpx2.TimeoutException) as error:
-            what = type(error).__name__
-        logger.warning("The Hub failed (%s); trying again in %.0f s.", what, pause)
-        time.sleep(pause)
-    return call()
 
 
 @contextmanager
@@ -69,13 +37,13 @@ def explained(repo_id: str, endpoint: str) -> Iterator[None]:
     ) as error:
         raise explain(error, repo_id, endpoint) from error
     except (RuntimeError, ValueError, OSError) as error:
-        other = _other(error, repo_id, endpoint)
-        if other is None:
+        known = _explain_wrapped(error, repo_id, endpoint)
+        if known is None:
             raise
-        raise other from error
+        raise known from error
 
 
-def _other(error: Exception, repo_id: str, endpoint: str) -> HubError | None:
+def _explain_wrapped(error: Exception, repo_id: str, endpoint: str) -> HubError | None:
     """Errors that huggingface_hub wraps or that the transfer libraries and the disk raise; None for what is a bug."""
     import httpx2
     from huggingface_hub.errors import HfHubHTTPError
@@ -96,7 +64,7 @@ def _other(error: Exception, repo_id: str, endpoint: str) -> HubError | None:
     return HubError(f"The transfer failed: {error}.", remedy)
 
 
-def explain(error: Exception, repo_id: str, endpoint: str) -> HubError:
+def explain(error: BaseException, repo_id: str, endpoint: str) -> HubError:
     """One error as a person can use it. The order matters: a gated repository counts as not found, too."""
     import httpx2
     from huggingface_hub import errors
@@ -104,7 +72,7 @@ def explain(error: Exception, repo_id: str, endpoint: str) -> HubError:
     page = f"{endpoint}/{repo_id}"
     match error:
         case errors.OfflineModeIsEnabled():
-            return offline(f"{repo_id} cannot be reached")
+            return offline_error(f"{repo_id} cannot be reached")
         case errors.GatedRepoError():
             return HubError(
                 f"{repo_id} is gated: its owners decide who gets it.",
@@ -121,9 +89,9 @@ def explain(error: Exception, repo_id: str, endpoint: str) -> HubError:
                 f"Check its name. If it is private: {LOG_IN} that may read it.",
             )
         case errors.HfHubHTTPError():
-            return _refused(error, repo_id)
+            return _explain_status(error, repo_id)
         case errors.LocalEntryNotFoundError() | errors.RevisionResolutionError() if error.__cause__ is not None:
-            return explain(error.__cause__, repo_id, endpoint)  # type: ignore[arg-type]
+            return explain(error.__cause__, repo_id, endpoint)
         case httpx2.TimeoutException():
             return HubError(f"{endpoint} did not answer in time.", "Try again later.")
         case _:
@@ -133,10 +101,9 @@ def explain(error: Exception, repo_id: str, endpoint: str) -> HubError:
             )
 
 
-def _refused(error: Exception, repo_id: str) -> HubError:
-    response = error.response  # type: ignore[attr-defined]
-    said = getattr(error, "server_message", None)
-    because = f": {said}" if said else "."
+def _explain_status(error: HfHubHTTPError, repo_id: str) -> HubError:
+    response = error.response
+    because = f": {error.server_message}" if error.server_message else "."
     match response.status_code:
         case 401:
             return HubError("The Hub does not accept the token.", f"{LOG_IN} that is valid.")
@@ -157,5 +124,5 @@ def _refused(error: Exception, repo_id: str) -> HubError:
             return HubError(f"The Hub refused the request for {repo_id} (status {status}){because}")
 
 
-def offline(what: str) -> HubError:
+def offline_error(what: str) -> HubError:
     return HubError(f"{what}: offline mode is on (HF_HUB_OFFLINE).", "Unset HF_HUB_OFFLINE to reach the Hub.")

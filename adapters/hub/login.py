@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from adapters.cards.adapter_card import HUB_ID
 from adapters.common.errors import UserError
-from adapters.hub.errors import LOG_IN, HubError, offline
+from adapters.hub.errors import LOG_IN, HubError, offline_error
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -28,7 +28,7 @@ def writer(token: str | None) -> HfApi:
     from huggingface_hub import get_token
 
     if is_offline():
-        raise offline("Nothing can be pushed")
+        raise offline_error("Nothing can be pushed")
     token = token or get_token()
     if not token:
         raise HubError(

@@ -12,8 +12,8 @@ from adapters.cards.adapter_card import is_on_hub
 from adapters.common.errors import UserError
 from adapters.folder_layout import CARD_FILE
 from adapters.hub.files import push_files
-from adapters.hub.source import Progress
-from adapters.hub.transfer import PushResult
+from adapters.hub.progress import Progress, no_progress
+from adapters.hub.repository import PushResult
 from adapters.record import AdapterRecord
 
 REPLACED = ("*.safetensors", "*.safetensors.index.json")
@@ -26,7 +26,7 @@ def push_merged(
     *,
     private: bool = True,
     token: str | None = None,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
 ) -> PushResult:
     """Upload the merged model in `folder`, which was made from the adapter of `record`. Raises UserError."""
     return push_files(

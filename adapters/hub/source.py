@@ -7,40 +7,48 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from adapters.common.errors import UserError
 from adapters.compat import MAX_CONFIG, missing_weights
 from adapters.folder_layout import CONFIG_FILE, PICKLE_FILE, WEIGHTS_FILE, known_files
-from adapters.hub.errors import HubError, offline, patiently
+from adapters.hub.errors import HubError, offline_error
+from adapters.hub.progress import Progress
+from adapters.hub.retry import with_retries
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 _MOST_FILES = 500  # a run that was begun anew has one more of TensorBoard's; each is asked for by itself
-Progress = Callable[[float, str], None]  # share done (0 to 1), what is being done
+
+
+class FileFacts(NamedTuple):
+    size: int  # bytes
+    sha256: str | None = None  # where the Hub gives it: of files in LFS
 
 
 @dataclass(frozen=True)
 class Source:
-    """One revision of a repository: its files with sizes and, where the Hub gives them, SHA-256 sums."""
+    """One revision of a repository: its files by path, and how to get one of them onto this machine."""
 
     revision: str
-    files: dict[str, tuple[int, str | None]]
-    fetch: Callable[[str, Callable[[float, str], None]], Path]
+    files: dict[str, FileFacts]
+    fetch: Callable[[str, Progress], Path]
 
 
-def listed(api: HfApi, repo_id: str, revision: str | None) -> Source:
-    info = patiently(lambda: api.model_info(repo_id, revision=revision, files_metadata=True))
+def source_on_hub(api: HfApi, repo_id: str, revision: str | None) -> Source:
+    info = with_retries(lambda: api.model_info(repo_id, revision=revision, files_metadata=True))
     assert info.sha is not None
     sha = info.sha
-    api.resolve_revision(repo_id, revision=revision)  # remembered in the cache, by which `cached` finds the commit
+    api.resolve_revision(
+        repo_id, revision=revision
+    )  # remembered in the cache, by which `source_in_cache` finds the commit
     files = {
-        sibling.rfilename: (sibling.size or 0, sibling.lfs.sha256 if sibling.lfs else None)
+        sibling.rfilename: FileFacts(sibling.size or 0, sibling.lfs.sha256 if sibling.lfs else None)
         for sibling in info.siblings or []
     }
 
-    def fetch(path: str, tell: Progress) -> Path:
+    def fetch(path: str, progress: Progress) -> Path:
         size = files[path][0]
 
         class Meter:
@@ -51,7 +59,7 @@ def listed(api: HfApi, repo_id: str, revision: str | None) -> Source:
 
             def update(self, count: float | None = 1) -> None:
                 self.done += count or 0
-                tell(min(self.done / size, 1.0) if size else 1.0, path)
+                progress(min(self.done / size, 1.0) if size else 1.0, path)
 
             def __enter__(self) -> Meter:
                 return self
@@ -62,23 +70,23 @@ def listed(api: HfApi, repo_id: str, revision: str | None) -> Source:
             def close(self) -> None:
                 pass
 
-        return Path(patiently(lambda: api.hf_hub_download(repo_id, path, revision=sha, tqdm_class=Meter)))
+        return Path(with_retries(lambda: api.hf_hub_download(repo_id, path, revision=sha, tqdm_class=Meter)))
 
     return Source(sha, files, fetch)
 
 
-def cached(api: HfApi, repo_id: str, revision: str | None) -> Source:
+def source_in_cache(api: HfApi, repo_id: str, revision: str | None) -> Source:
     """What an earlier pull has left in the Hub's cache."""
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
         config = Path(api.hf_hub_download(repo_id, CONFIG_FILE, revision=revision, local_files_only=True))
     except LocalEntryNotFoundError as error:
-        raise offline(f"{repo_id} is not in the Hub's cache on this machine and cannot be fetched") from error
+        raise offline_error(f"{repo_id} is not in the Hub's cache on this machine and cannot be fetched") from error
     folder = config.parent
     paths = [path for path in folder.rglob("*") if path.is_file()]
-    files = {path.relative_to(folder).as_posix(): (path.stat().st_size, None) for path in paths}
-    return Source(folder.name, dict(files), lambda path, _: folder / path)
+    files = {path.relative_to(folder).as_posix(): FileFacts(path.stat().st_size) for path in paths}
+    return Source(folder.name, files, lambda path, _: folder / path)
 
 
 def check_listing(repo_id: str, paths: list[str]) -> None:
@@ -94,9 +102,9 @@ def check_listing(repo_id: str, paths: list[str]) -> None:
 
 
 def check_size(repo_id: str, source: Source, most_bytes: int | None) -> None:
-    if source.files[CONFIG_FILE][0] > MAX_CONFIG:
+    if source.files[CONFIG_FILE].size > MAX_CONFIG:
         raise UserError(f"{repo_id}'s {CONFIG_FILE} is larger than any adapter's.", "Do not use it.")
-    total = sum(source.files[each][0] for each in known_files(source.files))
+    total = sum(source.files[path].size for path in known_files(source.files))
     if most_bytes is not None and total > most_bytes:
         raise UserError(
             f"{repo_id} has {total / 2**20:,.0f} MiB; at most {most_bytes / 2**20:,.0f} MiB are taken from anyone but "
@@ -105,27 +113,26 @@ def check_size(repo_id: str, source: Source, most_bytes: int | None) -> None:
         )
 
 
-def fetch_files(source: Source, folder: Path, root: Path, tell: Progress) -> None:
+def fetch_files(source: Source, folder: Path, root: Path, progress: Progress) -> None:
     """Download what belongs to an adapter, and copy it into `folder` as plain files."""
     names = known_files(source.files)
-    total = sum(source.files[each][0] for each in names) or 1
+    total = sum(source.files[path].size for path in names) or 1
     if shutil.disk_usage(root).free < 2 * total:
         raise HubError(f"There is too little disk space for {total / 2**20:.0f} MiB.", f"Free some beneath {root}.")
-    before = 0
-    for each in names:
-        size, sha256 = source.files[each]
-        start = before
+    fetched_bytes = 0
+    for path in names:
+        file = source.files[path]
 
-        def tell_part(share: float, path: str, start: int = start, size: int = size) -> None:
-            tell((start + share * size) / total, f"Downloading {path}")
+        def report(share: float, path: str, start: int = fetched_bytes, size: int = file.size) -> None:
+            progress((start + share * size) / total, f"Downloading {path}")
 
-        fetched = source.fetch(each, tell_part)
-        target = folder / PurePosixPath(each)
+        fetched = source.fetch(path, report)
+        target = folder / PurePosixPath(path)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(fetched, target)
-        if sha256 and _sha256(target) != sha256:
-            raise HubError(f"{each} arrived damaged.", f"Delete {fetched} and pull again.")
-        before += size
+        if file.sha256 and _sha256(target) != file.sha256:
+            raise HubError(f"{path} arrived damaged.", f"Delete {fetched} and pull again.")
+        fetched_bytes += file.size
 
 
 def _sha256(path: Path) -> str:

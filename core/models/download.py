@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from adapters.hub.login import api_with, is_offline
-from adapters.hub.source import Source, listed
+from adapters.hub.source import Source, source_on_hub
 
 INDEX_FILE, WHOLE_FILE = "model.safetensors.index.json", "model.safetensors"
 GIB = 1 << 30
@@ -20,9 +20,9 @@ def fetch_weights(repo_id: str, revision: str | None, say: Callable[[str], None]
     """
     if is_offline():
         return
-    source = listed(api_with(None), repo_id, revision)
+    source = source_on_hub(api_with(None), repo_id, revision)
     names = weights_in(source)
-    total = sum(source.files[name][0] for name in names) or 1
+    total = sum(source.files[name].size for name in names) or 1
     size_of_all = f"{total / GIB:.2f} GiB" if total >= GIB else f"{total / 2**20:.1f} MiB"
     before, told = 0, -1
 
@@ -34,8 +34,12 @@ def fetch_weights(repo_id: str, revision: str | None, say: Callable[[str], None]
             say(f"downloading the weights: {percent} % of {size_of_all}")
 
     for name in names:
-        size, start = source.files[name][0], before
-        source.fetch(name, lambda share, path, start=start, size=size: tell(start + share * size))  # type: ignore[misc]
+        size, start = source.files[name].size, before
+
+        def report(share: float, path: str, start: int = start, size: int = size) -> None:
+            tell(start + share * size)
+
+        source.fetch(name, report)
         before += size
 
 

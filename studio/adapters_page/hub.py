@@ -11,7 +11,9 @@ from typing import Any
 import gradio as gr
 
 from adapters.common.errors import UserError
-from adapters.hub import transfer
+from adapters.hub.login import check_repo_id
+from adapters.hub.pull import pull_adapter
+from adapters.hub.push import push_adapter
 from studio.adapters_page import import_files, push_preview, same_base, sample_answers
 from studio.adapters_page.import_files import same_base_box
 from studio.adapters_page.page import AdaptersPage, required, text
@@ -127,7 +129,7 @@ def build(studio: Studio, adapters: AdaptersPage) -> list[Any]:
     ) -> list[Any]:
         name, person = required(name), user_of(request)
         check_may_use(studio, person, name)
-        transfer.check_repo_id(text(repo))
+        check_repo_id(text(repo))
         credentials = own_token(person, text(given))
         said = ""
         if ask:
@@ -136,7 +138,7 @@ def build(studio: Studio, adapters: AdaptersPage) -> list[Any]:
         if text(words) and person.role is Role.OWNER:
             studio.store.update(replace(studio.store.get(name), tags=split(text(words))))
         with troubles.noting(name, "The push") if person.role is Role.OWNER else nullcontext():
-            result = transfer.push(
+            result = push_adapter(
                 studio.store,
                 name,
                 text(repo),
@@ -165,7 +167,7 @@ def build(studio: Studio, adapters: AdaptersPage) -> list[Any]:
         check_room(studio, person)
         if alike and person.role is not Role.OWNER:
             raise UserError("Only the owner of this studio can say that two bases are the same.", "Ask the owner.")
-        record = transfer.pull(
+        record = pull_adapter(
             studio.store,
             text(repo),
             revision=text(commit) or None,

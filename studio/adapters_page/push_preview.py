@@ -8,7 +8,8 @@ from html import escape
 from pathlib import Path
 
 from adapters.folder_layout import CARD_FILE, PLOT_FILE
-from adapters.hub.transfer import check_repo_id, files_to_push
+from adapters.hub.login import check_repo_id
+from adapters.hub.push import files_to_push
 from adapters.store import AdapterStore
 from studio.ui.format import size
 from studio.ui.fragments import render_table

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 
 from adapters.common.errors import UserError
-from adapters.hub.transfer import newer_revision
+from adapters.hub.pull import newer_revision
 from adapters.record import AdapterRecord
 from adapters.store import AdapterStore
 

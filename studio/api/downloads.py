@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from adapters.common.errors import UserError, without_paths
 from adapters.hub.merged_model import merged_files
-from adapters.hub.transfer import files_to_push
+from adapters.hub.push import files_to_push
 from studio.adapters_page import merged_models
 from studio.auth.identity import user_of
 from studio.auth.published import check_may_use

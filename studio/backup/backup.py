@@ -161,7 +161,7 @@ def open_backup(home: Home, location: str) -> Backup:
         return Backup(home, open_folder_target(folder), pause=5.0)
     from huggingface_hub import HfApi
 
-    from adapters.hub.transfer import check_repo_id
+    from adapters.hub.login import check_repo_id
     from studio.backup.hub import HubTarget
 
     target = HubTarget(HfApi(library_name="guanaco-studio"), check_repo_id(location))

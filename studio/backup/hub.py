@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adapters.common.errors import UserError
-from adapters.hub.errors import HubError, explained, patiently
+from adapters.hub.errors import HubError, explained
+from adapters.hub.retry import with_retries
 from studio.backup.files import FileChanged, FileDigest, path_inside
 from studio.backup.folder import read_unchanged
 
@@ -37,11 +38,11 @@ class HubTarget:
     def prepare(self) -> None:
         """Make the repository if there is none. Raises UserError for a public one, HubError."""
         with explained(self.repo_id, self.api.endpoint):
-            patiently(lambda: self.api.create_repo(self.repo_id, repo_type="dataset", private=True, exist_ok=True))
+            with_retries(lambda: self.api.create_repo(self.repo_id, repo_type="dataset", private=True, exist_ok=True))
             self._check_private()
 
     def _check_private(self) -> None:
-        if not patiently(lambda: self.api.dataset_info(self.repo_id)).private:
+        if not with_retries(lambda: self.api.dataset_info(self.repo_id)).private:
             raise UserError(
                 f"{self.repo_id} is public: everyone could read runs, datasets and keys' names there.",
                 "Make it private in its settings on the Hub, or choose another name.",
@@ -53,7 +54,7 @@ class HubTarget:
 
         with explained(self.repo_id, self.api.endpoint):
             if self._committed is None:
-                listed = patiently(lambda: self.api.list_repo_files(self.repo_id, repo_type="dataset"))
+                listed = with_retries(lambda: self.api.list_repo_files(self.repo_id, repo_type="dataset"))
                 self._committed = {each.removeprefix(FOLDER): "" for each in listed if each.startswith(FOLDER)}
             committed = self._committed
             changed = [path for path, file in files.items() if committed.get(path) != file.sha256]
@@ -69,7 +70,7 @@ class HubTarget:
                 if operation.upload_info.sha256.hex() != files[operation.path_in_repo.removeprefix(FOLDER)].sha256:
                     raise FileChanged(operation.path_in_repo)
             operations.append(CommitOperationAdd("README.md", CARD.encode()))
-            patiently(
+            with_retries(
                 lambda: self.api.create_commit(
                     self.repo_id, operations, repo_type="dataset", commit_message=f"Keep {len(files)} files"
                 )
@@ -79,11 +80,11 @@ class HubTarget:
     def restore(self, stage: Path) -> dict[str, FileDigest]:
         """Put the newest commit's files into the empty folder `stage`; none when there are none. Raises HubError."""
         with explained(self.repo_id, self.api.endpoint):
-            info = patiently(lambda: self.api.dataset_info(self.repo_id))
+            info = with_retries(lambda: self.api.dataset_info(self.repo_id))
             paths = [each.rfilename for each in info.siblings or [] if each.rfilename.startswith(FOLDER)]
             fetched_folder = stage / ".fetched"
             if paths:
-                patiently(
+                with_retries(
                     lambda: self.api.snapshot_download(
                         self.repo_id,
                         repo_type="dataset",

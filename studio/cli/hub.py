@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from adapters.compat import BaseFacts
-    from adapters.hub.transfer import Progress
+    from adapters.hub.progress import Progress
     from adapters.store import AdapterStore
 
 TOKEN = "The token is taken from HF_TOKEN or from the login of `hf auth login`."
@@ -77,12 +77,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run_push(args: argparse.Namespace) -> int:
-    from adapters.hub import transfer
     from adapters.hub.errors import HubError
+    from adapters.hub.push import push_adapter
 
     try:
         with _shown() as progress:
-            result = transfer.push(
+            result = push_adapter(
                 _store(args.home),
                 args.name,
                 args.repo,
@@ -103,12 +103,12 @@ def run_push(args: argparse.Namespace) -> int:
 
 
 def run_pull(args: argparse.Namespace) -> int:
-    from adapters.hub import transfer
     from adapters.hub.errors import HubError
+    from adapters.hub.pull import pull_adapter
 
     try:
         with _shown() as progress:
-            record = transfer.pull(
+            record = pull_adapter(
                 _store(args.home),
                 args.repo,
                 revision=args.revision,

@@ -9,8 +9,8 @@ import yaml
 
 from adapters.common.errors import UserError
 from adapters.hub.files import push_files
-from adapters.hub.source import Progress
-from adapters.hub.transfer import PushResult
+from adapters.hub.progress import Progress, no_progress
+from adapters.hub.repository import PushResult
 from core.common.home import Home
 from studio.compare import votes
 from studio.compare.votes import Vote
@@ -24,7 +24,7 @@ def push(
     *,
     private: bool = True,
     token: str | None = None,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
 ) -> PushResult:
     """Upload all votes. Raises UserError when there are none, or the Hub stands in the way."""
     return push_files(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from adapters.common.errors import UserError
 from adapters.hub.dataset import LICENCES, DatasetFacts, push_dataset
-from adapters.hub.transfer import PushResult
+from adapters.hub.repository import PushResult
 from core.common.home import Home
 from core.data import CheckedDataset, store
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from huggingface_hub import constants
 
-import adapters.hub.errors
+import adapters.hub.retry
 from adapters.common.errors import UserError
 from core.models.base import load_tokenizer, resolve
 from core.models.builtin import BASE_DIR
@@ -19,7 +19,7 @@ FILES = {path.name: path.read_bytes() for path in BASE_DIR.iterdir() if path.is_
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(adapters.hub.errors, "WAITS", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(adapters.hub.retry, "WAITS", (0.0, 0.0, 0.0))
 
 
 def test_a_download_says_how_far_it_is_and_goes_on_where_it_ended(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -385,21 +385,20 @@ def test_visitors_cannot_chat_with_unpublished_models(page: gr.Blocks) -> None:
 def test_a_users_push_and_pull_never_use_the_studios_own_token(
     page: gr.Blocks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from adapters.hub import transfer
-
     monkeypatch.setenv("HF_TOKEN", "hf_the-owners")
     used: list[str | None] = []
-    monkeypatch.setattr(transfer, "pull", lambda *args, token, **others: used.append(token) or stop())
+
+    def pull_adapter(*args: object, token: str | None, **others: object) -> None:
+        used.append(token)
+        raise RuntimeError("far enough")
+
+    monkeypatch.setattr("studio.adapters_page.hub.pull_adapter", pull_adapter)
     pull = handler(page, "adapters_page.hub.pull")
     nobody = User(Role.USER, "user", "user")
     for person, given in ((nobody, ""), (USER, ""), (USER, "hf_typed"), (LOCAL_OWNER, ""), (LOCAL_OWNER, "hf_typed")):
         with pytest.raises(gr.Error):
             pull(request_of(person), "a/b", "", given)
     assert used == ["hf_oauth_bobs", "hf_typed", None, "hf_typed"], "None, the studio's own, for the owner alone"
-
-
-def stop() -> None:
-    raise RuntimeError("far enough")
 
 
 # Other sites, other names

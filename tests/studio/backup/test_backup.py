@@ -409,7 +409,7 @@ def test_a_repository_keeps_states_as_commits(hub: Hub, home: Home, tmp_path: Pa
 def test_a_repository_has_the_old_state_or_the_new_one_wherever_a_sync_ends(
     hub: Hub, home: Home, tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("adapters.hub.errors.WAITS", ())
+    monkeypatch.setattr("adapters.hub.retry.WAITS", ())
     hub.login("hf_ada")
     fill(home, tmp_path)
     backup = open_backup(home, "ada/home")
