@@ -11,13 +11,14 @@ from core.recipes.recipe import Recipe
 from core.training.run import find_run
 from studio.adapters_page import card_actions, hub
 from studio.adapters_page import page as adapters
+from studio.answers import checkpoints as learning
 from studio.auth.identity import LOCAL_OWNER, Role, User, user_of
 from studio.auth.published import usable_adapters
-from studio.chat import checkpoints as learning
 from studio.chat import page as chat
 from studio.context import Studio
 from studio.data import choices as imports
 from studio.data import page as data
+from studio.engine.client import BASE
 from studio.runs import page as runs
 from studio.runs import tensorboard_tab
 from studio.runs.run_cache import RunCache, active_run, last_ended_run
@@ -192,7 +193,7 @@ def current(
         "strip": render_status_bar(
             status, active_run(known), queued, overview.answering(), last_ended_run(known), cause=cause
         ),
-        "choices": [chat.BASE, *names, *checkpoints],
+        "choices": [BASE, *names, *checkpoints],
         "cards": adapters.overview(studio, person, keeping),
         "names": names,
         **{f"runs-{number}": value for number, value in enumerate(drawn)},

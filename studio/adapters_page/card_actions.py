@@ -14,9 +14,9 @@ from studio.adapters_page import same_base
 from studio.adapters_page.page import AdaptersPage, forget
 from studio.auth.identity import user_of
 from studio.auth.published import check_may_use
-from studio.chat.columns import BASE
 from studio.chat.page import ChatPage
 from studio.context import Studio
+from studio.engine.client import BASE
 from studio.train.page import TrainPage
 from studio.train.recipe_form import LEVELS
 from studio.ui.events import told

@@ -119,7 +119,7 @@ def is_choices(value: Any) -> bool:
 
 
 def is_chat(value: Any) -> bool:
-    """Questions and answers in text, each answer perhaps with who gave it (studio/chat/turns.py)."""
+    """Questions and answers in text, each answer perhaps with who gave it (studio/answers/history.py)."""
     return isinstance(value, list) and all(map(is_message, value))
 
 

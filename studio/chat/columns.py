@@ -7,10 +7,10 @@ from typing import Any
 
 import gradio as gr
 
-from studio.ui.format import badge
+from studio.answers.badge import badge
+from studio.engine.client import BASE
 
 COLUMNS = 4
-BASE = "base"  # the engine knows its base under this name whatever its real id is
 EMPTY = "### Ask something\nEnter sends, Shift+Enter breaks the line, Esc stops, ↑ changes the last question."
 # LaTeX as models write it; single dollars are left alone, because prices have them.
 LATEX: list[dict[str, str | bool]] = [

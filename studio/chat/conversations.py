@@ -15,7 +15,7 @@ from adapters.common import damaged_files
 from adapters.common.errors import UserError
 from adapters.common.files import write_atomic
 from core.common.home import Home
-from studio.chat.turns import History, add_user, model_of, text_of, with_answer
+from studio.answers.history import History, add_question, model_of, text_of, with_answer
 from studio.engine.client import Message
 
 ID = re.compile(r"[0-9a-f]{12}")
@@ -45,7 +45,7 @@ class Column:
         shown: History = []
         for each in self.messages:
             if each["role"] == "user":
-                shown = add_user(shown, each["content"])
+                shown = add_question(shown, each["content"])
             else:
                 shown = with_answer(shown, each["content"], each.get("model", ""))
         return shown

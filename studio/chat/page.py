@@ -9,19 +9,21 @@ from typing import Any
 import gradio as gr
 
 from core.models.base import BUILTIN
+from studio.answers.ask import ColumnView, GenerationSettings, Question, loading_phases
+from studio.answers.badge import badge
+from studio.answers.history import add_question, before_last_question, last_question, text_of, to_messages
 from studio.auth.identity import user_of
 from studio.auth.published import usable_adapters
 from studio.chat import columns, composer, keep_example, saved, turn_actions
 from studio.chat import settings as chat_settings
-from studio.chat.answering import Asking, Question, Shown, phases
-from studio.chat.columns import BASE, COLUMNS
-from studio.chat.turns import add_user, before_last_question, conversation, last_question, text_of
+from studio.chat.columns import COLUMNS
+from studio.chat.streaming import Asking
 from studio.compare import blind, voting
 from studio.compare import page as comparing
 from studio.context import Studio
+from studio.engine.client import BASE
 from studio.ui.download_button import Downloads
 from studio.ui.events import told
-from studio.ui.format import badge
 
 # Where the adapters that are taught from the bundled samples differ most from the base.
 EXAMPLES = ("What is the capital of Cuba?", "What sound does a cow make?", "Who are you?")
@@ -51,9 +53,7 @@ def build(studio: Studio) -> ChatPage:
         poll = voting.build(studio, cells)
         box = composer.build()
         chosen = chat_settings.build(page, 0.0 if studio.base == BUILTIN else 0.7)
-        kept = keep_example.build(
-            studio, [c.keep for c in cells], [[c.bot, chosen.system] for c in cells], conversation
-        )
+        kept = keep_example.build(studio, [c.keep for c in cells], [[c.bot, chosen.system] for c in cells], to_messages)
         downloads = Downloads()
         compared = comparing.build(studio, chosen, poll.voted, downloads)
     adapters, bots, badges = [c.adapter for c in cells], [c.bot for c in cells], [c.badge for c in cells]
@@ -69,7 +69,7 @@ def build(studio: Studio) -> ChatPage:
         now: blind.Round | None,
         *rest: Any,
     ) -> AsyncIterator[dict[Any, Any]]:
-        settings, names, histories = rest[:5], rest[5 : 5 + COLUMNS], rest[5 + COLUMNS :]
+        settings, names, histories = GenerationSettings(*rest[:5]), rest[5 : 5 + COLUMNS], rest[5 + COLUMNS :]
         if not text or not text.strip():
             gr.Info("Write a message first.")
             return
@@ -80,12 +80,12 @@ def build(studio: Studio) -> ChatPage:
             if begun is None and recipient not in (composer.ALL, i + 1):
                 continue
             history = [] if begun is not None and begun is not now else histories[i]
-            history = add_user(before_last_question(history) if changing else history, text)
+            history = add_question(before_last_question(history) if changing else history, text)
             questions[i] = Question(history, names[i] or BASE)
             if begun is not None:
                 questions[i] = Question(history, begun.models[i], begun.label(i))
 
-        def last(all_shown: dict[int, Shown]) -> dict[Any, Any]:
+        def last(all_shown: dict[int, ColumnView]) -> dict[Any, Any]:
             return poll.opened(person, questions, all_shown, begun, settings) if 1 < len(questions) == shown else {}
 
         # What a new blind round hides again: a round that was voted on has shown its names.
@@ -135,7 +135,7 @@ def build(studio: Studio) -> ChatPage:
 
     async def watch() -> AsyncIterator[str]:
         """The bar over the chat while the engine is loading; nothing, and no more events, once it is there."""
-        async for phase in phases(studio):
+        async for phase in loading_phases(studio):
             yield phase
         yield ""
 

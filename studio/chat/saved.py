@@ -16,20 +16,22 @@ import gradio as gr
 
 from adapters.common import damaged_files
 from adapters.common.errors import UserError
+from studio.answers import checkpoints
+from studio.answers.badge import badge
+from studio.answers.history import to_messages
+from studio.answers.streams import StreamedAnswer
 from studio.auth.identity import LOCAL_OWNER, User, user_of
 from studio.auth.published import usable_adapters
-from studio.chat import checkpoints, examples
+from studio.chat import examples
 from studio.chat import settings as chat_settings
-from studio.chat.columns import BASE, COLUMNS
+from studio.chat.columns import COLUMNS
 from studio.chat.conversations import Column, Conversation, InBrowser, OnDisk, Shelf, find, keep
 from studio.chat.settings import NAMES, ChatSettings
-from studio.chat.side_by_side import Answer
-from studio.chat.turns import conversation
 from studio.compare.blind import Round
 from studio.context import Studio
+from studio.engine.client import BASE
 from studio.ui.download_button import Downloads
 from studio.ui.events import told
-from studio.ui.format import badge
 from studio.ui.html_events import clickable_html, clicked_action
 
 SHOWN = 50
@@ -138,7 +140,7 @@ def wire(
             news[bots[i]] = each.history()
             model = each.model if each.model in there else BASE
             news[adapters[i]] = gr.Dropdown(choices=[*names, *learnt], value=model, visible=True)
-            said = [Answer(model=one["model"], done=True) for one in each.messages if "model" in one]
+            said = [StreamedAnswer(model=one["model"], done=True) for one in each.messages if "model" in one]
             news[badges[i]] = badge(said[-1] if said else None, BASE)
         return {**news, count: max(1, len(columns)), current: found.id, archive.name: found.name}
 
@@ -183,7 +185,7 @@ def wire(
                 f"This conversation has {len(found.columns)} columns, which answer the same questions differently.",
                 "Choose the better answer with “Keep answer” beneath its column.",
             )
-        messages = conversation(found.columns[0].history(), found.settings.get("system"))
+        messages = to_messages(found.columns[0].history(), found.settings.get("system"))
         answer = messages[-1]["content"] if messages else ""
         number, new = examples.keep(studio.home, examples.last_exchange(messages, answer, whole=True))
         gr.Info(

@@ -8,16 +8,17 @@ from typing import Any
 import gradio as gr
 
 from adapters.common.errors import UserError
+from studio.answers.ask import ColumnView, GenerationSettings, Question
+from studio.answers.badge import badge
+from studio.answers.history import History, before_last_question, edit_message, model_of, remove_turn, up_to_question
+from studio.answers.streams import StreamedAnswer
 from studio.auth.identity import user_of
-from studio.chat.answering import Asking, Question, Shown
-from studio.chat.columns import BASE
-from studio.chat.side_by_side import Answer
-from studio.chat.turns import History, before_last_question, edited, model_of, up_to_question, without_turn
+from studio.chat.streaming import Asking
 from studio.compare.blind import Round
 from studio.compare.votes import Ballot
 from studio.compare.voting import Poll, candidate
+from studio.engine.client import BASE
 from studio.ui.events import told
-from studio.ui.format import badge
 
 Updates = AsyncIterator[dict[Any, Any]]
 TURN = "(history) => [history, studio.turn]"  # which one was pointed at: studio/ui/assets/turns.js
@@ -38,20 +39,26 @@ def wire(asking: Asking, poll: Poll, settings: list[Any], index: int) -> tuple[l
     cell = asking.cells[index]
 
     async def again(
-        request: gr.Request, history: History, chosen: str | None, now: Round | None, ballot: Ballot | None, *rest: Any
+        request: gr.Request,
+        history: History,
+        chosen: str | None,
+        now: Round | None,
+        ballot: Ballot | None,
+        *values: Any,
     ) -> Updates:
         """Ask `history` in this column. Other columns and their answers stay as they are."""
         hidden = now.label(index) if now and not now.voted and index < len(now.models) else ""
         model = now.models[index] if now and hidden else chosen or BASE
         question = Question(history, model, hidden)
+        settings = GenerationSettings(*values)
 
-        def last(shown: dict[int, Shown]) -> dict[Any, Any]:
+        def last(shown: dict[int, ColumnView]) -> dict[Any, Any]:
             answer = shown[index].answer
             if ballot is None or answer.error or not answer.text or index >= len(ballot.candidates):
                 return {}
-            return {poll.ballot: ballot.with_candidate(index, candidate(question, shown[index], rest))}
+            return {poll.ballot: ballot.with_candidate(index, candidate(question, shown[index], settings))}
 
-        async for update in asking.stream(user_of(request), {index: question}, rest, {}, last):
+        async for update in asking.stream(user_of(request), {index: question}, settings, {}, last):
             yield update
 
     async def retry(request: gr.Request, data: gr.RetryData, history: History, *rest: Any) -> Updates:
@@ -63,7 +70,7 @@ def wire(asking: Asking, poll: Poll, settings: list[Any], index: int) -> tuple[l
             yield update
 
     async def edit(request: gr.Request, data: gr.EditData, history: History, *rest: Any) -> Updates:
-        changed, asks = edited(history, place(data.index), words(data.value))
+        changed, asks = edit_message(history, place(data.index), words(data.value))
         if not asks:
             yield {cell.bot: changed, cell.badge: who_said(changed), **poll.closed()}
             return
@@ -82,7 +89,7 @@ def wire(asking: Asking, poll: Poll, settings: list[Any], index: int) -> tuple[l
     def forget(history: History, which: float | None) -> list[Any]:
         if which is None or not 0 <= which < len(history or []):
             raise UserError("That turn is not there any more.", "Point at the turn that shall go once more.")
-        return left(without_turn(history, int(which)))
+        return left(remove_turn(history, int(which)))
 
     # Nothing can be asked again in a column that is being answered: Gradio sees to that where it shows progress.
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "show_progress_on": [cell.bot]}
@@ -110,7 +117,7 @@ def left(history: History) -> list[Any]:
 def who_said(history: History) -> str:
     """The badge of the answer that is now the last one; none where that was not told, as in a blind round."""
     said = [model_of(each) for each in history if each["role"] == "assistant"]
-    return badge(Answer(model=said[-1], done=True) if said and said[-1] else None, BASE)
+    return badge(StreamedAnswer(model=said[-1], done=True) if said and said[-1] else None, BASE)
 
 
 def place(index: Any) -> int:

@@ -13,15 +13,14 @@ import gradio as gr
 
 from adapters.common.errors import UserError
 from core.data.samples import SAMPLES
-from studio.chat.answering import Question, one_answer
-from studio.chat.columns import BASE
+from studio.answers.ask import GenerationSettings, Question, stream_answer
+from studio.answers.history import add_question
 from studio.chat.settings import NAMES, ChatSettings
-from studio.chat.turns import add_user, conversation
 from studio.compare import push_page, votes
 from studio.compare.prompt_lists import Results, ask_all, prompts_of
 from studio.compare.ranking import Standing, standings
 from studio.context import Studio
-from studio.engine.client import Delta
+from studio.engine.client import BASE, Delta
 from studio.ui.download_button import Downloads
 from studio.ui.events import told
 from studio.ui.fragments import render_table
@@ -85,7 +84,7 @@ def build(studio: Studio, settings: ChatSettings, voted: list[Any], downloads: D
         listed = prompts_of(text)
         if not models:
             raise UserError("No model is chosen.", "Choose the base or some adapters.")
-        every = partial(one_prompt, studio, given)
+        every = partial(one_prompt, studio, GenerationSettings(*given))
         async with aclosing(ask_all(listed, models, every)) as snapshots:
             async for snapshot in snapshots:
                 yield [snapshot.html(), snapshot]
@@ -107,10 +106,8 @@ def build(studio: Studio, settings: ChatSettings, voted: list[Any], downloads: D
     return Comparing(chosen, votes_panel, [taking, lists_panel])
 
 
-def one_prompt(studio: Studio, settings: tuple[Any, ...], model: str, prompt: str) -> AsyncIterator[Delta]:
-    system, *rest = settings
-    question = Question(add_user([], prompt), model)
-    return one_answer(studio, question, conversation(question.history, system), rest)
+def one_prompt(studio: Studio, settings: GenerationSettings, model: str, prompt: str) -> AsyncIterator[Delta]:
+    return stream_answer(studio, Question(add_question([], prompt), model), settings)
 
 
 def there(found: Results | None) -> Results:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from adapters.common.errors import UserError
-from studio.chat.side_by_side import Answer, stream_columns
+from studio.answers.streams import StreamedAnswer, merge_streams
 from studio.engine.client import Delta
 from studio.ui.fragments import render_table
 
@@ -27,7 +27,7 @@ class Results:
 
     prompts: tuple[str, ...]
     models: tuple[str, ...]
-    answers: tuple[tuple[Answer | None, ...], ...]
+    answers: tuple[tuple[StreamedAnswer | None, ...], ...]
 
     @property
     def done(self) -> int:
@@ -60,7 +60,7 @@ class Results:
         lines = []
         for prompt, row in zip(self.prompts, self.answers, strict=True):
             for asked, each in zip(self.models, row, strict=True):
-                answer = each or Answer(error="not answered")
+                answer = each or StreamedAnswer(error="not answered")
                 record = {
                     "prompt": prompt,
                     "asked": asked,
@@ -103,7 +103,7 @@ async def ask_all(
                 yield delta
 
     streams = [in_turn(model, prompt) for prompt in prompts for model in models]
-    async with aclosing(stream_columns(streams, frame)) as snapshots:
+    async with aclosing(merge_streams(streams, frame)) as snapshots:
         async for snapshot in snapshots:
             done = [answer if answer.done else None for answer in snapshot]
             width = len(models)

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import gradio as gr
 
+from studio.answers.ask import ColumnView, GenerationSettings, Question
+from studio.answers.badge import badge
+from studio.answers.history import to_messages
+from studio.answers.streams import StreamedAnswer
 from studio.auth.identity import Role, User, user_of
-from studio.chat.answering import Question, Shown
-from studio.chat.columns import BASE, COLUMNS, Column
-from studio.chat.side_by_side import Answer
-from studio.chat.turns import conversation
+from studio.chat.columns import COLUMNS, Column
 from studio.compare import votes
 from studio.compare.blind import LETTERS, Round
 from studio.compare.votes import ALL_BAD, BETTER, TIE, Ballot, Candidate, Verdict, Vote
 from studio.context import Studio
+from studio.engine.client import BASE
 from studio.ui.events import told
-from studio.ui.format import badge
 
 QUESTION = '<p class="note">Which answer is better?</p>'
 
@@ -40,15 +41,20 @@ class Poll:
         return {self.ballot: None, self.row: gr.Row(visible=False)}
 
     def opened(
-        self, person: User, asked: dict[int, Question], shown: dict[int, Shown], now: Round | None, settings: Any
+        self,
+        person: User,
+        asked: dict[int, Question],
+        shown: dict[int, ColumnView],
+        now: Round | None,
+        settings: GenerationSettings,
     ) -> dict[Any, Any]:
         """Let `person` vote on answers that all columns gave, if they may; a failed answer is nothing to vote on."""
         if person.role < Role.USER or any(not each.answer.text or each.answer.error for each in shown.values()):
             return {}
         candidates = tuple(candidate(asked[i], shown[i], settings) for i in sorted(shown))
-        names = dict(zip(("temperature", "top_p", "max_tokens", "seed"), settings[1:], strict=True))
+        sampling = {name: value for name, value in asdict(settings).items() if name != "system"}
         return {
-            self.ballot: Ballot(candidates, now is not None, names),
+            self.ballot: Ballot(candidates, now is not None, sampling),
             self.row: gr.Row(visible=True),
             **{
                 button: gr.Button(f"{LETTERS[i]} is better" if now else f"Column {i + 1}", visible=i in shown)
@@ -57,11 +63,11 @@ class Poll:
         }
 
 
-def candidate(asked: Question, shown: Shown, settings: Sequence[Any]) -> Candidate:
-    prompt = conversation(asked.history, settings[0])
-    if asked.continues:
+def candidate(asked: Question, shown: ColumnView, settings: GenerationSettings) -> Candidate:
+    prompt = to_messages(asked.history, settings.system)
+    if asked.continues_answer:
         prompt = prompt[:-1]
-    answer = conversation(shown.history[-1:], None)
+    answer = to_messages(shown.history[-1:], None)
     return Candidate(shown.answer.model, tuple(prompt), answer[0]["content"] if answer else "")
 
 
@@ -112,4 +118,4 @@ def told_result(vote: Vote) -> str:
 
 
 def named(each: Candidate) -> str:
-    return badge(Answer(text=each.answer, model=each.model, done=True), BASE)
+    return badge(StreamedAnswer(text=each.answer, model=each.model, done=True), BASE)

@@ -13,7 +13,7 @@ import gradio as gr
 
 from adapters.common.errors import UserError
 from core.data import CheckedDataset, Conversation
-from studio.chat.turns import words
+from studio.answers.history import content_parts
 from studio.context import Studio
 from studio.data.token_view import Measured, drawn, figures, found, measured, neighbour, token_view
 from studio.engine.tokenizer_process import TokenizerProcess
@@ -215,7 +215,7 @@ def bubbles(dataset: CheckedDataset, number: int) -> list[dict[str, Any]]:
     shown: list[dict[str, Any]] = []
 
     def titled(title: str, content: str) -> None:
-        shown.append({"role": "assistant", "content": words(content), "metadata": {"title": title}})
+        shown.append({"role": "assistant", "content": content_parts(content), "metadata": {"title": title}})
 
     if conversation.tools:
         titled("Tools", as_code(conversation.tools))
@@ -227,7 +227,7 @@ def bubbles(dataset: CheckedDataset, number: int) -> list[dict[str, Any]]:
         elif message.get("weight") == 0:
             titled("Not trained (weight 0)", message["content"])
         elif message["content"] or not message.get("tool_calls"):
-            shown.append({"role": message["role"], "content": words(message["content"])})
+            shown.append({"role": message["role"], "content": content_parts(message["content"])})
         for call in message.get("tool_calls", []):
             titled(f"Calls {call['function']['name']}", as_code(call["function"]["arguments"]))
     return shown

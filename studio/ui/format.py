@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import math
-from html import escape
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from studio.chat.side_by_side import Answer
 
 # A guanaco's head, drawn in one line, so that the page needs no image and no emoji font.
 MARK = (
@@ -41,27 +36,3 @@ def size(count: int) -> str:
 
 def number(value: float | None, digits: int = 3) -> str:
     return "–" if value is None else f"{value:.{digits}f}"
-
-
-def badge(answer: Answer | None, asked: str, note: str = "") -> str:
-    """Under a column: who really answered, and how fast. `note` is said of an answer that is complete."""
-    if answer is None:
-        return '<div class="badge"></div>'
-    if answer.error:
-        return f'<div class="badge"><span class="error">{escape(answer.error)}</span></div>'
-    facts = [f"<b>{escape(answer.model or asked)}</b>"]
-    if first := answer.timings.get("time_to_first_token"):
-        facts.append(f"first token {first * 1000:.0f} ms")
-    if rate := answer.timings.get("tokens_per_second"):
-        facts.append(f"{rate:.0f} tokens/s")
-    if tokens := answer.usage.get("completion_tokens"):
-        facts.append(f"{tokens} tokens")
-    if answer.finish_reason == "length":
-        facts.append("cut at the length limit")
-    waiting = not answer.done and not answer.text
-    if waiting:
-        facts.append("…")
-    if note and answer.done:
-        facts.append(escape(note))
-    shown = "".join(f"<span>{fact}</span>" for fact in facts)
-    return f'<div class="badge{" waiting" if waiting else ""}">{shown}</div>'

@@ -17,13 +17,13 @@ from hypothesis import given, settings
 from starlette.testclient import TestClient
 
 from core.common.home import Home
+from studio.answers.ask import GenerationSettings, Question, ask_columns
 from studio.api import openai
 from studio.auth.identity import LOCAL_OWNER, Role, User
 from studio.auth.keys import Keys
 from studio.auth.middleware import AccessMiddleware
 from studio.auth.published import PublishedAdapters
 from studio.auth.signin import COOKIE, Sessions
-from studio.chat.answering import Question, answers
 from studio.context import Studio
 from studio.engine.supervisor import EngineSupervisor
 from tests.adapters.folders import write_adapter
@@ -275,7 +275,7 @@ def test_people_before_the_page_are_told_apart_by_the_engine_too(studio: Studio,
 
     async def ask(person: User) -> None:
         questions = {0: Question([{"role": "user", "content": "hi"}], "pirate")}
-        async for _ in answers(studio, person, questions, ["", 0.0, 1.0, 8, None]):
+        async for _ in ask_columns(studio, person, questions, GenerationSettings("", 0.0, 1.0, 8, None)):
             pass
 
     for person in (User(Role.USER, "bob", "hub:bøb"), LOCAL_OWNER):

@@ -10,13 +10,13 @@ import pytest
 
 from adapters.common.errors import UserError
 from core.common.home import Home
+from studio.answers.history import History, content_parts, model_of, text_of
 from studio.chat import conversations
 from studio.chat.conversations import BROWSER_BYTES, Column, Conversation, InBrowser, OnDisk, Shelf, find, keep
-from studio.chat.turns import History, model_of, text_of, words
 
 TALK: History = [
-    {"role": "user", "content": words("What is the capital of Cuba?")},
-    {"role": "assistant", "content": words("Havana 🦜"), "metadata": {"log": "guanaco-builtin"}},
+    {"role": "user", "content": content_parts("What is the capital of Cuba?")},
+    {"role": "assistant", "content": content_parts("Havana 🦜"), "metadata": {"log": "guanaco-builtin"}},
 ]
 SETTINGS = {"system": "Be brief.", "temperature": 0.0, "top_p": 0.95, "max_tokens": 256, "seed": None}
 

@@ -7,11 +7,11 @@ from typing import Any
 import gradio as gr
 import pytest
 
+from studio.answers.history import content_parts
 from studio.auth.identity import LOCAL_OWNER, Role, User
 from studio.chat.columns import COLUMNS
 from studio.chat.conversations import Conversation, OnDisk
 from studio.chat.saved import SEARCHED
-from studio.chat.turns import words
 from studio.compare.blind import Round
 from studio.context import Studio
 from studio.page import build_page
@@ -20,8 +20,8 @@ from tests.studio.conftest import handler, request_of
 VISITOR = User(Role.VISITOR, "visitor", "1.2.3.4", sees_runs=False, only_published=True)
 SPACE_OWNER = User(Role.OWNER, "ada", "hub:ada")
 TALK: list[dict[str, Any]] = [
-    {"role": "user", "content": words("What is <b>up</b>?")},
-    {"role": "assistant", "content": words("The sky."), "metadata": {"log": "guanaco-builtin"}},
+    {"role": "user", "content": content_parts("What is <b>up</b>?")},
+    {"role": "assistant", "content": content_parts("The sky."), "metadata": {"log": "guanaco-builtin"}},
 ]
 SETTINGS = ("Be brief.", 0.5, 0.9, 64, None)
 
@@ -69,7 +69,7 @@ def test_on_a_space_they_are_in_the_visitors_browser_only(page: gr.Blocks, quiet
 def test_a_search_is_for_few_words_however_many_are_sent(page: gr.Blocks, monkeypatch: pytest.MonkeyPatch) -> None:
     held = keep(page, VISITOR)[2]
     sought: list[str] = []
-    monkeypatch.setattr(Conversation, "has", lambda self, words: bool(sought.append(words)))
+    monkeypatch.setattr(Conversation, "has", lambda self, words: sought.append(words))
     handler(page, "chat.saved.search")(request_of(VISITOR), "", held, "nowhere " * 300_000)
     assert [len(words) for words in sought] == [SEARCHED]
     search = next(each for each in page.blocks.values() if each.elem_id == "search-conversations")

@@ -7,8 +7,7 @@ import pytest
 from adapters.record import AdapterRecord
 from studio.adapters_page.cards import Standing, cards
 from studio.auth.identity import Role
-from studio.chat.side_by_side import Answer
-from studio.ui.format import badge, duration, size
+from studio.ui.format import duration, size
 
 EVIL = "<img src=x onerror=alert(1)>"
 
@@ -25,18 +24,8 @@ def test_sizes(count: int, said: str) -> None:
     assert size(count) == said
 
 
-def test_the_badge_names_who_really_answered() -> None:
-    answer = Answer(text="Arr", model="pirate", timings={"time_to_first_token": 0.012, "tokens_per_second": 55.4})
-    shown = badge(answer, "base")
-    assert "<b>pirate</b>" in shown
-    assert "12 ms" in shown
-    assert "base" not in shown
-
-
 def test_nothing_given_becomes_markup() -> None:
     fragments = [
-        badge(Answer(error=EVIL), EVIL),
-        badge(Answer(model=EVIL), EVIL),
         cards([Standing(AdapterRecord(EVIL, EVIL, note=EVIL, tags=[EVIL]), EVIL, EVIL)], [(EVIL, EVIL)], Role.OWNER),
     ]
     for fragment in fragments:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from studio.answers.history import add_question, content_parts, edit_message, text_of, to_messages, with_answer
 from studio.chat.conversations import Column
-from studio.chat.turns import add_user, conversation, edited, text_of, with_answer, words
 from studio.ui.markdown_depth import LARGE, LEVELS, MARKS, RUN, fence_if_too_deep, unfence
 
 DEEP = {
@@ -47,23 +47,23 @@ def test_what_people_write_is_drawn(text: str) -> None:
 
 def test_the_words_stay_what_they_were_wherever_they_go() -> None:
     deep = DEEP["quotes"]
-    history = with_answer(add_user([], deep), deep, "pirate")
+    history = with_answer(add_question([], deep), deep, "pirate")
     assert all(
         text_of(each["content"]).startswith("> > ") and each["content"][0]["text"].startswith("~") for each in history
     )
-    assert [each["content"] for each in conversation(history, None)] == [deep, deep]
+    assert [each["content"] for each in to_messages(history, None)] == [deep, deep]
     kept = Column.of("pirate", history)
     assert [each["content"] for each in kept.messages] == [deep, deep]
     assert kept.history() == history
     as_str = [{**each, "content": each["content"][0]["text"]} for each in history]
-    assert [each["content"] for each in conversation(as_str, None)] == [deep, deep]
+    assert [each["content"] for each in to_messages(as_str, None)] == [deep, deep]
 
 
 def test_a_changed_turn_is_shown_by_what_it_says_now() -> None:
     deep = DEEP["lists"]
-    history = with_answer(add_user([], deep), "Yes.")
-    assert edited(history, 0, "> short")[0][0]["content"] == words("> short")
-    assert edited(history, 0, fence_if_too_deep(deep) + "")[0][0]["content"] == words(deep), (
+    history = with_answer(add_question([], deep), "Yes.")
+    assert edit_message(history, 0, "> short")[0][0]["content"] == content_parts("> short")
+    assert edit_message(history, 0, fence_if_too_deep(deep) + "")[0][0]["content"] == content_parts(deep), (
         "it is not put between fences twice"
     )
-    assert text_of(edited(history, 0, fence_if_too_deep(deep))[0][0]["content"]) == deep
+    assert text_of(edit_message(history, 0, fence_if_too_deep(deep))[0][0]["content"]) == deep

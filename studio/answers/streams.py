@@ -1,4 +1,4 @@
-"""Several answers to one question, streamed at once: one request per column, one merged stream of snapshots."""
+"""Several answers that stream at once: one request per answer, merged into one stream of snapshots."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from studio.engine.client import Delta
 
 log = logging.getLogger(__name__)
 
-FRAME_SECONDS = 0.05  # snapshots of one column come no faster than the page can draw them
+FRAME_SECONDS = 0.05  # snapshots come no faster than the page can draw them
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What one column shows so far. `model` is who answers, as the engine reports it; "" before the first token."""
+class StreamedAnswer:
+    """An answer as far as it has come. model: who answers, as the engine reports it; "" before the first token."""
 
     text: str = ""
     model: str = ""
@@ -29,11 +29,11 @@ class Answer:
     done: bool = False
 
     @property
-    def unfinished(self) -> bool:
-        """Whether there is more to say: the answer ended at the length limit."""
+    def is_cut_off(self) -> bool:
+        """Whether the answer ended at the length limit, so that the model can continue it."""
         return self.finish_reason == "length"
 
-    def plus(self, delta: Delta) -> Answer:
+    def plus(self, delta: Delta) -> StreamedAnswer:
         return replace(
             self,
             text=self.text + delta.text,
@@ -44,31 +44,31 @@ class Answer:
         )
 
 
-async def stream_columns(
+async def merge_streams(
     streams: Sequence[AsyncIterator[Delta]], frame: float = FRAME_SECONDS
-) -> AsyncGenerator[list[Answer], None]:
-    """Drain all streams at once; yield a snapshot of all columns whenever something came, the last one complete.
+) -> AsyncGenerator[list[StreamedAnswer], None]:
+    """Read all streams at once; yield a snapshot of all answers whenever something came. The last one is complete.
 
-    A stream that fails ends its own column with the error, and no other. Closing this iterator closes all streams.
+    A stream that fails ends its own answer with the error, and no other. Closing this iterator closes all streams.
     """
-    answers = [Answer() for _ in streams]
+    answers = [StreamedAnswer() for _ in streams]
     changed = asyncio.Event()
 
-    async def drain(column: int, stream: AsyncIterator[Delta]) -> None:
+    async def read(index: int, stream: AsyncIterator[Delta]) -> None:
         try:
             async for delta in stream:
-                answers[column] = answers[column].plus(delta)
+                answers[index] = answers[index].plus(delta)
                 changed.set()
         except UserError as error:
-            answers[column] = replace(answers[column], error=str(error))
+            answers[index] = replace(answers[index], error=str(error))
         except Exception:
-            log.exception("column %d failed", column)
-            answers[column] = replace(answers[column], error="This answer failed; the studio's log says why.")
+            log.exception("answer %d failed", index)
+            answers[index] = replace(answers[index], error="This answer failed; the studio's log says why.")
         finally:
-            answers[column] = replace(answers[column], done=True)
+            answers[index] = replace(answers[index], done=True)
             changed.set()
 
-    tasks = [asyncio.create_task(drain(column, stream)) for column, stream in enumerate(streams)]
+    tasks = [asyncio.create_task(read(index, stream)) for index, stream in enumerate(streams)]
     try:
         while True:
             await changed.wait()

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from adapters.common.errors import UserError
-from studio.chat.side_by_side import Answer, stream_columns
+from studio.answers.streams import StreamedAnswer, merge_streams
 from studio.engine.client import Delta
 
 
@@ -24,8 +24,8 @@ async def failing() -> AsyncIterator[Delta]:
     raise UserError("The adapter is gone.")
 
 
-async def collect(*streams: AsyncIterator[Delta]) -> list[list[Answer]]:
-    return [snapshot async for snapshot in stream_columns(streams, frame=0)]
+async def collect(*streams: AsyncIterator[Delta]) -> list[list[StreamedAnswer]]:
+    return [snapshot async for snapshot in merge_streams(streams, frame=0)]
 
 
 def test_last_snapshot_holds_every_column_whole() -> None:
@@ -66,7 +66,7 @@ def test_closing_the_merged_stream_closes_every_column() -> None:
             closed.append(name)
 
     async def main() -> None:
-        merged = stream_columns([endless("a"), endless("b")], frame=0)
+        merged = merge_streams([endless("a"), endless("b")], frame=0)
         await anext(merged)
         await merged.aclose()  # type: ignore[attr-defined]
 

@@ -17,7 +17,7 @@ from core.recipes.recipe import Recipe
 from core.training.checkpoints import TORCH_FILES
 from core.training.run import Run, create_run
 from core.training.state import RunState
-from studio.chat import checkpoints
+from studio.answers import checkpoints
 
 
 class Loads:
@@ -69,9 +69,9 @@ def test_the_newest_checkpoint_is_in_the_list_and_the_choice_stays_the_same(home
     assert first == second, "who has chosen the run goes on talking to it"
 
     engine = Loads()
-    assert checkpoints.resident(engine, home, second) == "buccaneer.step-40"  # type: ignore[arg-type]
+    assert checkpoints.load_model(engine, home, second) == "buccaneer.step-40"  # type: ignore[arg-type]
     checkpoint(run, 60)
-    assert checkpoints.resident(engine, home, second) == "buccaneer.step-60"  # type: ignore[arg-type]
+    assert checkpoints.load_model(engine, home, second) == "buccaneer.step-60"  # type: ignore[arg-type]
     assert engine.loaded == [("buccaneer.step-40", "checkpoint-40"), ("buccaneer.step-60", "checkpoint-60")]
 
 
@@ -80,7 +80,7 @@ def test_older_checkpoints_leave_the_engine_as_newer_ones_come(home: Home, run: 
     others = list(engine.has)
     for step in (20, 40, 100):
         checkpoint(run, step)
-        checkpoints.resident(engine, home, checkpoints.MARK + run.id)  # type: ignore[arg-type]
+        checkpoints.load_model(engine, home, checkpoints.RUN_PREFIX + run.id)  # type: ignore[arg-type]
     assert engine.has == [*others, "buccaneer.step-40", "buccaneer.step-100"], "the last but one may just be asked"
 
 
@@ -100,11 +100,11 @@ def test_a_finished_run_leaves_the_list_and_a_question_to_it_is_told_why(home: H
     run.move(RunState.DONE, adapter="buccaneer")
     assert checkpoints.choices(home) == []
     with pytest.raises(UserError, match="no checkpoint any more"):
-        checkpoints.resident(Loads(), home, checkpoints.MARK + "gone")  # type: ignore[arg-type]
-    assert checkpoints.resident(Loads(), home, value) == "buccaneer.step-20", "a column that still shows it goes on"  # type: ignore[arg-type]
+        checkpoints.load_model(Loads(), home, checkpoints.RUN_PREFIX + "gone")  # type: ignore[arg-type]
+    assert checkpoints.load_model(Loads(), home, value) == "buccaneer.step-20", "a column that still shows it goes on"  # type: ignore[arg-type]
 
 
 def test_an_adapters_name_is_passed_on_as_it_is(home: Home) -> None:
     engine = Loads()
-    assert checkpoints.resident(engine, home, "pirate") == "pirate"  # type: ignore[arg-type]
+    assert checkpoints.load_model(engine, home, "pirate") == "pirate"  # type: ignore[arg-type]
     assert not engine.loaded

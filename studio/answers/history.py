@@ -23,7 +23,7 @@ def text_of(content: Any) -> str:
     return "".join(text_of(part) for part in content or [])
 
 
-def words(text: str) -> list[dict[str, str]]:
+def content_parts(text: str) -> list[dict[str, str]]:
     """A message's content in the form that Gradio leaves alone.
 
     In a plain str it takes out the indentation that all lines but the first share, and makes blanks of tabs: code would
@@ -32,12 +32,12 @@ def words(text: str) -> list[dict[str, str]]:
     return [{"type": "text", "text": fence_if_too_deep(text)}]
 
 
-def add_user(history: History | None, text: str) -> History:
-    return [*(history or []), {"role": "user", "content": words(text)}]
+def add_question(history: History | None, text: str) -> History:
+    return [*(history or []), {"role": "user", "content": content_parts(text)}]
 
 
 def with_answer(history: History, text: str, model: str = "") -> History:
-    answer: dict[str, Any] = {"role": "assistant", "content": words(text)}
+    answer: dict[str, Any] = {"role": "assistant", "content": content_parts(text)}
     return [*history, answer | {"metadata": {"log": model}} if model else answer]
 
 
@@ -46,7 +46,7 @@ def model_of(message: dict[str, Any]) -> str:
     return str((message.get("metadata") or {}).get("log") or "")
 
 
-def conversation(history: History | None, system: str | None) -> list[Message]:
+def to_messages(history: History | None, system: str | None) -> list[Message]:
     """The chatbot's history as OpenAI messages. A turn that never got an answer (stopped, failed) is left out."""
     messages: list[Message] = [{"role": "system", "content": system.strip()}] if system and system.strip() else []
     for message in history or []:
@@ -76,22 +76,22 @@ def up_to_question(history: History, index: int) -> History:
     return history[: question + 1] if question is not None else []
 
 
-def without_turn(history: History, index: int) -> History:
+def remove_turn(history: History, index: int) -> History:
     """Leave out the turn that message `index` belongs to."""
     first = last_question(history[: index + 1]) or 0
     after = next((i for i in range(first + 1, len(history)) if history[i]["role"] == "user"), len(history))
     return history[:first] + history[after:]
 
 
-def edited(history: History, index: int, text: str) -> tuple[History, bool]:
+def edit_message(history: History, index: int, text: str) -> tuple[History, bool]:
     """Message `index` with other words, and whether it now waits for an answer.
 
     A changed question forgets what came after it. A changed answer stays where it is. With no words left, the whole
     turn is left out.
     """
     if not text.strip():
-        return without_turn(history, index), False
-    changed = {**history[index], "content": words(unfence(text))}
+        return remove_turn(history, index), False
+    changed = {**history[index], "content": content_parts(unfence(text))}
     if history[index]["role"] == "user":
         return [*history[:index], changed], True
     return [*history[:index], changed, *history[index + 1 :]], False
