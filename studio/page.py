@@ -16,7 +16,7 @@ from studio.auth.identity import LOCAL_OWNER, Role, User, user_of
 from studio.auth.published import usable_adapters
 from studio.chat import page as chat
 from studio.context import Studio
-from studio.data import choices as imports
+from studio.data import offered_datasets
 from studio.data import page as data
 from studio.engine.client import BASE
 from studio.runs import page as runs
@@ -73,9 +73,13 @@ def build_page(studio: Studio, sign_in: bool = False) -> gr.Blocks:
         private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
 
         def use(name: str | None, *settings: Any) -> list[Any]:
-            return [gr.Dropdown(choices=imports.choices(studio.home), value=name), *settings, gr.Tabs(selected="train")]
+            return [
+                gr.Dropdown(choices=offered_datasets.dataset_choices(studio.home), value=name),
+                *settings,
+                gr.Tabs(selected="train"),
+            ]
 
-        choosing.use.click(use, choosing.settings, [*training.taken, tabs], **private)
+        choosing.use.click(use, choosing.recipe_values, [*training.taken, tabs], **private)
 
         # What the tick draws, by the name of what it shows; components of one name show the same.
         seen: gr.State = gr.State({})
@@ -117,7 +121,7 @@ def build_page(studio: Studio, sign_in: bool = False) -> gr.Blocks:
             return [*datasets, *owners, *[shown_as(each, role >= Role.USER) for each in chatting.users]]
 
         def dataset_choices() -> list[Any]:
-            return [gr.Dropdown(choices=imports.choices(studio.home)) for _ in range(2)]
+            return [gr.Dropdown(choices=offered_datasets.dataset_choices(studio.home)) for _ in range(2)]
 
         def turn_to(request: gr.Request, query: str | None, shown: str | None) -> list[Any]:
             """Show the page and the run that an address names."""

@@ -104,12 +104,12 @@ def packing(lengths: Sequence[int], max_length: int) -> str:
 
 def bars(lengths: Sequence[int], max_length: int) -> Iterator[tuple[str, bool]]:
     """A histogram line by line, and whether the line is over max_length."""
-    from studio.data.token_view import bins, span
+    from studio.data.histogram import bin_label, bins
 
     edges, counts = bins(lengths, max_length, bars=10)
     for index, count in enumerate(counts):
         bar = "█" * round(WIDEST * count / max(counts))
-        yield f"{span(edges, index):>18} {bar:<{WIDEST}} {count:,}", edges[index] >= max_length
+        yield f"{bin_label(edges, index):>18} {bar:<{WIDEST}} {count:,}", edges[index] >= max_length
 
 
 def one_line(problem: Problem) -> str:

@@ -29,12 +29,14 @@ def run(args: argparse.Namespace) -> int:
     from adapters.hub.errors import HubError
     from core.common.home import Home
     from core.data import read_dataset
-    from studio.data.push import own, push
+    from studio.data.push import find_own_dataset, push_own_dataset
 
-    kept = own(Home.open(args.home), args.name)
+    kept = find_own_dataset(Home.open(args.home), args.name)
     dataset = read_dataset(kept.dataset_name)
     try:
-        result = push(kept, dataset, args.repo, private=not args.public, license=args.license, message=args.message)
+        result = push_own_dataset(
+            kept, dataset, args.repo, private=not args.public, license=args.license, message=args.message
+        )
     except HubError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1

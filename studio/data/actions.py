@@ -6,59 +6,58 @@ import json
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gradio as gr
 
 from adapters.common.errors import UserError
 from adapters.hub.dataset import LICENCES
-from core.data import store
+from core.data import CheckedDataset, store
+from studio.auth.identity import Role
+from studio.auth.permissions import requires
 from studio.context import Studio
-from studio.data import push as dataset_push
-from studio.data.reading import Reading
-from studio.ui.events import told
-
-if TYPE_CHECKING:
-    from core.data import CheckedDataset
+from studio.data import push
+from studio.data.dataset_settings import DatasetSelection
+from studio.ui.events import bind
 
 PRIVATE, PUBLIC = "Private: only you can see it", "Public"
 
 
 @dataclass(frozen=True)
-class Actions:
+class DatasetActions:
     list_problems: gr.Button
     export: gr.Button
     remove: gr.Button
     licence: gr.Textbox
     download: gr.File
-    pushing: gr.Accordion
+    push: gr.Accordion
     pushed_licence: gr.Dropdown
 
     @property
-    def shown(self) -> list[Any]:
-        own = [self.licence, self.pushing, self.pushed_licence]
-        return [self.list_problems, self.export, self.remove, self.download, *own]
+    def outputs(self) -> list[Any]:
+        pushing = [self.licence, self.push, self.pushed_licence]
+        return [self.list_problems, self.export, self.remove, self.download, *pushing]
 
-    def show(self, studio: Studio, reading: Reading, dataset: CheckedDataset | None) -> dict[Any, Any]:
-        """Updates: what can be done with this dataset is there."""
-        usable = dataset is not None and bool(dataset.conversations)
-        kept = store.find(studio.home, reading.name) if reading.name else None
+    def show(self, studio: Studio, selection: DatasetSelection, dataset: CheckedDataset | None) -> dict[Any, Any]:
+        """Updates that show what can be done with this dataset, and hide the rest."""
+        is_usable = dataset is not None and bool(dataset.conversations)
+        kept = store.find(studio.home, selection.name) if selection.name else None
         origin = kept.origin if kept else None
-        ours = kept is not None and (origin is None or origin.source != "hub")
-        stated = dataset.license or "" if dataset else ""
+        is_own = kept is not None and (origin is None or origin.source != "hub")
+        licence = dataset.license or "" if dataset else ""
         return {
             self.list_problems: gr.Button(visible=dataset is not None and bool(dataset.problems or dataset.notes)),
-            self.export: gr.Button(visible=usable),
+            self.export: gr.Button(visible=is_usable),
             self.remove: gr.Button(visible=kept is not None),
-            self.licence: gr.Textbox(stated, visible=usable and origin is not None and ours),
+            self.licence: gr.Textbox(licence, visible=is_usable and origin is not None and is_own),
             self.download: gr.File(visible=False),
-            self.pushing: gr.Accordion(visible=usable and ours),
-            self.pushed_licence: stated if stated in LICENCES else "",
+            self.push: gr.Accordion(visible=is_usable and is_own),
+            self.pushed_licence: licence if licence in LICENCES else "",
         }
 
 
-def build(studio: Studio, asked: gr.State, checked: gr.State) -> Actions:
-    downloads = tempfile.TemporaryDirectory(prefix="guanaco-studio-")
+def build(studio: Studio, selection: gr.State, dataset: gr.State) -> DatasetActions:
+    downloads = tempfile.TemporaryDirectory(prefix="guanaco-studio-")  # as long as an event is bound to it
     with gr.Row(elem_classes="actions"):
         list_problems = gr.Button("List of problems", size="sm", visible=False, elem_id="list-problems")
         export = gr.Button("Export as JSONL", size="sm", visible=False, elem_id="export-dataset")
@@ -79,36 +78,48 @@ def build(studio: Studio, asked: gr.State, checked: gr.State) -> Actions:
         )
         push_button = gr.Button("Push", elem_id="push-dataset-now")
         pushed = gr.Markdown(elem_id="dataset-pushed")
-
-    def problems_file(dataset: CheckedDataset | None) -> Any:
-        """Rows that cannot be used, then remarks on rows that are."""
-        rows = [asdict(each) | {"used": False} for each in dataset.problems] if dataset else []
-        rows += [asdict(each) | {"used": True} for each in dataset.notes] if dataset else []
-        path = Path(downloads.name) / "problems.jsonl"
-        path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-        return gr.File(str(path), visible=True)
-
-    def export_file(dataset: CheckedDataset | None) -> Any:
-        if dataset is None:
-            return gr.skip()
-        path = Path(downloads.name) / "dataset.jsonl"
-        dataset_push.write_jsonl(path, dataset)
-        return gr.File(str(path), visible=True)
-
-    def push(
-        reading: Reading | None, dataset: CheckedDataset | None, repo: str | None, visible: str, chosen: str | None
-    ) -> str:
-        if reading is None or dataset is None:
-            raise UserError("No dataset is chosen.", "Choose one above.")
-        kept = dataset_push.own(studio.home, reading.name)
-        result = dataset_push.push(
-            kept, dataset, (repo or "").strip(), private=visible != PUBLIC, license=chosen or None
-        )
-        what = "Pushed to" if result.changed else "Nothing had changed in"
-        return f"{what} [{(repo or '').strip()}]({result.url}) as commit `{result.revision[:10]}`."
-
     private: dict[str, Any] = {"api_visibility": "private"}
-    list_problems.click(told(problems_file), checked, download, **private)
-    export.click(told(export_file), checked, download, **private)
-    push_button.click(told(push), [asked, checked, repo_id, visibility, pushed_licence], pushed, **private)
-    return Actions(list_problems, export, remove, licence, download, pushing, pushed_licence)
+    list_problems.click(bind(write_problems, downloads), dataset, download, **private)
+    export.click(bind(export_jsonl, downloads), dataset, download, **private)
+    pushes = [selection, dataset, repo_id, visibility, pushed_licence]
+    push_button.click(bind(push_dataset, studio), pushes, pushed, **private)
+    return DatasetActions(list_problems, export, remove, licence, download, pushing, pushed_licence)
+
+
+@requires(Role.OWNER)
+def write_problems(downloads: tempfile.TemporaryDirectory[str], dataset: CheckedDataset | None) -> gr.File:
+    """A file of the rows that cannot be used, then of the remarks on rows that are."""
+    rows = [asdict(problem) | {"used": False} for problem in dataset.problems] if dataset else []
+    rows += [asdict(note) | {"used": True} for note in dataset.notes] if dataset else []
+    path = Path(downloads.name) / "problems.jsonl"
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    return gr.File(str(path), visible=True)
+
+
+@requires(Role.OWNER)
+def export_jsonl(downloads: tempfile.TemporaryDirectory[str], dataset: CheckedDataset | None) -> Any:
+    """A file of the conversations as they were read."""
+    if dataset is None:
+        return gr.skip()
+    path = Path(downloads.name) / "dataset.jsonl"
+    push.write_jsonl(path, dataset)
+    return gr.File(str(path), visible=True)
+
+
+@requires(Role.OWNER)
+def push_dataset(
+    studio: Studio,
+    selection: DatasetSelection | None,
+    dataset: CheckedDataset | None,
+    repo_id: str | None,
+    visibility: str,
+    licence: str | None,
+) -> str:
+    """Push the dataset to the Hub, and say in Markdown what was done."""
+    if selection is None or dataset is None:
+        raise UserError("No dataset is chosen.", "Choose one above.")
+    repo_id = (repo_id or "").strip()
+    kept = push.find_own_dataset(studio.home, selection.name)
+    result = push.push_own_dataset(kept, dataset, repo_id, private=visibility != PUBLIC, license=licence or None)
+    what = "Pushed to" if result.changed else "Nothing had changed in"
+    return f"{what} [{repo_id}]({result.url}) as commit `{result.revision[:10]}`."

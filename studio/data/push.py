@@ -14,19 +14,19 @@ from core.common.home import Home
 from core.data import CheckedDataset, store
 
 
-def own(home: Home, dataset_name: str) -> store.Kept:
-    """The dataset of this dataset_name, or in a folder called so. Raises UserError if it is not one's own."""
-    there = store.kept(home)
-    found = next((each for each in there if dataset_name in (each.dataset_name, each.folder.name)), None)
+def find_own_dataset(home: Home, dataset_name: str) -> store.Kept:
+    """The dataset of this dataset_name, or in a folder called so. Raises UserError if it is not the owner's own."""
+    stored = store.kept(home)
+    found = next((kept for kept in stored if dataset_name in (kept.dataset_name, kept.folder.name)), None)
     if found is None:
-        names = ", ".join(each.folder.name for each in there) or "none yet"
+        names = ", ".join(kept.folder.name for kept in stored) or "none yet"
         raise UserError(f"{dataset_name!r} is no dataset of this home folder.", f"There are: {names}.")
     if found.origin and found.origin.source == "hub":
         raise UserError(f"{found.title} came from the Hub, and is its owners'.", "Push datasets of your own.")
     return found
 
 
-def push(
+def push_own_dataset(
     kept: store.Kept,
     dataset: CheckedDataset,
     repo_id: str,
@@ -45,10 +45,10 @@ def push(
             f"{len(dataset.problems)} of {dataset.rows} rows of {kept.title} cannot be converted.",
             "See them on the Data page, and mend or remove them first.",
         )
-    licence, said = license or dataset.license, about(kept)
+    licence, description = license or dataset.license, describe_origin(kept)
     if licence and not license and licence not in LICENCES:  # in somebody's own words, which the Hub has no id for
-        licence, said = "other", f"{said} Their licence: {escape(licence)}."
-    facts = DatasetFacts(len(dataset.conversations), dataset.turns, said, licence)
+        licence, description = "other", f"{description} Their licence: {escape(licence)}."
+    facts = DatasetFacts(len(dataset.conversations), dataset.turns, description, licence)
     with tempfile.TemporaryDirectory(prefix="guanaco-studio-") as folder:
         file = Path(folder) / "train.jsonl"
         write_jsonl(file, dataset)
@@ -57,11 +57,13 @@ def push(
 
 def write_jsonl(file: Path, dataset: CheckedDataset) -> None:
     with file.open("w", encoding="utf-8") as lines:
-        lines.writelines(json.dumps(each.to_dict(), ensure_ascii=False) + "\n" for each in dataset.conversations)
+        lines.writelines(
+            json.dumps(conversation.to_dict(), ensure_ascii=False) + "\n" for conversation in dataset.conversations
+        )
 
 
-def about(found: store.Kept) -> str:
-    if found.folder.name == store.COLLECTED:
+def describe_origin(kept: store.Kept) -> str:
+    if kept.folder.name == store.COLLECTED:
         return "They were kept, and where needed corrected, by people in Guanaco Studio's chat."
-    files = ", ".join(found.origin.files[:3]) if found.origin else found.folder.name
+    files = ", ".join(kept.origin.files[:3]) if kept.origin else kept.folder.name
     return f"They were converted by Guanaco Studio from {files}."

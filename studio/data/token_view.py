@@ -1,83 +1,32 @@
-"""A dataset's tokens as the page draws them: figures, histogram, one conversation token by token. Pure functions."""
+"""A dataset's tokens as the page draws them: statistics, one conversation token by token. Pure functions."""
 
 from __future__ import annotations
 
-import random
-from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING
 
 from core.data.tokenize.statistics import percentile
 from core.planner import packed_rows
+from studio.data.histogram import histogram
+from studio.data.token_counts import TokenCounts
 
-if TYPE_CHECKING:
-    from core.data import CheckedDataset
-
-COUNTED = 2000  # conversations; of a larger dataset as many are drawn, and the page says so
 SHOWN = 4000  # tokens that the page shows of one conversation
-BARS = 28
-WIDTH, HEIGHT = 640, 150
-LEFT, RIGHT, TOP, BOTTOM = 44, 12, 22, 26
 
 
-@dataclass(frozen=True)
-class Measured:
-    """Of each counted training row, before anything is cut: the number of its conversation in the dataset (from 1), its
-    tokens, how many of them are trained, and where the first of these stands (from 0). A conversation is one row, or
-    several where the base's template writes earlier answers anew. `refused`: numbers that the template refuses."""
-
-    conversations: int
-    numbers: list[int]
-    lengths: list[int]
-    trained: list[int]
-    first: list[int]
-    refused: list[int]
-
-    @property
-    def unit(self) -> str:
-        """What a length is one of."""
-        return "conversation" if len(set(self.numbers)) == len(self.numbers) else "training row"
-
-    def over(self, max_length: int) -> list[tuple[int, int, bool]]:
-        """(number, tokens, whether anything is left to train) of those that are cut, the longest first."""
-        each = zip(self.numbers, self.lengths, self.first, strict=True)
-        cut = [(number, length, first < max_length) for number, length, first in each if length > max_length]
-        return sorted(cut, key=lambda entry: -entry[1])
-
-
-def measured(
-    conversations: int, numbers: Sequence[int], rows: Sequence[Sequence[tuple[int, int, int]] | None]
-) -> Measured:
-    """From what the tokenizer's process counted of the conversations `numbers`, row by row."""
-    counted = [(number, *row) for number, each in zip(numbers, rows, strict=True) for row in each or ()]
-    refused = [number for number, each in zip(numbers, rows, strict=True) if each is None]
-    columns = [list(column) for column in zip(*counted, strict=True)] or [[], [], [], []]
-    return Measured(conversations, columns[0], columns[1], columns[2], columns[3], refused)
-
-
-def drawn(conversations: int) -> list[int]:
-    """Numbers (from 1) of the conversations to count: all, or COUNTED of them, always the same ones."""
-    if conversations <= COUNTED:
-        return list(range(1, conversations + 1))
-    return sorted(random.Random(0).sample(range(1, conversations + 1), COUNTED))
-
-
-def figures(measured: Measured, max_length: int) -> str:
+def token_statistics(counts: TokenCounts, max_length: int) -> str:
     """Lengths, trained share, what is cut, how full packing makes its rows, and what cannot be trained."""
-    lengths = sorted(measured.lengths)
+    lengths = sorted(counts.lengths)
     if not lengths:
         return '<p class="error">The base\'s chat template takes none of these conversations.</p>'
-    over = measured.over(max_length)
+    over = counts.over(max_length)
     lost = sum(length - max_length for _, length, _ in over)
     rows = packed_rows(lengths, max_length)
     full = (sum(lengths) - lost) / (rows * max_length)
     packed = f"{rows} {'row' if rows == 1 else 'rows'} of {max_length}"
     facts = {
-        f"Tokens per {measured.unit}": f"mean {sum(lengths) / len(lengths):.0f}, p50 {percentile(lengths, 50)}, "
+        f"Tokens per {counts.unit}": f"mean {sum(lengths) / len(lengths):.0f}, p50 {percentile(lengths, 50)}, "
         f"p95 {percentile(lengths, 95)}, max {lengths[-1]}",
-        "Trained": f"{sum(measured.trained) / sum(lengths):.0%} of all tokens",
+        "Trained": f"{sum(counts.trained) / sum(lengths):.0%} of all tokens",
         f"Over max_length {max_length}": f"{len(over)} of {len(lengths)}"
         + (f" ({lost / sum(lengths):.1%} of all tokens are cut)" if over else ""),
         "Packing": f"{packed} instead of {len(lengths)}, {full:.0%} full",
@@ -88,15 +37,15 @@ def figures(measured: Measured, max_length: int) -> str:
             f'<p class="error">Nothing of {count_of(nothing)} would be trained: no answer begins within max_length. '
             f"{links(nothing)}</p>"
         )
-    if measured.refused:
+    if counts.refused:
         text += (
-            f'<p class="error">The base\'s chat template refuses {count_of(measured.refused)}. '
-            f"{links(measured.refused)}</p>"
+            f'<p class="error">The base\'s chat template refuses {count_of(counts.refused)}. '
+            f"{links(counts.refused)}</p>"
         )
-    counted = len(set(measured.numbers)) + len(measured.refused)
-    if counted < measured.conversations:
-        text += f"<p>Counted over {counted} of the {measured.conversations} conversations, drawn at random.</p>"
-    bars = histogram(lengths, max_length, measured.unit)
+    counted = len(set(counts.numbers)) + len(counts.refused)
+    if counted < counts.conversations:
+        text += f"<p>Counted over {counted} of the {counts.conversations} conversations, drawn at random.</p>"
+    bars = histogram(lengths, max_length, counts.unit)
     drawn_in = f'<div class="scroll" tabindex="0" role="region" aria-label="Lengths">{bars}</div>'
     return text + drawn_in + cut_list(over, max_length)
 
@@ -132,82 +81,6 @@ def cut_list(over: Sequence[tuple[int, int, bool]], max_length: int, most: int =
         '<div class="scroll"><table class="plain"><thead><tr><th scope="col">Conversation</th>'
         '<th scope="col">Tokens</th><th scope="col">What is cut</th></tr></thead>'
         f"<tbody>{rows}</tbody></table></div>{more}</details>"
-    )
-
-
-def bins(lengths: Sequence[int], max_length: int, bars: int = BARS) -> tuple[list[int], list[int]]:
-    """(edges in tokens, conversations between each two): a bar holds what is longer than its first edge, up to its
-    second. About `bars` of them, fewer where there are not so many different lengths.
-
-    max_length is always an edge, so that no bar is half over it. Where it is far beyond the longest, the bars end
-    earlier.
-    """
-    longest = max(1, *lengths)
-    if max_length > 3 * longest:
-        edges = divided(0, longest, bars)
-    else:
-        within = round(bars * max_length / max(longest, max_length))
-        edges = divided(0, max_length, within) + divided(max_length, longest, bars - within)[1:]
-    counts = [0] * (len(edges) - 1)
-    for each in lengths:
-        counts[max(0, bisect_left(edges, each) - 1)] += 1
-    return edges, counts
-
-
-def divided(first: int, last: int, parts: int) -> list[int]:
-    """The edges of about so many whole parts of like size; `first` alone where there is nothing to divide."""
-    parts = min(max(1, parts), max(0, last - first))
-    return [first + index * (last - first) // parts for index in range(parts + 1)] if parts else [first]
-
-
-def span(edges: Sequence[int], index: int) -> str:
-    """The lengths that a bar holds, such as "11 to 20"."""
-    first, last = edges[index] + 1, edges[index + 1]
-    return f"{first:,} to {last:,}" if first < last else f"{last:,}"
-
-
-def histogram(lengths: Sequence[int], max_length: int, unit: str = "conversation") -> str:
-    """Conversations, or the rows that they become, by their length in tokens as an inline SVG, max_length drawn in, or
-    an arrow that points to it."""
-    longest = max(lengths)
-    edges, counts = bins(lengths, max_length)
-    end, most = edges[-1], max(counts)
-
-    def x(tokens: float) -> float:
-        return LEFT + (WIDTH - LEFT - RIGHT) * tokens / end
-
-    floor = HEIGHT - BOTTOM
-    bars = []
-    for index, count in enumerate(counts):
-        height = (floor - TOP) * count / most
-        left, right = x(edges[index]), x(edges[index + 1])
-        bars.append(
-            f'<rect class="{"over" if edges[index] >= max_length else "within"}" x="{left + 0.5:.1f}" '
-            f'y="{floor - height:.1f}" width="{right - left - 1:.1f}" height="{height:.1f}">'
-            f"<title>{span(edges, index)} tokens: {count} {unit}s</title></rect>"
-        )
-    over = sum(each > max_length for each in lengths)
-    title = (
-        f"Tokens per {unit}: {len(lengths)} {unit}s of {min(lengths)} to {longest} tokens, "
-        f"{over} of them over max_length {max_length}"
-    )
-    if max_length <= end:
-        at = x(max_length)
-        side, shift = ("end", -5) if at > WIDTH * 0.6 else ("start", 5)
-        limit = (
-            f'<line class="limit" x1="{at:.1f}" x2="{at:.1f}" y1="6" y2="{floor}"/>'
-            f'<text x="{at + shift:.1f}" y="15" text-anchor="{side}">max_length {max_length}</text>'
-        )
-    else:
-        limit = f'<text x="{WIDTH - RIGHT}" y="15" text-anchor="end">max_length {max_length} →</text>'
-    return (
-        f'<svg class="histogram" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{title}"><title>{title}</title>'
-        f'{"".join(bars)}<line class="axis" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{floor}" y2="{floor}"/>{limit}'
-        f'<text x="{LEFT - 6}" y="{TOP + 5}" text-anchor="end">{most}</text>'
-        f'<text x="{LEFT - 6}" y="{floor}" text-anchor="end">0</text>'
-        f'<text x="{LEFT}" y="{HEIGHT - 8}">0</text>'
-        f'<text x="{(LEFT + WIDTH) / 2}" y="{HEIGHT - 8}" text-anchor="middle">tokens per {unit}</text>'
-        f'<text x="{WIDTH - RIGHT}" y="{HEIGHT - 8}" text-anchor="end">{end}</text></svg>'
     )
 
 
@@ -260,20 +133,3 @@ def tokens_drawn(tokens: Sequence[tuple[str, int, bool, bool]], max_length: int)
 def visible(text: str) -> str:
     """A token's text as HTML, with line ends and tabs to be seen, and a mark for what shows no character of its own."""
     return escape(text or "◌").replace("\n", "↵\n").replace("\t", "→")
-
-
-def found(dataset: CheckedDataset, words: str | None) -> list[int]:
-    """Numbers (from 1) of the conversations in which some message holds `words`, in any case; all if there are none."""
-    wanted = " ".join((words or "").casefold().split())
-    return [
-        number
-        for number, conversation in enumerate(dataset.conversations, start=1)
-        if not wanted or any(wanted in " ".join(each["content"].casefold().split()) for each in conversation.messages)
-    ]
-
-
-def neighbour(numbers: Sequence[int], at: int, step: int) -> int:
-    """The next (step 1) or previous (-1) of ascending `numbers` as seen from `at`, around the end."""
-    if step > 0:
-        return next((each for each in numbers if each > at), numbers[0])
-    return next((each for each in reversed(numbers) if each < at), numbers[-1])

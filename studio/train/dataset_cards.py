@@ -10,7 +10,7 @@ from adapters.common.errors import UserError
 from core.common.home import Home
 from core.data import Message, store
 from core.data.samples import SAMPLES
-from studio.data import choices as imports
+from studio.data import offered_datasets
 from studio.ui.format import size
 
 READ_BYTES = 8 << 20  # an own dataset up to this size is read for its card
@@ -51,7 +51,7 @@ def own_preview(kept: store.Kept) -> str:
         changed = max((each.stat().st_mtime_ns for each in kept.files), default=0)
     except OSError:  # it has just been deleted
         return ""
-    return _first_exchange(kept.dataset_name, *imports.read_as(kept), changed)
+    return _first_exchange(kept.dataset_name, *offered_datasets.format_of(kept), changed)
 
 
 @functools.lru_cache(maxsize=64)

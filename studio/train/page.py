@@ -23,8 +23,8 @@ from core.training import queue
 from core.training.run import create_run
 from studio.auth.identity import Role, user_of
 from studio.context import Studio
-from studio.data import choices as imports
-from studio.data.reading import HANDED
+from studio.data import offered_datasets
+from studio.data.dataset_settings import RECIPE_SETTINGS
 from studio.train import recipe_form
 from studio.train.calibration import calibrate
 from studio.train.dataset_cards import cards
@@ -43,7 +43,7 @@ PARKED = "Where both do not have room, the chat is parked meanwhile and comes ba
 
 @dataclass(frozen=True)
 class TrainPage:
-    """`taken` is what the Data page hands over: dataset_name, and the settings that reading.HANDED names.
+    """`taken` is what the Data page hands over: dataset_name, and the settings that reading.RECIPE_SETTINGS names.
 
     fill: a recipe as values of `filled`. started: the event of having started a run. mark: draws the cards in `picks`.
     """
@@ -105,11 +105,11 @@ def build(studio: Studio, shown_run: gr.Textbox, tabs: gr.Tabs) -> TrainPage:
         name = clicked_action(event)[1]
         if user_of(request).role < Role.OWNER and name not in SAMPLES:
             return [gr.skip()] * 3
-        return [name, *imports.remembered(studio.home, name)]
+        return [name, *offered_datasets.remembered_format(studio.home, name)]
 
     def as_remembered(name: str | None) -> list[str]:
         """How the dataset that was chosen is read: as on the Data page the last time."""
-        return [*imports.remembered(studio.home, name or "")]
+        return [*offered_datasets.remembered_format(studio.home, name or "")]
 
     def mark(request: gr.Request, name: str | None) -> str:
         return cards(studio.home, name, user_of(request).role is Role.OWNER)
@@ -120,7 +120,7 @@ def build(studio: Studio, shown_run: gr.Textbox, tabs: gr.Tabs) -> TrainPage:
             return
         try:
             recipe = recipe_for(studio, yaml_text, form, name, values)
-            known, mine = lengths.known(recipe), recipe.dataset_name in imports.offered(studio.home)
+            known, mine = lengths.known(recipe), recipe.dataset_name in offered_datasets.dataset_names(studio.home)
             counting = known is None and mine  # one of the Hub's is not fetched for a plan
             yield plan_card(planned_here(studio, recipe, known), counting=counting)
             if counting:
@@ -145,7 +145,7 @@ def build(studio: Studio, shown_run: gr.Textbox, tabs: gr.Tabs) -> TrainPage:
         if clicked_action(event)[0] != "calibrate":
             yield gr.skip()  # a generator that yields nothing would empty the plan
             return
-        recipe = imports.settled(studio.home, recipe_for(studio, yaml_text, form, name, values))
+        recipe = offered_datasets.fetch_from_hub(studio.home, recipe_for(studio, yaml_text, form, name, values))
         check(studio, recipe)
         check_fits(studio, recipe, lengths.known(recipe))
         yield '<div class="empty" role="status">Training a few steps to measure the speed …</div>'
@@ -160,7 +160,7 @@ def build(studio: Studio, shown_run: gr.Textbox, tabs: gr.Tabs) -> TrainPage:
             raise failed
 
     def begin(overridden: bool, yaml_text: str | None, name: str | None, *values: Any) -> list[Any]:
-        recipe = imports.settled(studio.home, recipe_for(studio, yaml_text, form, name, values))
+        recipe = offered_datasets.fetch_from_hub(studio.home, recipe_for(studio, yaml_text, form, name, values))
         check(studio, recipe)
         may_park = studio.engine.external_url is None
         if overridden:
@@ -214,7 +214,7 @@ def build(studio: Studio, shown_run: gr.Textbox, tabs: gr.Tabs) -> TrainPage:
     take.click(told(into_fields), pasted, filled, **private)
     export.click(told(as_yaml), [dataset, *fields], exported, **private)
     export_trl.click(told(as_trl), [dataset, *fields], exported, **private)
-    taken = [dataset, *(form.fields[name] for name in HANDED)]
+    taken = [dataset, *(form.fields[name] for name in RECIPE_SETTINGS)]
     return TrainPage(dataset, picks, mark, form.fields["init_adapter"], taken, filled, fill, started)
 
 
@@ -247,7 +247,7 @@ def check(studio: Studio, recipe: Recipe) -> None:
             f"This studio serves the base {studio.base}, and the recipe wants {recipe.model_name_or_path}.",
             "Change model_name_or_path, or start the studio with that base (--base).",
         )
-    if recipe.dataset_name not in imports.offered(studio.home) and not is_on_hub(recipe.dataset_name):
+    if recipe.dataset_name not in offered_datasets.dataset_names(studio.home) and not is_on_hub(recipe.dataset_name):
         raise UserError(
             f"{recipe.dataset_name!r} is neither a dataset of this studio nor a Hub id.",
             "Upload the file on the Data page; only the command line reads other folders.",

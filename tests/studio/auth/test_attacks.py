@@ -87,7 +87,7 @@ def play(client: TestClient, index: int, data: list[Any]) -> str:
 @pytest.mark.parametrize("given", ["/etc/passwd", "/etc/hostname", "/proc/self/environ"])
 def test_a_file_input_does_not_take_a_path_of_the_servers(local: TestClient, page: gr.Blocks, given: str) -> None:
     upload = {"path": given, "meta": {"_type": "gradio.FileData"}, "orig_name": "x.jsonl"}
-    said = play(local, index_of(page, "data.page.check_upload"), [[upload]])
+    said = play(local, index_of(page, "data.handlers.upload_files"), [[upload]])
     assert '"success":false' in said.replace(" ", "")
     assert SECRET_LINE not in said
 
@@ -99,7 +99,7 @@ def test_a_file_input_does_not_take_a_dataset_that_lies_elsewhere(
     private.write_text('{"text": "### Human: my password ### Assistant: tr0ub4dor"}\n')
     before = files_beneath(quiet_studio.home.datasets)
     upload = {"path": str(private), "meta": {"_type": "gradio.FileData"}}
-    said = play(local, index_of(page, "data.page.check_upload"), [[upload]])
+    said = play(local, index_of(page, "data.handlers.upload_files"), [[upload]])
     assert '"success":false' in said.replace(" ", "")
     assert "tr0ub4dor" not in said
     assert files_beneath(quiet_studio.home.datasets) == before
@@ -140,7 +140,7 @@ def test_no_address_gives_a_file_of_the_server(local: TestClient, quiet_studio: 
 @pytest.mark.parametrize("person", [LOCAL_OWNER])
 def test_checking_or_training_on_a_dataset_reads_no_other_file(page: gr.Blocks, given: str, person: User) -> None:
     with pytest.raises(gr.Error, match="neither a dataset"):
-        handler(page, "data.page.check")(given)
+        handler(page, "data.handlers.choose_dataset")(given)
     begin = handler(page, "train.page.begin")
     with pytest.raises(gr.Error, match="neither a dataset"):
         begin(False, f"dataset_name: {given}\nmodel_name_or_path: builtin\n", *[None] * 20)
@@ -245,7 +245,7 @@ def test_uploads_are_typed(local: TestClient, page: gr.Blocks, quiet_studio: Stu
     before = files_beneath(quiet_studio.home.datasets)
     (stored,) = local.post("/gradio_api/upload", files={"files": (name, b"x")}).json()
     upload = {"path": stored, "orig_name": name, "meta": {"_type": "gradio.FileData"}}
-    said = play(local, index_of(page, "data.page.check_upload"), [[upload]])
+    said = play(local, index_of(page, "data.handlers.upload_files"), [[upload]])
     assert '"success":false' in said.replace(" ", "")
     assert files_beneath(quiet_studio.home.datasets) == before
 

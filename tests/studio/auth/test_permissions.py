@@ -98,7 +98,7 @@ def test_every_event_is_open_to_those_in_the_table_and_to_nobody_else(page: gr.B
         "train.page.begin",
         "adapters_page.page.delete",
         "adapters_page.page.load",
-        "data.page.check_upload",
+        "data.handlers.upload_files",
         "settings.access.create_key",
         "page.use",
         "settings.engine_settings.apply",

@@ -13,7 +13,7 @@ from core.data import read_dataset, store
 from core.recipes.recipe import Recipe
 from studio.chat import examples
 from studio.context import Studio
-from studio.data import choices as imports
+from studio.data import offered_datasets
 from studio.engine.client import Message
 from studio.page import build_page
 from studio.train.page import check
@@ -47,7 +47,7 @@ def test_kept_answers_are_a_dataset_like_any_other(home: Home) -> None:
     assert examples.keep(home, odd) == (2, True)
     assert examples.keep(home, TALK) == (2, False)
     name = str(examples.path(home))
-    assert ("collected", name) in imports.choices(home)
+    assert ("collected", name) in offered_datasets.dataset_choices(home)
     dataset = read_dataset(name)
     assert [each.messages for each in dataset.conversations] == [TALK, odd]
     assert (dataset.format, dataset.problems) == ("messages", [])

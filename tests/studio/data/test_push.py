@@ -44,9 +44,9 @@ def test_kept_answers_become_a_private_dataset_that_datasets_loads(
     back = store.keep_from_hub(home, "ada/answers")
     assert read_dataset(back.dataset_name).license == "cc-by-4.0"
     with pytest.raises(UserError, match="came from the Hub"):
-        from studio.data.push import own
+        from studio.data.push import find_own_dataset
 
-        own(home, back.dataset_name)
+        find_own_dataset(home, back.dataset_name)
 
 
 def test_pushing_again_updates_and_says_when_nothing_changed(

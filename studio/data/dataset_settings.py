@@ -15,7 +15,7 @@ from studio.context import Studio
 if TYPE_CHECKING:
     from core.data import CheckedDataset
 
-MAPPED = {  # what the page lets one name; a recipe knows more (core.data.column_mapping)
+MAPPABLE_COLUMNS = {  # what the page lets one name; a recipe knows more (core.data.column_mapping)
     "question": "the person's words",
     "answer": "what to learn to say",
     "context": "what the question is about",
@@ -27,7 +27,7 @@ NO_COLUMN = ("–", "")
 
 
 @dataclass(frozen=True)
-class Reading:
+class DatasetSelection:
     """A dataset that was asked for: `name` is what a recipe's dataset_name takes, `columns` its dataset_columns."""
 
     name: str
@@ -36,51 +36,56 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Settings:
-    """`handed` is what a recipe takes from here, in the order of HANDED."""
+class DatasetSettings:
+    """`recipe_values` is what a recipe takes from here, in the order of RECIPE_SETTINGS."""
 
     row_format: gr.Dropdown
     columns: gr.Accordion
-    mapped: list[gr.Dropdown]
-    read_so: gr.Button
-    written: gr.Textbox
-    skip: gr.Checkbox
+    column_choices: list[gr.Dropdown]
+    apply_columns: gr.Button
+    dataset_columns: gr.Textbox
+    skip_bad_rows: gr.Checkbox
     max_length: gr.Number
     max_samples: gr.Number
     eval_fraction: gr.Slider
     seed: gr.Number
 
     @property
-    def handed(self) -> list[Any]:
+    def recipe_values(self) -> list[Any]:
         used = [self.max_length, self.max_samples, self.eval_fraction, self.seed]
-        return [self.row_format, self.written, self.skip, *used]
+        return [self.row_format, self.dataset_columns, self.skip_bad_rows, *used]
 
     @property
-    def shown(self) -> list[Any]:
-        return [self.row_format, self.columns, *self.mapped, self.written, self.skip]
+    def outputs(self) -> list[Any]:
+        return [self.row_format, self.columns, *self.column_choices, self.dataset_columns, self.skip_bad_rows]
 
-    def show(self, reading: Reading, dataset: CheckedDataset | None, columns: list[str], ask: bool) -> dict[Any, Any]:
-        """Updates for a dataset that was read, or (None) for one whose `columns` alone are known; `ask`: for them."""
-        chosen = parse_columns(reading.columns)
+    def show(
+        self, selection: DatasetSelection, dataset: CheckedDataset | None, columns: list[str], needs_columns: bool
+    ) -> dict[Any, Any]:
+        """Updates for a dataset that was read, or (None) for one of which only the `columns` are known.
+
+        needs_columns: it cannot be read before a person says which column is what.
+        """
+        chosen = parse_columns(selection.columns)
         bad = len(dataset.problems) if dataset and dataset.conversations else 0
-        detected = None if reading.dataset_format or dataset is None else dataset.format
+        detected = None if selection.dataset_format or dataset is None else dataset.format
         return {
             self.row_format: gr.Dropdown(
-                choices=format_choices(detected), value=reading.dataset_format, interactive=True
+                choices=format_choices(detected), value=selection.dataset_format, interactive=True
             ),
-            self.columns: gr.Accordion(visible=bool(columns), open=ask or bool(chosen)),
+            self.columns: gr.Accordion(visible=bool(columns), open=needs_columns or bool(chosen)),
             **{
                 field: gr.Dropdown(choices=[NO_COLUMN, *columns], value=chosen.get(name, ""))
-                for name, field in zip(MAPPED, self.mapped, strict=True)
+                for name, field in zip(MAPPABLE_COLUMNS, self.column_choices, strict=True)
             },
-            self.written: reading.columns,
-            self.skip: gr.Checkbox(
+            self.dataset_columns: selection.columns,
+            self.skip_bad_rows: gr.Checkbox(
                 False, visible=bad > 0, label=f"Skip {bad} row{'' if bad == 1 else 's'} with problems (skip_bad_rows)"
             ),
         }
 
 
-HANDED = (
+RECIPE_SETTINGS = (
     "dataset_format",
     "dataset_columns",
     "skip_bad_rows",
@@ -91,7 +96,7 @@ HANDED = (
 )
 
 
-def build(studio: Studio) -> Settings:
+def build(studio: Studio) -> DatasetSettings:
     row_format = gr.Dropdown(
         format_choices(None),
         value="",
@@ -101,13 +106,13 @@ def build(studio: Studio) -> Settings:
         elem_id="dataset-format",
     )
     with gr.Accordion("Which column is what", open=False, visible=False, elem_id="dataset-columns-page") as columns:
-        mapped = [
+        column_choices = [
             gr.Dropdown([NO_COLUMN], value="", label=name, info=about, elem_id=f"column-{name}")
-            for name, about in MAPPED.items()
+            for name, about in MAPPABLE_COLUMNS.items()
         ]
-        read_so = gr.Button("Read it so", size="sm", elem_id="read-columns")
-    written = gr.Textbox("", visible=False, label="dataset_columns")
-    skip = gr.Checkbox(
+        apply_columns = gr.Button("Read it so", size="sm", elem_id="read-columns")
+    dataset_columns = gr.Textbox("", visible=False, label="dataset_columns")
+    skip_bad_rows = gr.Checkbox(
         False,
         visible=False,
         label="skip_bad_rows",
@@ -140,7 +145,18 @@ def build(studio: Studio) -> Settings:
             elem_id="data-eval-fraction",
         )
         seed = gr.Number(Recipe.seed, label="seed", info="Of drawing and dividing.", precision=0, elem_id="data-seed")
-    return Settings(row_format, columns, mapped, read_so, written, skip, max_length, max_samples, eval_fraction, seed)
+    return DatasetSettings(
+        row_format,
+        columns,
+        column_choices,
+        apply_columns,
+        dataset_columns,
+        skip_bad_rows,
+        max_length,
+        max_samples,
+        eval_fraction,
+        seed,
+    )
 
 
 def format_choices(detected: str | None) -> list[tuple[str, str]]:
@@ -149,4 +165,4 @@ def format_choices(detected: str | None) -> list[tuple[str, str]]:
 
 def columns_chosen(values: tuple[str | None, ...]) -> str:
     """The dropdowns' values as a recipe's dataset_columns."""
-    return written_columns(dict(zip(MAPPED, values, strict=True)))
+    return written_columns(dict(zip(MAPPABLE_COLUMNS, values, strict=True)))

@@ -11,9 +11,10 @@ from core.common.home import Home
 from core.data import store
 from core.recipes.recipe import Recipe
 from studio.context import Studio
-from studio.data import choices as imports
+from studio.data import offered_datasets
 from studio.engine.supervisor import EngineSupervisor
 from studio.train.page import check
+from tests.hub_server.fixtures import Hub
 
 ROW = '{"text": "### Human: Hi ### Assistant: Hello"}\n'
 
@@ -32,7 +33,7 @@ def test_a_file_is_kept_byte_for_byte_and_offered(home: Home, tmp_path: Path) ->
     kept = keep(home, upload(tmp_path, "My chats (1).JSONL", ROW))
     assert kept.read_text() == ROW
     assert kept == home.datasets / "My-chats-1" / "data.jsonl"
-    assert (kept.parent.name, str(kept)) in imports.choices(home)
+    assert (kept.parent.name, str(kept)) in offered_datasets.dataset_choices(home)
 
 
 def test_the_same_file_twice_is_kept_once_and_another_gets_a_number(home: Home, tmp_path: Path) -> None:
@@ -67,3 +68,14 @@ def test_rows_that_cannot_be_used_stop_the_start_unless_skipped(home: Home, tmp_
     with pytest.raises(UserError, match="1 of 2 rows"):
         check(studio, Recipe.from_dict({"dataset_name": kept}))
     check(studio, Recipe.from_dict({"dataset_name": kept, "skip_bad_rows": True}))
+
+
+def test_a_run_on_a_hub_dataset_reads_the_kept_copy(home: Home, hub: Hub) -> None:
+    hub.make_repo("ada/poems", {"train.jsonl": (ROW * 3).encode()}, kind="dataset")
+    settled = offered_datasets.fetch_from_hub(
+        home, Recipe.from_dict({"dataset_name": "ada/poems", "dataset_revision": "main"})
+    )
+    (kept,) = store.kept(home)
+    assert (settled.dataset_name, settled.dataset_revision) == (kept.dataset_name, None)
+    local = Recipe.from_dict({"dataset_name": "pirate"})
+    assert offered_datasets.fetch_from_hub(home, local) == local

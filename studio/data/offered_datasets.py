@@ -13,33 +13,35 @@ from core.training.run import Run, list_runs
 from core.training.state import AT_REST
 
 
-def choices(home: Home) -> list[tuple[str, str]]:
-    """(label, what a recipe's dataset_name takes) of the bundled samples and of all kept datasets."""
+def dataset_choices(home: Home) -> list[tuple[str, str]]:
+    """(label, what a recipe's dataset_name takes) of the bundled samples and of all datasets in the home folder."""
     from core.data.samples import SAMPLES
 
     bundled = [(f"{sample.title} (bundled)", name) for name, sample in SAMPLES.items()]
-    return bundled + [(each.title, each.dataset_name) for each in store.kept(home)]
+    return bundled + [(kept.title, kept.dataset_name) for kept in store.kept(home)]
 
 
-def offered(home: Home) -> set[str]:
+def dataset_names(home: Home) -> set[str]:
     """The datasets of this studio, as recipes name them."""
-    return {name for _, name in choices(home)}
+    return {name for _, name in dataset_choices(home)}
 
 
-def remembered(home: Home, dataset_name: str) -> tuple[str, str]:
-    """How a person last chose to read it, as a recipe's dataset_format and dataset_columns; "" for as detected."""
-    return read_as(store.find(home, dataset_name))
+def remembered_format(home: Home, dataset_name: str) -> tuple[str, str]:
+    """How a person last had it read, as a recipe's dataset_format and dataset_columns; "" for as detected."""
+    return format_of(store.find(home, dataset_name))
 
 
-def read_as(kept: store.Kept | None) -> tuple[str, str]:
+def format_of(kept: store.Kept | None) -> tuple[str, str]:
+    """As `remembered_format`, of a dataset that is at hand."""
     origin = kept.origin if kept else None
     return (origin.dataset_format or "", origin.columns or "") if origin else ("", "")
 
 
-def settled(home: Home, recipe: Recipe) -> Recipe:
-    """The recipe for a dataset that is here: one on the Hub is fetched and kept first. Raises UserError.
+def fetch_from_hub(home: Home, recipe: Recipe) -> Recipe:
+    """The recipe for a dataset that is here: one on the Hub is downloaded into the home folder first.
 
-    A run then reads the same rows when it is continued or repeated, whatever becomes of them on the Hub.
+    A run then reads the same rows when it is resumed or repeated, whatever becomes of them on the Hub.
+    Raises UserError.
     """
     if not is_on_hub(recipe.dataset_name):
         return recipe
@@ -59,17 +61,17 @@ def settled(home: Home, recipe: Recipe) -> Recipe:
     )
 
 
-def dataset_of(run: Run) -> str:
-    """What the run learns from; "" where its recipe cannot be read, with which it cannot go on either."""
+def dataset_name_of(run: Run) -> str:
+    """What the run is trained on; "" where its recipe cannot be read, with which it cannot be resumed either."""
     try:
         return run.recipe.dataset_name
     except UserError:
         return ""
 
 
-def remove(home: Home, dataset_name: str) -> store.Kept:
+def remove_dataset(home: Home, dataset_name: str) -> store.Kept:
     """Delete a dataset. Raises UserError for one that is not here, or that a run still needs."""
     for run in list_runs(home):
-        if run.state() not in AT_REST and dataset_of(run) == dataset_name:
+        if run.state() not in AT_REST and dataset_name_of(run) == dataset_name:
             raise UserError(f"The run {run.name} is learning from it.", "End the run first, or wait for it.")
     return store.remove(home, dataset_name)
