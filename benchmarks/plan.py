@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from core.planner import TRAINING, Card, plan
+from core.planner import TRAINING, Gpu, plan_run
 from core.recipes.recipe import Recipe
 
 STEPS = 3
@@ -92,7 +92,7 @@ def main() -> None:
         "micro-batch", "settings", "predicted", "measured", "ratio", "beyond loading: predicted", "measured", "ratio"
     )
     for case in CASES:
-        planned = plan(recipe_of(case), Card.find("cpu"), chat=None)
+        planned = plan_run(recipe_of(case), Gpu.find("cpu"), chat=None)
         parts = {part.name: part.bytes for part in planned.parts if part.owner == TRAINING}
         total = sum(parts.values())
         growth = total - parts["Process"] - parts["Base weights"] - parts["Embeddings and head"]

@@ -26,8 +26,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from core.planner import TRAINING, Card, plan
-from core.planner.model_shape import Shape, shape_of
+from core.planner import TRAINING, Gpu, plan_run
+from core.planner.model_shape import ModelShape, shape_of
 from core.recipes.recipe import Recipe
 
 LLAMA = {"model_type": "llama", "tie_word_embeddings": False, "hidden_size": 4096, "num_hidden_layers": 32}
@@ -85,7 +85,7 @@ def child(case: dict[str, Any]) -> None:
     if case["no_flash"]:
         for switch in (torch.backends.cuda.enable_flash_sdp, torch.backends.cuda.enable_cudnn_sdp):
             switch(False)
-    card = Card.find(None)
+    gpu = Gpu.find(None)
     config = dict(case["config"])
     dtype = choose_dtype(choose_device().value)
     model = random_base(AutoConfig.for_model(**config), dtype.value, choose_device().value)
@@ -109,7 +109,7 @@ def child(case: dict[str, Any]) -> None:
             torch.cuda.reset_peak_memory_stats()
         built.train()
     result: dict[str, Any] = {
-        "predicted": predicted(recipe, shape_of(config, "random"), card, no_flash=case["no_flash"])
+        "predicted": predicted(recipe, shape_of(config, "random"), gpu, no_flash=case["no_flash"])
     }
     if on_gpu:
         free, total = torch.cuda.mem_get_info()
@@ -122,12 +122,12 @@ def child(case: dict[str, Any]) -> None:
     print(json.dumps(result))
 
 
-def predicted(recipe: Recipe, shape: Shape, card: Card, *, no_flash: bool) -> int:
+def predicted(recipe: Recipe, shape: ModelShape, gpu: Gpu, *, no_flash: bool) -> int:
     from dataclasses import replace
 
     if no_flash:
-        card = replace(card, capability=(7, 5))
-    parts = plan(recipe, card, shape=shape, chat=None).parts
+        gpu = replace(gpu, capability=(7, 5))
+    parts = plan_run(recipe, gpu, shape=shape, chat=None).parts
     return sum(part.bytes for part in parts if part.owner == TRAINING and part.name not in NOT_ALLOCATED)
 
 

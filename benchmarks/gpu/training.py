@@ -30,7 +30,7 @@ from typing import Any
 
 from benchmarks.gpu.plan import SHAPES, SMALL, predicted, random_base, recipe_of
 from core.models.device import Choice
-from core.planner import Card
+from core.planner import Gpu
 from core.planner.model_shape import shape_of
 from core.recipes.recipe import Recipe
 
@@ -76,7 +76,7 @@ def child(case: dict[str, Any]) -> None:
     result: dict[str, Any] = {
         "tokens_per_second": round(case["length"] * (len(ends) - WARM) / (ends[-1] - ends[WARM - 1]), 1),
         "first_step": round(ends[0] - began, 2),
-        "predicted": predicted(recipe, shape_of(dict(config), "random"), Card.find(None), no_flash=False),
+        "predicted": predicted(recipe, shape_of(dict(config), "random"), Gpu.find(None), no_flash=False),
     }
     if on_gpu:
         result |= {

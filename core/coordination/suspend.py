@@ -19,7 +19,7 @@ from core.common.process import Identity
 
 
 @dataclass(frozen=True)
-class Parking:
+class SuspendRequest:
     """name: the run's, for people. adapters: the names that the engine had in memory, and shall have again."""
 
     run: str
@@ -29,35 +29,35 @@ class Parking:
     adapters: tuple[str, ...] = ()
 
     @property
-    def wanted(self) -> bool:
+    def is_active(self) -> bool:
         """Whether the worker that has asked is still at it."""
         return Identity(self.pid, self.started).alive()
 
 
-_PARKING = TypeAdapter(Parking)
+_REQUEST = TypeAdapter(SuspendRequest)
 
 
-def ask(home: Home, run_id: str, name: str) -> None:
+def request_suspend(home: Home, run_id: str, name: str) -> None:
     """Have the chat parked while this very process lives. What an earlier asker's chat had in memory stays known."""
-    own, earlier = Identity.own(), read(home)
-    _write(home, Parking(run_id, name, own.pid, own.started, earlier.adapters if earlier else ()))
+    own, earlier = Identity.own(), read_request(home)
+    _write(home, SuspendRequest(run_id, name, own.pid, own.started, earlier.adapters if earlier else ()))
 
 
-def read(home: Home) -> Parking | None:
+def read_request(home: Home) -> SuspendRequest | None:
     """What was asked last, wanted or not; None once the chat is back."""
-    return read_record(_path(home), _PARKING)
+    return read_record(_path(home), _REQUEST)
 
 
-def remember(home: Home, parking: Parking, adapters: tuple[str, ...]) -> None:
-    _write(home, replace(parking, adapters=adapters))
+def save_adapters(home: Home, request: SuspendRequest, adapters: tuple[str, ...]) -> None:
+    _write(home, replace(request, adapters=adapters))
 
 
-def forget(home: Home) -> None:
+def clear_request(home: Home) -> None:
     _path(home).unlink(missing_ok=True)
 
 
-def _write(home: Home, parking: Parking) -> None:
-    write_atomic(_path(home), json.dumps(asdict(parking)))
+def _write(home: Home, request: SuspendRequest) -> None:
+    write_atomic(_path(home), json.dumps(asdict(request)))
 
 
 def _path(home: Home) -> Path:

@@ -6,14 +6,14 @@
 Everything comes from the base's config.json. Importing this loads neither torch nor transformers.
 """
 
-from core.planner.advice import changed
-from core.planner.comparison import Bar, compare
-from core.planner.gpus import CATALOGUE, Card
-from core.planner.memory_parts import CHAT, TRAINING, Chat, Part
-from core.planner.model_shape import FAMILIES, Shape, read_shape
-from core.planner.plan import Plan, plan
-from core.planner.serving_limits import NOT_SERVED, NOT_SERVED_REMEDY, Served
-from core.planner.time import Schedule, most_steps, packed_rows, schedule
+from core.planner.advice import describe_changes
+from core.planner.comparison import TrainingMethod, compare_methods
+from core.planner.gpus import CATALOGUE, Gpu
+from core.planner.memory_parts import CHAT, TRAINING, Chat, MemoryPart
+from core.planner.model_shape import FAMILIES, ModelShape, read_shape
+from core.planner.plan import Plan, plan_run
+from core.planner.serving_limits import NOT_SERVED, NOT_SERVED_REMEDY, ServingLimits
+from core.planner.time import Schedule, count_most_steps, count_packed_rows, make_schedule
 
 __all__ = [
     "CATALOGUE",
@@ -22,19 +22,19 @@ __all__ = [
     "NOT_SERVED",
     "NOT_SERVED_REMEDY",
     "TRAINING",
-    "Bar",
-    "Card",
     "Chat",
-    "Part",
+    "Gpu",
+    "MemoryPart",
+    "ModelShape",
     "Plan",
     "Schedule",
-    "Served",
-    "Shape",
-    "changed",
-    "compare",
-    "most_steps",
-    "packed_rows",
-    "plan",
+    "ServingLimits",
+    "TrainingMethod",
+    "compare_methods",
+    "count_most_steps",
+    "count_packed_rows",
+    "describe_changes",
+    "make_schedule",
+    "plan_run",
     "read_shape",
-    "schedule",
 ]

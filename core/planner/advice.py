@@ -22,7 +22,7 @@ class Change:
 NOTHING = Change(0, {})
 
 
-def nearest_that_fits(
+def find_nearest_that_fits(
     recipe: Recipe, good: Callable[[Recipe], bool], dataset_lengths: list[int] | None = None
 ) -> Recipe | None:
     """The cheapest combination of changes with which the recipe is `good`; None when it is with none.
@@ -47,13 +47,17 @@ def nearest_that_fits(
     return None
 
 
-def changed(before: Recipe, after: Recipe) -> list[str]:
+def describe_changes(before: Recipe, after: Recipe) -> list[str]:
     """What differs, in words: `max_length 512 instead of 2048`."""
     old, new = before.to_dict(), after.to_dict()
-    return [f"{name} {_shown(new[name])} instead of {_shown(old[name])}" for name in new if new[name] != old[name]]
+    return [
+        f"{name} {_format_value(new[name])} instead of {_format_value(old[name])}"
+        for name in new
+        if new[name] != old[name]
+    ]
 
 
-def _shown(value: object) -> str:
+def _format_value(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -5,23 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from core.planner import memory
-from core.planner.gpus import Card
-from core.planner.memory import Step
-from core.planner.memory_parts import Part, count_in_words
-from core.planner.model_shape import Shape, read_shape
+from core.planner.gpus import Gpu
+from core.planner.memory import MicroBatch
+from core.planner.memory_parts import MemoryPart, count_in_words
+from core.planner.model_shape import ModelShape, read_shape
 
 RANK, LENGTH = 16, 1024
 SEVEN_BILLION = "7B"
 # Llama 2's 7 B layers with a vocabulary of 64,000, which makes it 7.00 billion weights: the round example of lectures.
-EXAMPLE = Shape("7 B example", "llama", 4096, 11008, 32, 32, 32, 128, 64000, tied=False)
+EXAMPLE = ModelShape("7 B example", "llama", 4096, 11008, 32, 32, 32, 128, 64000, tied=False)
 
 
 @dataclass(frozen=True)
-class Bar:
+class TrainingMethod:
     """One way to train. The first three parts are weights, gradients and optimiser states; `static` is their sum."""
 
     name: str
-    parts: list[Part]
+    parts: list[MemoryPart]
     note: str
 
     @property
@@ -32,73 +32,73 @@ class Bar:
     def total(self) -> int:
         return sum(part.bytes for part in self.parts)
 
-    def fits(self, card: Card) -> bool:
-        return self.total <= card.usable
+    def fits(self, gpu: Gpu) -> bool:
+        return self.total <= gpu.usable
 
 
-def compare(base: str | Shape, card: Card) -> list[Bar]:
+def compare_methods(base: str | ModelShape, gpu: Gpu) -> list[TrainingMethod]:
     """Five ways to train `base` on one conversation of 1024 tokens with checkpointing, each as a bar.
 
     base: as `core.planner.read_shape` takes it, or "7B" for the round example of 7.00 billion weights. Raises UserError
     as read_shape does.
     """
-    shape = base if isinstance(base, Shape) else EXAMPLE if base == SEVEN_BILLION else read_shape(base)
+    shape = base if isinstance(base, ModelShape) else EXAMPLE if base == SEVEN_BILLION else read_shape(base)
     return [
-        _all_weights(shape, card, 4, "Full, fp32", "Every weight, its gradient and Adam's two moments: 4 bytes each."),
-        _all_weights(shape, card, 2, "Full, 16-bit", "The same four numbers per weight in 2 bytes each."),
-        _all_weights(shape, card, 1, "Full, 8-bit", "The same in 1 byte each, which loses too much to train well."),
-        _adapter(shape, card, quantised=False),
-        _adapter(shape, card, quantised=True),
+        _all_weights(shape, gpu, 4, "Full, fp32", "Every weight, its gradient and Adam's two moments: 4 bytes each."),
+        _all_weights(shape, gpu, 2, "Full, 16-bit", "The same four numbers per weight in 2 bytes each."),
+        _all_weights(shape, gpu, 1, "Full, 8-bit", "The same in 1 byte each, which loses too much to train well."),
+        _adapter(shape, gpu, quantised=False),
+        _adapter(shape, gpu, quantised=True),
     ]
 
 
-def _all_weights(shape: Shape, card: Card, width: int, name: str, note: str) -> Bar:
+def _all_weights(shape: ModelShape, gpu: Gpu, width: int, name: str, note: str) -> TrainingMethod:
     count = shape.parameters
     # Nothing calculates in 8 bit: activations are in 16 bit at least.
-    step = Step(shape, max(2, width), 1, LENGTH, adapter=0, flash=card.flash, quantised=False, on_cpu=card.on_cpu)
+    step = MicroBatch(shape, max(2, width), 1, LENGTH, adapter=0, flash=gpu.flash, quantised=False, on_cpu=gpu.on_cpu)
     parts = [
-        Part("Weights", width * count, f"{count_in_words(count)} weights, {8 * width} bit each."),
-        Part("Gradients", width * count, "One number per weight: in which direction to change it."),
-        Part("Optimiser states", 2 * width * count, "Adam remembers two running means per weight."),
+        MemoryPart("Weights", width * count, f"{count_in_words(count)} weights, {8 * width} bit each."),
+        MemoryPart("Gradients", width * count, "One number per weight: in which direction to change it."),
+        MemoryPart("Optimiser states", 2 * width * count, "Adam remembers two running means per weight."),
         _activations(step),
     ]
-    return Bar(name, parts, note)
+    return TrainingMethod(name, parts, note)
 
 
-def _adapter(shape: Shape, card: Card, *, quantised: bool) -> Bar:
-    step = Step(
+def _adapter(shape: ModelShape, gpu: Gpu, *, quantised: bool) -> TrainingMethod:
+    step = MicroBatch(
         shape,
         2,
         1,
         LENGTH,
         adapter=RANK,
         targets=tuple(shape.linears),
-        flash=card.flash,
+        flash=gpu.flash,
         quantised=quantised,
-        on_cpu=card.on_cpu,
+        on_cpu=gpu.on_cpu,
     )
     trained = memory.adapter_parameters(step)
     base = memory.linear_bytes(shape, 2, load_in_4bit=quantised) + memory.plain_bytes(shape, 2)
     how = "4-bit NF4 (embeddings and head in 16 bit)" if quantised else "16 bit"
     parts = [
-        Part(
+        MemoryPart(
             "Weights",
             base + 4 * trained,
             f"The frozen base in {how}, and {count_in_words(trained)} adapter weights in fp32.",
         ),
-        Part("Gradients", 4 * trained, "Only the adapter has gradients."),
-        Part("Optimiser states", 8 * trained, "And only the adapter has Adam's two running means."),
+        MemoryPart("Gradients", 4 * trained, "Only the adapter has gradients."),
+        MemoryPart("Optimiser states", 8 * trained, "And only the adapter has Adam's two running means."),
         _activations(step),
     ]
     frozen = "frozen in 4 bit" if quantised else "frozen"
-    return Bar(
+    return TrainingMethod(
         "QLoRA" if quantised else "LoRA", parts, f"The base is {frozen}; an adapter of rank {RANK} learns beside it."
     )
 
 
-def _activations(step: Step) -> Part:
-    return Part(
+def _activations(step: MicroBatch) -> MemoryPart:
+    return MemoryPart(
         "Activations",
-        memory.peak(step).total,
+        memory.peak_memory(step).total,
         f"What one conversation of {LENGTH} tokens needs on its way through, with gradient checkpointing.",
     )

@@ -16,7 +16,7 @@ CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limi
 
 
 @dataclass(frozen=True)
-class Card:
+class Gpu:
     """A device with memory in bytes.
 
     nominal: what it is sold as. usable: what CUDA reports as its total, before any context; for a CPU the share of the
@@ -45,7 +45,7 @@ class Card:
         return self.capability is None or self.capability >= FLASH_CAPABILITY
 
     @classmethod
-    def find(cls, text: str | None) -> Card:
+    def find(cls, text: str | None) -> Gpu:
         """A card of the catalogue, a size such as 24GB, "cpu", or None for this machine's own. Raises UserError."""
         if text is None:
             return this_machine()
@@ -64,26 +64,26 @@ class Card:
         )
 
 
-def _card(name: str, nominal: int, usable: float, capability: tuple[int, int]) -> Card:
-    return Card(name, nominal * GIB, round(usable * GIB), capability)
+def _gpu(name: str, nominal: int, usable: float, capability: tuple[int, int]) -> Gpu:
+    return Gpu(name, nominal * GIB, round(usable * GIB), capability)
 
 
 # Usable GiB: what torch reports as the device's total, as in its out-of-memory messages; the smallest seen of each.
-CATALOGUE: dict[str, Card] = {
-    "t4": _card("T4", 16, 14.56, (7, 5)),
-    "v100": _card("V100", 16, 15.77, (7, 0)),
-    "l4": _card("L4", 24, 21.95, (8, 9)),
-    "a10g": _card("A10G", 24, 21.98, (8, 6)),
-    "rtx3090": _card("RTX 3090", 24, 23.55, (8, 6)),
-    "rtx4090": _card("RTX 4090", 24, 23.51, (8, 9)),
-    "l40s": _card("L40S", 48, 44.31, (8, 9)),
-    "a100-40": _card("A100 40 GB", 40, 39.38, (8, 0)),
-    "a100-80": _card("A100 80 GB", 80, 79.14, (8, 0)),
-    "h100": _card("H100 80 GB", 80, 79.10, (9, 0)),
+CATALOGUE: dict[str, Gpu] = {
+    "t4": _gpu("T4", 16, 14.56, (7, 5)),
+    "v100": _gpu("V100", 16, 15.77, (7, 0)),
+    "l4": _gpu("L4", 24, 21.95, (8, 9)),
+    "a10g": _gpu("A10G", 24, 21.98, (8, 6)),
+    "rtx3090": _gpu("RTX 3090", 24, 23.55, (8, 6)),
+    "rtx4090": _gpu("RTX 4090", 24, 23.51, (8, 9)),
+    "l40s": _gpu("L40S", 48, 44.31, (8, 9)),
+    "a100-40": _gpu("A100 40 GB", 40, 39.38, (8, 0)),
+    "a100-80": _gpu("A100 80 GB", 80, 79.14, (8, 0)),
+    "h100": _gpu("H100 80 GB", 80, 79.10, (9, 0)),
 }
 
 
-def this_machine() -> Card:
+def this_machine() -> Gpu:
     """The first CUDA card, or else the CPU."""
     import torch
 
@@ -91,15 +91,15 @@ def this_machine() -> Card:
         return cpu()
     properties = torch.cuda.get_device_properties(0)
     total = int(properties.total_memory)
-    return Card(properties.name, total, total, (properties.major, properties.minor), here=True)
+    return Gpu(properties.name, total, total, (properties.major, properties.minor), here=True)
 
 
-def cpu() -> Card:
+def cpu() -> Gpu:
     """This machine's memory, or the container's limit where that is lower."""
     import psutil
 
     total = min([psutil.virtual_memory().total, *_container_limits()])
-    return Card("CPU", total, round(SHARE_OF_RAM * total), None, here=True)
+    return Gpu("CPU", total, round(SHARE_OF_RAM * total), None, here=True)
 
 
 def _container_limits() -> list[int]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from core.planner.model_shape import EAGER, Shape
+from core.planner.model_shape import EAGER, ModelShape
 
 FP32 = 4
 BLOCK, CONSTANTS_BLOCK = 64, 256  # numbers that share a quantisation constant; constants that share theirs
@@ -20,7 +20,7 @@ MATH, EFFICIENT = "math", "efficient"
 
 
 @dataclass(frozen=True)
-class Step:
+class MicroBatch:
     """One micro-batch of `rows` sequences of `length` tokens each, and how it is calculated.
 
     adapter: rank of LoRA on the linear layers named by `targets` (paths in a layer); 0 trains all weights instead.
@@ -28,7 +28,7 @@ class Step:
     flash: the device has attention that keeps no scores for grouped heads without a mask.
     """
 
-    shape: Shape
+    shape: ModelShape
     width: int
     rows: int
     length: int
@@ -62,13 +62,13 @@ class Step:
         return MATH if self.grouped and not self.masked and not self.flash else EFFICIENT
 
 
-def layer_bytes(step: Step) -> int:
+def layer_bytes(step: MicroBatch) -> int:
     """What one layer keeps from its forward for its backward, in bytes."""
     per_token = _norms(step) + _attention(step) + _mlp(step) + _adapters(step)
     return step.tokens * per_token + _per_layer_constants(step)
 
 
-def _norms(step: Step) -> int:
+def _norms(step: MicroBatch) -> int:
     """Per norm: its input in fp32 and one fp32 factor. Trained norms also keep what they multiply with their weight."""
     shape, family = step.shape, step.shape.family
     kept = family.norms * (FP32 * shape.hidden + FP32)
@@ -82,7 +82,7 @@ def _norms(step: Step) -> int:
     return kept
 
 
-def _attention(step: Step) -> int:
+def _attention(step: MicroBatch) -> int:
     """Queries, keys, values and result; the score matrix too where it is calculated as a whole."""
     shape, width = step.shape, step.width
     queries, keys = shape.queries, shape.keys
@@ -104,12 +104,12 @@ def _attention(step: Step) -> int:
     return width * (queries + key + value + result) + FP32 * shape.heads + mask
 
 
-def _mlp(step: Step) -> int:
+def _mlp(step: MicroBatch) -> int:
     """Gate before and after its activation, and up. Their product only where the down projection is trained."""
     return step.width * 3 * step.shape.intermediate
 
 
-def _adapters(step: Step) -> int:
+def _adapters(step: MicroBatch) -> int:
     """Inputs of what is trained: an adapter's first matrix takes the linear layer's input, the second what is between.
 
     The output projection's input is the attention's result, which is kept anyway.
@@ -133,7 +133,7 @@ def _reads_norm(path: str) -> bool:
     return not path.endswith(("o_proj", "down_proj"))
 
 
-def _per_layer_constants(step: Step) -> int:
+def _per_layer_constants(step: MicroBatch) -> int:
     """Autocast's 16-bit copies of the adapter's fp32 weights; the (1 + weight) of Gemma's norms."""
     shape = step.shape
     scaled = 0
@@ -143,18 +143,18 @@ def _per_layer_constants(step: Step) -> int:
     return scaled + copies
 
 
-def adapter_parameters(step: Step) -> int:
+def adapter_parameters(step: MicroBatch) -> int:
     """All layers' LoRA matrices: rank times (in + out) for each linear layer that has one (Hu et al. 2021)."""
     return sum(adapter_matrices(step))
 
 
-def adapter_matrices(step: Step) -> list[int]:
+def adapter_matrices(step: MicroBatch) -> list[int]:
     """Elements of each of the adapter's matrices."""
     return [rows * columns for rows, columns in adapter_sides(step)]
 
 
 @dataclass(frozen=True)
-class Peak:
+class PeakMemory:
     """Bytes at the moment when most are in use, beyond weights, gradients and states.
 
     stored: what all layers keep. working: the layer at work. unpacking: one 4-bit matrix in full. logits: what
@@ -171,7 +171,7 @@ class Peak:
         return self.stored + self.working + self.unpacking + self.logits
 
 
-def peak(step: Step, evaluation: Step | None = None) -> Peak:
+def peak_memory(step: MicroBatch, evaluation: MicroBatch | None = None) -> PeakMemory:
     """Where the step's memory peaks: in the last layer's backward, in the loss, or in an evaluation batch."""
     layer = layer_bytes(step)
     stored = step.shape.layers * layer
@@ -188,21 +188,21 @@ def peak(step: Step, evaluation: Step | None = None) -> Peak:
     others = loss_bytes(step)
     if evaluation is not None:
         others = max(others, evaluation_bytes(evaluation) - stored)
-    return Peak(stored, working, unpacking, max(0, others - working - unpacking))
+    return PeakMemory(stored, working, unpacking, max(0, others - working - unpacking))
 
 
-def checkpoint_bytes(step: Step) -> int:
+def checkpoint_bytes(step: MicroBatch) -> int:
     """With checkpointing a layer keeps its input alone (Chen et al. 2016)."""
     return step.tokens * step.shape.hidden * step.width
 
 
-def mask_bytes(step: Step) -> int:
+def mask_bytes(step: MicroBatch) -> int:
     """The mask from which every layer makes its own; checkpointing keeps it for what is calculated again."""
     per_score = step.width if step.attention == EAGER else 1 if step.masked else 0
     return step.shape.family.masks * per_score * step.tokens * step.length
 
 
-def backward_bytes(step: Step, unpacking: int) -> int:
+def backward_bytes(step: MicroBatch, unpacking: int) -> int:
     """What one layer's backward adds to what its forward kept, less the unpacked matrix that `Peak` shows apart."""
     shape, family, width, tokens = step.shape, step.shape.family, step.width, step.tokens
     wide = width * shape.intermediate
@@ -222,14 +222,14 @@ def backward_bytes(step: Step, unpacking: int) -> int:
     return max(mlp, norm, scores) + tokens * rotary
 
 
-def unpacking_bytes(step: Step) -> int:
+def unpacking_bytes(step: MicroBatch) -> int:
     """The largest 4-bit matrix, unpacked to calculate with it; bitsandbytes unpacks one at a time."""
     if not step.quantised:
         return 0
     return step.width * max(out * into for out, into in step.shape.linears.values())
 
 
-def loss_bytes(step: Step) -> int:
+def loss_bytes(step: MicroBatch) -> int:
     """Last norm, and the loss over tiles of logits (TRL's fused head), at most for every token."""
     shape, width, tokens = step.shape, step.width, step.tokens
     last = tokens * ((FP32 + width) * shape.hidden + FP32 + 2 * width * shape.head_dim)
@@ -243,7 +243,7 @@ def loss_bytes(step: Step) -> int:
     return last + states + head + _tile(step)
 
 
-def _tile(step: Step) -> int:
+def _tile(step: MicroBatch) -> int:
     rows = min(step.tokens, LOSS_TOKENS)
     if step.on_cpu:
         # The tile is as wide as on a card, but memory that is never touched costs nothing on a CPU.
@@ -251,7 +251,7 @@ def _tile(step: Step) -> int:
     return rows * LOSS_COLUMNS * step.width
 
 
-def evaluation_bytes(step: Step) -> int:
+def evaluation_bytes(step: MicroBatch) -> int:
     """A forward that keeps nothing: one layer's widest moment, or the loss."""
     shape, width = step.shape, step.width
     scores = shape.heads * step.length * (2 * FP32 + width) if step.attention != EFFICIENT else 0
@@ -270,13 +270,13 @@ def packed_bytes(elements: int, *, nested: bool = True) -> int:
     return -(-elements // 2) + FP32 * blocks + CODE_BYTES
 
 
-def linear_bytes(shape: Shape, width: int, *, load_in_4bit: bool, nested: bool = True) -> int:
+def linear_bytes(shape: ModelShape, width: int, *, load_in_4bit: bool, nested: bool = True) -> int:
     if not load_in_4bit:
         return width * shape.linear_parameters
     return shape.layers * sum(packed_bytes(out * into, nested=nested) for out, into in shape.linears.values())
 
 
-def plain_bytes(shape: Shape, width: int) -> int:
+def plain_bytes(shape: ModelShape, width: int) -> int:
     """What is never quantised: embeddings, head, norms, biases."""
     return width * (shape.embedding_parameters + shape.other_parameters)
 
@@ -299,7 +299,7 @@ def state_bytes(matrices: list[int], optim: str, sides: list[tuple[int, int]]) -
     return sum(2 * FP32 * each for each in matrices)
 
 
-def adapter_sides(step: Step) -> list[tuple[int, int]]:
+def adapter_sides(step: MicroBatch) -> list[tuple[int, int]]:
     """Rows and columns of each of the adapter's matrices."""
     shape = step.shape
     layer = [(step.adapter, side) for path in step.targets for side in shape.linears[path]]

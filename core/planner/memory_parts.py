@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from core.models.target_modules import UNSERVED
 from core.planner import memory
-from core.planner.gpus import Card
-from core.planner.memory import EFFICIENT, Step
-from core.planner.model_shape import EAGER, Shape
+from core.planner.gpus import Gpu
+from core.planner.memory import EFFICIENT, MicroBatch
+from core.planner.model_shape import EAGER, ModelShape
 from core.recipes.recipe import Recipe
 from core.serving.settings import EngineSettings
 
@@ -22,7 +22,7 @@ TRAINING, CHAT = "training", "chat"
 
 
 @dataclass(frozen=True)
-class Part:
+class MemoryPart:
     """One thing that takes memory. `owner` is TRAINING or CHAT: what would be left without chat is all of the first."""
 
     name: str
@@ -51,7 +51,9 @@ class Chat:
         return cls(tokens, settings.slots, 4 * settings.prefill_chunk, shared)
 
 
-def step_of(recipe: Recipe, shape: Shape, card: Card, *, longest: int | None = None, evaluation: bool = False) -> Step:
+def micro_batch_of(
+    recipe: Recipe, shape: ModelShape, gpu: Gpu, *, longest: int | None = None, evaluation: bool = False
+) -> MicroBatch:
     """The largest micro-batch that the recipe can come to: every row as long as max_length.
 
     longest: tokens of the dataset's longest conversation, where known; rows are no longer, unless they are packed.
@@ -59,9 +61,9 @@ def step_of(recipe: Recipe, shape: Shape, card: Card, *, longest: int | None = N
     length = min(recipe.max_length, longest) if longest and not recipe.packing else recipe.max_length
     rows = recipe.per_device_eval_batch_size if evaluation else recipe.per_device_train_batch_size
     windowed = shape.window is not None and length > shape.window
-    return Step(
+    return MicroBatch(
         shape=shape,
-        width=card.width,
+        width=gpu.width,
         rows=rows,
         length=length,
         adapter=recipe.lora_r,
@@ -69,121 +71,127 @@ def step_of(recipe: Recipe, shape: Shape, card: Card, *, longest: int | None = N
         dropout=recipe.lora_dropout > 0,
         checkpointing=recipe.gradient_checkpointing,
         masked=recipe.packing or rows > 1 or windowed,
-        flash=card.flash,
+        flash=gpu.flash,
         quantised=recipe.load_in_4bit,
-        on_cpu=card.on_cpu,
+        on_cpu=gpu.on_cpu,
         embeddings=UNSERVED in shape.chosen(recipe.lora_target_modules).values(),
     )
 
 
-def training_parts(recipe: Recipe, shape: Shape, card: Card, longest: int | None = None) -> list[Part]:
-    step = step_of(recipe, shape, card, longest=longest)
-    evaluation = step_of(recipe, shape, card, longest=longest, evaluation=True) if recipe.eval_fraction > 0 else None
+def training_parts(recipe: Recipe, shape: ModelShape, gpu: Gpu, longest: int | None = None) -> list[MemoryPart]:
+    step = micro_batch_of(recipe, shape, gpu, longest=longest)
+    evaluation = (
+        micro_batch_of(recipe, shape, gpu, longest=longest, evaluation=True) if recipe.eval_fraction > 0 else None
+    )
     adapter = memory.adapter_parameters(step)
     states = memory.state_bytes(memory.adapter_matrices(step), recipe.optim, memory.adapter_sides(step))
-    peak = memory.peak(step, evaluation)
+    peak = memory.peak_memory(step, evaluation)
     parts = [
-        *base_parts(shape, card, load_in_4bit=recipe.load_in_4bit, nested=recipe.use_bnb_nested_quant),
-        Part("Adapter", 4 * adapter, f"{count_in_words(adapter)} LoRA weights in fp32; only these are trained."),
-        Part("Gradients", 4 * adapter, "One fp32 number per trained weight; the frozen base has none."),
-        Part("Optimiser states", states, _about_states(recipe.optim)),
-        Part("Activations kept", peak.stored, _about_stored(step)),
-        Part("Layer at work", peak.working, _about_working(step)),
-        Part(
+        *base_parts(shape, gpu, load_in_4bit=recipe.load_in_4bit, nested=recipe.use_bnb_nested_quant),
+        MemoryPart("Adapter", 4 * adapter, f"{count_in_words(adapter)} LoRA weights in fp32; only these are trained."),
+        MemoryPart("Gradients", 4 * adapter, "One fp32 number per trained weight; the frozen base has none."),
+        MemoryPart("Optimiser states", states, _about_states(recipe.optim)),
+        MemoryPart("Activations kept", peak.stored, _about_stored(step)),
+        MemoryPart("Layer at work", peak.working, _about_working(step)),
+        MemoryPart(
             "Unpacked matrix",
             peak.unpacking,
             "4-bit weights are unpacked to calculate with them, one matrix at a time; this is the largest."
             if recipe.load_in_4bit
             else "Nothing is unpacked: the base is not in 4 bit.",
         ),
-        Part(
+        MemoryPart(
             "Logits",
             peak.logits,
             "Scores over the vocabulary, calculated in tiles. They come at another moment than the layer at work, so "
             "only what exceeds that counts.",
         ),
     ]
-    return [*parts, *_process_parts(peak.total, card)]
+    return [*parts, *_process_parts(peak.total, gpu)]
 
 
-def base_parts(shape: Shape, card: Card, *, load_in_4bit: bool, nested: bool) -> list[Part]:
-    linear = memory.linear_bytes(shape, card.width, load_in_4bit=load_in_4bit, nested=nested)
-    how = "4-bit NF4 with its quantisation constants" if load_in_4bit else f"{8 * card.width} bit each"
+def base_parts(shape: ModelShape, gpu: Gpu, *, load_in_4bit: bool, nested: bool) -> list[MemoryPart]:
+    linear = memory.linear_bytes(shape, gpu.width, load_in_4bit=load_in_4bit, nested=nested)
+    how = "4-bit NF4 with its quantisation constants" if load_in_4bit else f"{8 * gpu.width} bit each"
     head = "which are also the head" if shape.tied else "and the head"
     return [
-        Part("Base weights", linear, f"{count_in_words(shape.linear_parameters)} weights of linear layers, {how}."),
-        Part(
+        MemoryPart(
+            "Base weights", linear, f"{count_in_words(shape.linear_parameters)} weights of linear layers, {how}."
+        ),
+        MemoryPart(
             "Embeddings and head",
-            memory.plain_bytes(shape, card.width),
+            memory.plain_bytes(shape, gpu.width),
             f"The embeddings of {shape.vocab:,} tokens {head}, and the norms, are not quantised: "
-            f"{8 * card.width} bit each.",
+            f"{8 * gpu.width} bit each.",
         ),
     ]
 
 
-def chat_parts(recipe: Recipe, shape: Shape, card: Card, chat: Chat) -> list[Part]:
+def chat_parts(recipe: Recipe, shape: ModelShape, gpu: Gpu, chat: Chat) -> list[MemoryPart]:
     """What the engine takes while the training runs."""
-    width = card.width
-    shared = is_shared(recipe, card) if chat.shared is None else chat.shared
+    width = gpu.width
+    shared = is_shared(recipe, gpu) if chat.shared is None else chat.shared
     per_token = 2 * shape.layers * shape.keys * width
     rank = -(-recipe.lora_r // RANK_STEP) * RANK_STEP
     sides = sum(sum(size) for size in shape.targets(recipe.lora_target_modules).values())
     prefill = chat.prefill_tokens * width * (3 * shape.intermediate + 4 * shape.hidden)
-    unpacking = 0 if card.on_cpu else memory.unpacking_bytes(step_of(recipe, shape, card))
+    unpacking = 0 if gpu.on_cpu else memory.unpacking_bytes(micro_batch_of(recipe, shape, gpu))
     return [
-        *_second_copy(recipe, shape, card, shared),
-        Part(
+        *_second_copy(recipe, shape, gpu, shared),
+        MemoryPart(
             "Chat: keys and values",
             chat.kv_tokens * per_token,
             f"What the chat remembers: {chat.kv_tokens:,} tokens of all open chats together, "
             f"{per_token / 1024:.0f} KiB each.",
             CHAT,
         ),
-        Part(
+        MemoryPart(
             "Chat: adapter slots",
             chat.slots * rank * sides * shape.layers * width,
             f"Up to {chat.slots} adapters of rank {rank} side by side.",
             CHAT,
         ),
-        Part("Chat: working memory", prefill + unpacking, "One layer of a prompt being read.", CHAT),
-        _process_part("Chat: process", card, CHAT),
+        MemoryPart("Chat: working memory", prefill + unpacking, "One layer of a prompt being read.", CHAT),
+        _process_part("Chat: process", gpu, CHAT),
     ]
 
 
-def is_shared(recipe: Recipe, card: Card) -> bool:
+def is_shared(recipe: Recipe, gpu: Gpu) -> bool:
     """Whether one copy of the base for engine and trainer is planned with: on CPU, for the usual 4 bit only.
 
     shared_base has one on CUDA too, but that has not been seen to work on a card yet, and a plan must not fall short.
     """
-    return card.on_cpu and recipe.load_in_4bit and recipe.use_bnb_nested_quant
+    return gpu.on_cpu and recipe.load_in_4bit and recipe.use_bnb_nested_quant
 
 
-def _second_copy(recipe: Recipe, shape: Shape, card: Card, shared: bool) -> list[Part]:
-    packed = memory.linear_bytes(shape, card.width, load_in_4bit=True)
-    plain = memory.plain_bytes(shape, card.width)
-    if card.on_cpu:  # core.serving.engine.weights: unpacked once, since the 4-bit product is slow on CPUs
+def _second_copy(recipe: Recipe, shape: ModelShape, gpu: Gpu, shared: bool) -> list[MemoryPart]:
+    packed = memory.linear_bytes(shape, gpu.width, load_in_4bit=True)
+    plain = memory.plain_bytes(shape, gpu.width)
+    if gpu.on_cpu:  # core.serving.engine.weights: unpacked once, since the 4-bit product is slow on CPUs
         sizes = [out * into for out, into in shape.linears.values()] * shape.layers + [shape.vocab * shape.hidden]
-        written = card.width * (shape.linear_parameters + sum(size for size in sizes if size >= LARGE))
+        written = gpu.width * (shape.linear_parameters + sum(size for size in sizes if size >= LARGE))
         text = "On a CPU the chat keeps the 4-bit weights unpacked, large ones in two layouts, which is faster."
-        return [Part("Chat: unpacked weights", written + (0 if shared else plain), text, CHAT)]
+        return [MemoryPart("Chat: unpacked weights", written + (0 if shared else plain), text, CHAT)]
     if shared:
         return []
     text = "Chat and training are two processes, and each holds the base: it is not shared between them here."
-    return [Part("Chat: second copy of the base", packed + plain, text, CHAT)]
+    return [MemoryPart("Chat: second copy of the base", packed + plain, text, CHAT)]
 
 
-def _process_parts(transient: int, card: Card) -> list[Part]:
-    process = _process_part("Process", card, TRAINING)
-    if card.on_cpu:
+def _process_parts(transient: int, gpu: Gpu) -> list[MemoryPart]:
+    process = _process_part("Process", gpu, TRAINING)
+    if gpu.on_cpu:
         return [process]
     text = "Memory is handed out in rounded blocks, with gaps between them."
-    return [Part("Fragmentation", round(FRAGMENTATION * transient), text), process]
+    return [MemoryPart("Fragmentation", round(FRAGMENTATION * transient), text), process]
 
 
-def _process_part(name: str, card: Card, owner: str) -> Part:
-    if card.on_cpu:
-        return Part(name, CPU_PROCESS, "Python and its libraries, before any weights are loaded.", owner)
-    return Part(name, CUDA_CONTEXT, "A CUDA context with its kernels: every process that uses the card has one.", owner)
+def _process_part(name: str, gpu: Gpu, owner: str) -> MemoryPart:
+    if gpu.on_cpu:
+        return MemoryPart(name, CPU_PROCESS, "Python and its libraries, before any weights are loaded.", owner)
+    return MemoryPart(
+        name, CUDA_CONTEXT, "A CUDA context with its kernels: every process that uses the card has one.", owner
+    )
 
 
 def count_in_words(count: int) -> str:
@@ -198,14 +206,14 @@ def _about_states(optim: str) -> str:
     }.get(optim, "AdamW's two moments per trained weight, in fp32.")
 
 
-def _about_stored(step: Step) -> str:
+def _about_stored(step: MicroBatch) -> str:
     layers, tokens = step.shape.layers, f"{step.rows} x {step.length:,} tokens"
     if step.checkpointing:
         return f"gradient_checkpointing keeps only the input of each of {layers} layers for {tokens}."
     return f"All that {layers} layers need to go backward, for {tokens}; gradient_checkpointing would recompute it."
 
 
-def _about_working(step: Step) -> str:
+def _about_working(step: MicroBatch) -> str:
     text = "One layer's activations and the gradients on their way through it."
     if step.attention == EAGER:
         return f"{text} {step.shape.model_type}'s attention keeps all scores: four times as much for twice the length."

@@ -57,7 +57,7 @@ NEEDED = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attentio
 
 
 @dataclass(frozen=True)
-class Shape:
+class ModelShape:
     """Sizes in elements. `window`: tokens that a sliding-window layer sees, None where every layer sees all."""
 
     name: str
@@ -158,12 +158,12 @@ class Shape:
 
 
 @lru_cache(maxsize=64)
-def _chosen(shape: Shape, wanted: str | tuple[str, ...]) -> dict[str, str]:
+def _chosen(shape: ModelShape, wanted: str | tuple[str, ...]) -> dict[str, str]:
     """Looking for a recipe that fits asks for the same again and again."""
     return chosen(shape.modules, wanted, shape.name)
 
 
-def read_shape(base: str) -> Shape:
+def read_shape(base: str) -> ModelShape:
     """The shape of `builtin`, a Hub id, a folder, or a config.json file. Only config.json is read, or fetched.
 
     Raises UserError when it can't be had, or its architecture is none that this planner counts right.
@@ -179,7 +179,7 @@ def read_shape(base: str) -> Shape:
     return shape_of(_parsed(_fetched(base)), base)
 
 
-def shape_of(config: dict[str, Any], name: str) -> Shape:
+def shape_of(config: dict[str, Any], name: str) -> ModelShape:
     """Raises UserError for mixtures of experts and for families that this planner does not know."""
     model_type = str(config.get("model_type", "unknown"))
     if any(config.get(key) for key in EXPERTS):
@@ -214,7 +214,7 @@ def shape_of(config: dict[str, Any], name: str) -> Shape:
             f"The weights of {name} are quantised already ({method}), and not as bitsandbytes 4-bit.",
             "Choose the same model without quantisation: it is quantised here while it is loaded.",
         )
-    return Shape(
+    return ModelShape(
         name=name,
         model_type=model_type,
         hidden=hidden,

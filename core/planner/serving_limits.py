@@ -16,37 +16,37 @@ from core.serving.settings import EngineSettings, settings_in_force
 
 VLLM_RANK = 16  # what a vLLM server serves unless it is told otherwise
 NOT_SERVED = "It can be trained, but not chatted with here."
-NOT_SERVED_MEANT = "It is trained all the same, as allow_unserved says."
+NOT_SERVED_ALLOWED = "It is trained all the same, as allow_unserved says."
 NOT_SERVED_REMEDY = (
     "Change the recipe, or the engine's settings; or set allow_unserved, to train it for use elsewhere all the same."
 )
 
 
 @dataclass(frozen=True)
-class Served:
+class ServingLimits:
     """What the engine serves that the chat uses. max_rank: None where that is another server, which does not tell."""
 
     max_rank: int | None = EngineSettings.max_rank
 
     @classmethod
-    def here(cls, home: Home) -> Served:
+    def of_home(cls, home: Home) -> ServingLimits:
         """By the engine of this home that lives, or would be started."""
-        return cls(None if _foreign_engine(home) else settings_in_force(home).max_rank)
+        return cls(None if _has_foreign_engine(home) else settings_in_force(home).max_rank)
 
-    def why_not(self, recipe: Recipe, targets: Mapping[str, str], begins_from: AdapterFacts | None) -> str | None:
+    def why_unserved(self, recipe: Recipe, targets: Mapping[str, str], init_adapter: AdapterFacts | None) -> str | None:
         """Why the engine could not serve what `recipe` trains; None when it can, or when that is not known.
 
         targets: path -> kind of the modules that get an adapter, as core.models.target_modules.chosen gives them.
         """
         if self.max_rank is None:
             return None
-        if begins_from is not None:
-            return why_not_slots(begins_from, self.max_rank)
+        if init_adapter is not None:
+            return why_not_slots(init_adapter, self.max_rank)
         config: dict[str, Any] = {"peft_type": "LORA", **lora_settings(recipe)}
         odd = sorted(path for path, kind in targets.items() if kind == UNSERVED)
         return why_not_lora(config, rank=recipe.lora_r, odd=odd, max_rank=self.max_rank)
 
-    def unknown(self, rank: int) -> str | None:
+    def find_caveat(self, rank: int) -> str | None:
         """What can't be said about an adapter of this rank, since the engine is another server."""
         if self.max_rank is not None or rank <= VLLM_RANK:
             return None
@@ -56,12 +56,12 @@ class Served:
         )
 
 
-def starting_point(recipe: Recipe, home: Home) -> AdapterFacts | None:
+def find_init_adapter(recipe: Recipe, home: Home) -> AdapterFacts | None:
     """The adapter that the run begins from, whose rank and layers are kept. Raises UserError when it is not there."""
     return AdapterStore(home.adapters).facts(recipe.init_adapter) if recipe.init_adapter else None
 
 
-def _foreign_engine(home: Home) -> bool:
+def _has_foreign_engine(home: Home) -> bool:
     """Whether a studio that lives has another server as its engine."""
     web = announced(home.processes / "web.json")
     return web is not None and web.alive() and web.foreign_engine

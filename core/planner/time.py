@@ -11,10 +11,10 @@ from typing import Any
 from adapters.bases import same_base
 from adapters.common.errors import UserError
 from core.common.home import Home
-from core.planner.gpus import Card
+from core.planner.gpus import Gpu
 from core.recipes.recipe import Recipe
-from core.recipes.warmup import steps_of, steps_per_epoch
-from core.training.calibration import remembered
+from core.recipes.warmup import count_steps, count_steps_per_epoch
+from core.training.calibration import read_speeds
 from core.training.events import Progress
 from core.training.run import Run, list_runs
 
@@ -39,7 +39,7 @@ class Schedule:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class TimeEstimate:
     """seconds ± uncertainty; None where no speed is known, and `source` says so."""
 
     source: str
@@ -48,34 +48,38 @@ class Estimate:
     uncertainty: float | None = None
 
 
-def schedule(recipe: Recipe, dataset_lengths: list[int]) -> Schedule:
+def make_schedule(recipe: Recipe, dataset_lengths: list[int]) -> Schedule:
     """Steps and tokens of a run over conversations of these lengths. Which are held out is not known before the
     split, so that each counts by the share that is trained.
     """
     lengths = [min(length, recipe.max_length) for length in dataset_lengths]
     share = 1 - recipe.eval_fraction
     kept = max(1, round(len(lengths) * share))
-    rows = round(packed_rows(lengths, recipe.max_length) * share) if recipe.packing else kept
+    rows = round(count_packed_rows(lengths, recipe.max_length) * share) if recipe.packing else kept
     rows = max(1, rows)
     tokens = round(sum(lengths) * share)
-    steps = steps_of(recipe, rows)
+    steps = count_steps(recipe, rows)
     evaluations = 1 + steps // recipe.eval_steps if recipe.eval_fraction > 0 else 0
     return Schedule(
         tokens_per_epoch=tokens,
         rows=rows,
         steps=steps,
-        tokens=round(tokens * steps / steps_per_epoch(recipe, rows)),
+        tokens=round(tokens * steps / count_steps_per_epoch(recipe, rows)),
         evaluated_tokens=evaluations * (sum(lengths) - tokens),
         padding=_padding(lengths, recipe),
     )
 
 
-def most_steps(recipe: Recipe, dataset_lengths: list[int] | None) -> int:
+def count_most_steps(recipe: Recipe, dataset_lengths: list[int] | None) -> int:
     """Optimiser steps if nothing is held out; max_steps, which may be -1, where the dataset is not known."""
-    return schedule(replace(recipe, eval_fraction=0.0), dataset_lengths).steps if dataset_lengths else recipe.max_steps
+    return (
+        make_schedule(replace(recipe, eval_fraction=0.0), dataset_lengths).steps
+        if dataset_lengths
+        else recipe.max_steps
+    )
 
 
-def packed_rows(lengths: list[int], max_length: int) -> int:
+def count_packed_rows(lengths: list[int], max_length: int) -> int:
     """How many sequences best-fit decreasing packs the conversations into (Ding et al. 2024; TRL's "bfd").
 
     Longest first, each goes where it leaves the least space; what is over max_length has been cut to it.
@@ -100,22 +104,22 @@ def packed_rows(lengths: list[int], max_length: int) -> int:
     return rows
 
 
-def estimate(recipe: Recipe, card: Card, steps: Schedule, home: Home | None) -> Estimate:
+def estimate_time(recipe: Recipe, gpu: Gpu, steps: Schedule, home: Home | None) -> TimeEstimate:
     """Speeds count only for the machine they were measured on, and only for the same base."""
-    if not card.here:
-        return Estimate(f"No speed is known for {card.name}: speeds are measured on the machine itself")
+    if not gpu.here:
+        return TimeEstimate(f"No speed is known for {gpu.name}: speeds are measured on the machine itself")
     known = _known_speeds(home, recipe.model_name_or_path) if home else []
-    rates = [rate for settings, rate in known if _alike(settings, recipe)]
+    rates = [rate for settings, rate in known if _is_similar(settings, recipe)]
     least, what = LEAST, "earlier runs like this one"
     if not rates:
         rates, least, what = [rate for _, rate in known], OTHERWISE, "earlier runs on this base with other settings"
     if not rates:
-        return Estimate("No run on this base has been measured on this machine yet")
+        return TimeEstimate("No run on this base has been measured on this machine yet")
     rate = median(rates)
     spread = max(least, (max(rates) - min(rates)) / (2 * rate))
     seconds = (steps.tokens + EVALUATION_COST * steps.evaluated_tokens) / rate
     source = f"{rate:,.0f} tokens/s, the median of {len(rates)} of {what}"
-    return Estimate(source, rate, seconds, seconds * spread)
+    return TimeEstimate(source, rate, seconds, seconds * spread)
 
 
 def _known_speeds(home: Home, base: str) -> list[tuple[dict[str, Any], float]]:
@@ -125,7 +129,7 @@ def _known_speeds(home: Home, base: str) -> list[tuple[dict[str, Any], float]]:
         settings = _settings(run)
         if same_base(str(settings.get("model_name_or_path")), base) and (rate := _rate(run)):
             known.append((settings, rate))
-    for settings, rates in remembered(home):
+    for settings, rates in read_speeds(home):
         if same_base(str(settings.get("model_name_or_path")), base) and rates:
             known.append((settings, median(rates)))
     return known
@@ -145,7 +149,7 @@ def _rate(run: Run) -> float | None:
     return median(rates[1:]) if len(rates) >= 2 else None
 
 
-def _alike(settings: dict[str, Any], recipe: Recipe) -> bool:
+def _is_similar(settings: dict[str, Any], recipe: Recipe) -> bool:
     return all(settings.get(name) == getattr(recipe, name) for name in SIMILAR)
 
 

@@ -13,7 +13,7 @@ from core.models.base import resolve
 from core.recipes.recipe import SETTINGS, Recipe
 
 # Settings of this studio that TRL's command has no counterpart for.
-OURS = frozenset(
+STUDIO_ONLY = frozenset(
     {
         "dataset_revision",
         "dataset_format",
@@ -27,16 +27,16 @@ OURS = frozenset(
     }
 )
 # What TRL has to be told, and what this studio does anyway or decides by the device.
-FIXED: dict[str, Any] = {
+TRL_FIXED: dict[str, Any] = {
     "use_peft": True,
     "bnb_4bit_quant_type": "nf4",
     "assistant_only_loss": True,
     "save_strategy": "steps",
     "report_to": "tensorboard",
 }
-DECIDED = frozenset(
+DECIDED_HERE = frozenset(
     {"output_dir", "bf16", "fp16", "dtype", "attn_implementation", "lora_task_type", "dataset_test_split"}
-    | {"eval_strategy", "logging_strategy", "push_to_hub", "trust_remote_code", *FIXED}
+    | {"eval_strategy", "logging_strategy", "push_to_hub", "trust_remote_code", *TRL_FIXED}
 )
 HEAD = """\
 # For `trl sft --config FILE`, made from a recipe of Guanaco Studio.
@@ -47,11 +47,13 @@ HEAD = """\
 
 def to_trl(recipe: Recipe) -> str:
     """YAML that TRL's own parser accepts. Raises UserError where the base is a folder that is not there."""
-    settings = {name: value for name, value in recipe.to_dict().items() if name not in OURS and value is not None}
+    settings = {
+        name: value for name, value in recipe.to_dict().items() if name not in STUDIO_ONLY and value is not None
+    }
     settings["model_name_or_path"] = resolve(recipe.model_name_or_path).location
     if isinstance(recipe.lora_target_modules, str):
         settings["lora_target_modules"] = [recipe.lora_target_modules]
-    settings |= FIXED | {
+    settings |= TRL_FIXED | {
         "output_dir": recipe.run_name or Path(recipe.dataset_name).stem,
         "eval_strategy": "no",
         "load_best_model_at_end": False,  # needs an eval split
@@ -72,7 +74,7 @@ def from_trl(text: str) -> tuple[Recipe, list[str]]:
         raise UserError(f"The file is not valid YAML: {error}.", "Export it once more.") from error
     if not isinstance(given, dict):
         raise UserError("The file has no settings.", "Give the YAML that `trl sft --config` takes.")
-    left = sorted(name for name in given if name in DECIDED and name not in SETTINGS)
+    left = sorted(name for name in given if name in DECIDED_HERE and name not in SETTINGS)
     kept = {str(name): value for name, value in given.items() if name not in left}
     if kept.get("lora_target_modules") == ["all-linear"]:
         kept["lora_target_modules"] = "all-linear"

@@ -18,16 +18,16 @@ from core.common.json_records import read_lines
 from core.recipes.recipe import Recipe
 
 STEPS = 6  # the first is not counted: it warms up
-FILE = "speeds.jsonl"
+SPEEDS_FILE = "speeds.jsonl"
 
 
 @dataclasses.dataclass(frozen=True)
-class Measured:
+class MeasuredSpeed:
     recipe: dict[str, Any]
     tokens_per_second: list[Annotated[float, Field(gt=0, allow_inf_nan=False)]]
 
 
-MEASURED = TypeAdapter(Measured)
+MEASURED_SPEED = TypeAdapter(MeasuredSpeed)
 
 
 def calibrate(recipe: Recipe, home: Home) -> list[float]:
@@ -41,7 +41,7 @@ def calibrate(recipe: Recipe, home: Home) -> list[float]:
     from core.models.base_check import vocabulary
     from core.models.device import choose_device, choose_dtype
     from core.models.shared_weights.shared_base import open_base
-    from core.training.dataset import PackedRows, prepare
+    from core.training.dataset import PackedCollator, prepare_data
     from core.training.trainer import build_trainer
 
     marks: list[tuple[float, int]] = []
@@ -53,7 +53,7 @@ def calibrate(recipe: Recipe, home: Home) -> list[float]:
     short = dataclasses.replace(recipe, max_steps=STEPS, gradient_accumulation_steps=1, save_steps=STEPS + 1)
     source = resolve(recipe.model_name_or_path)
     tokenizer = load_tokenizer(source)
-    data = prepare(short, tokenizer, vocabulary(read_config(source)))
+    data = prepare_data(short, tokenizer, vocabulary(read_config(source)))
     device = choose_device().value
     model = open_base(
         source,
@@ -72,19 +72,19 @@ def calibrate(recipe: Recipe, home: Home) -> list[float]:
             held_out=None,
             folder=Path(folder),
             dtype=choose_dtype(device, model.config.model_type),
-            collator=PackedRows(tokenizer.pad_token_id) if recipe.packing else None,
+            collator=PackedCollator(tokenizer.pad_token_id) if recipe.packing else None,
             callbacks=[Clock()],
         )
         trainer.train()
     return [(tokens - before) / (now - then) for (then, before), (now, tokens) in pairwise(marks)]
 
 
-def remember(home: Home, recipe: Recipe, rates: list[float]) -> None:
+def save_speeds(home: Home, recipe: Recipe, rates: list[float]) -> None:
     """Keep speeds beside the recipe they were measured with. Appends one line."""
     line = json.dumps({"at": time.time(), "tokens_per_second": rates, "recipe": recipe.to_dict()})
-    append_line(home.cache / FILE, line.encode())
+    append_line(home.cache / SPEEDS_FILE, line.encode())
 
 
-def remembered(home: Home) -> list[tuple[dict[str, Any], list[float]]]:
+def read_speeds(home: Home) -> list[tuple[dict[str, Any], list[float]]]:
     """Recipes and their speeds, oldest first. A line that says anything else is passed over."""
-    return [(each.recipe, each.tokens_per_second) for each in read_lines(home.cache / FILE, MEASURED)]
+    return [(each.recipe, each.tokens_per_second) for each in read_lines(home.cache / SPEEDS_FILE, MEASURED_SPEED)]

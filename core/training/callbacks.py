@@ -11,7 +11,7 @@ from typing import Any
 from torch.utils.tensorboard import SummaryWriter
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from core.training.events import Checkpoint, Evaluation, Progress, Sample, append_event
+from core.training.events import Checkpoint, Evaluation, Progress, SampleAnswer, append_event
 from core.training.run import Run
 from core.training.signals import Signals
 from core.training.state import RunState
@@ -165,7 +165,7 @@ class Reporter(TrainerCallback):
         append_event(self.run.events_path, Checkpoint(step=state.global_step, path=path))
         if not self.signals.any:  # nobody waits
             for prompt, answer in zip(self.prompts, self.ask(self.prompts), strict=True):
-                append_event(self.run.events_path, Sample(step=state.global_step, prompt=prompt, answer=answer))
+                append_event(self.run.events_path, SampleAnswer(step=state.global_step, prompt=prompt, answer=answer))
         self._mark(state)
 
     def on_train_end(

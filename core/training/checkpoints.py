@@ -22,24 +22,24 @@ TORCH_FILES = ("optimizer.pt", "scheduler.pt", "rng_state.pth")  # zip archives:
 
 
 @dataclass(frozen=True)
-class SavedStep:
+class SavedCheckpoint:
     step: int
     path: Path
 
 
-def list_checkpoints(folder: Path) -> list[SavedStep]:
+def list_checkpoints(folder: Path) -> list[SavedCheckpoint]:
     """All whole checkpoints beneath a run's checkpoints folder, oldest first."""
     if not folder.is_dir():
         return []
-    found = [SavedStep(int(match[1]), path) for path in folder.iterdir() if (match := NAME.match(path.name))]
-    return sorted((each for each in found if is_whole(each.path)), key=lambda each: each.step)
+    found = [SavedCheckpoint(int(match[1]), path) for path in folder.iterdir() if (match := NAME.match(path.name))]
+    return sorted((each for each in found if is_complete(each.path)), key=lambda each: each.step)
 
 
-def newest(folder: Path) -> SavedStep | None:
+def newest_checkpoint(folder: Path) -> SavedCheckpoint | None:
     return max(list_checkpoints(folder), key=lambda each: each.step, default=None)
 
 
-def is_whole(path: Path) -> bool:
+def is_complete(path: Path) -> bool:
     """Whether training can go on from here: every file there, none cut short."""
     try:
         json.loads((path / "trainer_state.json").read_bytes())
@@ -51,14 +51,14 @@ def is_whole(path: Path) -> bool:
         return False
 
 
-def best_step(path: Path) -> int | None:
+def find_best_step(path: Path) -> int | None:
     """The step with the lowest eval loss up to this checkpoint, or None where nothing was held out."""
     history = json.loads((path / "trainer_state.json").read_bytes())["log_history"]
     measured = [(entry["eval_loss"], entry["step"]) for entry in history if "eval_loss" in entry]
     return min(measured)[1] if measured else None
 
 
-def prune(folder: Path, keep: int, best: int | None) -> None:
+def prune_checkpoints(folder: Path, keep: int, best: int | None) -> None:
     """Delete all but the newest `keep` and the best one, and what a killed worker left in staging."""
     shutil.rmtree(folder / STAGING, ignore_errors=True)
     for each in list_checkpoints(folder)[:-keep]:

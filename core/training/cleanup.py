@@ -11,26 +11,26 @@ import psutil
 from adapters.common.files import owner_of
 from core.common.home import Home
 from core.training import checkpoints
-from core.training.run import standings
+from core.training.run import list_statuses
 
 
-def sweep(home: Home) -> None:
+def remove_leftovers(home: Home) -> None:
     """Remove temporary files and folders of processes that are gone, wherever they are beneath the home.
 
     What belongs to a living process stays, and so does every hidden file that is nobody's temporary one.
     """
     for folder, folders, files in os.walk(home.root):
-        for name in [each for each in folders if _abandoned(each)]:
+        for name in [each for each in folders if _is_abandoned(each)]:
             folders.remove(name)
             shutil.rmtree(Path(folder) / name, ignore_errors=True)
-        for name in filter(_abandoned, files):
+        for name in filter(_is_abandoned, files):
             (Path(folder) / name).unlink(missing_ok=True)
-    for run, status in standings(home):
+    for run, status in list_statuses(home):
         if not status.worker_lives():
             run.reserve.unlink(missing_ok=True)
             shutil.rmtree(run.checkpoints_folder / checkpoints.STAGING, ignore_errors=True)
 
 
-def _abandoned(name: str) -> bool:
+def _is_abandoned(name: str) -> bool:
     pid = owner_of(name)
     return pid is not None and not psutil.pid_exists(pid)

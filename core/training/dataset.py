@@ -23,7 +23,7 @@ LISTED_PROBLEMS = 20
 
 
 @dataclass
-class Prepared:
+class TrainingData:
     """Tokenised halves with the columns input_ids and labels (and seq_lengths where packed), and what to tell.
 
     longest: tokens of the longest row, as it is trained.
@@ -37,7 +37,7 @@ class Prepared:
     notes: list[str] = field(default_factory=list)
 
 
-def prepare(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, known: int | None = None) -> Prepared:
+def prepare_data(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, known: int | None = None) -> TrainingData:
     """`known`: how many tokens the base knows, where that may be fewer than its tokenizer has.
 
     Raises UserError when the dataset can't be read, has rows that don't convert, or leaves nothing to learn.
@@ -79,7 +79,7 @@ def prepare(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, known: int | Non
         notes.append(f"Packed {len(train.rows)} {unit} into {len(train_set)} rows of {recipe.max_length} tokens.")
     held_out_set = _dataset(held_out.rows, recipe) if held_out.rows else None
     longest = max(len(row["input_ids"]) for row in train.rows + held_out.rows)
-    return Prepared(checked, train_set, held_out_set, halves[1], longest, notes)
+    return TrainingData(checked, train_set, held_out_set, halves[1], longest, notes)
 
 
 def _tokenise(
@@ -141,7 +141,7 @@ def _refusal(checked: CheckedDataset, problems: list[Problem]) -> UserError:
 
 
 @dataclass
-class PackedRows:
+class PackedCollator:
     """Collates packed rows into [rows, length] tensors whose position_ids begin at 0 with each conversation.
 
     Without an attention mask, transformers keeps conversations apart by these positions. TRL's own collator puts all

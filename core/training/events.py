@@ -73,7 +73,7 @@ class Checkpoint(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sample(Event):
+class SampleAnswer(Event):
     """What the adapter answers at `step`, greedily, to one of the run's fixed prompts."""
 
     kind = "sample"
@@ -99,7 +99,7 @@ class Done(Event):
 
 
 KINDS: dict[str, type[Event]] = {
-    each.kind: each for each in (StateChanged, Progress, Evaluation, Checkpoint, Sample, Note, Done)
+    each.kind: each for each in (StateChanged, Progress, Evaluation, Checkpoint, SampleAnswer, Note, Done)
 }
 SHAPES: dict[str, TypeAdapter[Any]] = {kind: TypeAdapter(each) for kind, each in KINDS.items()}
 

@@ -22,8 +22,8 @@ from core.training.run import Run
 from core.training.state import AT_REST, RunState, Status
 
 PROJECT = Path(__file__).resolve().parents[2]
-THREADS = "STUDIO_TORCH_THREADS"  # how many CPU threads a worker's torch may use; unset means all cores
-STOP, LEAVE = signal.SIGTERM, signal.SIGUSR1  # end with an adapter; or only write a checkpoint and go
+THREADS_VARIABLE = "STUDIO_TORCH_THREADS"  # how many CPU threads a worker's torch may use; unset means all cores
+STOP, PAUSE = signal.SIGTERM, signal.SIGUSR1  # end with an adapter; or only write a checkpoint and go
 
 
 def start_worker(run: Run, *, torch_threads: int | None = 1) -> subprocess.Popen[bytes]:
@@ -35,7 +35,7 @@ def start_worker(run: Run, *, torch_threads: int | None = 1) -> subprocess.Popen
     """
     environment = dict(os.environ)
     if torch_threads is not None:
-        environment.setdefault(THREADS, str(torch_threads))
+        environment.setdefault(THREADS_VARIABLE, str(torch_threads))
     # Found by this path alone (-P): neither a folder named `core` where the caller stands nor PyPI's `adapters` counts.
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(PROJECT), os.environ.get("PYTHONPATH"))))
     environment["PYTHONUNBUFFERED"] = "1"
@@ -45,7 +45,7 @@ def start_worker(run: Run, *, torch_threads: int | None = 1) -> subprocess.Popen
     with run.file.changing() as change:
         if change.status.state is not RunState.QUEUED:
             raise UserError(f"The run {run.id} is {change.status.state}, so it can't be started.", "Resume it first.")
-        saved = checkpoints.newest(run.checkpoints_folder)
+        saved = checkpoints.newest_checkpoint(run.checkpoints_folder)
         step = saved.step if saved else 0
         again = change.status.attempts > 0 and change.status.resumed_from == step
         # Before there is a worker: where this cannot be written, on a full disk, none may be started every second.
@@ -72,7 +72,7 @@ def start_worker(run: Run, *, torch_threads: int | None = 1) -> subprocess.Popen
     return worker
 
 
-def alive(run: Run) -> bool:
+def is_worker_alive(run: Run) -> bool:
     """Whether the worker named in state.json is there: the same process id and the same start time, not a zombie."""
     return run.file.read().worker_lives()
 
@@ -82,18 +82,18 @@ def request_stop(run: Run, reason: str = "Stopped on request.") -> Status:
 
     Returns at once; the worker stops after its current step. Does nothing to a run that is already at rest.
     """
-    return _signal(run, STOP, reason, resumes_itself=False)
+    return _signal_worker(run, STOP, reason, resumes_itself=False)
 
 
-def request_leave(run: Run, reason: str, *, resumes_itself: bool) -> Status:
+def request_pause(run: Run, reason: str, *, resumes_itself: bool) -> Status:
     """Have the worker write a checkpoint and go, without an adapter: a pause, or the machine going down.
 
     resumes_itself: whether the run goes on by itself when the app next starts.
     """
-    return _signal(run, LEAVE, reason, resumes_itself=resumes_itself)
+    return _signal_worker(run, PAUSE, reason, resumes_itself=resumes_itself)
 
 
-def resume(run: Run, reason: str = "Resumed.", *, by_itself: bool = False) -> Status:
+def resume_run(run: Run, reason: str = "Resumed.", *, by_itself: bool = False) -> Status:
     """Put a run that is at rest back into the queue; it goes on from its last checkpoint.
 
     by_itself: nobody has asked for it, so that workers that die at the same step again are still counted.
@@ -101,7 +101,7 @@ def resume(run: Run, reason: str = "Resumed.", *, by_itself: bool = False) -> St
     return _requeue(run, reason, **({} if by_itself else {"attempts": 0}))
 
 
-def continue_run(run: Run, *, num_train_epochs: float | None = None, max_steps: int | None = None) -> Status:
+def extend_run(run: Run, *, num_train_epochs: float | None = None, max_steps: int | None = None) -> Status:
     """Have a finished run go on to more epochs or steps in all (not in addition).
 
     Where the recipe has max_steps, its epochs mean nothing, and max_steps is what can be raised. Raises UserError when
@@ -132,7 +132,7 @@ def _requeue(run: Run, reason: str, **fields: object) -> Status:
     return run.move(RunState.QUEUED, reason, resumes_itself=False, waits_for_engine=False, **fields)
 
 
-def _signal(run: Run, number: signal.Signals, reason: str, *, resumes_itself: bool) -> Status:
+def _signal_worker(run: Run, number: signal.Signals, reason: str, *, resumes_itself: bool) -> Status:
     with run.file.changing() as change:
         status = change.status
         if status.state is RunState.QUEUED and number is STOP:

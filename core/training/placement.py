@@ -13,23 +13,23 @@ from core.common.home import Home
 from core.common.process import Identity, announced
 from core.coordination import suspend
 from core.models.shared_weights.ipc_handle import running_engine
-from core.planner import Chat, gpus, plan
+from core.planner import Chat, gpus, plan_run
 from core.recipes.recipe import Recipe
 from core.serving.settings import settings_in_force
 from core.training.run import Run
 
-PARKING_SECONDS = 60.0  # for the chat to end: answers under way are given a few of them
+SUSPEND_SECONDS = 60.0  # for the chat to end: answers under way are given a few of them
 ENDING_SECONDS = 3.0  # a process whose memory has gone may itself be there a moment longer
 POLL_SECONDS = 0.1
 logger = logging.getLogger(__name__)
 
 
-class BaseGone(Exception):
+class BaseLost(Exception):
     """The engine has ended in whose memory the base lay. What has been calculated since means nothing."""
 
 
 @dataclass(frozen=True)
-class Room:
+class ChatPlacement:
     """Asks the plan whether the run and the chat both fit the device. longest: tokens of the longest conversation."""
 
     run: Run
@@ -37,7 +37,7 @@ class Room:
     longest: int
     give_up: Callable[[], bool]
 
-    def chat_stays(self, shared: bool) -> bool:
+    def can_chat_stay(self, shared: bool) -> bool:
         """Whether the chat goes on beside the run. Where only the run alone fits, the chat is parked, and it is a no.
 
         shared: engine and trainer would have one copy of the base.
@@ -47,7 +47,7 @@ class Room:
             return True
         try:
             chat = Chat.of(settings_in_force(home), shared=shared)
-            planned = plan(self.recipe, gpus.this_machine(), dataset_lengths=[self.longest], chat=chat)
+            planned = plan_run(self.recipe, gpus.this_machine(), dataset_lengths=[self.longest], chat=chat)
         except UserError as error:
             logger.info("nothing is known of the memory that it takes, so the chat stays: %s", error)
             return True
@@ -58,18 +58,18 @@ class Room:
         if not planned.without_chat:
             self.run.note(f"{planned.reason} It is tried all the same.")
             return True
-        if not supervised(home):
+        if not has_studio(home):
             self.run.note(f"{planned.reason} The chat stays: no studio is there that could bring it back.")
             return True
         return not self._park(planned.reason)
 
     def _park(self, reason: str) -> bool:
-        suspend.ask(self.run.home, self.run.id, self.run.name)
+        suspend.request_suspend(self.run.home, self.run.id, self.run.name)
         self.run.note(f"{reason} So the chat is parked while this run trains; it comes back by itself.")
-        deadline = time.monotonic() + PARKING_SECONDS
+        deadline = time.monotonic() + SUSPEND_SECONDS
         while running_engine(self.run.home) is not None:
             if time.monotonic() > deadline or self.give_up():
-                suspend.forget(self.run.home)
+                suspend.clear_request(self.run.home)
                 self.run.note("The chat was not parked, and goes on.")
                 return False
             self.run.beat()
@@ -77,33 +77,33 @@ class Room:
         return True
 
 
-def supervised(home: Home) -> bool:
+def has_studio(home: Home) -> bool:
     """Whether a studio is there for this home: it ends the engine and starts it again."""
     web = announced(home.processes / "web.json")
     return web is not None and web.alive()
 
 
 @contextmanager
-def needing(owner: Identity | None) -> Iterator[Callable[[], None]]:
+def watch_owner(owner: Identity | None) -> Iterator[Callable[[], None]]:
     """Within the block, work on a base that lies in the memory of `owner` (None: in nobody else's).
 
-    Gives the check to be made after each piece of work, before anything is concluded from it. It raises BaseGone when
+    Gives the check to be made after each piece of work, before anything is concluded from it. It raises BaseLost when
     the owner has ended, and so does the block for whatever error the device then makes of it.
     """
 
     def check() -> None:
         if owner is not None and not owner.alive():
-            raise BaseGone
+            raise BaseLost
 
     try:
         yield check
     except Exception as error:
-        if owner is not None and _ends(owner):
-            raise BaseGone from error
+        if owner is not None and _has_ended(owner):
+            raise BaseLost from error
         raise
 
 
-def _ends(owner: Identity) -> bool:
+def _has_ended(owner: Identity) -> bool:
     deadline = time.monotonic() + ENDING_SECONDS
     while owner.alive():
         if time.monotonic() > deadline:

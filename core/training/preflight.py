@@ -8,13 +8,13 @@ from core.common.home import Home
 from core.models.base import BaseSource, fingerprint, outline, read_config
 from core.models.base_check import context_length
 from core.models.target_modules import chosen, modules_of
-from core.planner.serving_limits import NOT_SERVED, NOT_SERVED_MEANT, NOT_SERVED_REMEDY, Served
+from core.planner.serving_limits import NOT_SERVED, NOT_SERVED_ALLOWED, NOT_SERVED_REMEDY, ServingLimits
 from core.serving.settings import settings_in_force
-from core.training.checkpoints import newest
+from core.training.checkpoints import newest_checkpoint
 from core.training.run import Run
 
 
-def judge(run: Run, source: BaseSource, begins_from: AdapterFacts | None) -> None:
+def check_run(run: Run, source: BaseSource, init_adapter: AdapterFacts | None) -> None:
     """Refuse what can't be trained, or can't be chatted with here unless the recipe's allow_unserved is set.
 
     What has been trained in part is gone on with. Raises UserError.
@@ -22,28 +22,28 @@ def judge(run: Run, source: BaseSource, begins_from: AdapterFacts | None) -> Non
     from core.serving.lora.layers import linears
 
     recipe, model = run.recipe, outline(source)
-    if begins_from is not None:
+    if init_adapter is not None:
         base = BaseFacts(source.id, fingerprint(source), linears(model))
-        reason = why_not_config(begins_from.config) or why_not(begins_from, base)
+        reason = why_not_config(init_adapter.config) or why_not(init_adapter, base)
         if reason:
             what = f"The run can't begin from {recipe.init_adapter}: {reason}"
             raise UserError(what, "Choose another adapter, or none.")
-        rank = begins_from.config["r"]
+        rank = init_adapter.config["r"]
         run.note(f"Begins from the adapter {recipe.init_adapter}, with its rank {rank} and its layers.")
-    if newest(run.checkpoints_folder) is not None:
+    if newest_checkpoint(run.checkpoints_folder) is not None:
         return
     targets = chosen(modules_of(model), recipe.lora_target_modules, source.name)
-    served = Served.here(run.home)
-    reason = served.why_not(recipe, targets, begins_from)
+    limits = ServingLimits.of_home(run.home)
+    reason = limits.why_unserved(recipe, targets, init_adapter)
     if reason and not recipe.allow_unserved:
         raise UserError(f"{NOT_SERVED} {reason}", NOT_SERVED_REMEDY)
     if reason:
-        run.note(f"{NOT_SERVED} {reason} {NOT_SERVED_MEANT}")
-    elif unknown := served.unknown(begins_from.max_rank if begins_from else recipe.lora_r):
+        run.note(f"{NOT_SERVED} {reason} {NOT_SERVED_ALLOWED}")
+    elif unknown := limits.find_caveat(init_adapter.max_rank if init_adapter else recipe.lora_r):
         run.note(unknown)
 
 
-def about_length(source: BaseSource, home: Home, longest: int) -> list[str]:
+def length_warnings(source: BaseSource, home: Home, longest: int) -> list[str]:
     """What to note where the longest trained conversation, in tokens, is more than the base or the chat can hold."""
     made_for, set_to = context_length(read_config(source)), settings_in_force(home).max_length
     if made_for is not None and longest > made_for:

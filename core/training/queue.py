@@ -17,38 +17,38 @@ from adapters.common.errors import UserError
 from adapters.common.files import no_room, write_atomic
 from core.common.home import Home
 from core.common.json_records import read_record
-from core.training.launcher import resume, start_worker
-from core.training.run import Run, standings
+from core.training.launcher import resume_run, start_worker
+from core.training.run import Run, list_statuses
 from core.training.state import ACTIVE, RunState
 
 logger = logging.getLogger(__name__)
 ORDER = TypeAdapter(list[str])
 
 
-def waiting(home: Home) -> list[Run]:
+def list_queued(home: Home) -> list[Run]:
     """Queued runs in the order in which they will start."""
-    queued = {run.id: (run, status) for run, status in reversed(standings(home)) if status.state is RunState.QUEUED}
+    queued = {run.id: (run, status) for run, status in reversed(list_statuses(home)) if status.state is RunState.QUEUED}
     ordered = [run_id for run_id in dict.fromkeys(_order(home)) if run_id in queued]
     newcomers = sorted((run_id for run_id in queued if run_id not in ordered), key=lambda each: queued[each][1].since)
     return [queued[run_id][0] for run_id in (*ordered, *newcomers)]
 
 
-def advance(home: Home, *, torch_threads: int | None = 1, engine_there: bool = True) -> Run | None:
+def start_next(home: Home, *, torch_threads: int | None = 1, engine_there: bool = True) -> Run | None:
     """Start the next run if none trains, and return it. Runs that were cut off and resume by themselves go first.
 
     Cheap enough to be called every second. See control.start_worker for torch_threads. engine_there: where it is not,
     but will be, runs that ended with it wait for it.
     """
     with _lock(home):
-        known = standings(home)
+        known = list_statuses(home)
         if any(status.state in ACTIVE for _, status in known):
             return None
         for run, status in known:
             wait = status.waits_for_engine and not engine_there
             if status.state is RunState.INTERRUPTED and status.resumes_itself and not wait:
-                resume(run, "Resumed by itself.", by_itself=True)
-                _write(home, [run.id, *(each.id for each in waiting(home) if each.id != run.id)])
-        for run in waiting(home):
+                resume_run(run, "Resumed by itself.", by_itself=True)
+                _write(home, [run.id, *(each.id for each in list_queued(home) if each.id != run.id)])
+        for run in list_queued(home):
             try:
                 start_worker(run, torch_threads=torch_threads)
                 return run
@@ -60,11 +60,11 @@ def advance(home: Home, *, torch_threads: int | None = 1, engine_there: bool = T
     return None
 
 
-def reorder(run: Run, position: int) -> None:
+def move_queued(run: Run, position: int) -> None:
     """Move a queued run to `position` (0 is next). Raises UserError when it does not wait."""
     home = run.home
     with _lock(home):
-        ids = [each.id for each in waiting(home)]
+        ids = [each.id for each in list_queued(home)]
         if run.id not in ids:
             raise UserError(f"The run {run.id} is {run.state()}.", "Only a queued run can be moved.")
         ids.remove(run.id)

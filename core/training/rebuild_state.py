@@ -10,11 +10,11 @@ from core.training.events import Done, StateChanged, read_events
 from core.training.state import ACTIVE, AT_REST, RunState, Status, Transition
 
 STATES = frozenset(RunState)
-TELLING = ("state.json", "recipe.yaml", "events.jsonl")
-TELLING = ("state.json", "recipe.yaml", "events.jsonl")  # what each of them is called once it is set aside begins so
+RUN_FILES = ("state.json", "recipe.yaml", "events.jsonl")
+RUN_FILES = ("state.json", "recipe.yaml", "events.jsonl")  # what each of them is called once it is set aside begins so
 
 
-def status_from(folder: Path) -> Status:
+def rebuild_status(folder: Path) -> Status:
     """The state that the last event told, when it was one of rest; else the run is interrupted, and a person may resume
     it, unless its worker is found alive."""
     events, _ = read_events(folder / "events.jsonl")
@@ -36,8 +36,8 @@ def status_from(folder: Path) -> Status:
     return Status(tuple(timeline), adapter=adapter)
 
 
-def is_run(folder: Path) -> bool:
+def is_run_folder(folder: Path) -> bool:
     """Whether a folder is a run's, be what tells about it whole, damaged or set aside."""
     if not folder.is_dir():
         return False
-    return (folder / "state.json").is_file() or any(each.name.startswith(TELLING) for each in folder.iterdir())
+    return (folder / "state.json").is_file() or any(each.name.startswith(RUN_FILES) for each in folder.iterdir())

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from adapters.common.files import no_room
 from core.recipes.recipe import Recipe
-from core.training.checkpoints import newest
+from core.training.checkpoints import newest_checkpoint
 from core.training.run import MAX_ATTEMPTS, Run
 from core.training.signals import Signals
 from core.training.state import RunState
@@ -21,13 +21,13 @@ logger = logging.getLogger(__name__)
 
 def recover(run: Run, signals: Signals, error: BaseException) -> int:
     """Give up, unless memory ran out: then start this very process anew with a smaller batch."""
-    smaller = smaller_batch(run.recipe) if out_of_memory(error) and not signals.any else None
+    smaller = shrink_batch(run.recipe) if is_out_of_memory(error) and not signals.any else None
     if smaller is not None:
-        start_anew(run, *smaller)
-    return give_up(run, RunState.FAILED, explain(run, error))
+        restart_with(run, *smaller)
+    return end_without_adapter(run, RunState.FAILED, explain_failure(run, error))
 
 
-def start_anew(run: Run, recipe: Recipe, change: str) -> NoReturn:
+def restart_with(run: Run, recipe: Recipe, change: str) -> NoReturn:
     run.note(f"Out of memory. {change} The run goes on from its last whole step.")
     run.write_recipe(recipe)
     run.move(RunState.PREPARING, f"Out of memory. {change}")
@@ -37,7 +37,7 @@ def start_anew(run: Run, recipe: Recipe, change: str) -> NoReturn:
     os.execv(sys.executable, [sys.executable, "-P", "-m", "core.training.worker", str(run.folder)])
 
 
-def smaller_batch(recipe: Recipe) -> tuple[Recipe, str] | None:
+def shrink_batch(recipe: Recipe) -> tuple[Recipe, str] | None:
     """The next smaller recipe with the same batch per optimiser step, and what it changes; None when there is none.
 
     At one conversation per micro-batch only shorter conversations are left, which changes what is learnt.
@@ -58,7 +58,7 @@ def smaller_batch(recipe: Recipe) -> tuple[Recipe, str] | None:
     return None
 
 
-def out_of_memory(error: BaseException) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
     """CUDA has a class for it; on CPU torch raises a RuntimeError that only its text tells apart."""
     words = str(error)
     return (
@@ -69,13 +69,13 @@ def out_of_memory(error: BaseException) -> bool:
     )
 
 
-def explain(run: Run, error: BaseException) -> str:
+def explain_failure(run: Run, error: BaseException) -> str:
     """What went wrong, in words for the page; the traceback is in the log."""
-    saved = newest(run.checkpoints_folder)
+    saved = newest_checkpoint(run.checkpoints_folder)
     kept = f"The checkpoint of step {saved.step} is kept." if saved else "There is no checkpoint yet."
     if no_room(error):
         return f"The disk is full. Free some space, then resume the run. {kept}"
-    if out_of_memory(error):
+    if is_out_of_memory(error):
         return f"Out of memory even with the smallest batch. Choose a smaller base or lower max_length. {kept}"
     if type(error).__name__ == "Diverged":
         rate = run.recipe.learning_rate
@@ -84,17 +84,17 @@ def explain(run: Run, error: BaseException) -> str:
     return f"Training failed with {type(error).__name__}: {first_line} The details are in log.txt. {kept}"
 
 
-def lose_base(run: Run, signals: Signals) -> int:
+def handle_lost_base(run: Run, signals: Signals) -> int:
     """The engine has ended that had the base: go on when it is back, unless somebody has just asked for an end."""
-    saved = newest(run.checkpoints_folder)
+    saved = newest_checkpoint(run.checkpoints_folder)
     going_on = f"Resuming goes on from step {saved.step}." if saved else "Resuming starts from the beginning."
     status = run.file.read()
     again = status.resumes_itself if signals.any else status.attempts < MAX_ATTEMPTS
     reason = f"The engine, whose copy of the base it used, ended. {going_on}"
-    return give_up(run, RunState.INTERRUPTED, reason, resumes_itself=again, waits_for_engine=True)
+    return end_without_adapter(run, RunState.INTERRUPTED, reason, resumes_itself=again, waits_for_engine=True)
 
 
-def give_up(run: Run, state: RunState, reason: str, **fields: object) -> int:
+def end_without_adapter(run: Run, state: RunState, reason: str, **fields: object) -> int:
     """End without an adapter. On a full disk, the space that was held in reserve is what lets the reason be written."""
     logger.error(reason)
     run.reserve.unlink(missing_ok=True)

@@ -22,7 +22,7 @@ from core.common.home import Home
 from core.recipes.recipe import Recipe
 from core.recipes.warmup import check_schedule
 from core.training import checkpoints
-from core.training.checkpoints import SavedStep
+from core.training.checkpoints import SavedCheckpoint
 from core.training.events import (
     Done,
     Evaluation,
@@ -33,7 +33,7 @@ from core.training.events import (
     append_event,
     read_events,
 )
-from core.training.rebuild_state import is_run
+from core.training.rebuild_state import is_run_folder
 from core.training.state import ACTIVE, RunState, Status
 from core.training.state_file import StateFile
 
@@ -165,7 +165,7 @@ class Run:
     def events(self, offset: int = 0) -> tuple[list[Event], int]:
         return read_events(self.events_path, offset)
 
-    def checkpoints(self) -> list[SavedStep]:
+    def checkpoints(self) -> list[SavedCheckpoint]:
         """Whole checkpoints, oldest first; each is a PEFT folder that can be chatted with."""
         return checkpoints.list_checkpoints(self.checkpoints_folder)
 
@@ -219,7 +219,7 @@ class Run:
         return replace(line, notes=tuple(notes))
 
     def _why_dead(self) -> str:
-        saved = checkpoints.newest(self.checkpoints_folder)
+        saved = checkpoints.newest_checkpoint(self.checkpoints_folder)
         if saved is None:
             return "The training process was killed before its first checkpoint; resuming starts from the beginning."
         return f"The training process was killed. Resuming goes on from step {saved.step}."
@@ -262,7 +262,7 @@ def create_run(home: Home, recipe: Recipe) -> Run:
 
 def list_runs(home: Home) -> list[Run]:
     """All runs, newest first; those too of which only a part is left."""
-    folders = [each for each in home.runs.iterdir() if not each.name.startswith(".") and is_run(each)]
+    folders = [each for each in home.runs.iterdir() if not each.name.startswith(".") and is_run_folder(each)]
     return [Run(each) for each in sorted(folders, key=lambda each: each.name, reverse=True)]
 
 
@@ -275,7 +275,7 @@ def find_run(home: Home, run_id: str) -> Run:
     raise UserError(f"There is no run {run_id!r}.", f"Runs here: {ids}.")
 
 
-def standings(home: Home) -> list[tuple[Run, Status]]:
+def list_statuses(home: Home) -> list[tuple[Run, Status]]:
     """All runs, newest first, and where they stand; without those that are being deleted at this moment."""
     found = []
     for run in list_runs(home):

@@ -21,7 +21,7 @@ LONGEST_PROMPT = 500  # characters
 LONGEST_ANSWER = 48  # tokens
 
 
-def prompts_for(recipe: Recipe, held_out: Sequence[Conversation]) -> list[str]:
+def choose_prompts(recipe: Recipe, held_out: Sequence[Conversation]) -> list[str]:
     """The recipe's own, else the bundled sample's, else the first questions that were held out."""
     if recipe.sample_prompts is not None:
         return recipe.sample_prompts
@@ -33,7 +33,7 @@ def prompts_for(recipe: Recipe, held_out: Sequence[Conversation]) -> list[str]:
 
 
 @torch.no_grad()
-def answers(model: Any, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str]) -> list[str]:
+def generate_answers(model: Any, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str]) -> list[str]:
     """What the model says to each prompt, greedily, all in one batch. Leaves mode and random state as they were."""
     if not prompts:
         return []

@@ -59,7 +59,7 @@ def save_adapter(
             conversations=len(checked.conversations),
             license=checked.license,
         ),
-        recipe=shareable(recipe.to_dict(), checked, source),
+        recipe=without_local_paths(recipe.to_dict(), checked, source),
         steps=steps,
         train_loss=sum(last) / len(last) if last else None,
         eval_loss=evaluated[-1] if evaluated else None,
@@ -75,7 +75,7 @@ def save_adapter(
         return store.add(record.name, folder, record)
 
 
-def shareable(recipe: dict[str, Any], checked: CheckedDataset, source: BaseSource) -> dict[str, Any]:
+def without_local_paths(recipe: dict[str, Any], checked: CheckedDataset, source: BaseSource) -> dict[str, Any]:
     """The recipe without this machine's paths, since records and cards are pushed."""
     return recipe | {
         "dataset_name": checked.name,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import signal
 from types import FrameType
 
-from core.training.launcher import LEAVE, STOP
+from core.training.launcher import PAUSE, STOP
 
 
-class StoppedAtOnce(BaseException):
+class StopNow(BaseException):
     """A second signal came while the first was still being obeyed."""
 
 
@@ -20,20 +20,20 @@ class Signals:
 
     def __init__(self) -> None:
         self.stop = False
-        self.leave = False
+        self.pause = False
 
     def install(self) -> None:
-        for number in (STOP, signal.SIGINT, LEAVE):
+        for number in (STOP, signal.SIGINT, PAUSE):
             signal.signal(number, self._handle)
 
     @property
     def any(self) -> bool:
-        return self.stop or self.leave
+        return self.stop or self.pause
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.any:
-            raise StoppedAtOnce
-        if number == LEAVE:
-            self.leave = True
+            raise StopNow
+        if number == PAUSE:
+            self.pause = True
         else:
             self.stop = True

@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 from adapters.common.damaged_files import plain
 from adapters.common.files import no_room, write_atomic
 from core.common.json_records import read_record
-from core.training.rebuild_state import is_run, status_from
+from core.training.rebuild_state import is_run_folder, rebuild_status
 from core.training.state import MAY_FOLLOW, RunState, Status, Transition
 
 STATUS = TypeAdapter(Status)
@@ -39,12 +39,12 @@ class StateFile:
         return status if status is not None else self._made_anew()
 
     def _made_anew(self) -> Status:
-        if not is_run(self.path.parent):
+        if not is_run_folder(self.path.parent):
             raise FileNotFoundError(errno.ENOENT, "there is no run", str(self.path.parent))
         with self._lock:
             status = read_record(self.path, STATUS)  # another process may just have done it
             if status is None:
-                status = status_from(self.path.parent)
+                status = rebuild_status(self.path.parent)
                 try:
                     self._write(status)
                 except OSError as error:

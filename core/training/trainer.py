@@ -21,7 +21,7 @@ from core.models.base import BaseSource
 from core.models.device import Choice
 from core.recipes.recipe import Recipe, lora_settings
 from core.training import checkpoints
-from core.training.checkpoints import SavedStep
+from core.training.checkpoints import SavedCheckpoint
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -65,14 +65,14 @@ class StudioTrainer(SFTTrainer):
             if parameter.requires_grad:
                 parameter.data = parameter.data.to(torch.float32)
 
-    def take_up(self, saved: SavedStep) -> TrainerState:
+    def take_up(self, saved: SavedCheckpoint) -> TrainerState:
         """The state that a checkpoint was saved in, whose counts are taken over. `train` is to be told of it too."""
         state = TrainerState.load_from_json(str(saved.path / "trainer_state.json"))
         counted = [entry["num_tokens"] for entry in state.log_history if "num_tokens" in entry]
         self.tokens_seen = int(counted[-1]) if counted else 0
         return state
 
-    def load_weights(self, saved: SavedStep, state: TrainerState) -> None:
+    def load_weights(self, saved: SavedCheckpoint, state: TrainerState) -> None:
         """Stand where `saved` stood, without going on training."""
         self.load_adapter(saved.path)
         self.state = state
@@ -153,7 +153,7 @@ class StudioTrainer(SFTTrainer):
         finally:
             shutil.rmtree(self._saving_to, ignore_errors=True)
             self._saving_to = None
-        checkpoints.prune(folder, KEPT_CHECKPOINTS, best=checkpoints.best_step(folder / name))
+        checkpoints.prune_checkpoints(folder, KEPT_CHECKPOINTS, best=checkpoints.find_best_step(folder / name))
 
     def abandon_step(self) -> None:
         """Forget the micro-steps done since the last whole step, so that a resume repeats all of them alike."""
@@ -238,7 +238,7 @@ def build_trainer(
     held_out: Dataset | None,
     folder: Path,
     dtype: Choice,
-    begin_from: Path | None = None,
+    init_adapter: Path | None = None,
     collator: Callable[[list[dict[str, Any]]], dict[str, Any]] | None = None,
     callbacks: list[TrainerCallback] | None = None,
     before_step: Callable[[], None] | None = None,
@@ -246,7 +246,7 @@ def build_trainer(
 ) -> StudioTrainer:
     """The trainer, its adapter's weights in fp32 and its base's real id in the adapter's config.
 
-    begin_from: an adapter's folder, whose shape and weights the new one begins with.
+    init_adapter: an adapter's folder, whose shape and weights the new one begins with.
     """
     trainer = StudioTrainer(
         model=model,
@@ -254,7 +254,7 @@ def build_trainer(
         train_dataset=train,
         eval_dataset=held_out,
         processing_class=tokenizer,
-        peft_config=LoraConfig(**lora_settings(recipe)) if begin_from is None else same_shape(begin_from),
+        peft_config=LoraConfig(**lora_settings(recipe)) if init_adapter is None else same_shape(init_adapter),
         data_collator=collator,
         callbacks=callbacks,
         before_step=before_step,
@@ -262,8 +262,8 @@ def build_trainer(
     )
     for config in trainer.model.peft_config.values():
         config.base_model_name_or_path = source.id
-    if begin_from is not None:
-        trainer.load_adapter(begin_from)
+    if init_adapter is not None:
+        trainer.load_adapter(init_adapter)
     return trainer
 
 

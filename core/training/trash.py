@@ -39,7 +39,7 @@ def trash_run(run: Run) -> None:
     sync_folder(folder)
 
 
-def trashed(home: Home) -> list[Trashed]:
+def list_trashed(home: Home) -> list[Trashed]:
     """What lies in the trash, the newest first."""
     folder = _folder(home)
     if not folder.is_dir():
@@ -49,7 +49,7 @@ def trashed(home: Home) -> list[Trashed]:
     return sorted(found, key=lambda each: each.at, reverse=True)
 
 
-def restore(home: Home, run_id: str) -> Run:
+def restore_run(home: Home, run_id: str) -> Run:
     """Take a run back out of the trash. Raises UserError when it is not there, or its place is taken."""
     folders = {each.name: each for each in (_folder(home).iterdir() if _folder(home).is_dir() else ())}
     if run_id not in folders:
@@ -63,10 +63,10 @@ def restore(home: Home, run_id: str) -> Run:
     return Run(target)
 
 
-def empty(home: Home) -> int:
+def empty_trash(home: Home) -> int:
     """Delete what lies in the trash for good. Returns how many bytes that frees."""
     freed = 0
-    for each in trashed(home):
+    for each in list_trashed(home):
         freed += each.bytes
         remove_tree(_folder(home) / each.id)
     return freed

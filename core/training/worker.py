@@ -20,16 +20,16 @@ from core.common.process import Identity
 from core.coordination.chat_activity import Busy, Turns
 from core.models.base import BaseSource, read_config, resolve
 from core.models.base_check import vocabulary
-from core.planner.serving_limits import starting_point
-from core.recipes.warmup import about_warmup, check_schedule, steps_of
-from core.training.checkpoints import SavedStep, best_step, newest
+from core.planner.serving_limits import find_init_adapter
+from core.recipes.warmup import check_schedule, count_steps, warmup_warning
+from core.training.checkpoints import SavedCheckpoint, find_best_step, newest_checkpoint
 from core.training.events import Done, StateChanged, append_event
-from core.training.launcher import THREADS
-from core.training.placement import BaseGone
-from core.training.preflight import about_length, judge
-from core.training.recovery import give_up, lose_base, out_of_memory, recover
+from core.training.launcher import THREADS_VARIABLE
+from core.training.placement import BaseLost
+from core.training.preflight import check_run, length_warnings
+from core.training.recovery import end_without_adapter, handle_lost_base, is_out_of_memory, recover
 from core.training.run import RESERVE, Run
-from core.training.signals import Signals, StoppedAtOnce
+from core.training.signals import Signals, StopNow
 from core.training.state import ACTIVE, RunState
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from core.models.device import Choice
     from core.training.callbacks import Reporter
-    from core.training.dataset import Prepared
+    from core.training.dataset import TrainingData
     from core.training.trainer import StudioTrainer
 
 logger = logging.getLogger(__name__)
@@ -52,12 +52,14 @@ def main(arguments: Sequence[str]) -> int:
         return 1
     try:
         return train(run, signals)
-    except StoppedAtOnce:
-        return give_up(run, RunState.INTERRUPTED, "Stopped at once. What was learnt since the last checkpoint is lost.")
+    except StopNow:
+        return end_without_adapter(
+            run, RunState.INTERRUPTED, "Stopped at once. What was learnt since the last checkpoint is lost."
+        )
     except UserError as error:
-        return give_up(run, RunState.FAILED, str(error))
-    except BaseGone:
-        return lose_base(run, signals)
+        return end_without_adapter(run, RunState.FAILED, str(error))
+    except BaseLost:
+        return handle_lost_base(run, signals)
     except BaseException as error:
         logger.exception("the run ends here")
         return recover(run, signals, error)
@@ -86,22 +88,22 @@ def train(run: Run, signals: Signals) -> int:
 
     import torch
 
-    if threads := os.environ.get(THREADS):
+    if threads := os.environ.get(THREADS_VARIABLE):
         torch.set_num_threads(int(threads))
 
     from core.models.base import load_tokenizer
     from core.models.device import choose_device
     from core.models.shared_weights.shared_base import OpeningHooks, open_base
-    from core.training.dataset import prepare
-    from core.training.placement import Room, needing
+    from core.training.dataset import prepare_data
+    from core.training.placement import ChatPlacement, watch_owner
 
-    begins_from = starting_point(recipe, run.home)
-    judge(run, source, begins_from)
+    init_adapter = find_init_adapter(recipe, run.home)
+    check_run(run, source, init_adapter)
     tokenizer = load_tokenizer(source)
-    data = prepare(recipe, tokenizer, vocabulary(read_config(source)))
-    steps = steps_of(recipe, len(data.train))
+    data = prepare_data(recipe, tokenizer, vocabulary(read_config(source)))
+    steps = count_steps(recipe, len(data.train))
     check_schedule(recipe, steps)
-    for text in (*data.notes, *about_length(source, run.home, data.longest), about_warmup(recipe, steps)):
+    for text in (*data.notes, *length_warnings(source, run.home, data.longest), warmup_warning(recipe, steps)):
         if text:
             run.note(text)
 
@@ -115,12 +117,12 @@ def train(run: Run, signals: Signals) -> int:
         load_in_4bit=recipe.load_in_4bit,
         use_bnb_nested_quant=recipe.use_bnb_nested_quant,
         device=device.value,
-        hooks=OpeningHooks(Room(run, recipe, data.longest, interrupted).chat_stays, interrupted),
+        hooks=OpeningHooks(ChatPlacement(run, recipe, data.longest, interrupted).can_chat_stay, interrupted),
         progress=lambda phase: run.beat(),
     )
     run.note(f"The base in memory: {base.how.value}, {base.how.reason}.")
-    with needing(base.owner) as check:
-        return teach(run, signals, source, tokenizer, data, base.model, device, check, begins_from)
+    with watch_owner(base.owner) as check:
+        return teach(run, signals, source, tokenizer, data, base.model, device, check, init_adapter)
 
 
 def teach(
@@ -128,21 +130,21 @@ def teach(
     signals: Signals,
     source: BaseSource,
     tokenizer: PreTrainedTokenizerBase,
-    data: Prepared,
+    data: TrainingData,
     model: PreTrainedModel,
     device: Choice,
     check: Callable[[], None],
-    begins_from: AdapterFacts | None,
+    init_adapter: AdapterFacts | None,
 ) -> int:
     """Train on the base that is there, and leave an adapter. `check` raises when the base is there no more."""
     from core.models.device import choose_dtype
     from core.training.callbacks import Reporter
-    from core.training.dataset import PackedRows
-    from core.training.sample_answers import answers, prompts_for
+    from core.training.dataset import PackedCollator
+    from core.training.sample_answers import choose_prompts, generate_answers
     from core.training.save_adapter import save_adapter
     from core.training.trainer import build_trainer, total_steps
 
-    recipe, saved = run.recipe, newest(run.checkpoints_folder)
+    recipe, saved = run.recipe, newest_checkpoint(run.checkpoints_folder)
     dtype = choose_dtype(device.value, model.config.model_type)
     run.note(f"Training on {device.value} ({device.reason}) in {dtype.value}: {dtype.reason}.")
     reporter = Reporter(
@@ -157,28 +159,28 @@ def teach(
         held_out=data.held_out,
         folder=run.checkpoints_folder,
         dtype=dtype,
-        begin_from=begins_from.folder if begins_from else None,
-        collator=PackedRows(tokenizer.pad_token_id) if recipe.packing else None,
+        init_adapter=init_adapter.folder if init_adapter else None,
+        collator=PackedCollator(tokenizer.pad_token_id) if recipe.packing else None,
         callbacks=[reporter],
         before_step=Turns(Busy(run.home), give_up=lambda: signals.any),
         check=check,
     )
 
     def ask(prompts: list[str]) -> list[str]:
-        said = answers(trainer.model, tokenizer, prompts)
+        said = generate_answers(trainer.model, tokenizer, prompts)
         check()
         return said
 
     reporter.abandon_step = trainer.abandon_step
-    reporter.prompts = prompts_for(recipe, data.held_out_conversations)
+    reporter.prompts = choose_prompts(recipe, data.held_out_conversations)
     reporter.ask = ask
-    if signals.any and (signals.leave or saved is None):
-        return leave_early(run, signals)
+    if signals.any and (signals.pause or saved is None):
+        return end_before_training(run, signals)
     learn(run, trainer, reporter, saved, total_steps(trainer))
     if trainer.state.global_step == 0:  # stopped within the very first step
-        return leave_early(run, signals)
+        return end_before_training(run, signals)
     ended = trainer.state.global_step >= trainer.state.max_steps
-    if signals.leave and not ended:
+    if signals.pause and not ended:
         run.move(RunState.INTERRUPTED, run.file.read().reason)
         return 1
     run.move(RunState.SAVING)
@@ -203,7 +205,7 @@ def teach(
     return 0
 
 
-def learn(run: Run, trainer: StudioTrainer, reporter: Reporter, saved: SavedStep | None, steps: int) -> None:
+def learn(run: Run, trainer: StudioTrainer, reporter: Reporter, saved: SavedCheckpoint | None, steps: int) -> None:
     """Train to the end, or to where a signal stops it, from `saved` on if there is a checkpoint."""
     if saved is not None:
         state = trainer.take_up(saved)
@@ -218,7 +220,7 @@ def learn(run: Run, trainer: StudioTrainer, reporter: Reporter, saved: SavedStep
         trainer.train(resume_from_checkpoint=str(saved.path) if saved else None)
     except Exception as error:
         reporter.close()
-        if out_of_memory(error) and trainer.state.global_step > (saved.step if saved else 0):
+        if is_out_of_memory(error) and trainer.state.global_step > (saved.step if saved else 0):
             trainer.save_now()
         raise
 
@@ -227,7 +229,7 @@ def best_weights(run: Run, trainer: StudioTrainer) -> int:
     """Go back to the weights with the lowest eval loss where these are not the last ones; returns their step."""
     last = trainer.state.global_step
     by_step = {each.step: each for each in run.checkpoints()}
-    best = best_step(by_step[last].path)
+    best = find_best_step(by_step[last].path)
     if best is None or best == last or best not in by_step:
         return last
     trainer.load_adapter(by_step[best].path)
@@ -235,8 +237,8 @@ def best_weights(run: Run, trainer: StudioTrainer) -> int:
     return best
 
 
-def leave_early(run: Run, signals: Signals) -> int:
-    if signals.leave:
+def end_before_training(run: Run, signals: Signals) -> int:
+    if signals.pause:
         run.move(RunState.INTERRUPTED, run.file.read().reason)
     else:
         run.move(RunState.STOPPED, "Stopped before the first step: nothing was learnt, so there is no adapter.")

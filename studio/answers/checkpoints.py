@@ -20,7 +20,7 @@ def choices(home: Home) -> list[tuple[str, str]]:
     found = []
     for run in list_runs(home):
         state = run.state()
-        if state in UNFINISHED and (saved := checkpoints.newest(run.checkpoints_folder)):
+        if state in UNFINISHED and (saved := checkpoints.newest_checkpoint(run.checkpoints_folder)):
             found.append((f"{run.name} · step {saved.step} ({state})", RUN_PREFIX + run.id))
     return found
 
@@ -33,7 +33,7 @@ def load_model(client: EngineClient, home: Home, value: str) -> str:
     if not value.startswith(RUN_PREFIX):
         return value
     run = Run(home.runs / value.removeprefix(RUN_PREFIX))
-    saved = checkpoints.newest(run.checkpoints_folder) if run.folder.is_dir() else None
+    saved = checkpoints.newest_checkpoint(run.checkpoints_folder) if run.folder.is_dir() else None
     if saved is None:
         raise UserError("This run has no checkpoint any more.", "Choose its finished adapter, or another one.")
     stem = f"{run.name[:40]}.step-"

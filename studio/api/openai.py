@@ -171,8 +171,8 @@ def unavailable(studio: Studio, person: User) -> ApiError:
     """Why there is no engine to ask, as far as it is this person's business."""
     status = studio.engine.status
     if status.state == PARKED:
-        asked = suspend.read(studio.home) if person.sees_runs else None
-        message = parked.told(asked.name) if asked else status.detail
+        asked = suspend.read_request(studio.home) if person.sees_runs else None
+        message = parked.suspended_message(asked.name) if asked else status.detail
         return ApiError(503, message, code="chat_parked", retry_after=PARKED_SECONDS)
     if status.state == FAILED and person.role < Role.OWNER:
         return not_ready("it has failed, and the owner of this studio is told why")

@@ -93,11 +93,11 @@ def counting() -> Iterator[Callable[[int], None]]:
 
 
 def packing(lengths: Sequence[int], max_length: int) -> str:
-    from core.planner import packed_rows
+    from core.planner import count_packed_rows
 
     if not lengths:
         return "–"
-    rows = packed_rows(list(lengths), max_length)
+    rows = count_packed_rows(list(lengths), max_length)
     full = sum(min(each, max_length) for each in lengths) / (rows * max_length)
     return f"{rows:,} rows of {max_length} instead of {len(lengths):,}, {full:.0%} full"
 

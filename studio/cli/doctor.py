@@ -125,13 +125,13 @@ def damaged_files(home: Home) -> list[str]:
     """What was set aside, and which lines are passed over."""
     from adapters.common import damaged_files as damaged
     from core.common.json_records import unreadable_lines
-    from core.training.calibration import FILE, MEASURED
+    from core.training.calibration import MEASURED_SPEED, SPEEDS_FILE
     from studio.compare import votes
 
     found = [f"{each} Mend it and put it back, or delete it." for each in damaged.aside(home.root, BULKY)]
     counts = {
         votes.path(home): unreadable_lines(votes.path(home), votes.VOTE),
-        home.cache / FILE: unreadable_lines(home.cache / FILE, MEASURED),
+        home.cache / SPEEDS_FILE: unreadable_lines(home.cache / SPEEDS_FILE, MEASURED_SPEED),
     }
     told = "cannot be understood and are passed over. They may be deleted."
     return found + [f"{count} lines of {path} {told}" for path, count in counts.items() if count]

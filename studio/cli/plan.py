@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 from adapters.common.errors import UserError
 from core.common.home import Home
-from core.planner import CATALOGUE, NOT_SERVED_REMEDY, Card, Chat, Plan, Served, compare, most_steps, plan, read_shape
+from core.planner import (
+    CATALOGUE,
+    NOT_SERVED_REMEDY,
+    Chat,
+    Gpu,
+    Plan,
+    ServingLimits,
+    compare_methods,
+    count_most_steps,
+    plan_run,
+    read_shape,
+)
 from core.recipes.recipe import Recipe
 from core.recipes.warmup import check_learns
 from core.serving.settings import settings_in_force
@@ -48,21 +59,21 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     recipe = recipe_of(args)
-    card = Card.find(args.gpu)
+    gpu = Gpu.find(args.gpu)
     home = Home.open(args.home)
     shape = read_shape(recipe.model_name_or_path)
     lengths = conversation_lengths(recipe) if args.recipe else None
-    check_learns(recipe, most_steps(recipe, lengths))
+    check_learns(recipe, count_most_steps(recipe, lengths))
     if args.calibrate:
         learn_speed(args, recipe, home)
-    planned = plan(
+    planned = plan_run(
         recipe,
-        card,
+        gpu,
         dataset_lengths=lengths,
         home=home,
         chat=chat_of(args, home),
         shape=shape,
-        served=Served.here(home),
+        limits=ServingLimits.of_home(home),
     )
     if args.json:
         print_json(as_json(planned))
@@ -88,14 +99,14 @@ def recipe_of(args: argparse.Namespace) -> Recipe:
 
 
 def learn_speed(args: argparse.Namespace, recipe: Recipe, home: Home) -> None:
-    from core.training.calibration import calibrate, remember
+    from core.training.calibration import calibrate, save_speeds
 
     if args.recipe is None or args.gpu is not None:
         raise UserError(
             "--calibrate trains a recipe's real data on this very machine.",
             "Give a recipe with a dataset, and leave --gpu out.",
         )
-    remember(home, recipe, calibrate(recipe, home))
+    save_speeds(home, recipe, calibrate(recipe, home))
 
 
 def chat_of(args: argparse.Namespace, home: Home) -> Chat | None:
@@ -132,8 +143,8 @@ def as_json(planned: Plan) -> dict[str, Any]:
     return {
         "base": planned.shape.name,
         "parameters": planned.shape.parameters,
-        "card": planned.card.name,
-        "usable": planned.card.usable,
+        "card": planned.gpu.name,
+        "usable": planned.gpu.usable,
         "total": planned.total,
         "fits": planned.fits,
         "fits_without_chat": planned.fits or planned.without_chat,
@@ -162,14 +173,14 @@ def show(console: Console, planned: Plan) -> None:
 
     recipe = planned.recipe
     title = (
-        f"{planned.shape.name} on {planned.card.name}: {recipe.per_device_train_batch_size} x {recipe.max_length} "
+        f"{planned.shape.name} on {planned.gpu.name}: {recipe.per_device_train_batch_size} x {recipe.max_length} "
         f"tokens, rank {recipe.lora_r}, {recipe.optim}"
     )
     table = Table("part", "memory", "what it is", title=Text(title), title_justify="left")
     for part in planned.parts:
         table.add_row(Text(part.name), Text(size(part.bytes), justify="right"), Text(part.explanation))
     table.add_section()
-    table.add_row("[b]Together[/b]", Text(size(planned.total), justify="right"), f"of {size(planned.card.usable)}")
+    table.add_row("[b]Together[/b]", Text(size(planned.total), justify="right"), f"of {size(planned.gpu.usable)}")
     console.print(table)
     if planned.schedule:
         steps = planned.schedule
@@ -201,10 +212,10 @@ def show_comparison(console: Console, planned: Plan) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    bars = compare(planned.shape, planned.card)
+    bars = compare_methods(planned.shape, planned.gpu)
     names = [part.name for part in bars[0].parts]
     table = Table("way to train", *names, "together", "fits", title=Text(f"{planned.shape.name}, in GB (10^9 bytes)"))
     for bar in bars:
         cells = [f"{part.bytes / 1e9:.1f}" for part in bar.parts]
-        table.add_row(bar.name, *cells, f"{bar.total / 1e9:.1f}", "yes" if bar.fits(planned.card) else "no")
+        table.add_row(bar.name, *cells, f"{bar.total / 1e9:.1f}", "yes" if bar.fits(planned.gpu) else "no")
     console.print(table)

@@ -67,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from core.common.redaction import mask_logs
     from core.models.base import resolve
-    from core.training.cleanup import sweep
+    from core.training.cleanup import remove_leftovers
     from studio.app import build_app
     from studio.auth.identity import AccessSettings, is_loopback
     from studio.context import Studio
@@ -89,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
     url = f"http://{'127.0.0.1' if is_loopback(args.host) else args.host}:{port}"
     lock = WebLock(home)
     lock.acquire(url, foreign_engine=args.engine_url is not None)
-    sweep(home)
+    remove_leftovers(home)
     engine = EngineSupervisor(home, args.base, args.engine_url, given, args.engine_home)
     queue_stop = threading.Event()
     backup = None
@@ -107,7 +107,7 @@ def run(args: argparse.Namespace) -> int:
         if backup is not None:
             backup.stop(KEEP_SECONDS)
         engine.stop()
-        sweep(home)
+        remove_leftovers(home)
         lock.release()
         listener.close()
     return 0
@@ -174,16 +174,16 @@ def restore_home(home: Home, keep_in: str | None) -> Backup | None:
 
 def leave_runs(home: Home) -> None:
     """Have living runs write a checkpoint and go; they resume by themselves when the studio starts again."""
-    from core.training.launcher import request_leave
-    from core.training.run import standings
+    from core.training.launcher import request_pause
+    from core.training.run import list_statuses
     from core.training.state import ACTIVE
 
     def active() -> list[Run]:
-        return [run for run, status in standings(home) if status.state in ACTIVE]
+        return [run for run, status in list_statuses(home) if status.state in ACTIVE]
 
     for run in active():
         try:
-            request_leave(run, "The studio was ended; the run goes on when it starts again.", resumes_itself=True)
+            request_pause(run, "The studio was ended; the run goes on when it starts again.", resumes_itself=True)
         except OSError as error:  # on a full disk the run trains on; the next studio finds it
             logging.getLogger(__name__).warning("%s could not be told to leave: %s", run.id, error)
     deadline = time.monotonic() + LEAVE_SECONDS
@@ -201,7 +201,7 @@ def keep_queue_moving(home: Home, engine: EngineSupervisor, lock: WebLock, stop:
         try:
             lock.say()
             conversations.write_held()
-            queue.advance(home, engine_there=engine.is_settled)
+            queue.start_next(home, engine_there=engine.is_settled)
         except Exception as error:
             if trouble != (trouble := repr(error)):  # every second, as long as a disk is full
                 log.exception("the queue of runs could not be advanced")

@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     from core.data.load import open_source
     from core.models.base import resolve
     from core.recipes.recipe import Recipe
-    from core.training.launcher import request_stop, resume
+    from core.training.launcher import request_stop, resume_run
     from core.training.run import create_run, find_run
     from core.training.state import RunState
 
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         home = Home.open(args.home)
         training = find_run(home, args.resume)
-        resume(training)
+        resume_run(training)
 
     def stop(number: int, frame: FrameType | None) -> None:
         print("Stopping after this step; what was learnt is kept. Once more stops at once.", file=sys.stderr)
@@ -79,15 +79,15 @@ def run(args: argparse.Namespace) -> int:
 def check_served(recipe: Recipe, home: Home) -> None:
     """As far as the base's config.json tells. Raises UserError when nobody could chat with what is trained here."""
     from adapters.common.errors import UserError
-    from core.planner import NOT_SERVED, NOT_SERVED_REMEDY, Served, read_shape
-    from core.planner.serving_limits import starting_point
+    from core.planner import NOT_SERVED, NOT_SERVED_REMEDY, ServingLimits, read_shape
+    from core.planner.serving_limits import find_init_adapter
 
     try:
         shape = read_shape(recipe.model_name_or_path)
     except UserError:
         return  # of a family that the planner does not know; the worker looks at its modules
     targets = shape.chosen(recipe.lora_target_modules)
-    reason = Served.here(home).why_not(recipe, targets, starting_point(recipe, home))
+    reason = ServingLimits.of_home(home).why_unserved(recipe, targets, find_init_adapter(recipe, home))
     if reason and not recipe.allow_unserved:
         raise UserError(f"{NOT_SERVED} {reason}", NOT_SERVED_REMEDY)
 
@@ -108,7 +108,7 @@ def follow(training: Run) -> None:
             if state in AT_REST:
                 return
             if state is RunState.QUEUED:
-                queue.advance(training.home, torch_threads=None)
+                queue.start_next(training.home, torch_threads=None)
             time.sleep(POLL_SECONDS)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 from core.data.tokenize.statistics import percentile
-from core.planner import packed_rows
+from core.planner import count_packed_rows
 from studio.data.histogram import histogram
 from studio.data.token_counts import TokenCounts
 
@@ -20,7 +20,7 @@ def token_statistics(counts: TokenCounts, max_length: int) -> str:
         return '<p class="error">The base\'s chat template takes none of these conversations.</p>'
     over = counts.over(max_length)
     lost = sum(length - max_length for _, length, _ in over)
-    rows = packed_rows(lengths, max_length)
+    rows = count_packed_rows(lengths, max_length)
     full = (sum(lengths) - lost) / (rows * max_length)
     packed = f"{rows} {'row' if rows == 1 else 'rows'} of {max_length}"
     facts = {

@@ -197,7 +197,7 @@ class EngineSupervisor:
             self._anew.clear()
             self._deaths, self._resting = 0, None
             self._let_go(self._identity, STARTING, "The engine is started again with other settings.")
-        if self.external_url is None and (asked := suspend.read(self.home)) is not None and asked.wanted:
+        if self.external_url is None and (asked := suspend.read_request(self.home)) is not None and asked.is_active:
             return self._park(asked)
         if self.external_url is None and not self._alive():
             self.ready.clear()
@@ -206,7 +206,7 @@ class EngineSupervisor:
             self._adopt_or_spawn()
         self._poll()
         if self._status.ready and self._url is not None and self.external_url is None:
-            parked.bring_back(self.home, self._http, self._url)
+            parked.restore_adapters(self.home, self._http, self._url)
         return None
 
     def _start_again(self) -> bool:
@@ -242,14 +242,14 @@ class EngineSupervisor:
             cause=f"Its last words: {last_line(self.log_path)} The whole log is {self.log_path}.",
         )
 
-    def _park(self, asked: suspend.Parking) -> None:
+    def _park(self, asked: suspend.SuspendRequest) -> None:
         """End the engine, if it is there, for as long as the run needs its memory."""
         engine = self._identity or self._announced()
         if engine is not None and engine.alive():
             self._identity = engine
             self._poll()
-            parked.remember(self.home, asked, self._status.adapters)
-        self._let_go(engine, PARKED, parked.told())
+            parked.remember_adapters(self.home, asked, self._status.adapters)
+        self._let_go(engine, PARKED, parked.suspended_message())
 
     def _let_go(self, engine: Identity | None, state: str, detail: str) -> None:
         """End the engine, if there is one. Nothing new is passed on; what is being answered is given some time."""

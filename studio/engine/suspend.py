@@ -15,23 +15,23 @@ from core.coordination import suspend
 log = logging.getLogger(__name__)
 
 
-def told(name: str = "a run") -> str:
+def suspended_message(name: str = "a run") -> str:
     """name: the run's, for those who may see the runs."""
     return f"The chat is parked while {name} trains: both do not fit the memory. It comes back by itself."
 
 
-def remember(home: Home, asked: suspend.Parking, adapters: tuple[dict[str, Any], ...]) -> None:
+def remember_adapters(home: Home, asked: suspend.SuspendRequest, adapters: tuple[dict[str, Any], ...]) -> None:
     """Note which adapters of the store the engine has. Checkpoints of runs come back when they are asked for."""
     there = {record.name for record in AdapterStore(home.adapters).list()}
     names = tuple(str(each["name"]) for each in adapters if each.get("name") in there)
     if names:
-        suspend.remember(home, asked, names)
+        suspend.save_adapters(home, asked, names)
 
 
-def bring_back(home: Home, http: httpx.Client, url: str) -> None:
+def restore_adapters(home: Home, http: httpx.Client, url: str) -> None:
     """Load the adapters that a parked engine had into the new one. One that is gone or refused is only logged."""
-    asked = suspend.read(home)
-    if asked is None or asked.wanted:
+    asked = suspend.read_request(home)
+    if asked is None or asked.is_active:
         return
     store = AdapterStore(home.adapters)
     for name in asked.adapters:
@@ -40,5 +40,5 @@ def bring_back(home: Home, http: httpx.Client, url: str) -> None:
             http.post(f"{url}/v1/load_lora_adapter", json=body, timeout=60.0).raise_for_status()
         except (UserError, httpx.HTTPError) as error:
             log.warning("%s was in the parked chat's memory and is not loaded again: %s", name, error)
-    suspend.forget(home)
+    suspend.clear_request(home)
     log.info("the chat is back, with %d of its adapters", len(asked.adapters))

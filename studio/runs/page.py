@@ -15,7 +15,7 @@ from adapters.common.errors import UserError
 from core.common.redaction import masked
 from core.recipes.trl_config import to_trl
 from core.training import queue, trash
-from core.training.launcher import continue_run, request_leave, request_stop, resume
+from core.training.launcher import extend_run, request_pause, request_stop, resume_run
 from core.training.run import Run, find_run
 from core.training.state import ACTIVE, RunState
 from studio.auth.identity import Role, User
@@ -106,14 +106,14 @@ def build(studio: Studio) -> RunsPage:
     def act(event: gr.EventData) -> None:
         action, value = clicked_action(event)
         if action == "empty-trash":
-            gr.Info(f"The trash is empty: {size(trash.empty(studio.home))} are free again.")
+            gr.Info(f"The trash is empty: {size(trash.empty_trash(studio.home))} are free again.")
         elif action == "restore":
-            gr.Info(f"{trash.restore(studio.home, value).name} is back.")
+            gr.Info(f"{trash.restore_run(studio.home, value).name} is back.")
         elif action == "stop":
             end(value)
         elif action in ("earlier", "later"):
-            run, waiting = find_run(studio.home, value), [each.id for each in queue.waiting(studio.home)]
-            queue.reorder(run, (waiting.index(value) if value in waiting else 0) + (1 if action == "later" else -1))
+            run, waiting = find_run(studio.home, value), [each.id for each in queue.list_queued(studio.home)]
+            queue.move_queued(run, (waiting.index(value) if value in waiting else 0) + (1 if action == "later" else -1))
 
     def end(run_id: str | None) -> None:
         queued = chosen(studio, run_id).state() is RunState.QUEUED
@@ -121,12 +121,12 @@ def build(studio: Studio) -> RunsPage:
         gr.Info("The run is cancelled." if queued else "It stops after its current step and keeps what it has learnt.")
 
     def rest(run_id: str | None) -> None:
-        request_leave(chosen(studio, run_id), "Paused.", resumes_itself=False)
+        request_pause(chosen(studio, run_id), "Paused.", resumes_itself=False)
         gr.Info("The run writes a checkpoint and rests until it is resumed.")
 
     def go_on(run_id: str | None) -> None:
-        resume(chosen(studio, run_id))
-        queue.advance(studio.home)
+        resume_run(chosen(studio, run_id))
+        queue.start_next(studio.home)
 
     def train_on(run_id: str | None, text: str | float | None) -> None:
         run, wanted = chosen(studio, run_id), number_in(text)
@@ -136,10 +136,10 @@ def build(studio: Studio) -> RunsPage:
             has = f"{recipe.max_steps} steps" if by_steps else f"{recipe.num_train_epochs:g} epochs"
             raise UserError("How far it shall go is not given.", f"It has {has}: write a larger number.")
         if by_steps:
-            continue_run(run, max_steps=int(wanted))
+            extend_run(run, max_steps=int(wanted))
         else:
-            continue_run(run, num_train_epochs=wanted)
-        queue.advance(studio.home)
+            extend_run(run, num_train_epochs=wanted)
+        queue.start_next(studio.home)
 
     def remove(run_id: str | None) -> str:
         trash.trash_run(chosen(studio, run_id))
@@ -195,7 +195,7 @@ def draw(
     compared = runs_view.comparison(picked, weight)
     if len(picked) == 1:
         compared = '<p class="said">Tick one more run to compare the two.</p>'
-    top = [table, runs_view.trash_list(trash.trashed(studio.home)) if owner else "", compared]
+    top = [table, runs_view.trash_list(trash.list_trashed(studio.home)) if owner else "", compared]
     run = next((each for each in runs if each.id == shown), None)
     if run is None:
         return [*top, run_view.NO_CHOICE if runs else "", *[False] * 7, "", "", ""]

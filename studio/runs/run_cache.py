@@ -13,7 +13,7 @@ from core.coordination.chat_activity import Busy
 from core.recipes.recipe import Recipe
 from core.training import queue
 from core.training.events import Evaluation, Event, Progress
-from core.training.run import Run, Summary, standings
+from core.training.run import Run, Summary, list_statuses
 from core.training.state import ACTIVE, AT_REST, RunState, Status
 
 Signature = tuple[Any, ...]
@@ -56,7 +56,7 @@ class RunCache:
     def runs(self) -> list[RunSnapshot]:
         """All runs, newest first."""
         found: dict[str, RunSnapshot] = {}
-        for run, status in standings(self.home):
+        for run, status in list_statuses(self.home):
             signature = signature_of(run)
             seen = self._seen.get(run.id)
             if seen is None or seen.signature != signature or seen.summary.stalled != run.stalled(status):
@@ -67,7 +67,7 @@ class RunCache:
 
     def queue(self) -> list[str]:
         """Ids of the runs that wait, in the order in which they will start."""
-        return [run.id for run in queue.waiting(self.home)]
+        return [run.id for run in queue.list_queued(self.home)]
 
     def answering(self) -> int:
         """How many answers the engine is writing; training waits for them."""

@@ -9,7 +9,7 @@ from html import escape
 
 from adapters.common.errors import without_paths
 from core.models.base import name_of
-from core.training.events import Checkpoint, Evaluation, Note, Sample
+from core.training.events import Checkpoint, Evaluation, Note, SampleAnswer
 from core.training.state import ACTIVE, RunState
 from studio.runs.run_cache import RunSnapshot
 from studio.ui.chart import Line, line_chart, smoothed
@@ -89,7 +89,7 @@ def samples_table(run: RunSnapshot) -> str:
     """What the run answered to the same questions at each checkpoint, a column each, so that one sees it learn."""
     answers: dict[tuple[int, str], str] = {}
     for event in run.events:
-        if isinstance(event, Sample):
+        if isinstance(event, SampleAnswer):
             answers[event.step, event.prompt] = event.answer
     if not answers:
         why = (

@@ -78,7 +78,7 @@ def build(studio: Studio, tab: gr.Tab) -> None:
         return facts_table(studio) if wanted else gr.skip()
 
     def clear_trash() -> str:
-        gr.Info(f"{size(trash.empty(studio.home))} are free again.")
+        gr.Info(f"{size(trash.empty_trash(studio.home))} are free again.")
         return storage_table(studio)
 
     def clear_checkpoints(sure: bool) -> str:

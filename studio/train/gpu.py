@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from core.planner import Card
+from core.planner import Gpu
 
 DRIVER = Path("/proc/driver/nvidia")  # there wherever NVIDIA's driver is, in containers too
 ASK = (
@@ -18,11 +18,11 @@ ASK = (
 
 
 @functools.cache
-def card_here() -> Card:
+def card_here() -> Gpu:
     """The first CUDA card, or else the CPU. Takes seconds the first time where there is a card: a process asks it."""
     if not DRIVER.exists():
-        return Card.find("cpu")
+        return Gpu.find("cpu")
     asked = subprocess.run([sys.executable, "-c", ASK], capture_output=True, text=True, timeout=120, check=True)
     values = json.loads(asked.stdout)
     values["capability"] = tuple(values["capability"]) if values["capability"] else None
-    return Card(**values)
+    return Gpu(**values)

@@ -15,7 +15,7 @@ from core.data.from_recipe import read_chosen
 from core.data.load import is_on_hub
 from core.data.samples import SAMPLES
 from core.models.base import resolve
-from core.planner import NOT_SERVED, Chat, Plan, Served, changed, most_steps, plan
+from core.planner import NOT_SERVED, Chat, Plan, ServingLimits, count_most_steps, describe_changes, plan_run
 from core.recipes.recipe import Recipe
 from core.recipes.trl_config import from_trl, to_trl
 from core.recipes.warmup import check_learns
@@ -167,7 +167,7 @@ def build(studio: Studio, shown_run: gr.Textbox, tabs: gr.Tabs) -> TrainPage:
             recipe = replace(recipe, allow_unserved=True)
         stays = overridden or check_fits(studio, recipe, lengths.known(recipe), may_park=may_park)
         run = create_run(studio.home, recipe)
-        queue.advance(studio.home)
+        queue.start_next(studio.home)
         gr.Info(f"The run starts. {'Chat goes on meanwhile.' if stays else PARKED}")
         return [run.id, "", gr.Tabs(selected="runs")]
 
@@ -263,14 +263,14 @@ def check(studio: Studio, recipe: Recipe) -> None:
 def planned_here(studio: Studio, recipe: Recipe, dataset_lengths: list[int] | None) -> Plan:
     """On this machine's card, beside this studio's engine as it is set. Raises UserError."""
     engine = studio.engine
-    check_learns(recipe, most_steps(recipe, dataset_lengths))
-    return plan(
+    check_learns(recipe, count_most_steps(recipe, dataset_lengths))
+    return plan_run(
         recipe,
         card_here(),
         home=studio.home,
         dataset_lengths=dataset_lengths,
         chat=Chat.of(engine.settings),
-        served=Served(engine.settings.max_rank if engine.external_url is None else None),
+        limits=ServingLimits(engine.settings.max_rank if engine.external_url is None else None),
     )
 
 
@@ -283,7 +283,7 @@ def check_fits(studio: Studio, recipe: Recipe, dataset_lengths: list[int] | None
     planned = planned_here(studio, recipe, dataset_lengths)
     fits = planned.fits or (may_park and planned.without_chat)
     if planned.refused and not (fits and planned.served):
-        nearest = ", ".join(changed(recipe, planned.nearest)) if planned.nearest else ""
+        nearest = ", ".join(describe_changes(recipe, planned.nearest)) if planned.nearest else ""
         raise UserError(
             f"{NOT_SERVED} {planned.unserved}" if fits else planned.reason,
             f"This would do: {nearest}." if nearest else "Tick the box beneath Start to try it all the same.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from core.planner import CHAT, Bar, Card, Part, Plan, changed, compare
+from core.planner import CHAT, Gpu, MemoryPart, Plan, TrainingMethod, compare_methods, describe_changes
 from core.planner.comparison import SEVEN_BILLION
 from studio.ui.format import duration, size
 
@@ -44,7 +44,7 @@ def plan_card(plan: Plan, *, counting: bool = False) -> str:
     """
     verdict = "fits" if plan.fits else "does not fit"
     steps = plan.schedule
-    facts = [f"<b>Peak</b> {size(plan.total)} of {size(plan.card.usable)} on {escape(plan.card.name)}"]
+    facts = [f"<b>Peak</b> {size(plan.total)} of {size(plan.gpu.usable)} on {escape(plan.gpu.name)}"]
     if steps:
         facts.append(f"<b>Steps</b> {steps.steps:,}")
         facts.append(f"<b>Tokens per epoch</b> {steps.tokens_per_epoch:,}")
@@ -57,7 +57,7 @@ def plan_card(plan: Plan, *, counting: bool = False) -> str:
         if plan.time
         else ""
     )
-    scale = max(plan.total, plan.card.usable)
+    scale = max(plan.total, plan.gpu.usable)
     rows = "".join(
         f"<li>{_swatch(part)}<b>{escape(part.name)}</b> {size(part.bytes)}: {escape(part.explanation)}</li>"
         for part in plan.parts
@@ -66,7 +66,7 @@ def plan_card(plan: Plan, *, counting: bool = False) -> str:
         f'<div class="plan" data-fits="{str(plan.fits).lower()}" data-served="{str(plan.served).lower()}">'
         f'<p class="{"" if plan.fits else "error"}" role="status">{escape(plan.reason)}</p>{_about_serving(plan)}'
         f"{_about_warmup(plan)}"
-        f"{_bar(plan.parts, plan.card.usable, scale, f'The run {verdict}')}{_nearest(plan)}"
+        f"{_bar(plan.parts, plan.gpu.usable, scale, f'The run {verdict}')}{_nearest(plan)}"
         f'<div class="facts">{"".join(f"<span>{fact}</span>" for fact in facts)}</div>{source}'
         f'<details style="margin:.6rem 0"><summary>What takes memory</summary><ul style="{LIST}">{rows}</ul></details>'
         f'<details style="margin:.6rem 0"><summary>'
@@ -77,17 +77,17 @@ def plan_card(plan: Plan, *, counting: bool = False) -> str:
 
 def unmeasured(plan: Plan) -> bool:
     """Whether no speed is known, and one could be measured here."""
-    return plan.time is not None and plan.time.seconds is None and plan.card.here
+    return plan.time is not None and plan.time.seconds is None and plan.gpu.here
 
 
 def lesson(plan: Plan) -> str:
     """The comparison for this base on this card, and for the round example of lectures on a small one."""
-    t4 = Card.find("t4")
-    here = comparison(compare(plan.shape, plan.card), plan.card, plan.shape.name)
-    return here + comparison(compare(SEVEN_BILLION, t4), t4, "7 billion weights")
+    t4 = Gpu.find("t4")
+    here = comparison(compare_methods(plan.shape, plan.gpu), plan.gpu, plan.shape.name)
+    return here + comparison(compare_methods(SEVEN_BILLION, t4), t4, "7 billion weights")
 
 
-def comparison(bars: Sequence[Bar], card: Card, base: str) -> str:
+def comparison(bars: Sequence[TrainingMethod], card: Gpu, base: str) -> str:
     """What people learn from: five ways to train one base, each as a bar against the card's memory, in GB."""
     scale = max([bar.total for bar in bars] + [card.usable])
     unit = GB if max(bar.total for bar in bars) >= GB[0] else MB
@@ -101,7 +101,7 @@ def comparison(bars: Sequence[Bar], card: Card, base: str) -> str:
     )
 
 
-def _compared(bar: Bar, card: Card, scale: int, unit: tuple[int, str]) -> str:
+def _compared(bar: TrainingMethod, card: Gpu, scale: int, unit: tuple[int, str]) -> str:
     sums = " + ".join(f"{part.bytes / unit[0]:.1f}" for part in bar.parts[:3])
     verdict = "fits" if bar.fits(card) else "does not fit"
     explained = "".join(
@@ -118,7 +118,7 @@ def _compared(bar: Bar, card: Card, scale: int, unit: tuple[int, str]) -> str:
     )
 
 
-def _bar(parts: Sequence[Part], usable: int, scale: int, label: str) -> str:
+def _bar(parts: Sequence[MemoryPart], usable: int, scale: int, label: str) -> str:
     """One stacked bar; widths are shares of `scale`, and the mark stands at `usable`."""
     pieces = "".join(
         f'<i title="{escape(part.name)} {size(part.bytes)}" '
@@ -147,16 +147,16 @@ def _about_warmup(plan: Plan) -> str:
 def _nearest(plan: Plan) -> str:
     if plan.nearest is None:
         return ""
-    items = "".join(f"<li><code>{escape(each)}</code></li>" for each in changed(plan.recipe, plan.nearest))
+    items = "".join(f"<li><code>{escape(each)}</code></li>" for each in describe_changes(plan.recipe, plan.nearest))
     take = '<button class="small" data-look="nearest">Change the settings so</button>'
     return f"<p>Nearest recipe that would do:</p><ul>{items}</ul><p>{take}</p>"
 
 
-def _colour(part: Part) -> str:
+def _colour(part: MemoryPart) -> str:
     return CHAT_COLOUR if part.owner == CHAT else COLOURS[part.name]
 
 
-def _swatch(part: Part) -> str:
+def _swatch(part: MemoryPart) -> str:
     return _swatch_of(_colour(part))
 
 

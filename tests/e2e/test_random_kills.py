@@ -24,7 +24,7 @@ from core.common.home import Home
 from core.common.process import announced
 from core.recipes.recipe import Recipe
 from core.training.events import Progress
-from core.training.launcher import resume, start_worker
+from core.training.launcher import resume_run, start_worker
 from core.training.run import Run, create_run
 from core.training.state import ACTIVE, RunState
 from tests.app_process import StudioProcess, left_behind, poll
@@ -97,7 +97,7 @@ class Victims:
         """What keeps dying at one step waits for a person, who presses Resume."""
         status = run.status()
         if status.state is RunState.INTERRUPTED and not status.resumes_itself:
-            resume(run)
+            resume_run(run)
         return run
 
 

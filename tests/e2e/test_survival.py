@@ -16,7 +16,7 @@ import pytest
 
 from adapters.common import damaged_files
 from core.common.home import Home
-from core.planner import CHAT, Card, Chat, plan
+from core.planner import CHAT, Chat, Gpu, plan_run
 from core.recipes.recipe import Recipe
 from core.training.events import Note, Progress
 from core.training.launcher import request_stop
@@ -180,7 +180,7 @@ def test_a_run_that_has_no_room_beside_the_chat_parks_it_and_gives_it_back(home_
     home = Home.open(home_folder)
     settings = {"dataset_name": "radio", "run_name": "operator", "max_steps": 100_000, "save_steps": 100_000}
     recipe = Recipe.from_dict(settings | {"eval_fraction": 0, "max_length": 128, "use_bnb_nested_quant": False})
-    parts = plan(recipe, Card.find("cpu"), chat=Chat(shared=False)).parts
+    parts = plan_run(recipe, Gpu.find("cpu"), chat=Chat(shared=False)).parts
     alone = sum(part.bytes for part in parts if part.owner != CHAT)
     (tmp_path / "sitecustomize.py").write_text(SMALL_CARD.format(bytes=alone + (50 << 20)))
     studio = StudioProcess(home_folder, env={"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"})

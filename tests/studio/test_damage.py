@@ -24,9 +24,9 @@ from core.data.provenance import Origin, write_origin
 from core.models.shared_weights.ipc_handle import handle_path, read_handle, running_engine
 from core.recipes.recipe import Recipe
 from core.training import queue
-from core.training.calibration import remember
-from core.training.cleanup import sweep
-from core.training.placement import supervised
+from core.training.calibration import save_speeds
+from core.training.cleanup import remove_leftovers
+from core.training.placement import has_studio
 from core.training.run import list_runs
 from core.training.state import RunState
 from core.training.trash import trash_run
@@ -164,7 +164,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     studio = Studio.over(home, "builtin", EngineSupervisor(home, "builtin"))
     PublishedAdapters(home).set(studio.store.get("gull"), True)
     (home.root / "engine-settings.json").write_text('{"slots": 4}')
-    remember(home, Recipe.from_dict({"dataset_name": "pirate"}), [100.0, 110.0])
+    save_speeds(home, Recipe.from_dict({"dataset_name": "pirate"}), [100.0, 110.0])
     gone = {"pid": 2**22 + 1, "started": 1.0}
     (home.processes / "engine.json").write_text(json.dumps(gone | {"url": "http://127.0.0.1:1", "base": "builtin"}))
     (home.processes / "web.json").write_text(json.dumps(gone | {"url": "http://127.0.0.1:1"}))
@@ -220,13 +220,13 @@ def look_at_everything(studio: Studio, page: gr.Blocks) -> dict[str, Any]:
         "log": [handler(page, "runs.page.log_of")(run) for run in runs],
     }
     # What the other processes read, and the start and the end of the studio.
-    queue.advance(home)
-    supervised(home), running_engine(home), read_handle(handle_path(home)), suspend.read(home)
+    queue.start_next(home)
+    has_studio(home), running_engine(home), read_handle(handle_path(home)), suspend.read_request(home)
     EngineSupervisor(home, "builtin")._announced()
     lock = WebLock(home)
     lock.acquire("http://127.0.0.1:1")
     lock.release()
-    sweep(home)
+    remove_leftovers(home)
     leave_runs(home)
     FileHasher(home).hash_all()
     return shown

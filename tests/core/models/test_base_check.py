@@ -21,7 +21,7 @@ from core.serving.api.requests import parse_chat, parse_completion
 from core.serving.engine.build import build_engine, choose_context
 from core.serving.service import usable
 from core.serving.settings import EngineSettings
-from core.training.dataset import prepare
+from core.training.dataset import prepare_data
 from studio.cli.doctor import base_problems
 from tests.core.serving import tiny
 
@@ -127,8 +127,10 @@ def test_an_added_token_that_no_question_needs_is_let_be_and_refused_where_a_tex
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     recipe = Recipe.from_dict({"dataset_name": str(tmp_path / "rows.jsonl")})
     with pytest.raises(UserError, match="row 2: The base does not know its token <image>"):
-        prepare(recipe, tokenizer, TOKENS)
-    assert "1 of 3 rows could not be used" in prepare(replace(recipe, skip_bad_rows=True), tokenizer, TOKENS).notes[1]
+        prepare_data(recipe, tokenizer, TOKENS)
+    assert (
+        "1 of 3 rows could not be used" in prepare_data(replace(recipe, skip_bad_rows=True), tokenizer, TOKENS).notes[1]
+    )
 
 
 TEXTS = ("Look!", "Look: <image>", "And now?")

@@ -11,7 +11,7 @@ from adapters.common.errors import UserError
 from core.models.base import load_model, load_tokenizer, resolve
 from core.models.device import Choice, choose_dtype
 from core.recipes.recipe import Recipe
-from core.training.dataset import prepare
+from core.training.dataset import prepare_data
 from core.training.trainer import build_trainer, sft_config
 
 T4, A10G, L4, H100 = (7, 5), (8, 6), (8, 9), (9, 0)
@@ -70,7 +70,7 @@ def test_the_adapter_is_fp32_in_every_precision(dtype: str, flags: tuple[bool, b
         model=load_model(source),
         tokenizer=tokenizer,
         source=source,
-        train=prepare(recipe, tokenizer).train,
+        train=prepare_data(recipe, tokenizer).train,
         held_out=None,
         folder=tmp_path,
         dtype=choice,

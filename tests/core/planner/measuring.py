@@ -18,8 +18,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig, P
 from trl.trainer.utils import add_fused_lm_head
 
 from core.models.base import frozen
-from core.planner.memory import MATH, Step
-from core.planner.model_shape import FAMILIES, Shape, shape_of
+from core.planner.memory import MATH, MicroBatch
+from core.planner.model_shape import FAMILIES, ModelShape, shape_of
 
 VOCABULARY = 512
 SIZES: dict[str, Any] = {
@@ -47,7 +47,7 @@ def config_of(family: str, **changes: Any) -> PretrainedConfig:
     return AutoConfig.for_model(family, **(SIZES | OWN.get(family, {}) | changes))
 
 
-def shape(config: PretrainedConfig) -> Shape:
+def shape(config: PretrainedConfig) -> ModelShape:
     """Read from JSON, as the planner does it."""
     return shape_of(config.to_dict(), config.model_type)
 
@@ -74,7 +74,7 @@ def base(config: PretrainedConfig, width: int, *, quantised: bool = True) -> nn.
     return frozen(loaded)
 
 
-def with_adapter(model: nn.Module, step: Step) -> nn.Module:
+def with_adapter(model: nn.Module, step: MicroBatch) -> nn.Module:
     names = sorted(
         {path.rpartition(".")[2] for path in step.targets} | ({"embed_tokens"} if step.embeddings else set())
     )
@@ -88,7 +88,7 @@ def with_adapter(model: nn.Module, step: Step) -> nn.Module:
     return made
 
 
-def trained(config: PretrainedConfig, step: Step) -> nn.Module:
+def trained(config: PretrainedConfig, step: MicroBatch) -> nn.Module:
     """The model of a step: with an adapter, or with all of its weights to be trained."""
     made = base(config, step.width, quantised=step.quantised)
     if step.adapter:
@@ -99,14 +99,14 @@ def trained(config: PretrainedConfig, step: Step) -> nn.Module:
     return made.train()
 
 
-def step_for(config: PretrainedConfig, **settings: Any) -> Step:
+def step_for(config: PretrainedConfig, **settings: Any) -> MicroBatch:
     described = shape(config)
     given = {"width": 4, "rows": 1, "length": 128, "adapter": 8, "checkpointing": False, "on_cpu": True}
     given |= {"targets": tuple(described.linears)}
-    return Step(described, **(given | settings))
+    return MicroBatch(described, **(given | settings))
 
 
-def inputs(step: Step) -> dict[str, Tensor]:
+def inputs(step: MicroBatch) -> dict[str, Tensor]:
     """A micro-batch; where the step has a mask, its first row is padded."""
     tokens = torch.randint(3, step.shape.vocab, (step.rows, step.length))
     mask = torch.ones_like(tokens)
@@ -116,7 +116,7 @@ def inputs(step: Step) -> dict[str, Tensor]:
 
 
 @contextlib.contextmanager
-def precision(step: Step) -> Iterator[None]:
+def precision(step: MicroBatch) -> Iterator[None]:
     """Autocast as accelerate sets it for fp16 and bf16. PEFT asks CUDA's switch, wherever it runs."""
     with contextlib.ExitStack() as stack:
         if step.width == 2:
@@ -136,7 +136,7 @@ def as_on_cuda() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def kernel(step: Step) -> Iterator[None]:
+def kernel(step: MicroBatch) -> Iterator[None]:
     """Have torch calculate attention as it would on the step's device."""
     with sdpa_kernel(SDPBackend.MATH) if step.attention == MATH else contextlib.nullcontext():
         yield
@@ -147,7 +147,7 @@ def backbone(model: nn.Module) -> nn.Module:
     return whole.base_model  # type: ignore[return-value]
 
 
-def saved_bytes(config: PretrainedConfig, step: Step) -> int:
+def saved_bytes(config: PretrainedConfig, step: MicroBatch) -> int:
     """Bytes of tensors that the second layer saves for its backward, each storage once, weights left out."""
     model = trained(config, step)
     body = backbone(model)
@@ -214,7 +214,7 @@ class LiveBytes(TorchDispatchMode):
         self.peak = max(self.peak, self.live)
 
 
-def step_peak(config: PretrainedConfig, step: Step) -> int:
+def step_peak(config: PretrainedConfig, step: MicroBatch) -> int:
     """The most bytes alive in one micro-batch, loss included, beyond weights and gradients."""
     model = trained(config, step)
     add_fused_lm_head(model.get_base_model(), outputs=("log_probs", "entropy", "is_top1"))  # as TRL's trainer does

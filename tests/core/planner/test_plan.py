@@ -9,21 +9,21 @@ from typing import Any
 
 import pytest
 
-from core.planner import CHAT, Card, Chat, Plan, Shape, changed, compare, plan
+from core.planner import CHAT, Chat, Gpu, ModelShape, Plan, compare_methods, describe_changes, plan_run
 from core.planner.model_shape import shape_of
 from core.recipes.recipe import Recipe
 from tests.core.planner.configs import LLAMA_2_7B, LLAMA_3_1_8B, QWEN_2_5_7B
 
 GIB = 1 << 30
-T4 = Card.find("t4")
+T4 = Gpu.find("t4")
 
 
 def recipe(**settings: Any) -> Recipe:
     return Recipe.from_dict({"model_name_or_path": "base", "dataset_name": "data"} | settings)
 
 
-def planned(config: dict[str, Any], card: Card = T4, chat: Chat | None = Chat(), **settings: Any) -> Plan:  # noqa: B008
-    return plan(recipe(**settings), card, shape=shape_of(config, "base"), chat=chat)
+def planned(config: dict[str, Any], gpu: Gpu = T4, chat: Chat | None = Chat(), **settings: Any) -> Plan:  # noqa: B008
+    return plan_run(recipe(**settings), gpu, shape=shape_of(config, "base"), chat=chat)
 
 
 def part(of: Plan, name: str) -> int:
@@ -99,7 +99,7 @@ def test_no_row_is_longer_than_the_longest_conversation_unless_packed() -> None:
     shape = shape_of(LLAMA_2_7B, "base")
 
     def total(lengths: list[int], **settings: Any) -> int:
-        return plan(recipe(max_length=4096, **settings), T4, shape=shape, dataset_lengths=lengths).total
+        return plan_run(recipe(max_length=4096, **settings), T4, shape=shape, dataset_lengths=lengths).total
 
     assert total([100, 512]) == planned(LLAMA_2_7B, max_length=512).total
     assert total([100, 9000]) == planned(LLAMA_2_7B, max_length=4096).total
@@ -117,7 +117,7 @@ class TestNearest:
         assert small * steps == 16
         assert of.nearest.max_length == 2048
         assert of.nearest.lora_r == of.recipe.lora_r
-        assert of.reason.count("instead of") == len(changed(of.recipe, of.nearest))
+        assert of.reason.count("instead of") == len(describe_changes(of.recipe, of.nearest))
 
     def test_checkpointing_comes_before_shorter_conversations(self) -> None:
         of = planned(LLAMA_2_7B, gradient_checkpointing=False, max_length=2048)
@@ -129,18 +129,18 @@ class TestNearest:
         of = planned(QWEN_2_5_7B, max_length=4096, per_device_train_batch_size=4, gradient_checkpointing=False)
         assert of.nearest
         shape = shape_of(QWEN_2_5_7B, "base")
-        assert plan(of.nearest, T4, shape=shape).fits
+        assert plan_run(of.nearest, T4, shape=shape).fits
         for name, value in of.nearest.to_dict().items():
             if value != getattr(of.recipe, name) and name not in ("gradient_accumulation_steps", "lora_alpha"):
                 undone = replace(of.nearest, **{name: getattr(of.recipe, name)})
-                assert not plan(undone, T4, shape=shape).fits, name
+                assert not plan_run(undone, T4, shape=shape).fits, name
 
     def test_cutting_little_comes_before_a_lower_rank(self) -> None:
         shape = shape_of(LLAMA_3_1_8B, "base")
         given = recipe(max_length=4096, packing=True, optim="adamw_8bit")
-        cut_little = plan(given, T4, shape=shape, dataset_lengths=[300] * 500 + [3000])
+        cut_little = plan_run(given, T4, shape=shape, dataset_lengths=[300] * 500 + [3000])
         assert cut_little.nearest
-        assert changed(given, cut_little.nearest) == ["max_length 2048 instead of 4096"]
+        assert describe_changes(given, cut_little.nearest) == ["max_length 2048 instead of 4096"]
 
     def test_nothing_helps_a_base_that_is_too_large(self) -> None:
         of = planned(LLAMA_2_7B | {"num_hidden_layers": 320}, chat=None)
@@ -160,14 +160,14 @@ def test_a_family_that_overflows_in_fp16_is_refused_on_a_t4() -> None:
     small |= {"num_attention_heads": 4, "num_key_value_heads": 1, "vocab_size": 1000}
     assert "overflows in fp16" in planned(small).reason
     assert not planned(small).fits
-    assert planned(small, Card.find("l4")).fits
+    assert planned(small, Gpu.find("l4")).fits
 
 
 class TestBars:
     """The example that lectures use: 7 billion parameters and one T4."""
 
     def test_seven_billion_parameters(self) -> None:
-        bars = {bar.name: bar for bar in compare("7B", T4)}
+        bars = {bar.name: bar for bar in compare_methods("7B", T4)}
         gigabytes = {name: [round(part.bytes / 1e9) for part in bar.parts[:3]] for name, bar in bars.items()}
         assert gigabytes["Full, fp32"] == [28, 28, 56]
         assert gigabytes["Full, 16-bit"] == [14, 14, 28]
@@ -178,8 +178,8 @@ class TestBars:
 
     @pytest.mark.parametrize("config", [LLAMA_2_7B, QWEN_2_5_7B])
     def test_any_base(self, config: dict[str, Any]) -> None:
-        shape: Shape = shape_of(config, "base")
-        full, *_, qlora = compare(shape, T4)
+        shape: ModelShape = shape_of(config, "base")
+        full, *_, qlora = compare_methods(shape, T4)
         assert full.static == 16 * shape.parameters
         assert qlora.total < full.total / 10
 
@@ -187,14 +187,14 @@ class TestBars:
 def test_cards() -> None:
     from adapters.common.errors import UserError
 
-    assert Card.find("T4").usable < 15 * GIB
-    assert Card.find("24GB").usable == pytest.approx(21.8 * GIB, rel=0.01)
-    assert Card.find("24 GiB").nominal == 24 * GIB
-    assert Card.find("cpu").on_cpu
-    assert Card.find(None).here
+    assert Gpu.find("T4").usable < 15 * GIB
+    assert Gpu.find("24GB").usable == pytest.approx(21.8 * GIB, rel=0.01)
+    assert Gpu.find("24 GiB").nominal == 24 * GIB
+    assert Gpu.find("cpu").on_cpu
+    assert Gpu.find(None).here
     for text in ("t5", "GB", "0GB", "-3GB"):
         with pytest.raises(UserError, match="a100-80"):
-            Card.find(text)
+            Gpu.find(text)
 
 
 def test_a_chat_on_a_cpu_counts_what_the_engine_keeps_there() -> None:
@@ -205,7 +205,7 @@ def test_a_chat_on_a_cpu_counts_what_the_engine_keeps_there() -> None:
 
     assert (memory_parts.LARGE, memory_parts.RANK_STEP) == (weights.LARGE, layers.RANK_STEP)
     shape = shape_of(QWEN_2_5_7B, "qwen")
-    made = plan(Recipe.from_dict({"dataset_name": "pirate"}), Card.find("cpu"), shape=shape)
+    made = plan_run(Recipe.from_dict({"dataset_name": "pirate"}), Gpu.find("cpu"), shape=shape)
     (kept,) = [part.bytes for part in made.parts if part.name == "Chat: unpacked weights"]
     large = sum(out * into for out, into in shape.linears.values() if out * into >= weights.LARGE) * shape.layers
     assert kept == 4 * (shape.linear_parameters + large + shape.vocab * shape.hidden)

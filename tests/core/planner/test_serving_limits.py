@@ -16,27 +16,27 @@ from adapters.store import AdapterStore
 from core.common.home import Home
 from core.common.process import Identity
 from core.models.base import BUILTIN_ID, resolve
-from core.planner import Card, Chat, Plan, Served, changed, plan
-from core.planner.memory_parts import Part
-from core.planner.serving_limits import starting_point
+from core.planner import Chat, Gpu, Plan, ServingLimits, describe_changes, plan_run
+from core.planner.memory_parts import MemoryPart
+from core.planner.serving_limits import find_init_adapter
 from core.recipes.recipe import Recipe
 from core.serving.settings import EngineSettings, save_settings, settings_in_force
 from core.training.events import Note
-from core.training.preflight import about_length, judge
+from core.training.preflight import check_run, length_warnings
 from core.training.run import Run, create_run
 from studio.__main__ import main
 from studio.web.lock import WebLock
 from tests.core.serving import tiny
 
-L4 = Card.find("l4")
+L4 = Gpu.find("l4")
 
 
 def recipe(**settings: Any) -> Recipe:
     return Recipe.from_dict({"dataset_name": "pirate"} | settings)
 
 
-def planned(home: Home | None = None, served: Served = Served(), **settings: Any) -> Plan:  # noqa: B008
-    return plan(recipe(**settings), L4, home=home, served=served)
+def planned(home: Home | None = None, limits: ServingLimits = ServingLimits(), **settings: Any) -> Plan:  # noqa: B008
+    return plan_run(recipe(**settings), L4, home=home, limits=limits)
 
 
 def test_a_rank_that_fits_the_card_but_not_the_engine_is_told_and_the_nearest_recipe_is_served() -> None:
@@ -44,9 +44,9 @@ def test_a_rank_that_fits_the_card_but_not_the_engine_is_told_and_the_nearest_re
     assert told.fits and told.refused
     assert "Its rank is 128; the engine's slots hold up to 64." in told.about_serving
     assert told.nearest is not None
-    assert changed(told.recipe, told.nearest) == ["lora_r 64 instead of 128", "lora_alpha 128 instead of 256"]
+    assert describe_changes(told.recipe, told.nearest) == ["lora_r 64 instead of 128", "lora_alpha 128 instead of 256"]
     assert not planned(lora_r=64).refused and planned(lora_r=64).about_serving == ""
-    assert not planned(served=Served(128), lora_r=128).refused
+    assert not planned(limits=ServingLimits(128), lora_r=128).refused
 
 
 def test_who_means_it_may_train_what_cannot_be_chatted_with_here() -> None:
@@ -66,29 +66,29 @@ def test_the_plan_says_of_a_recipe_what_the_engine_says_of_the_adapter(tmp_path:
 
 
 def test_an_engine_on_another_server_is_not_judged_but_told_to_be_unknown() -> None:
-    told = planned(served=Served(None), lora_r=128, lora_target_modules=["embed_tokens", "q_proj"])
+    told = planned(limits=ServingLimits(None), lora_r=128, lora_target_modules=["embed_tokens", "q_proj"])
     assert not told.refused
     assert "does not tell" in told.about_serving and "--max-lora-rank" in told.about_serving
-    assert planned(served=Served(None), lora_r=16).about_serving == ""
+    assert planned(limits=ServingLimits(None), lora_r=16).about_serving == ""
 
 
 def test_what_the_engine_serves_is_known_from_the_home(home: Home) -> None:
-    assert Served.here(home) == Served(64)
+    assert ServingLimits.of_home(home) == ServingLimits(64)
     save_settings(home, {"max_rank": 128})
-    assert Served.here(home) == Served(128)
+    assert ServingLimits.of_home(home) == ServingLimits(128)
     own = Identity.own()
     record = {"pid": own.pid, "started": own.started, "settings": {"max_rank": 32, "slots": 2}}
     engine = home.processes / "engine.json"
     engine.write_text(json.dumps(record))
-    assert Served.here(home) == Served(32), "the engine that lives goes before what is saved"
+    assert ServingLimits.of_home(home) == ServingLimits(32), "the engine that lives goes before what is saved"
     assert settings_in_force(home).slots == 2
     for damaged in ("", "[]", json.dumps(record | {"settings": 3}), json.dumps({"pid": 1}), "\0"):
         engine.write_text(damaged)
-        assert Served.here(home) == Served(128)
+        assert ServingLimits.of_home(home) == ServingLimits(128)
     WebLock(home).acquire("http://127.0.0.1:1", foreign_engine=True)
-    assert Served.here(home) == Served(None)
+    assert ServingLimits.of_home(home) == ServingLimits(None)
     WebLock(home).acquire("http://127.0.0.1:1")
-    assert Served.here(home) == Served(128)
+    assert ServingLimits.of_home(home) == ServingLimits(128)
 
 
 def test_what_begins_from_an_adapter_is_judged_and_planned_by_that_ones_rank(home: Home, tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_what_begins_from_an_adapter_is_judged_and_planned_by_that_ones_rank(hom
     told = planned(home, init_adapter="large", lora_r=8)
     assert told.unserved == "Its rank is 128; the engine's slots hold up to 64."
 
-    def adapter(of: Plan) -> Part:
+    def adapter(of: Plan) -> MemoryPart:
         return next(each for each in of.parts if each.name == "Adapter")
 
     assert adapter(told).bytes == adapter(planned(lora_r=128)).bytes > adapter(planned(lora_r=8)).bytes
@@ -109,12 +109,12 @@ def test_the_chat_beside_a_run_is_planned_as_the_engine_is_set() -> None:
     assert Chat.of(EngineSettings()) == Chat()
     settings = EngineSettings(slots=4, kv_tokens=8192, prefill_chunk=64)
     assert Chat.of(settings) == Chat(kv_tokens=8192, slots=4, prefill_tokens=256)
-    slots = {each.name: each for each in plan(recipe(), L4, chat=Chat.of(settings)).parts}["Chat: adapter slots"]
+    slots = {each.name: each for each in plan_run(recipe(), L4, chat=Chat.of(settings)).parts}["Chat: adapter slots"]
     assert "Up to 4 adapters" in slots.explanation
 
 
 def judged(run: Run) -> list[str]:
-    judge(run, resolve("builtin"), starting_point(run.recipe, run.home))
+    check_run(run, resolve("builtin"), find_init_adapter(run.recipe, run.home))
     return [each.text for each in run.events()[0] if isinstance(each, Note)]
 
 
@@ -133,12 +133,12 @@ def test_a_worker_refuses_before_it_loads_the_base_and_notes_what_is_meant(home:
 
 def test_conversations_that_no_chat_can_hold_are_noted(home: Home) -> None:
     builtin = resolve("builtin")
-    assert about_length(builtin, home, 1024) == []
-    (note,) = about_length(builtin, home, 1025)
+    assert length_warnings(builtin, home, 1024) == []
+    (note,) = length_warnings(builtin, home, 1025)
     assert "was made for 1,024" in note
     save_settings(home, {"max_length": 256})
-    assert about_length(builtin, home, 256) == []
-    (note,) = about_length(builtin, home, 257)
+    assert length_warnings(builtin, home, 256) == []
+    (note,) = length_warnings(builtin, home, 257)
     assert "the engine is set to hold 256" in note
 
 

@@ -13,15 +13,15 @@ from datasets import Dataset
 from trl import pack_dataset
 
 from core.common.home import Home
-from core.planner import Card, packed_rows, plan, schedule
+from core.planner import Gpu, count_packed_rows, make_schedule, plan_run
 from core.planner.model_shape import shape_of
 from core.recipes.recipe import Recipe
-from core.training.calibration import calibrate, remember, remembered
+from core.training.calibration import calibrate, read_speeds, save_speeds
 from core.training.events import Progress, append_event
 from core.training.run import create_run
 from tests.core.planner.configs import LLAMA_2_7B
 
-HERE = replace(Card.find("t4"), here=True)
+HERE = replace(Gpu.find("t4"), here=True)
 
 
 def recipe(**settings: Any) -> Recipe:
@@ -34,7 +34,7 @@ def test_packs_as_trl_does(seed: int) -> None:
     draw = random.Random(seed)
     lengths = [draw.randint(1, 130) for _ in range(draw.randint(1, 300))]
     rows = Dataset.from_dict({"input_ids": [[1] * min(length, 100) for length in lengths]})
-    assert packed_rows(lengths, 100) == len(pack_dataset(rows, 100, "bfd"))
+    assert count_packed_rows(lengths, 100) == len(pack_dataset(rows, 100, "bfd"))
 
 
 @pytest.mark.parametrize(
@@ -49,20 +49,22 @@ def test_packs_as_trl_does(seed: int) -> None:
     ],
 )
 def test_steps(settings: dict[str, Any], steps: int) -> None:
-    assert schedule(recipe(**settings), [50] * 10).steps == steps
+    assert make_schedule(recipe(**settings), [50] * 10).steps == steps
 
 
 def test_tokens_are_cut_held_out_and_repeated() -> None:
-    of = schedule(recipe(eval_fraction=0.2, num_train_epochs=3, gradient_accumulation_steps=1), [50] * 5 + [400] * 5)
+    of = make_schedule(
+        recipe(eval_fraction=0.2, num_train_epochs=3, gradient_accumulation_steps=1), [50] * 5 + [400] * 5
+    )
     assert of.tokens_per_epoch == 600  # of (5 x 50 + 5 x 100), four fifths
     assert of.tokens == 1800
     assert of.evaluated_tokens == 150 * 2  # after 20 of 24 steps and at the end
 
 
 def test_padding_is_what_the_longest_of_a_batch_adds() -> None:
-    assert schedule(recipe(per_device_train_batch_size=2), [50, 100, 50, 100]).padding == pytest.approx(0.25)
-    assert schedule(recipe(per_device_train_batch_size=1), [50, 100]).padding == 0
-    assert schedule(recipe(per_device_train_batch_size=2, packing=True), [50, 100]).padding == 0
+    assert make_schedule(recipe(per_device_train_batch_size=2), [50, 100, 50, 100]).padding == pytest.approx(0.25)
+    assert make_schedule(recipe(per_device_train_batch_size=1), [50, 100]).padding == 0
+    assert make_schedule(recipe(per_device_train_batch_size=2, packing=True), [50, 100]).padding == 0
 
 
 def ran(home: Home, rates: list[float], **settings: Any) -> None:
@@ -75,9 +77,9 @@ def ran(home: Home, rates: list[float], **settings: Any) -> None:
         append_event(run.events_path, event)
 
 
-def estimated(home: Home, card: Card = HERE, **settings: Any) -> Any:
+def estimated(home: Home, gpu: Gpu = HERE, **settings: Any) -> Any:
     shape = shape_of(LLAMA_2_7B, "base")
-    return plan(recipe(**settings), card, shape=shape, home=home, dataset_lengths=[50] * 80, chat=None)
+    return plan_run(recipe(**settings), gpu, shape=shape, home=home, dataset_lengths=[50] * 80, chat=None)
 
 
 def test_no_speed_no_time(home: Home) -> None:
@@ -115,11 +117,11 @@ def test_other_bases_and_other_machines_tell_nothing(home: Home) -> None:
     assert estimated(home).eta_seconds is None
     ran(home, [1.0, 100.0])
     assert estimated(home).eta_seconds is not None
-    assert estimated(home, Card.find("l4")).eta_seconds is None
+    assert estimated(home, Gpu.find("l4")).eta_seconds is None
 
 
 def test_a_calibration_counts_like_a_run(home: Home) -> None:
-    remember(home, recipe(), [90.0, 100.0, 110.0])
+    save_speeds(home, recipe(), [90.0, 100.0, 110.0])
     (home.cache / "speeds.jsonl").open("a").write('{"at": 1, "tok')
     of = estimated(home)
     assert of.eta_seconds == pytest.approx(40)
@@ -142,7 +144,7 @@ def test_calibrating_trains_a_few_real_steps(home: Home, tmp_path: Path) -> None
     rates = calibrate(given, home)
     assert len(rates) >= 3
     assert all(rate > 0 for rate in rates)
-    remember(home, given, rates)
-    assert remembered(home) == [(given.to_dict(), rates)]
+    save_speeds(home, given, rates)
+    assert read_speeds(home) == [(given.to_dict(), rates)]
     assert not list(home.runs.iterdir())
     assert not list(home.adapters.iterdir())

@@ -10,9 +10,9 @@ from transformers import TrainingArguments, get_scheduler
 
 from adapters.common.errors import UserError
 from core.common.home import Home
-from core.planner import Card, most_steps, plan
+from core.planner import Gpu, count_most_steps, plan_run
 from core.recipes.recipe import CHOICES, Recipe
-from core.recipes.warmup import about_warmup, check_learns, check_schedule, steps_of, warmup_of
+from core.recipes.warmup import check_learns, check_schedule, count_steps, count_warmup_steps, warmup_warning
 from core.training.run import create_run
 
 STEPS = (1, 2, 3, 10, 100)
@@ -27,7 +27,7 @@ def rates(given: Recipe, steps: int) -> list[float]:
     """What transformers' own schedule gives each optimiser step."""
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=given.learning_rate)
     warmup = TrainingArguments(output_dir="unused", warmup_steps=given.warmup_steps).get_warmup_steps(steps)
-    assert warmup_of(given, steps) in (warmup, 0)
+    assert count_warmup_steps(given, steps) in (warmup, 0)
     schedule = get_scheduler(given.lr_scheduler_type, optimizer, warmup, steps)
     found = []
     for _ in range(steps):
@@ -53,7 +53,7 @@ def test_what_is_refused_are_exactly_the_runs_whose_rates_are_all_zero(kind: str
             assert "warmup_steps to 0" in caught.value.remedy
             continue
         check_schedule(given, steps)
-        if said := about_warmup(given, steps):
+        if said := warmup_warning(given, steps):
             assert f"no higher than {max(found):.2g}" in said
         elif kind != "inverse_sqrt":  # which begins below its peak where there is no warm-up
             assert max(found) == pytest.approx(1e-3, rel=0.2)
@@ -79,17 +79,17 @@ def test_a_run_of_one_step_under_a_warm_up_is_refused_before_it_exists(home: Hom
     ],
 )
 def test_steps_are_known_from_the_rows(settings: dict[str, object], rows: int, steps: int) -> None:
-    assert steps_of(recipe(**settings), rows) == steps
+    assert count_steps(recipe(**settings), rows) == steps
 
 
 def test_a_plan_refuses_only_what_is_one_step_even_if_nothing_is_held_out() -> None:
     given = recipe(num_train_epochs=1, eval_fraction=0.1)
     with pytest.raises(UserError, match="nothing would be learnt"):
-        check_learns(given, most_steps(given, [50] * 8))
-    check_learns(given, most_steps(given, [50] * 9))  # of which one may be held out, or none
-    check_learns(given, most_steps(given, None))
+        check_learns(given, count_most_steps(given, [50] * 8))
+    check_learns(given, count_most_steps(given, [50] * 9))  # of which one may be held out, or none
+    check_learns(given, count_most_steps(given, None))
 
 
 def test_a_plan_says_that_the_warm_up_is_longer_than_the_run() -> None:
-    planned = plan(recipe(warmup_steps=100, max_steps=11), Card.find("t4"), dataset_lengths=[50] * 80, chat=None)
+    planned = plan_run(recipe(warmup_steps=100, max_steps=11), Gpu.find("t4"), dataset_lengths=[50] * 80, chat=None)
     assert "takes 100 steps and the run only 11" in planned.about_warmup and "0.0002, of 0.002" in planned.about_warmup

@@ -13,7 +13,7 @@ from adapters.common.files import temporary_name
 from core.common.home import Home
 from core.common.process import Identity
 from core.recipes.recipe import Recipe
-from core.training.cleanup import sweep
+from core.training.cleanup import remove_leftovers
 from core.training.run import create_run
 
 KILLED_WHILE_WRITING = """
@@ -42,7 +42,7 @@ def test_what_a_killed_writer_left_goes_and_the_file_stays_as_it_was(home: Home)
     path.write_text("old")
     subprocess.run([sys.executable, "-c", KILLED_WHILE_WRITING.format(path=str(path))])
     assert len(hidden(home)) == 1
-    sweep(home)
+    remove_leftovers(home)
     assert hidden(home) == []
     assert path.read_text() == "old"
 
@@ -55,7 +55,7 @@ def test_half_made_folders_of_the_dead_go_and_those_of_the_living_stay(home: Hom
             (made / "adapter_model.safetensors").write_bytes(b"0")
     (home.adapters / f".deleted-pirate-{dead}").mkdir()
     (home.adapters / ".keep").write_text("someone else's")
-    sweep(home)
+    remove_leftovers(home)
     assert [name for name in hidden(home) if name != ".keep"] == sorted(
         path.name for folder in (home.adapters, home.runs) for path in folder.glob(f".*{os.getpid()}*")
     )
@@ -69,11 +69,11 @@ def test_a_dead_workers_reserve_and_half_checkpoint_go(home: Home, recipe: Recip
     saving.mkdir(parents=True)
     with run.file.changing() as change:
         change.set(pid=os.getpid(), started=Identity.own().started)
-    sweep(home)
+    remove_leftovers(home)
     assert run.reserve.exists() and saving.exists(), "its worker lives"
     with run.file.changing() as change:
         change.set(pid=dead, started=0.0)
-    sweep(home)
+    remove_leftovers(home)
     assert not run.reserve.exists() and not saving.parent.exists()
 
 
@@ -112,7 +112,7 @@ def test_half_made_folders_of_killed_processes_go(work: str, home: Home) -> None
     killed = subprocess.run([sys.executable, "-c", DIES + work, str(home.root)], capture_output=True, text=True)
     assert killed.returncode == -9, killed.stderr
     (left,) = [path for path in home.root.rglob(".*~*") if path.is_dir()]
-    sweep(home)
+    remove_leftovers(home)
     assert not left.exists()
 
 

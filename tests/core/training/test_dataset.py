@@ -12,8 +12,8 @@ from core.common.home import Home
 from core.data import store
 from core.models.base import load_tokenizer, resolve
 from core.recipes.recipe import Recipe
-from core.training.dataset import prepare
-from core.training.sample_answers import prompts_for
+from core.training.dataset import prepare_data
+from core.training.sample_answers import choose_prompts
 from tests.hub_server.fixtures import Hub
 
 
@@ -23,7 +23,7 @@ def test_columns_and_a_sample_are_taken_from_the_recipe(tmp_path: Path) -> None:
     recipe = Recipe.from_dict(
         {"dataset_name": str(file), "dataset_columns": "question=frage,answer=antwort", "max_samples": 20}
     )
-    prepared = prepare(recipe, load_tokenizer(resolve("builtin")))
+    prepared = prepare_data(recipe, load_tokenizer(resolve("builtin")))
     held_out = prepared.held_out_conversations
     assert len(prepared.train) + len(held_out) == 20
     assert held_out[0].messages[0]["content"].startswith("q")
@@ -35,7 +35,7 @@ def test_a_run_tells_which_rows_it_learns_from(home: Home, hub: Hub) -> None:
     card = "---\nlicense: mit\n---\n"
     commit = hub.make_repo("ada/poems", {"train.jsonl": rows.encode(), "README.md": card.encode()}, kind="dataset")
     kept = store.keep_from_hub(home, "ada/poems")
-    prepared = prepare(Recipe.from_dict({"dataset_name": kept.dataset_name}), load_tokenizer(resolve("builtin")))
+    prepared = prepare_data(Recipe.from_dict({"dataset_name": kept.dataset_name}), load_tokenizer(resolve("builtin")))
     sha256 = hashlib.sha256(rows.encode()).hexdigest()
     where = f"ada/poems (hub, revision {commit}, licence mit, SHA-256 {sha256})"
     assert prepared.notes[0] == f"Learning from 4 conversations of {where}."
@@ -66,7 +66,7 @@ def test_a_conversation_of_several_rows_is_whole_on_one_side_of_the_split(tmp_pa
     recipe = Recipe.from_dict(
         {"dataset_name": str(talks(tmp_path, 20)), "eval_fraction": 0.2, "max_length": 128, "packing": packing}
     )
-    prepared = prepare(recipe, tokenizer)
+    prepared = prepare_data(recipe, tokenizer)
     assert prepared.held_out is not None
     train, held_out = (tokenizer.batch_decode(list(half["input_ids"])) for half in (prepared.train, prepared.held_out))
     held = {each.messages[0]["content"] for each in prepared.held_out_conversations}
@@ -85,5 +85,5 @@ def test_plain_text_leaves_no_question_for_samples_and_that_is_no_error(tmp_path
     file = tmp_path / "a.jsonl"
     file.write_text("".join(f'{{"text": "The llama number {index} grazes."}}\n' for index in range(20)))
     recipe = Recipe.from_dict({"dataset_name": str(file), "eval_fraction": 0.2})
-    prepared = prepare(recipe, load_tokenizer(resolve("builtin")))
-    assert prepared.held_out_conversations and prompts_for(recipe, prepared.held_out_conversations) == []
+    prepared = prepare_data(recipe, load_tokenizer(resolve("builtin")))
+    assert prepared.held_out_conversations and choose_prompts(recipe, prepared.held_out_conversations) == []

@@ -6,7 +6,7 @@ from core.training.events import (
     Evaluation,
     Note,
     Progress,
-    Sample,
+    SampleAnswer,
     StateChanged,
     append_event,
     read_events,
@@ -22,7 +22,7 @@ def test_every_kind_comes_back_as_it_went(tmp_path: Path) -> None:
         PROGRESS,
         Evaluation(step=1, eval_loss=2.0, best=True),
         Checkpoint(step=1, path="checkpoints/checkpoint-1"),
-        Sample(step=1, prompt="Ahoy?", answer="Arr\nmatey"),
+        SampleAnswer(step=1, prompt="Ahoy?", answer="Arr\nmatey"),
         Note(text="a note"),
         Done(adapter="pirate"),
     ]

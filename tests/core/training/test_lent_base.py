@@ -91,12 +91,12 @@ def test_a_run_on_borrowed_memory_ends_with_its_engine_and_goes_on_with_the_next
     last = run.checkpoints()[-1].step
     assert status.reason == f"The engine, whose copy of the base it used, ended. Resuming goes on from step {last}."
     assert not list(home.adapters.iterdir())
-    assert queue.advance(home, engine_there=False) is None, "it waits for the engine"
+    assert queue.start_next(home, engine_there=False) is None, "it waits for the engine"
 
     second = lending(home)
     try:
         assert json.loads(second.line())["value"] == LENT
-        assert queue.advance(home) is not None
+        assert queue.start_next(home) is not None
         wait_for(run, lambda events: has_gone_on(events, last))
         assert sum("borrowed" in text for text in notes(run)) == 2
         request_stop(run)

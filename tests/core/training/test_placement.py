@@ -14,11 +14,11 @@ import pytest
 from core.common.home import Home
 from core.common.process import Identity
 from core.coordination import suspend
-from core.planner import CHAT, Card, Chat, plan
+from core.planner import CHAT, Chat, Gpu, plan_run
 from core.recipes.recipe import Recipe
 from core.training import placement
 from core.training.events import Note
-from core.training.placement import BaseGone, Room, needing
+from core.training.placement import BaseLost, ChatPlacement, watch_owner
 from core.training.run import Run, create_run
 
 MIB = 1 << 20
@@ -42,14 +42,14 @@ def engine(home: Home) -> Iterator[subprocess.Popen[bytes]]:
 
 def card(monkeypatch: pytest.MonkeyPatch, run: Run, *, chat: bool, spare: int, shared: bool = False) -> None:
     """A device with `spare` bytes more than the run takes, with or without the chat."""
-    big = Card("a device", 1 << 50, 1 << 50, None, here=True)
-    parts = plan(run.recipe, big, dataset_lengths=[100], chat=Chat(shared=shared)).parts
+    big = Gpu("a device", 1 << 50, 1 << 50, None, here=True)
+    parts = plan_run(run.recipe, big, dataset_lengths=[100], chat=Chat(shared=shared)).parts
     size = sum(part.bytes for part in parts if chat or part.owner != CHAT) + spare
     monkeypatch.setattr("core.planner.gpus.this_machine", lambda: replace(big, nominal=size, usable=size))
 
 
-def room(run: Run, give_up: bool = False) -> Room:
-    return Room(run, run.recipe, 100, lambda: give_up)
+def room(run: Run, give_up: bool = False) -> ChatPlacement:
+    return ChatPlacement(run, run.recipe, 100, lambda: give_up)
 
 
 def notes(run: Run) -> list[str]:
@@ -60,10 +60,10 @@ def test_a_second_copy_that_fits_stays_beside_the_chat_and_is_said(
     run: Run, home: Home, engine: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     card(monkeypatch, run, chat=True, spare=MIB)
-    assert room(run).chat_stays(shared=False)
+    assert room(run).can_chat_stay(shared=False)
     (said,) = notes(run)
     assert said.startswith("The chat stays, with a copy of the base of its own. It fits:")
-    assert suspend.read(home) is None and engine.poll() is None
+    assert suspend.read_request(home) is None and engine.poll() is None
 
 
 def test_the_chat_is_parked_where_only_the_run_fits(
@@ -75,27 +75,27 @@ def test_the_chat_is_parked_where_only_the_run_fits(
 
     def see(self: Run) -> None:
         """What the studio does when it sees that the chat is to be parked."""
-        if suspend.read(home) is not None:
+        if suspend.read_request(home) is not None:
             asked.set()
             engine.kill()
         beat(self)
 
     monkeypatch.setattr(Run, "beat", see)
-    assert not room(run).chat_stays(shared=False)
+    assert not room(run).can_chat_stay(shared=False)
     assert asked.is_set()
-    wanted = suspend.read(home)
-    assert wanted is not None and wanted.wanted and (wanted.run, wanted.name) == (run.id, "buccaneer")
+    wanted = suspend.read_request(home)
+    assert wanted is not None and wanted.is_active and (wanted.run, wanted.name) == (run.id, "buccaneer")
     assert "So the chat is parked while this run trains; it comes back by itself." in notes(run)[0]
-    assert room(run).chat_stays(shared=False), "nobody is there any more who could be in the way"
+    assert room(run).can_chat_stay(shared=False), "nobody is there any more who could be in the way"
 
 
 def test_what_fits_neither_way_is_tried_with_the_chat(
     run: Run, home: Home, engine: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     card(monkeypatch, run, chat=False, spare=-MIB)
-    assert room(run).chat_stays(shared=False)
+    assert room(run).can_chat_stay(shared=False)
     assert "It does not fit" in notes(run)[0] and "tried all the same" in notes(run)[0]
-    assert suspend.read(home) is None
+    assert suspend.read_request(home) is None
 
 
 def test_the_chat_stays_where_no_studio_could_bring_it_back(
@@ -103,49 +103,49 @@ def test_the_chat_stays_where_no_studio_could_bring_it_back(
 ) -> None:
     card(monkeypatch, run, chat=False, spare=MIB)
     (home.processes / "web.json").unlink()
-    assert room(run).chat_stays(shared=False)
-    assert "no studio is there" in notes(run)[0] and suspend.read(home) is None
+    assert room(run).can_chat_stay(shared=False)
+    assert "no studio is there" in notes(run)[0] and suspend.read_request(home) is None
 
 
 def test_a_run_that_is_stopped_meanwhile_gives_the_chat_free_again(
     run: Run, home: Home, engine: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     card(monkeypatch, run, chat=False, spare=MIB)
-    assert room(run, give_up=True).chat_stays(shared=False)
-    assert suspend.read(home) is None and engine.poll() is None
+    assert room(run, give_up=True).can_chat_stay(shared=False)
+    assert suspend.read_request(home) is None and engine.poll() is None
 
 
 def test_without_an_engine_nothing_is_asked_or_said(run: Run, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     card(monkeypatch, run, chat=False, spare=-MIB)
-    assert room(run).chat_stays(shared=False)
+    assert room(run).can_chat_stay(shared=False)
     assert notes(run) == []
 
 
 def test_who_asks_again_keeps_what_the_chat_had_in_memory(home: Home) -> None:
-    suspend.ask(home, "a", "first")
-    first = suspend.read(home)
+    suspend.request_suspend(home, "a", "first")
+    first = suspend.read_request(home)
     assert first is not None
-    suspend.remember(home, first, ("pirate", "radio"))
-    suspend.ask(home, "b", "second")
-    second = suspend.read(home)
+    suspend.save_adapters(home, first, ("pirate", "radio"))
+    suspend.request_suspend(home, "b", "second")
+    second = suspend.read_request(home)
     assert second is not None and second.name == "second" and second.adapters == ("pirate", "radio")
-    suspend.forget(home)
-    suspend.forget(home)
-    assert suspend.read(home) is None
+    suspend.clear_request(home)
+    suspend.clear_request(home)
+    assert suspend.read_request(home) is None
 
 
 def test_an_error_of_a_device_whose_memory_has_gone_is_told_from_others(monkeypatch: pytest.MonkeyPatch) -> None:
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     owner = Identity.of(process.pid)
     monkeypatch.setattr(placement, "ENDING_SECONDS", 0.2)
-    with pytest.raises(ZeroDivisionError), needing(owner) as check:
+    with pytest.raises(ZeroDivisionError), watch_owner(owner) as check:
         check()
         _ = 1 / 0
-    with pytest.raises(BaseGone), needing(owner) as check:
+    with pytest.raises(BaseLost), watch_owner(owner) as check:
         process.kill()
         process.wait()
         raise RuntimeError("CUDA error: an illegal memory access was encountered")
-    with pytest.raises(BaseGone), needing(owner) as check:
+    with pytest.raises(BaseLost), watch_owner(owner) as check:
         check()
-    with needing(None) as check:
+    with watch_owner(None) as check:
         check()

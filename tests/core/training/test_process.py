@@ -30,7 +30,7 @@ def test_a_killed_run_resumes_by_itself_and_repeats_the_uninterrupted_run(
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     run = create_run(home, recipe)
-    started = queue.advance(home)
+    started = queue.start_next(home)
     assert started is not None and started.id == run.id
     events = wait_for(run, lambda events: any(isinstance(event, Checkpoint) for event in events))
     worker = run.status().worker
@@ -42,7 +42,7 @@ def test_a_killed_run_resumes_by_itself_and_repeats_the_uninterrupted_run(
     with run.events_path.open("ab") as file:
         file.write(b'{"kind": "progress", "st')  # as if it had died while it wrote
 
-    again = queue.advance(home)
+    again = queue.start_next(home)
     assert again is not None and again.id == run.id
     events = wait_for(run, lambda events: run.state() is RunState.DONE)
 

@@ -12,10 +12,10 @@ from core.common.home import Home
 from core.common.process import Identity
 from core.recipes.recipe import Recipe
 from core.training import queue
-from core.training.launcher import alive, continue_run, request_stop, resume
+from core.training.launcher import extend_run, is_worker_alive, request_stop, resume_run
 from core.training.run import MAX_ATTEMPTS, Run, create_run, find_run, list_runs
 from core.training.state import RunState
-from core.training.trash import empty, restore, trash_run, trashed
+from core.training.trash import empty_trash, list_trashed, restore_run, trash_run
 from tests.core.training.conftest import wait_for
 
 
@@ -69,9 +69,9 @@ def test_an_impossible_change_is_refused_and_changes_nothing(home: Home, recipe:
 def test_a_queued_run_is_cancelled_and_can_be_taken_up_again(home: Home, recipe: Recipe) -> None:
     run = create_run(home, recipe)
     assert request_stop(run).state is RunState.STOPPED
-    assert queue.waiting(home) == []
-    resume(run)
-    assert [each.id for each in queue.waiting(home)] == [run.id]
+    assert queue.list_queued(home) == []
+    resume_run(run)
+    assert [each.id for each in queue.list_queued(home)] == [run.id]
     assert [each.state for each in run.status().timeline] == ["queued", "stopped", "queued"]
 
 
@@ -79,10 +79,10 @@ def test_a_dead_worker_is_recognised(home: Home, recipe: Recipe, stranger: subpr
     run = create_run(home, recipe)
     worker = Identity.of(stranger.pid)
     run.move(RunState.PREPARING, pid=worker.pid, started=worker.started)
-    assert alive(run) and run.state() is RunState.PREPARING
+    assert is_worker_alive(run) and run.state() is RunState.PREPARING
     stranger.kill()
     os.waitid(os.P_PID, stranger.pid, os.WEXITED | os.WNOWAIT)  # dead, and a zombie: its parent has not waited for it
-    assert not alive(run)
+    assert not is_worker_alive(run)
     status = run.status()
     assert status.state is RunState.INTERRUPTED and status.resumes_itself
     assert "killed before its first checkpoint" in status.reason
@@ -102,8 +102,8 @@ def test_a_run_that_keeps_dying_at_the_same_step_is_not_started_for_ever(home: H
     run = create_run(home, recipe)
     run.move(RunState.PREPARING, pid=1, started=0.0, attempts=MAX_ATTEMPTS)
     assert not run.status().resumes_itself
-    assert queue.advance(home) is None
-    resume(run)  # a person has looked into it: its attempts are counted anew
+    assert queue.start_next(home) is None
+    resume_run(run)  # a person has looked into it: its attempts are counted anew
     run.move(RunState.PREPARING, pid=1, started=0.0)
     assert run.status().resumes_itself
 
@@ -123,15 +123,15 @@ def test_deleting_refuses_while_a_worker_lives_and_can_be_undone(
     files = {path.name for path in run.folder.iterdir()}
     trash_run(run)
     assert list_runs(home) == [] and list(home.runs.iterdir()) == []
-    assert [each.id for each in trashed(home)] == [run.id]
+    assert [each.id for each in list_trashed(home)] == [run.id]
     with pytest.raises(UserError, match=r"no run '\.\./x' in the trash"):
-        restore(home, "../x")
-    assert {path.name for path in restore(home, run.id).folder.iterdir()} == files
+        restore_run(home, "../x")
+    assert {path.name for path in restore_run(home, run.id).folder.iterdir()} == files
     assert find_run(home, run.id).state() is RunState.INTERRUPTED
-    assert trashed(home) == []
+    assert list_trashed(home) == []
     trash_run(run)
-    assert empty(home) > 0
-    assert trashed(home) == []
+    assert empty_trash(home) > 0
+    assert list_trashed(home) == []
 
 
 def test_the_queue_keeps_its_order_and_a_failed_run_does_not_stop_the_next(
@@ -143,11 +143,11 @@ def test_the_queue_keeps_its_order_and_a_failed_run_does_not_stop_the_next(
     (gone / "model.safetensors").write_bytes(b"")
     runs = [create_run(home, replace(recipe, run_name=name, model_name_or_path=str(gone))) for name in "abc"]
     (gone / "config.json").unlink()  # every one of them fails as soon as its worker looks for its base
-    queue.reorder(runs[2], 0)
+    queue.move_queued(runs[2], 0)
     order = []
-    while (run := queue.advance(home)) is not None:
+    while (run := queue.start_next(home)) is not None:
         order.append(run.name)
-        assert queue.advance(home) is None  # one trains at a time
+        assert queue.start_next(home) is None  # one trains at a time
         wait_for(run, lambda events, run=run: run.state() is RunState.FAILED)
         assert "is not a model folder" in run.status().reason
     assert order == ["c", "a", "b"]
@@ -157,18 +157,18 @@ def test_continuing_means_more_than_before(home: Home, recipe: Recipe) -> None:
     run = create_run(home, recipe)
     request_stop(run)
     with pytest.raises(UserError, match="max_steps = 6, and 6 is no more"):
-        continue_run(run, max_steps=6)
-    continue_run(run, max_steps=8)
+        extend_run(run, max_steps=6)
+    extend_run(run, max_steps=8)
     assert run.recipe.max_steps == 8 and run.state() is RunState.QUEUED
     request_stop(run)
     with pytest.raises(UserError, match="goes by steps, not by epochs: max_steps = 8"):
-        continue_run(run, num_train_epochs=50)
+        extend_run(run, num_train_epochs=50)
 
     epochs = create_run(home, replace(recipe, max_steps=-1, num_train_epochs=2))
     request_stop(epochs)
     with pytest.raises(UserError, match=r"num_train_epochs = 2, and 1\.5 is no more"):
-        continue_run(epochs, num_train_epochs=1.5)
-    continue_run(epochs, num_train_epochs=3)
+        extend_run(epochs, num_train_epochs=1.5)
+    extend_run(epochs, num_train_epochs=3)
     assert (epochs.recipe.num_train_epochs, epochs.recipe.max_steps) == (3, -1)
 
 

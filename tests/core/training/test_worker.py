@@ -21,9 +21,9 @@ from core.models.device import Choice
 from core.recipes.recipe import Recipe
 from core.training import recovery, worker
 from core.training import trainer as trainer_module
-from core.training.dataset import IGNORED, PackedRows, prepare
-from core.training.events import Checkpoint, Done, Evaluation, Note, Progress, Sample
-from core.training.launcher import continue_run
+from core.training.dataset import IGNORED, PackedCollator, prepare_data
+from core.training.events import Checkpoint, Done, Evaluation, Note, Progress, SampleAnswer
+from core.training.launcher import extend_run
 from core.training.run import Run, create_run
 from core.training.state import RunState
 from core.training.trainer import StudioTrainer, build_trainer
@@ -109,7 +109,7 @@ def test_event_files_are_complete_and_name_no_machine(whole: Run) -> None:
 
 def test_only_the_assistants_words_are_trained(recipe: Recipe) -> None:
     tokenizer = load_tokenizer(resolve("builtin"))
-    data = prepare(recipe, tokenizer)
+    data = prepare_data(recipe, tokenizer)
     conversation = data.checked.conversations[0]
     example = only_row(tokenizer, conversation.messages)
     trained = tokenizer.decode([label for label in example["labels"] if label != IGNORED])
@@ -122,7 +122,7 @@ def test_only_the_assistants_words_are_trained(recipe: Recipe) -> None:
 def trainer(home: Home, recipe: Recipe, tmp_path: Path) -> StudioTrainer:
     source = resolve("builtin")
     tokenizer = load_tokenizer(source)
-    data = prepare(recipe, tokenizer)
+    data = prepare_data(recipe, tokenizer)
     return build_trainer(
         recipe,
         model=load_model(source),
@@ -337,9 +337,9 @@ def test_running_out_of_memory_starts_anew_with_a_smaller_batch(
 
 def test_the_smallest_batch_shortens_conversations_and_then_gives_up(recipe: Recipe) -> None:
     smallest = replace(recipe, per_device_train_batch_size=1, max_length=300)
-    shorter, change = recovery.smaller_batch(smallest) or (None, "")
+    shorter, change = recovery.shrink_batch(smallest) or (None, "")
     assert shorter and shorter.max_length == 150 and "cut at 150 tokens" in change
-    assert recovery.smaller_batch(replace(smallest, max_length=100)) is None
+    assert recovery.shrink_batch(replace(smallest, max_length=100)) is None
 
 
 def test_any_other_error_is_said_plainly_and_its_traceback_is_logged(
@@ -404,7 +404,7 @@ def test_packed_rows_give_the_same_loss_as_conversations_on_their_own(trainer: S
     ]
     trainer.model.eval()
     with torch.no_grad():
-        packed = trainer.compute_loss(trainer.model, PackedRows(tokenizer.pad_token_id)(rows))
+        packed = trainer.compute_loss(trainer.model, PackedCollator(tokenizer.pad_token_id)(rows))
         padded = trainer.compute_loss(trainer.model, trainer.data_collator(examples))
     assert packed.item() == pytest.approx(padded.item(), rel=1e-5)
 
@@ -502,7 +502,7 @@ def test_the_same_questions_are_answered_at_every_checkpoint_and_change_nothing(
     prompts = ["What is the capital of Cuba?", "Who are you?"]
     run = create_run(home, replace(recipe, sample_prompts=prompts))
     assert work(run) == 0
-    said = [(event.step, event.prompt) for event in run.events()[0] if isinstance(event, Sample)]
+    said = [(event.step, event.prompt) for event in run.events()[0] if isinstance(event, SampleAnswer)]
     assert said == [(step, prompt) for step in (2, 3, 4, 6) for prompt in prompts]
     (cuba, _) = AdapterStore(home.adapters).get("pirate").samples
     assert cuba.prompt == prompts[0] and "Havana" in cuba.base and cuba.adapter
@@ -531,7 +531,7 @@ def test_a_run_that_died_before_its_first_checkpoint_draws_one_curve_too(
 def test_a_finished_run_goes_on_for_more_steps(home: Home, recipe: Recipe, work: Work) -> None:
     run = create_run(home, recipe)
     assert work(run) == 0
-    continue_run(run, max_steps=8)
+    extend_run(run, max_steps=8)
     assert work(run) == 0
     told = [event for event in run.events()[0] if isinstance(event, Progress)]
     assert [event.step for event in told] == list(range(1, 9))

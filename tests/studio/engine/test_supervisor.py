@@ -164,7 +164,7 @@ import time
 from core.coordination import suspend
 from core.common.home import Home
 from core.common.process import Identity, announced
-suspend.ask(Home.open(sys.argv[1]), "20990101-000000-pirate", "pirate")
+suspend.request_suspend(Home.open(sys.argv[1]), "20990101-000000-pirate", "pirate")
 print(flush=True)
 sys.stdin.read()
 """
@@ -217,7 +217,7 @@ def test_a_parked_chat_says_so_and_comes_back_with_its_adapters(clean: Home, tmp
         wants.kill()  # however the run ends
         wants.wait()
         assert second.ready.wait(WAIT_SECONDS)
-        poll(lambda: suspend.read(clean) is None, WAIT_SECONDS, "the adapters to be loaded again")
+        poll(lambda: suspend.read_request(clean) is None, WAIT_SECONDS, "the adapters to be loaded again")
         poll(lambda: bool(second.status.adapters), WAIT_SECONDS, "the engine to say so")
         assert [each["name"] for each in second.status.adapters] == ["pirate"]
     finally:

@@ -35,7 +35,7 @@ def nothing_is_left(quiet_studio: Studio) -> Iterator[None]:
 
 
 def waiting(studio: Studio) -> list[str]:
-    return [run.name for run in queue.waiting(studio.home)]
+    return [run.name for run in queue.list_queued(studio.home)]
 
 
 def queued(studio: Studio, name: str, **settings: Any) -> Run:
@@ -68,14 +68,14 @@ def test_the_queue_is_reordered_and_cancelled(page: gr.Blocks, quiet_studio: Stu
 
 def test_pausing_asks_for_a_checkpoint_and_does_not_resume_by_itself(page: gr.Blocks, quiet_studio: Studio) -> None:
     run = queued(quiet_studio, "paused", max_steps=100_000, save_steps=100_000)
-    started = queue.advance(quiet_studio.home)
+    started = queue.start_next(quiet_studio.home)
     assert started is not None and started.id == run.id
     wait_for(run, lambda events: run.summary().step >= 2)
     handler(page, "runs.page.rest")(run.id)
     wait_for(run, lambda events: run.state() is RunState.INTERRUPTED)
     assert run.status().reason == "Paused." and not run.status().resumes_itself
     (saved,) = run.checkpoints()
-    assert queue.advance(quiet_studio.home) is None
+    assert queue.start_next(quiet_studio.home) is None
 
     handler(page, "runs.page.go_on")(run.id)
     wait_for(run, lambda events: run.summary().step > saved.step)

@@ -9,7 +9,7 @@ import pytest
 
 from core.common.process import Identity
 from core.recipes.recipe import Recipe
-from core.training.events import Checkpoint, Evaluation, Note, Progress, Sample, append_event
+from core.training.events import Checkpoint, Evaluation, Note, Progress, SampleAnswer, append_event
 from core.training.run import Run, create_run
 from core.training.state import RunState
 from studio.auth.identity import LOCAL_OWNER, UNAUTHENTICATED, Role, User
@@ -106,7 +106,7 @@ def test_the_best_step_and_the_answers_over_time(fresh: Studio) -> None:
     for step, loss, answer in ((10, 1.2, "Ahoy"), (20, 1.3, "Arr")):
         append_event(run.events_path, Evaluation(step=step, eval_loss=loss, best=step == 10))
         append_event(run.events_path, Checkpoint(step=step, path=f"checkpoints/checkpoint-{step}"))
-        append_event(run.events_path, Sample(step=step, prompt="Who are you?", answer=answer))
+        append_event(run.events_path, SampleAnswer(step=step, prompt="Who are you?", answer=answer))
     shown = seen(fresh)["a"]
     assert best_step(shown) == 10
     table = samples_table(shown)
@@ -156,7 +156,7 @@ def test_others_than_the_owner_read_nothing_of_where_files_lie(fresh: Studio) ->
 def test_nothing_given_becomes_markup(fresh: Studio) -> None:
     run = made(fresh, "a", [1.0], dataset_name=EVIL)
     append_event(run.events_path, Note(text=EVIL))
-    append_event(run.events_path, Sample(step=1, prompt=EVIL, answer=EVIL))
+    append_event(run.events_path, SampleAnswer(step=1, prompt=EVIL, answer=EVIL))
     run.move(RunState.PREPARING, EVIL)
     run.move(RunState.FAILED, EVIL)
     (shown,) = seen(fresh).values()

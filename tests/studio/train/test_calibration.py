@@ -10,7 +10,7 @@ from adapters.common.errors import UserError
 from core.common.home import Home
 from core.common.process import Identity
 from core.recipes.recipe import Recipe
-from core.training.calibration import remembered
+from core.training.calibration import read_speeds
 from core.training.run import create_run
 from core.training.state import RunState
 from studio.train.calibration import calibrate
@@ -28,4 +28,4 @@ def test_not_while_a_run_trains(home: Home) -> None:
 def test_what_stands_in_the_way_is_told(home: Home) -> None:
     with pytest.raises(UserError, match=r"could not be measured.*no dataset called 'nowhere'"):
         asyncio.run(calibrate(home, Recipe.from_dict({"dataset_name": "nowhere"})))
-    assert remembered(home) == []
+    assert read_speeds(home) == []

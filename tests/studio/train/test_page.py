@@ -14,10 +14,10 @@ import yaml
 from adapters.common.errors import UserError
 from core.common.home import Home
 from core.data import store
-from core.planner import CHAT, Card, plan
+from core.planner import CHAT, Gpu, plan_run
 from core.recipes.recipe import SETTINGS, Recipe
 from core.recipes.trl_config import to_trl
-from core.training.calibration import remembered
+from core.training.calibration import read_speeds
 from core.training.run import list_runs
 from studio.context import Studio
 from studio.page import build_page
@@ -126,11 +126,11 @@ def acting(action: str) -> gr.EventData:
 
 def test_one_click_takes_the_nearest_recipe_that_fits(page: gr.Blocks, form: recipe_form.RecipeForm) -> None:
     given = Recipe.from_dict({"dataset_name": "pirate", **TOO_MUCH})
-    assert not plan(given, card_here()).fits
+    assert not plan_run(given, card_here()).fits
     filled = handler(page, "train.page.nearest")(acting("nearest"), "", "pirate", *values_of(page, given))
     fields = tuple(each.value if isinstance(each, gr.Slider) else each for each in filled[1:-2])
     taken = form.recipe(filled[0], fields)
-    assert plan(taken, card_here()).fits
+    assert plan_run(taken, card_here()).fits
     assert taken.max_length < TOO_MUCH["max_length"]
 
 
@@ -195,7 +195,7 @@ def test_measuring_the_speed_trains_a_few_steps_and_the_plan_then_has_a_time(
     assert "Training a few steps" in first
     assert "<b>Time</b>" in later[-1]
     assert "±" in later[-1]
-    assert remembered(quiet_studio.home)
+    assert read_speeds(quiet_studio.home)
 
 
 def test_start_goes_by_the_same_lengths_as_the_plan_beside_it(quiet_studio: Studio) -> None:
@@ -210,12 +210,12 @@ def test_a_run_that_fits_without_the_chat_starts_where_the_chat_can_be_parked(
     quiet_studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = Recipe.from_dict({"dataset_name": "pirate"})
-    parts = plan(recipe, Card.find("cpu")).parts
+    parts = plan_run(recipe, Gpu.find("cpu")).parts
     alone = sum(part.bytes for part in parts if part.owner != CHAT)
-    monkeypatch.setattr("studio.train.page.card_here", lambda: Card("small", alone, alone, None, here=True))
+    monkeypatch.setattr("studio.train.page.card_here", lambda: Gpu("small", alone, alone, None, here=True))
     assert not check_fits(quiet_studio, recipe, None, may_park=True)
     with pytest.raises(UserError, match="if the chat were stopped"):
         check_fits(quiet_studio, recipe, None)
-    monkeypatch.setattr("studio.train.page.card_here", lambda: Card("smaller", alone, alone - 1, None, here=True))
+    monkeypatch.setattr("studio.train.page.card_here", lambda: Gpu("smaller", alone, alone - 1, None, here=True))
     with pytest.raises(UserError, match="It does not fit"):
         check_fits(quiet_studio, recipe, None, may_park=True)

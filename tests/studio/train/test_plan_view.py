@@ -10,20 +10,20 @@ from typing import Any
 
 import pytest
 
-from core.planner import Card, Chat, Plan, compare, plan
+from core.planner import Chat, Gpu, Plan, compare_methods, plan_run
 from core.planner.model_shape import shape_of
 from core.recipes.recipe import Recipe
 from studio.__main__ import main
 from studio.train.plan_view import comparison, plan_card
 from tests.core.planner.configs import LLAMA_2_7B, MIXTRAL
 
-T4 = Card.find("t4")
+T4 = Gpu.find("t4")
 
 
 def planned(name: str = "base", **settings: Any) -> Plan:
     given = {"model_name_or_path": "base", "dataset_name": "data"} | settings
     shape = shape_of(LLAMA_2_7B, name)
-    return plan(Recipe.from_dict(given), T4, shape=shape, dataset_lengths=[4000] * 10, chat=Chat())
+    return plan_run(Recipe.from_dict(given), T4, shape=shape, dataset_lengths=[4000] * 10, chat=Chat())
 
 
 def widths(html: str) -> list[float]:
@@ -63,15 +63,15 @@ def test_a_plan_that_does_not_fit_shows_what_would() -> None:
 
 def test_names_are_escaped() -> None:
     of = planned()
-    card = Card("<b>card</b>", T4.nominal, T4.usable, T4.capability)
+    card = Gpu("<b>card</b>", T4.nominal, T4.usable, T4.capability)
     html = plan_card(Plan(of.recipe, card, of.shape, of.parts, True, "<script>"))
     assert "<script>" not in html
     assert "<b>card</b>" not in html
-    assert "<i>base</i>" not in comparison(compare("7B", card), card, "<i>base</i>")
+    assert "<i>base</i>" not in comparison(compare_methods("7B", card), card, "<i>base</i>")
 
 
 def test_the_lecture_bars() -> None:
-    html = comparison(compare("7B", T4), T4, "7 B parameters")
+    html = comparison(compare_methods("7B", T4), T4, "7 B parameters")
     assert "28.0 + 28.0 + 56.0 = 112.0 GB" in html
     assert "14.0 + 14.0 + 28.0 = 56.0 GB" in html
     assert "7.0 + 7.0 + 14.0 = 28.0 GB" in html
@@ -81,7 +81,7 @@ def test_the_lecture_bars() -> None:
 
 
 def test_a_tiny_base_is_compared_in_megabytes() -> None:
-    html = comparison(compare("builtin", T4), T4, "builtin")
+    html = comparison(compare_methods("builtin", T4), T4, "builtin")
     assert ", in MB (1,000,000 bytes)" in html
     assert "0.0 + 0.0" not in html
 
