@@ -23,7 +23,7 @@ def has_room(home: Home) -> bool:
     return shutil.disk_usage(home.processes).free >= LEAST_FREE
 
 
-def end(identity: Identity, seconds: float = STOP_SECONDS) -> None:
+def end_process(identity: Identity, seconds: float = STOP_SECONDS) -> None:
     """SIGTERM, a while to leave, then SIGKILL. Returns when the process is gone."""
     if not identity.signal(signal.SIGTERM):
         return
@@ -37,7 +37,7 @@ def end(identity: Identity, seconds: float = STOP_SECONDS) -> None:
         return
 
 
-def locked(file: IO[bytes]) -> bool:
+def try_lock(file: IO[bytes]) -> bool:
     """Take the lock on an open file, until it and every copy of it in other processes are closed; False if taken."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -46,7 +46,7 @@ def locked(file: IO[bytes]) -> bool:
     return True
 
 
-def last_line(path: Path) -> str:
+def read_last_line(path: Path) -> str:
     """The last line of a log that says something, shortened; "" when there is none."""
     try:
         with path.open("rb") as file:

@@ -4,75 +4,41 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import httpx
 
-from adapters.common.damaged_files import plain
 from adapters.common.errors import UserError
 from adapters.common.files import no_room
 from core.common.home import Home
-from core.common.process import Identity, announced
+from core.common.process import Identity
 from core.coordination import suspend
 from core.coordination.chat_activity import Busy
 from core.serving.settings import EngineSettings, save_settings, saved_settings
-from studio.engine import suspend as parked
-from studio.engine.process_files import STOP_SECONDS, end, has_room, last_line, locked
+from studio.engine.engine_process import EngineProcess
+from studio.engine.process_files import end_process, has_room, read_last_line
+from studio.engine.restart_policy import RETRY_SECONDS, RestartPolicy
+from studio.engine.status import FAILED, LOADING, READY, STARTING, SUSPENDED, EngineStatus
+from studio.engine.suspend import remember_adapters, restore_adapters, suspended_message
 from studio.engine.vllm import VllmServer, with_key
 
 log = logging.getLogger(__name__)
 
-STARTING, LOADING, READY, FAILED, PARKED = "starting", "loading", "ready", "failed", "parked"
 POLL_SECONDS = 0.5
-ELSEWHERE_SECONDS = 1.0  # another server has a log, too
-MAX_BACKOFF_SECONDS = 30.0
-GIVE_UP_AFTER = 5  # deaths in a row without having been ready in between
-REST_SECONDS = 300.0  # after that, until it is tried once more
-SILENT_SECONDS = 60.0  # for an engine that lives to say where it is
-FULL = "The disk is full: the engine starts as soon as there is room"
-PARK_SECONDS = 15.0  # for answers under way when the chat is parked, or the engine started anew
-
-
-@dataclass(frozen=True)
-class EngineStatus:
-    """What the engine is doing, in words for a person. `adapters` is its own list of what is resident where.
-
-    `cause`: more of a failure, for the owner alone; a log names paths.
-    """
-
-    state: str
-    detail: str = ""
-    base: str = ""
-    restarts: int = 0
-    adapters: tuple[dict[str, Any], ...] = ()
-    cause: str = ""
-
-    @property
-    def ready(self) -> bool:
-        return self.state == READY
-
-
-@dataclass(frozen=True)
-class Resting:
-    """The engine has given up until then (on time.monotonic's clock), or until a disk that was full has room."""
-
-    until: float
-    disk_full: bool
+EXTERNAL_POLL_SECONDS = 1.0  # another server has a log, too
+DISK_FULL = "The disk is full: the engine starts as soon as there is room"
+DRAIN_SECONDS = 15.0  # for answers under way when the chat is parked, or the engine started anew
 
 
 class EngineSupervisor:
     """One engine process: found alive and adopted, or started; watched by a thread; its URL and status for everyone.
 
-    With `external_url` another server (such as vLLM) is the engine: it is asked for its health, never started;
-    `seen_home` is the home folder's path as that server sees it.
-    `given`: settings from the command line, which go before those that are saved in the home.
+    external_url: another server (such as vLLM) is the engine: it is asked for its health, never started;
+    server_home: the home folder's path as that server sees it.
+    command_line: settings from the command line, which go before those that are saved in the home.
     """
 
     def __init__(
@@ -89,34 +55,18 @@ class EngineSupervisor:
         self._read_settings()
         self.external_url = external_url.rstrip("/").removesuffix("/v1") if external_url else None
         self.headers = with_key() if external_url else {}  # of every request to it
-        self._elsewhere = (
-            VllmServer(home, self.external_url, base, server_home, self.headers) if self.external_url else None
-        )
-        self.vllm: VllmServer | None = self._elsewhere  # None too where another studio's engine turns out to be there
+        url = self.external_url
+        self._external = VllmServer(home, url, base, server_home, self.headers) if url else None
+        self.vllm: VllmServer | None = self._external  # None too where another studio's engine turns out to be there
         self.ready = threading.Event()
+        self.process = EngineProcess(home, base)
+        self._restarts = RestartPolicy()
         self._status = EngineStatus(STARTING, "starting the engine")
-        self._identity: Identity | None = None
-        self._process: subprocess.Popen[bytes] | None = None
         self._url: str | None = self.external_url
         self._stopping = threading.Event()
-        self._anew = threading.Event()
+        self._settings_changed = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="engine-supervisor", daemon=True)
-        self._deaths = 0  # in a row
-        self._resting: Resting | None = None
-        self._silent_since: float | None = None
         self._http = httpx.Client(headers=self.headers, timeout=5.0, trust_env=False)
-
-    @property
-    def record_path(self) -> Path:
-        return self.home.processes / "engine.json"
-
-    @property
-    def lock_path(self) -> Path:
-        return self.home.processes / "engine.lock"
-
-    @property
-    def log_path(self) -> Path:
-        return self.home.processes / "engine.log"
 
     @property
     def url(self) -> str | None:
@@ -130,12 +80,12 @@ class EngineSupervisor:
     @property
     def is_settled(self) -> bool:
         """Whether it can answer, or there is nothing to wait for: it has given up, is parked, or is someone else's."""
-        if self.external_url is not None or self._status.state in (FAILED, PARKED):
+        if self.external_url is not None or self._status.state in (FAILED, SUSPENDED):
             return True
-        return self.ready.is_set() and self._alive()
+        return self.ready.is_set() and self.process.is_alive()
 
     def start(self) -> None:
-        self._read_settings()  # once more: the home may have been brought back meanwhile
+        self._read_settings()  # once more: the home may have been restored meanwhile
         self._thread.start()
 
     def _read_settings(self) -> None:
@@ -155,7 +105,7 @@ class EngineSupervisor:
         if settings == self.settings and self._status.state != FAILED:
             return False
         self.settings = settings
-        self._anew.set()
+        self._settings_changed.set()
         return True
 
     async def wait_until_ready(self) -> None:
@@ -163,7 +113,7 @@ class EngineSupervisor:
         while not self.ready.is_set():
             if self._status.state == FAILED:
                 raise UserError("The engine is not running.", self._status.detail)
-            if self._status.state == PARKED:
+            if self._status.state == SUSPENDED:
                 raise UserError(self._status.detail, "Ask again when the run has ended.")
             await asyncio.sleep(POLL_SECONDS / 2)
 
@@ -172,192 +122,131 @@ class EngineSupervisor:
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join()
-        if self.external_url is None and (engine := self._identity or self._awaited()) is not None:
-            end(engine)
+        engine = self.process.identity
+        if self.external_url is None and engine is None and self._thread.ident is not None:
+            engine = self.process.wait_for_announcement()
+        if self.external_url is None and engine is not None:
+            end_process(engine)
         self._http.close()
 
     # ---- the watching thread
 
     def _watch(self) -> None:
         """Nothing that fails ends this thread: it is what brings the engine back."""
-        trouble = ""
+        last_error = ""
         while not self._stopping.is_set():
             try:
-                self._look()
-                trouble = ""
+                self._supervise_once()
+                last_error = ""
             except Exception as error:
-                if trouble != (trouble := repr(error)):
+                if last_error != (last_error := repr(error)):
                     log.exception("the engine could not be looked after; trying again")
-                if not self._alive():
-                    self._note(STARTING, FULL if no_room(error) else f"The engine cannot be started: {error}.")
-            self._stopping.wait(POLL_SECONDS if self.external_url is None else ELSEWHERE_SECONDS)
+                if not self.process.is_alive():
+                    detail = DISK_FULL if no_room(error) else f"The engine cannot be started: {error}."
+                    self._set_status(STARTING, detail)
+            self._stopping.wait(POLL_SECONDS if self.external_url is None else EXTERNAL_POLL_SECONDS)
 
-    def _look(self) -> None:
-        if self._anew.is_set():
-            self._anew.clear()
-            self._deaths, self._resting = 0, None
-            self._let_go(self._identity, STARTING, "The engine is started again with other settings.")
-        if self.external_url is None and (asked := suspend.read_request(self.home)) is not None and asked.is_active:
-            return self._park(asked)
-        if self.external_url is None and not self._alive():
-            self.ready.clear()
-            if self._identity is not None and not self._start_again():
-                return None
-            self._adopt_or_spawn()
-        self._poll()
+    def _supervise_once(self) -> None:
+        if self._settings_changed.is_set():
+            self._settings_changed.clear()
+            self._restarts.reset()
+            self._end_engine(self.process.identity, STARTING, "The engine is started again with other settings.")
+        if self.external_url is None:
+            request = suspend.read_request(self.home)
+            if request is not None and request.is_active:
+                self._suspend(request)
+                return
+            if not self.process.is_alive():
+                self.ready.clear()
+                if self.process.identity is not None and not self._may_restart():
+                    return
+                self._adopt_or_spawn()
+        self._poll_health()
         if self._status.ready and self._url is not None and self.external_url is None:
-            parked.restore_adapters(self.home, self._http, self._url)
-        return None
+            restore_adapters(self.home, self._http, self._url)
 
-    def _start_again(self) -> bool:
-        """Count a death. False while it is not the time to start the engine again."""
-        if self._resting is not None:  # it has given up; with room on the disk or after a while it tries once more
-            if not (self._resting.disk_full and has_room(self.home)) and time.monotonic() < self._resting.until:
-                return False
-            self._deaths -= 1
-            self._resting = None
-            return True
-        self._deaths = 1 if self._status.ready else self._deaths + 1
-        log.warning("the engine died (%d in a row): %s", self._deaths, last_line(self.log_path))
-        if self._deaths >= GIVE_UP_AFTER:
+    def _may_restart(self) -> bool:
+        """Count a death, and wait for the pause after it. False while the engine is not to be started again."""
+        if self._restarts.retry is not None:
+            return self._restarts.try_once_more(has_room(self.home))
+        self._restarts.count_death(self._status.ready)
+        log.warning("the engine died (%d in a row): %s", self._restarts.deaths, read_last_line(self.process.log_path))
+        if self._restarts.is_exhausted:
             self._give_up()
             return False
-        self._note(STARTING, "the engine died and is started again", restarts=self._status.restarts + 1)
-        return not self._stopping.wait(min(MAX_BACKOFF_SECONDS, 0.5 * 2 ** (self._deaths - 1)))
-
-    def _alive(self) -> bool:
-        if self._process is not None and self._process.poll() is not None:
-            return False
-        return self._identity is not None and self._identity.alive()
+        self._set_status(STARTING, "the engine died and is started again", restarts=self._status.restarts + 1)
+        return not self._stopping.wait(self._restarts.pause)
 
     def _give_up(self) -> None:
         self._url = None
-        full = not has_room(self.home)
-        self._resting = Resting(time.monotonic() + REST_SECONDS, full)
-        again = "as soon as there is room" if full else f"in {REST_SECONDS / 60:.0f} minutes"
-        self._note(
+        disk_full = not has_room(self.home)
+        self._restarts.give_up(disk_full)
+        again = "as soon as there is room" if disk_full else f"in {RETRY_SECONDS / 60:.0f} minutes"
+        log_path = self.process.log_path
+        self._set_status(
             FAILED,
-            f"The engine ended {self._deaths} times in a row. {'The disk is full. ' if full else ''}"
+            f"The engine ended {self._restarts.deaths} times in a row. {'The disk is full. ' if disk_full else ''}"
             f"It is tried once more {again}.",
-            cause=f"Its last words: {last_line(self.log_path)} The whole log is {self.log_path}.",
+            cause=f"Its last words: {read_last_line(log_path)} The whole log is {log_path}.",
         )
 
-    def _park(self, asked: suspend.SuspendRequest) -> None:
+    def _suspend(self, request: suspend.SuspendRequest) -> None:
         """End the engine, if it is there, for as long as the run needs its memory."""
-        engine = self._identity or self._announced()
+        engine = self.process.identity
+        if engine is None and (found := self.process.announced()) is not None:
+            engine = found.identity
         if engine is not None and engine.alive():
-            self._identity = engine
-            self._poll()
-            parked.remember_adapters(self.home, asked, self._status.adapters)
-        self._let_go(engine, PARKED, parked.suspended_message())
+            self.process.identity = engine
+            self._poll_health()
+            remember_adapters(self.home, request, self._status.adapters)
+        self._end_engine(engine, SUSPENDED, suspended_message())
 
-    def _let_go(self, engine: Identity | None, state: str, detail: str) -> None:
+    def _end_engine(self, engine: Identity | None, state: str, detail: str) -> None:
         """End the engine, if there is one. Nothing new is passed on; what is being answered is given some time."""
         self.ready.clear()
         self._url = None
-        self._note(state, detail)
+        self._set_status(state, detail)
         if engine is not None and engine.alive():
-            busy, deadline = Busy(self.home), time.monotonic() + PARK_SECONDS
+            busy, deadline = Busy(self.home), time.monotonic() + DRAIN_SECONDS
             while busy.rows() and time.monotonic() < deadline and not self._stopping.wait(POLL_SECONDS):
                 pass
-            end(engine)
-        self._identity = self._process = None
+            end_process(engine)
+        self.process.forget()
 
     def _adopt_or_spawn(self) -> None:
         self._url = None
-        found = announced(self.record_path)
-        if found is not None and found.alive():
-            other = found.base not in (self.base, resolved_id(self.base))
-            if not other and found.settings == self.settings.to_dict():
-                log.info("adopting the living engine, pid %d", found.pid)
-                self._identity, self._process = found.identity, None
-                return
-            log.info("the living engine has %s: ending it", "another base" if other else "other settings")
-            end(found)
-        self._spawn()
+        if not self.process.adopt_or_spawn(self.settings):
+            self._set_status(STARTING, "waiting for an engine that is just starting or ending")
 
-    def _spawn(self) -> None:
-        """Start an engine, unless there is one that has not come to say so yet: then look again later.
-
-        The lock is inherited by the engine and held as long as it lives, from its very first moment.
-        """
-        command = [sys.executable, "-m", "core.serving", "--base", self.base, "--home", str(self.home.root)]
-        command += self.settings.arguments()
-        with plain(self.lock_path).open("ab") as lock, plain(self.log_path).open("ab") as log_file:
-            if not locked(lock):
-                self._note(STARTING, "waiting for an engine that is just starting or ending")
-                self._identity = self._process = None
-                self._end_silent()
-                return
-            self._silent_since = None
-            # A session of its own: the engine outlives a killed web process, which then adopts it.
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log_file,
-                stderr=log_file,
-                start_new_session=True,
-                pass_fds=[lock.fileno()],
-            )
-        self._identity = Identity.of(self._process.pid)
-
-    def _end_silent(self) -> None:
-        """End an engine that lives and has not said where it is for too long: its record is damaged or gone."""
-        if self._silent_since is None or not has_room(self.home):  # on a full disk it waits for room, as this does
-            self._silent_since = time.monotonic()
-        elif time.monotonic() - self._silent_since > SILENT_SECONDS and (silent := self._silent()) is not None:
-            log.warning("engine %d lives and its %s is gone: ending it", silent.pid, self.record_path.name)
-            end(silent)
-
-    def _silent(self) -> Identity | None:
-        return Identity.running("core.serving", str(self.home.root))
-
-    def _announced(self) -> Identity | None:
-        found = announced(self.record_path)
-        return found.identity if found is not None else None
-
-    def _awaited(self) -> Identity | None:
-        """The engine that has been started for this home and has yet to say so; None when there is none."""
-        deadline = time.monotonic() + STOP_SECONDS
-        while self._thread.ident is not None and time.monotonic() < deadline:
-            found = self._announced()
-            if found is not None and found.alive():
-                return found
-            with plain(self.lock_path).open("ab") as lock:
-                if locked(lock):
-                    return None
-            time.sleep(0.1)
-        return self._silent() if self._thread.ident is not None else None
-
-    def _poll(self) -> None:
+    def _poll_health(self) -> None:
         if self._url is None:
-            found = announced(self.record_path)
-            if found is None or found.identity != self._identity:
+            record = self.process.own_record()
+            if record is None:
                 if not has_room(self.home):
-                    self._note(STARTING, FULL)
+                    self._set_status(STARTING, DISK_FULL)
                 return  # not listening yet
-            self._url = found.url
+            self._url = record.url
         try:
             answer = self._http.get(f"{self._url}/health")
         except httpx.HTTPError as error:
             if self.external_url is not None:
                 self.ready.clear()
-                self._note(STARTING, f"The server of --engine-url does not answer ({type(error).__name__}).")
+                self._set_status(STARTING, f"The server of --engine-url does not answer ({type(error).__name__}).")
             return
-        health = body_of(answer)
-        if self._elsewhere is not None:
-            self.vllm = None if "status" in health else self._elsewhere
+        health = json_object(answer)
+        if self._external is not None:
+            self.vllm = None if "status" in health else self._external
         if self.vllm is not None:
             health = self.vllm.health(answer.is_server_error)
         state = health.get("status", READY if answer.is_success else LOADING)
         detail = " ".join(filter(None, (health.get("phase", ""), health.get("detail", ""))))
-        self._note(state, detail, base=health.get("base", ""), adapters=tuple(health.get("adapters", ())))
+        self._set_status(state, detail, base=health.get("base", ""), adapters=tuple(health.get("adapters", ())))
         if state == READY:
             self.ready.set()
         else:
             self.ready.clear()
 
-    def _note(
+    def _set_status(
         self,
         state: str,
         detail: str,
@@ -367,27 +256,17 @@ class EngineSupervisor:
         adapters: tuple[dict[str, Any], ...] = (),
         cause: str = "",
     ) -> None:
+        """A base or a number of restarts that is not given stays as it was."""
         old = self._status
-        self._status = EngineStatus(
-            state,
-            detail,
-            old.base if base is None else base,
-            old.restarts if restarts is None else restarts,
-            adapters,
-            cause,
-        )
+        base = old.base if base is None else base
+        restarts = old.restarts if restarts is None else restarts
+        self._status = EngineStatus(state, detail, base, restarts, adapters, cause)
 
 
-def body_of(answer: httpx.Response) -> dict[str, Any]:
+def json_object(answer: httpx.Response) -> dict[str, Any]:
     """The JSON object in an answer; {} where there is none, as in vLLM's /health."""
     try:
         body = answer.json()
     except ValueError:
         return {}
     return body if isinstance(body, dict) else {}
-
-
-def resolved_id(base: str) -> str:
-    from core.models.base import resolve
-
-    return resolve(base).id
