@@ -11,7 +11,7 @@ from studio.runs.run_cache import RunSnapshot
 from studio.ui.format import MARK, duration
 
 if TYPE_CHECKING:
-    from studio.engine.supervisor import EngineStatus
+    from studio.engine.status import EngineStatus
 
 QUIET = '<span class="quiet"><i class="dot"></i>No fine-tune is running</span>'
 

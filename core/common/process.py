@@ -10,8 +10,10 @@ from typing import Any
 import psutil
 from pydantic import TypeAdapter
 
+from core.common.home import Home
 from core.common.json_records import Moment, Pid, read_record
 
+ENGINE_FILE = "engine.json"  # in the home's processes/: where the engine says that it is there, from its first moment
 # create_time() counts from the boot time, which shifts a little when the clock is set.
 SAME_START_SECONDS = 2.0
 
@@ -84,3 +86,8 @@ ANNOUNCED = TypeAdapter(Announced)
 def announced(path: Path) -> Announced | None:
     """Who says in this file that it is there, alive or not. None where nobody does, or the file is damaged."""
     return read_record(path, ANNOUNCED)
+
+
+def announced_engine(home: Home) -> Announced | None:
+    """What the engine of this home says of itself, alive or not."""
+    return announced(home.processes / ENGINE_FILE)

@@ -24,7 +24,7 @@ import uvicorn
 from adapters.common.errors import UserError
 from adapters.common.files import no_room, write_atomic
 from core.common.home import Home
-from core.common.process import announced
+from core.common.process import ENGINE_FILE, announced
 from core.models.base import BaseSource, resolve, without_location
 from core.models.device import Choice
 from core.serving.api.event_stream import deliver_on
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 EXIT_USAGE = 2
 EXIT_FAULT = 70
 """The device has failed or the engine has a bug: start it anew."""
-READINESS_FILE = "engine.json"
 GRACE_SECONDS = 3  # for answers under way when the process ends
 
 NO_ROOM_SECONDS = 2.0  # between two looks at a full disk
@@ -98,7 +97,7 @@ async def serve(settings: EngineSettings, source: BaseSource, home: Home, listen
         loop.add_signal_handler(number, lambda: setattr(server, "should_exit", True))
     work = Work(settings, source, home, state, loop, stop=lambda: setattr(server, "should_exit", True))
     thread = threading.Thread(target=work, name="engine", daemon=True)
-    readiness = home.processes / READINESS_FILE
+    readiness = home.processes / ENGINE_FILE
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     facts = {"pid": state.pid, "started": state.started, "url": url, "base": source.id, "instance": instance}
     facts["settings"] = settings.to_dict()

@@ -18,7 +18,7 @@ from adapters.common import damaged_files
 from adapters.common.errors import UserError, shortened
 from adapters.common.files import write_atomic
 from core.common.home import Home
-from core.common.process import announced
+from core.common.process import announced_engine
 
 FILE = "engine-settings.json"  # in the home folder: what was set on the page
 
@@ -116,7 +116,7 @@ def saved_settings(home: Home) -> dict[str, Any]:
 
 def settings_in_force(home: Home) -> EngineSettings:
     """Those of the engine of this home that lives, or else of the one that would be started."""
-    engine = announced(home.processes / "engine.json")
+    engine = announced_engine(home)
     if engine is not None and engine.alive():
         with contextlib.suppress(UserError):  # another version's
             return EngineSettings.from_dict(engine.settings)

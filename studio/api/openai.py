@@ -29,7 +29,7 @@ from studio.auth.published import check_may_use, usable_adapters
 from studio.context import Studio
 from studio.engine import suspend as parked
 from studio.engine.client import LONG
-from studio.engine.supervisor import FAILED, PARKED
+from studio.engine.status import FAILED, SUSPENDED
 from studio.web.request_bodies import Refusal
 
 log = logging.getLogger(__name__)
@@ -170,7 +170,7 @@ def of_engine(answer: httpx.Response, content: bytes) -> ApiError:
 def unavailable(studio: Studio, person: User) -> ApiError:
     """Why there is no engine to ask, as far as it is this person's business."""
     status = studio.engine.status
-    if status.state == PARKED:
+    if status.state == SUSPENDED:
         asked = suspend.read_request(studio.home) if person.sees_runs else None
         message = parked.suspended_message(asked.name) if asked else status.detail
         return ApiError(503, message, code="chat_parked", retry_after=PARKED_SECONDS)

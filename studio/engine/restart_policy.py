@@ -45,7 +45,7 @@ class RestartPolicy:
 
     def try_once_more(self, disk_has_room: bool) -> bool:
         """Whether an engine that has given up may start again now; one more death then makes it give up again."""
-        if self.retry is None or not (self.retry.disk_full and disk_has_room) and time.monotonic() < self.retry.at:
+        if self.retry is None or (not (self.retry.disk_full and disk_has_room) and time.monotonic() < self.retry.at):
             return False
         self.deaths -= 1
         self.retry = None

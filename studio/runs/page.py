@@ -20,7 +20,7 @@ from core.training.run import Run, find_run
 from core.training.state import ACTIVE, RunState
 from studio.auth.identity import Role, User
 from studio.context import Studio
-from studio.engine.supervisor import PARKED
+from studio.engine.status import SUSPENDED
 from studio.runs import run_view, runs_view
 from studio.runs.run_cache import RunCache, RunSnapshot, worker_memory
 from studio.runs.runs_view import RunsTableState
@@ -204,7 +204,7 @@ def draw(
     return [
         *top,
         run_view.run_card(
-            run, worker_memory(run.status), overview.answering(), place, studio.engine.status.state == PARKED
+            run, worker_memory(run.status), overview.answering(), place, studio.engine.status.state == SUSPENDED
         ),
         *(each and owner for each in possible(run)),
         run_view.loss_chart(run, weight),

@@ -222,7 +222,7 @@ def look_at_everything(studio: Studio, page: gr.Blocks) -> dict[str, Any]:
     # What the other processes read, and the start and the end of the studio.
     queue.start_next(home)
     has_studio(home), running_engine(home), read_handle(handle_path(home)), suspend.read_request(home)
-    EngineSupervisor(home, "builtin")._announced()
+    EngineSupervisor(home, "builtin").process.announced()
     lock = WebLock(home)
     lock.acquire("http://127.0.0.1:1")
     lock.release()

@@ -22,12 +22,11 @@ from pydantic import Field, TypeAdapter
 from adapters.common.files import write_atomic
 from core.common.home import Home
 from core.common.json_records import Count, Moment, Pid, read_record
-from core.common.process import Identity, announced
+from core.common.process import Identity, announced_engine
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-ENGINE_FILE = "engine.json"  # where the engine says that it is there, from its first moment (core.serving)
 POLL_SECONDS = 0.2
 ENGINE_WAIT_SECONDS = 120.0  # for an engine that is there and has not come to its base yet
 SAMPLE_BYTES = 1 << 20  # bytes at the start, in the middle and at the end by which opened memory is recognised
@@ -142,12 +141,12 @@ def wait_for_handle(
 
 def running_engine(home: Home) -> Identity | None:
     """The engine of this home, loaded or still loading."""
-    engine = announced(home.processes / ENGINE_FILE)
+    engine = announced_engine(home)
     return engine.identity if engine is not None and engine.alive() else None
 
 
 def engine_serves_base(home: Home, base_id: str) -> bool:
-    engine = announced(home.processes / ENGINE_FILE)
+    engine = announced_engine(home)
     return engine is not None and engine.alive() and engine.base == base_id
 
 

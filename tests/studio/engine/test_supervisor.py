@@ -19,14 +19,16 @@ from adapters.common.errors import UserError
 from adapters.record import AdapterRecord
 from adapters.store import AdapterStore
 from core.common.home import Home
-from core.common.process import Identity, announced
+from core.common.process import Identity, announced_engine
 from core.coordination import suspend
 from studio.__main__ import parse
 from studio.app import build_app
 from studio.cli.serve import engine_settings
 from studio.context import Studio
 from studio.engine.client import EngineClient
-from studio.engine.supervisor import FAILED, GIVE_UP_AFTER, PARKED, EngineSupervisor, Resting
+from studio.engine.restart_policy import GIVE_UP_AFTER, Retry
+from studio.engine.status import FAILED, SUSPENDED
+from studio.engine.supervisor import EngineSupervisor
 from tests.app_process import left_behind, poll
 from tests.core.serving import tiny
 
@@ -45,7 +47,7 @@ def test_an_engine_whose_studio_died_before_it_said_a_word_is_adopted_all_the_sa
 ) -> None:
     first = EngineSupervisor(clean, "builtin")
     first._adopt_or_spawn()  # and here its web process is killed: the engine has only just been started
-    assert not first.record_path.exists()
+    assert not first.process.record_path.exists()
     (started,) = left_behind(clean.root)
 
     second = EngineSupervisor(clean, "builtin")
@@ -63,9 +65,9 @@ def test_an_engine_whose_studio_died_before_it_said_a_word_is_adopted_all_the_sa
 
     third._stopping.set()  # and here its web process is killed, and the file damaged that says where the engine is
     third._thread.join()
-    third.record_path.write_bytes(b"\x00\xff")
+    third.process.record_path.write_bytes(b"\x00\xff")
     (lost,) = left_behind(clean.root)
-    monkeypatch.setattr("studio.engine.supervisor.SILENT_SECONDS", 0.0)
+    monkeypatch.setattr("studio.engine.engine_process.SILENT_SECONDS", 0.0)
     fourth = EngineSupervisor(clean, "builtin")
     fourth.start()
     try:
@@ -92,7 +94,7 @@ def test_an_engine_that_is_set_otherwise_is_replaced_and_not_adopted(clean: Home
     second.start()
     try:
         poll(lambda: settings_in_force(clean) == {"slots": 3}, WAIT_SECONDS, "an engine as this studio wants it")
-        assert not first._alive()
+        assert not first.process.is_alive()
         assert second.apply_settings({"max_rank": 128, "slots": 5})
         wanted = {"max_rank": 128, "slots": 3}  # the command line goes before what is saved
         poll(lambda: settings_in_force(clean) == wanted, WAIT_SECONDS, "the engine to be started again")
@@ -108,7 +110,7 @@ def test_an_engine_that_is_set_otherwise_is_replaced_and_not_adopted(clean: Home
 
 def settings_in_force(home: Home) -> dict[str, Any] | None:
     """What the engine that listens has been started with."""
-    found = announced(home.processes / "engine.json")
+    found = announced_engine(home)
     return found.settings if found else None
 
 
@@ -129,18 +131,18 @@ def test_an_engine_that_keeps_dying_is_tried_again_by_itself(
 ) -> None:
     engine = EngineSupervisor(home, "builtin")
     engine._stopping.set()  # so that it pauses no seconds between two deaths
-    engine._identity = Identity(2**22 + 1, 1.0)
+    engine.process.identity = Identity(2**22 + 1, 1.0)
     monkeypatch.setattr("studio.engine.supervisor.has_room", lambda home: not full)
     for _ in range(GIVE_UP_AFTER):
-        assert not engine._start_again()
+        assert not engine._may_restart()
     assert engine.status.state == FAILED and "ended 5 times in a row" in engine.status.detail
     assert ("as soon as there is room" if full else "in 5 minutes") in engine.status.detail
-    assert not engine._start_again()
+    assert not engine._may_restart()
     if full:
         monkeypatch.setattr("studio.engine.supervisor.has_room", lambda home: True)
     else:
-        engine._resting = Resting(time.monotonic(), disk_full=False)  # the minutes have passed
-    assert engine._start_again()
+        engine._restarts.retry = Retry(time.monotonic(), disk_full=False)  # the minutes have passed
+    assert engine._may_restart()
 
 
 def test_what_fails_in_the_supervisor_does_not_end_it(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,7 +197,7 @@ def test_a_parked_chat_says_so_and_comes_back_with_its_adapters(clean: Home, tmp
     assert first.ready.wait(WAIT_SECONDS) and first.is_settled
     EngineClient(first).load("pirate", str(store.path("pirate")))
     wants = asker(clean)
-    poll(lambda: first.status.state == PARKED, WAIT_SECONDS, "the chat to be parked")
+    poll(lambda: first.status.state == SUSPENDED, WAIT_SECONDS, "the chat to be parked")
     said = "The chat is parked while pirate trains: both do not fit the memory. It comes back by itself."
     assert first.status.detail == said.replace("pirate", "a run"), "not everyone may know of the runs"
     assert not first.ready.is_set()
@@ -212,7 +214,7 @@ def test_a_parked_chat_says_so_and_comes_back_with_its_adapters(clean: Home, tmp
     second = EngineSupervisor(clean, str(base))
     second.start()
     try:
-        poll(lambda: second.status.state == PARKED, WAIT_SECONDS, "the next studio to leave the chat parked")
+        poll(lambda: second.status.state == SUSPENDED, WAIT_SECONDS, "the next studio to leave the chat parked")
         assert not engines(clean)
         wants.kill()  # however the run ends
         wants.wait()

@@ -14,7 +14,7 @@ from core.training.run import Run, create_run
 from core.training.state import RunState
 from studio.auth.identity import LOCAL_OWNER, UNAUTHENTICATED, Role, User
 from studio.context import Studio
-from studio.engine.supervisor import EngineStatus
+from studio.engine.status import EngineStatus
 from studio.runs import page as runs_page
 from studio.runs.run_cache import RunCache, RunSnapshot, active_run, last_ended_run
 from studio.runs.run_view import best_step, loss_chart, run_card, samples_table, timeline
