@@ -12,7 +12,7 @@ from studio.ui.templating import render
 
 if TYPE_CHECKING:
     from adapters.common.errors import UserError
-    from studio.engine.supervisor import EngineStatus
+    from studio.engine.status import EngineStatus
 
 PERCENT = re.compile(r"(\d{1,3}(?:\.\d+)?) ?%")
 
