@@ -39,7 +39,7 @@ def load_model(client: EngineClient, home: Home, value: str) -> str:
     stem = f"{run.name[:40]}.step-"
     name = f"{stem}{saved.step}"
     client.load(name, str(saved.path))
-    for older_name in superseded(stem, saved.step, client.resident()):
+    for older_name in superseded(stem, saved.step, client.resident_adapters()):
         client.unload(older_name)
     return name
 

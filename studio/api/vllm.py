@@ -34,10 +34,10 @@ def translated(studio: Studio, content: bytes) -> tuple[bytes, Renamed]:
     if not isinstance(model, str):
         return content, None  # the server says so
     try:
-        name = studio.client.asked_as(model)
+        name = studio.client.served_name(model)
     except UserError as error:
         raise ApiError(400, str(error), param="model", code="adapter_unusable") from error
-    told = studio.client.told_as(name)
+    told = studio.client.studio_name(name)
     renamed = None if told == name else (b'"model":' + _dumped(name), b'"model":' + _dumped(told))
     return (content if name == model else _dumped(asked | {"model": name})), renamed
 

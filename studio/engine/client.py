@@ -50,24 +50,24 @@ class EngineClient:
     def load(self, name: str, path: str) -> None:
         """Make an adapter folder resident under `name`, replacing what had that name."""
         if self.engine.vllm is not None:
-            self.engine.vllm.bring(name, Path(path))
+            self.engine.vllm.load_adapter(name, Path(path))
             return
         body = {"lora_name": name, "lora_path": path, "load_inplace": True}
         self._request("POST", "/v1/load_lora_adapter", body)
 
-    def resident(self) -> list[str]:
+    def resident_adapters(self) -> list[str]:
         """Names of the adapters that the engine has in memory, checkpoints of runs included."""
         if self.engine.vllm is not None:
-            return list(self.engine.vllm.look().adapters)
+            return list(self.engine.vllm.list_models().adapters)
         return [str(each["name"]) for each in self._request("GET", "/health").get("adapters", [])]
 
     def unload(self, name: str) -> None:
         if self.engine.vllm is not None:
-            self.engine.vllm.unload(name)
+            self.engine.vllm.unload_adapter(name)
             return
         self._request("POST", "/v1/unload_lora_adapter", {"lora_name": name})
 
-    def asked_as(self, model: str) -> str:
+    def served_name(self, model: str) -> str:
         """What the engine calls `model`; an adapter of the home is brought to a server that does not know it. Blocks.
 
         Raises UserError when that server does not take it.
@@ -75,24 +75,24 @@ class EngineClient:
         server = self.engine.vllm
         if server is None:
             return model
-        base = server.last.base if server.last else model
+        base = server.models.base if server.models else model
         if model in (BASE, self.engine.base, self.engine.status.base, base):
             return base
         folder = self.engine.home.adapters / model
         if NAME.fullmatch(model) and folder.is_dir():
-            server.bring(model, folder)
+            server.load_adapter(model, folder)
         return model
 
-    def told_as(self, model: str) -> str:
+    def studio_name(self, model: str) -> str:
         """The other way round: who has answered, in the studio's words."""
         server = self.engine.vllm
-        at_base = server is not None and server.last is not None and model == server.last.base
+        at_base = server is not None and server.models is not None and model == server.models.base
         return self.engine.status.base if at_base else model
 
     async def chat(self, model: str, messages: list[Message], **settings: Any) -> AsyncIterator[Delta]:
         """Stream one answer. Closing the iterator ends the request, and the engine frees its row."""
         body = {
-            "model": await asyncio.to_thread(self.asked_as, model),
+            "model": await asyncio.to_thread(self.served_name, model),
             "messages": messages,
             "stream": True,
             "stream_options": {"include_usage": True},
@@ -113,7 +113,7 @@ class EngineClient:
                     if data == "[DONE]":
                         return
                     delta = _delta(json.loads(data))
-                    yield replace(delta, model=self.told_as(delta.model))
+                    yield replace(delta, model=self.studio_name(delta.model))
         except httpx.HTTPError as error:
             raise self._unreachable(error) from error
 

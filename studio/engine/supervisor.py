@@ -23,7 +23,7 @@ from studio.engine.process_files import end_process, has_room, read_last_line
 from studio.engine.restart_policy import RETRY_SECONDS, RestartPolicy
 from studio.engine.status import FAILED, LOADING, READY, STARTING, SUSPENDED, EngineStatus
 from studio.engine.suspend import remember_adapters, restore_adapters, suspended_message
-from studio.engine.vllm import VllmServer, with_key
+from studio.engine.vllm_client import VllmClient, authorization_headers
 
 log = logging.getLogger(__name__)
 
@@ -54,10 +54,10 @@ class EngineSupervisor:
         self.command_line = dict(command_line or {})
         self._read_settings()
         self.external_url = external_url.rstrip("/").removesuffix("/v1") if external_url else None
-        self.headers = with_key() if external_url else {}  # of every request to it
+        self.headers = authorization_headers() if external_url else {}  # of every request to it
         url = self.external_url
-        self._external = VllmServer(home, url, base, server_home, self.headers) if url else None
-        self.vllm: VllmServer | None = self._external  # None too where another studio's engine turns out to be there
+        self._external = VllmClient(home, url, base, server_home, self.headers) if url else None
+        self.vllm: VllmClient | None = self._external  # None too where another studio's engine turns out to be there
         self.ready = threading.Event()
         self.process = EngineProcess(home, base)
         self._restarts = RestartPolicy()

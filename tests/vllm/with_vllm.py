@@ -24,7 +24,7 @@ from core.models.builtin import BASE_DIR
 from studio.app import build_app
 from studio.context import Studio
 from studio.engine.supervisor import EngineSupervisor
-from studio.engine.vllm import KEY
+from studio.engine.vllm_client import KEY
 from studio.page import build_page
 from tests.core.serving import tiny
 from tests.studio.conftest import handler
@@ -107,7 +107,7 @@ def studio(home: Home, server: Server, adapters: Path, monkeypatch: pytest.Monke
     for folder in adapters.iterdir():
         made.store.import_folder(folder, folder.name)
     yield made
-    for name in made.client.resident():
+    for name in made.client.resident_adapters():
         made.client.unload(name)
     engine.stop()
 

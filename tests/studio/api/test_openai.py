@@ -96,7 +96,7 @@ def engine(upstream: Upstream, studio: Studio) -> Upstream:
     upstream.breaks_off, upstream.asked, upstream.bodies = False, [], []
     upstream.may_answer.set()
     studio.engine._url = f"http://127.0.0.1:{upstream.server_port}"
-    studio.engine._note("ready", "", base="foo")
+    studio.engine._set_status("ready", "", base="foo")
     return upstream
 
 

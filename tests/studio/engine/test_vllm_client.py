@@ -23,7 +23,7 @@ from studio.app import build_app
 from studio.auth.identity import LOCAL_OWNER
 from studio.context import Studio
 from studio.engine.supervisor import EngineSupervisor
-from studio.engine.vllm import KEPT_SECONDS
+from studio.engine.vllm_client import UNLOADED_FILES_SECONDS
 from studio.page import build_page
 from tests.adapters.folders import weights, write_adapter
 from tests.app_process import poll
@@ -119,7 +119,7 @@ def test_files_that_go_do_not_take_the_server_along(studio: Studio, server: Vllm
     make("radio")
     ask(studio, "radio")
     assert old.is_dir(), "an answer under way may still need them"
-    aged = time.time() - KEPT_SECONDS - 1
+    aged = time.time() - UNLOADED_FILES_SECONDS - 1
     os.utime(old, (aged, aged))
     make("news")
     ask(studio, "news")
@@ -229,10 +229,12 @@ def test_the_api_names_base_and_adapters_as_the_studio_does(studio: Studio, serv
     ],
 )
 def test_a_server_that_is_set_otherwise_says_what_to_set(
-    home: Home, tmp_path: Path, updating: bool, seen_home: str | None, words: str
+    home: Home, tmp_path: Path, updating: bool, server_home: str | None, words: str
 ) -> None:
     server = VllmServer("Qwen/Qwen2.5-0.5B-Instruct", served_name="mine", updating=updating)
-    engine = EngineSupervisor(home, "unsloth/Qwen2.5-0.5B-Instruct-bnb-4bit", f"{server.url}/v1", seen_home=seen_home)
+    engine = EngineSupervisor(
+        home, "unsloth/Qwen2.5-0.5B-Instruct-bnb-4bit", f"{server.url}/v1", server_home=server_home
+    )
     engine.start()
     assert engine.ready.wait(10)
     studio = Studio.over(home, engine.base, engine)
