@@ -31,7 +31,7 @@ class Loads:
         self.loaded.append((name, Path(path).name))
         self.has.append(name)
 
-    def resident(self) -> list[str]:
+    def resident_adapters(self) -> list[str]:
         return self.has
 
     def unload(self, name: str) -> None:

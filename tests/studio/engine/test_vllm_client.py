@@ -222,7 +222,7 @@ def test_the_api_names_base_and_adapters_as_the_studio_does(studio: Studio, serv
 
 
 @pytest.mark.parametrize(
-    ("updating", "seen_home", "words"),
+    ("updating", "server_home", "words"),
     [
         (False, None, "VLLM_ALLOW_RUNTIME_LORA_UPDATING=True"),
         (True, "/in/a/container", "does not find the files of pirate where .*--engine-home"),
