@@ -112,12 +112,12 @@ def test_pull_by_revision_and_what_does_not_fit(hub: Hub, page: gr.Blocks, studi
     first = hub.make_repo("ada/llama", files)
     hub.make_repo("ada/llama", {"README.md": b"newer"})
     pull = handler(page, "adapters_page.hub.pull")
-    studio.engine._note("ready", "", base="guanaco-builtin")
+    studio.engine._set_status("ready", "", base="guanaco-builtin")
     with pytest.raises(gr.Error, match="trained on meta-llama"):
         pull(request_of(LOCAL_OWNER), "ada/llama", "", "")
     assert not any("adapter_model.safetensors" in each for each in hub.requests), "refused before its weights came"
     studio.engine.external_url = "http://127.0.0.1:8000"  # a server elsewhere, with that base
-    studio.engine._note("ready", "", base="meta-llama/Llama-2-7b-chat-hf")
+    studio.engine._set_status("ready", "", base="meta-llama/Llama-2-7b-chat-hf")
     said, _ = pull(request_of(LOCAL_OWNER), "ada/llama", "older", "", first[:40])
     assert first[:10] in said
     assert studio.store.get("older").hub == HubRef("ada/llama", first)

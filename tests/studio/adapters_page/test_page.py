@@ -91,7 +91,7 @@ def test_what_cannot_be_served_says_why_on_its_card(studio: Studio, tmp_path: Pa
     other = write_adapter(tmp_path / "other", base_model_name_or_path="meta-llama/Llama-2-7b-chat-hf")
     studio.store.import_folder(other, "llama")
     (studio.store.root / "half").mkdir()
-    studio.engine._note("ready", "", base="guanaco-builtin")
+    studio.engine._set_status("ready", "", base="guanaco-builtin")
     shown = overview(studio)
     assert "trained on meta-llama/Llama-2-7b-chat-hf" in shown
     assert "half" in shown

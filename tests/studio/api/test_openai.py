@@ -251,7 +251,7 @@ def test_an_engine_that_answers_no_list_is_told_in_openais_shape(visitor: TestCl
 
 def test_why_the_engine_failed_is_told_the_owner_alone(studio: Studio, visitor: TestClient, owner: TestClient) -> None:
     studio.engine._url = None
-    studio.engine._note("failed", "The engine ended 5 times in a row.", cause=f"See {FOLDER}/engine.log.")
+    studio.engine._set_status("failed", "The engine ended 5 times in a row.", cause=f"See {FOLDER}/engine.log.")
     told = {who: who.get("/v1/models") for who in (visitor, owner)}
     assert [each.status_code for each in told.values()] == [503, 503]
     assert FOLDER in told[owner].text

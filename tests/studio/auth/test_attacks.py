@@ -343,7 +343,7 @@ def test_visitors_get_nothing_of_unpublished_adapters_and_runs(
 
 def test_visitors_are_not_told_where_the_log_of_a_failed_engine_lies(page: gr.Blocks, quiet_studio: Studio) -> None:
     before, tick = quiet_studio.engine.status, handler(page, "page.first_tick")
-    quiet_studio.engine._note("failed", "The engine ended 5 times in a row.", cause="See /srv/home/engine.log.")
+    quiet_studio.engine._set_status("failed", "The engine ended 5 times in a row.", cause="See /srv/home/engine.log.")
     assert "5 times" in str(tick(request_of(VISITOR), None))
     assert "/srv/home" not in str(tick(request_of(VISITOR), None))
     assert "/srv/home" in str(tick(request_of(LOCAL_OWNER), None))
