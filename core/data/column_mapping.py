@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 from adapters.common.errors import UserError
-from core.data.dataset import Row, RowError
-from core.data.formats.base import columns_in
-from core.data.formats.training_marks import leaves_out
+from core.data.dataset import DatasetRow, RowError
+from core.data.formats.training_marks import skips_row
+from core.data.values import columns_in
 
-NAMES = (
+KNOWN_COLUMNS = (
     "question",
     "answer",
     "context",
@@ -42,20 +42,22 @@ def parse_columns(text: str | None) -> dict[str, str]:
         name, equals, column = (each.strip() for each in part.partition("="))
         if not (equals and name and column):
             raise UserError(f"{part.strip()!r} does not say which column stands for which.", HOW)
-        if name not in NAMES:
-            raise UserError(f"There is no column {name!r} in any known format.", f"Known are {', '.join(NAMES)}.")
+        if name not in KNOWN_COLUMNS:
+            raise UserError(
+                f"There is no column {name!r} in any known format.", f"Known are {', '.join(KNOWN_COLUMNS)}."
+            )
         if name in columns:
             raise UserError(f"Two columns are given for {name!r}.", "Name one for each.")
         columns[name] = column
     return columns
 
 
-def written_columns(columns: Mapping[str, str | None]) -> str:
+def format_columns(columns: Mapping[str, str | None]) -> str:
     """The inverse of parse_columns; names without a column are left out."""
     return ",".join(f"{name}={column}" for name, column in columns.items() if column)
 
 
-def renamed(row: Row, columns: Mapping[str, str]) -> Row:
+def rename_columns(row: DatasetRow, columns: Mapping[str, str]) -> DatasetRow:
     """The row with only the columns that were named, under the names that the formats know.
 
     A column that says of the row that it is not to be trained is kept too.
@@ -71,6 +73,6 @@ def renamed(row: Row, columns: Mapping[str, str]) -> Row:
         return replace(row, value=problem)
     values: dict[str, Any] = {name: row.value[column] for name, column in columns.items()}
     values |= {
-        name: value for name, value in row.value.items() if name not in columns.values() and leaves_out(name, value)
+        name: value for name, value in row.value.items() if name not in columns.values() and skips_row(name, value)
     }
     return replace(row, value=values)

@@ -54,41 +54,43 @@ class Problem:
     remedy: str
 
 
-LONGEST = 2000  # characters of what is wrong with a row
+MAX_ERROR_CHARACTERS = 2000  # characters of what is wrong with a row
 
 
 class RowError(Exception):
     """One row cannot be used. Collected as a Problem, never raised out of core.data."""
 
     def __init__(self, what: str, remedy: str) -> None:
-        what = what if len(what) <= LONGEST else f"{what[: LONGEST - 1]}…"  # a row may hold names of any length
+        what = (
+            what if len(what) <= MAX_ERROR_CHARACTERS else f"{what[: MAX_ERROR_CHARACTERS - 1]}…"
+        )  # a row may hold names of any length
         super().__init__(what, remedy)
         self.what = what
         self.remedy = remedy
 
 
-class LeftOut(Exception):
+class SkippedRow(Exception):
     """One row is fine, but not for training on; collected as a note."""
 
 
 @dataclass(frozen=True)
-class Remark:
+class RowWarning:
     """What a reader noticed about the row that it gives next, which is read all the same."""
 
     what: str
     remedy: str
 
 
-Read = dict[str, Any] | RowError | Remark  # what the readers of files give
+ReaderOutput = dict[str, Any] | RowError | RowWarning  # what the readers of files give
 
 
 @dataclass(frozen=True)
-class Row:
+class DatasetRow:
     """One row as the file gives it: column -> value, or the reason why it could not be read."""
 
     number: int
     value: Mapping[str, Any] | RowError
-    remarks: tuple[Remark, ...] = ()
+    warnings: tuple[RowWarning, ...] = ()
 
 
 SourceKind = Literal["bundled", "file", "hub"]

@@ -41,13 +41,13 @@ def is_hub_id(text: str) -> bool:
     return HUB_ID.fullmatch(text) is not None and ".." not in text and "--" not in text
 
 
-def id_of(text: str) -> str:
+def parse_hub_id(text: str) -> str:
     """The id in the address of a dataset's page; any other text as it is."""
     address = ADDRESS.fullmatch(text.strip())
     return address[1] if address else text
 
 
-def fetch(
+def download_split(
     repo_id: str,
     *,
     config: str | None = None,
@@ -60,7 +60,7 @@ def fetch(
 
     if not is_hub_id(repo_id):
         raise UserError(f"{repo_id!r} is not a dataset id.", "A dataset id is owner/name, as in the page's address.")
-    with explained(repo_id, revision):
+    with explain_hub_errors(repo_id, revision):
         api = HfApi(token=token)
         info = api.dataset_info(repo_id, revision=revision, files_metadata=True)
         sizes = {file.rfilename: file.size or 0 for file in info.siblings or []}
@@ -78,7 +78,7 @@ def fetch(
 
 
 @contextmanager
-def explained(repo_id: str, revision: str | None) -> Iterator[None]:
+def explain_hub_errors(repo_id: str, revision: str | None) -> Iterator[None]:
     """Translate what huggingface_hub raises. The order matters: a gated repository counts as not found, too."""
     import httpx2
     from huggingface_hub import constants, errors
@@ -159,7 +159,7 @@ def splits_of_config(
     if "data_files" not in chosen:
         return splits_by_name(data)
     splits: dict[str, list[str]] = {}
-    for name, patterns in declared(chosen["data_files"]):
+    for name, patterns in declared_files(chosen["data_files"]):
         matching = [
             file for file in data if any(glob_to_regex(pattern, folder).fullmatch(file) for pattern in patterns)
         ]
@@ -168,7 +168,7 @@ def splits_of_config(
     return splits
 
 
-def declared(data_files: Any) -> list[tuple[str, list[str]]]:
+def declared_files(data_files: Any) -> list[tuple[str, list[str]]]:
     """`data_files` of a card: one pattern, several, or per split."""
     if isinstance(data_files, str):
         return [("train", [data_files])]

@@ -38,12 +38,12 @@ SCRIPTS = {
     "GEORGIAN": "Georgian",
 }
 UNKNOWN = "not told"
-LOOKED_AT = 2000  # characters of a conversation
-ENOUGH = 3  # common words, without which a text says too little
+MAX_CHARACTERS = 2000  # characters of a conversation
+MIN_COMMON_WORDS = 3  # common words, without which a text says too little
 SHOWN = 5
 
 
-class Languages:
+class LanguageCounts:
     """Counts conversations by language."""
 
     def __init__(self, conversations: Iterable[Conversation] = ()) -> None:
@@ -53,7 +53,7 @@ class Languages:
 
     def add(self, conversation: Conversation) -> None:
         text = "\n".join(each["content"] for each in conversation.messages if each["role"] != "system")
-        self.found[language_of(text[:LOOKED_AT])] += 1
+        self.found[language_of(text[:MAX_CHARACTERS])] += 1
 
     def __str__(self) -> str:
         """The commonest with their shares of all conversations: "English 93%, German 5%, not told 2%"."""
@@ -78,7 +78,7 @@ def language_of(text: str) -> str:
     words = Counter(WORD.findall(text.casefold()))
     scores = {language: sum(words[word] for word in common) for language, common in WORDS.items()}
     first, second = sorted(scores, key=lambda language: -scores[language])[:2]
-    return first if scores[first] >= ENOUGH and scores[first] > scores[second] else UNKNOWN
+    return first if scores[first] >= MIN_COMMON_WORDS and scores[first] > scores[second] else UNKNOWN
 
 
 def script_of(letter: str) -> str:

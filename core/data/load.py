@@ -9,14 +9,14 @@ from pathlib import Path, PurePosixPath
 from adapters.common.errors import UserError
 from adapters.common.files import expanded
 from core.data import hub
-from core.data.check import Scan
+from core.data.check import DatasetChecker
 from core.data.column_mapping import parse_columns
-from core.data.dataset import CheckedDataset, Problem, Row, SourceKind
+from core.data.dataset import CheckedDataset, DatasetRow, Problem, SourceKind
 from core.data.provenance import Origin, read_origin
-from core.data.readers.archive import ZIP, DataFile, is_clutter, kind_of_name, members
-from core.data.readers.files import check_file, encoding_notes, hash_files, is_data_file, is_there, read_rows
+from core.data.readers.archive import ZIP, DataFile, is_clutter, kind_of_name, list_members
+from core.data.readers.files import check_file, encoding_notes, hash_files, is_data_file, path_exists, read_rows
 
-GIVE = "Give JSON, JSON Lines, CSV, TSV or Parquet files."
+FILE_KINDS_HINT = "Give JSON, JSON Lines, CSV, TSV or Parquet files."
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class Source:
     notes: list[Problem] = field(default_factory=list)
     origin: Origin | None = None
 
-    def rows(self, columns: str | None = None) -> Iterator[Row]:
-        """columns: as for Scan, which the rows are meant for."""
+    def rows(self, columns: str | None = None) -> Iterator[DatasetRow]:
+        """columns: as for DatasetChecker, which the rows are meant for."""
         return read_rows(self.files, parse_columns(columns).values())
 
     @property
@@ -55,7 +55,7 @@ def read_dataset(
     columns: which columns stand for the known ones, as in core.data.column_mapping: question=Frage,answer=Antwort.
     """
     source = open_source(name_or_path_or_hub_id, config=config, split=split, revision=revision, token=token)
-    scan = Scan(source.rows(columns), dataset_format, columns)
+    scan = DatasetChecker(source.rows(columns), dataset_format, columns)
     conversations = list(scan)
     sha256 = source.sha256
     changed = []
@@ -87,7 +87,7 @@ def open_source(
 
     A local file or folder that happens to be called like a Hub id is never read in its place (see is_path).
     """
-    name = hub.id_of(name)
+    name = hub.parse_hub_id(name)
     if is_path(name):
         return local_source(expanded(name), split)
     from core.data.samples import SAMPLES
@@ -98,11 +98,11 @@ def open_source(
         try:
             return hub_source(name, config=config, split=split, revision=revision, token=token)
         except UserError as error:
-            if not is_there(Path(name)):
+            if not path_exists(Path(name)):
                 raise
             here = f"If you mean what lies here under that name, write ./{name}."
             raise UserError(error.message, f"{error.remedy} {here}") from error
-    if name.strip() and is_there(Path(name)):  # no id, so nothing else can be meant
+    if name.strip() and path_exists(Path(name)):  # no id, so nothing else can be meant
         return local_source(Path(name), split)
     raise UserError(
         f"There is no dataset called {name!r}.",
@@ -119,8 +119,8 @@ def hub_source(
     token: str | None = None,
 ) -> Source:
     """A dataset on the Hub, downloaded, whatever lies on this machine under its name. Raises UserError."""
-    found = hub.fetch(repo_id, config=config, split=split, revision=revision, token=token)
-    files, notes = unpacked(found.paths, split)
+    found = hub.download_split(repo_id, config=config, split=split, revision=revision, token=token)
+    files, notes = list_data_files(found.paths, split)
     return Source(repo_id, "hub", files, found.revision, found.license, notes)
 
 
@@ -146,20 +146,20 @@ def files_source(paths: list[Path], split: str = "train") -> Source:
 
 
 def local_source(path: Path, split: str = "train") -> Source:
-    if is_there(path) and path.is_dir():
+    if path_exists(path) and path.is_dir():
         origin = read_origin(path)
-        paths, notes = files_of_folder(path, split)
-        files, more = unpacked(paths, split)
-        return imported(Source(path.resolve().name, "file", files, notes=notes + more), origin)
+        paths, notes = list_folder(path, split)
+        files, more = list_data_files(paths, split)
+        return with_origin(Source(path.resolve().name, "file", files, notes=notes + more), origin)
     check_file(path)
-    files, notes = unpacked([path], split)
+    files, notes = list_data_files([path], split)
     stem = path.name.split(".")[0] or path.stem
     # The home folder keeps a dataset's only file as <name>/data.jsonl.
     name = path.resolve().parent.name if stem == "data" else stem
-    return imported(Source(name, "file", files, notes=notes), read_origin(path.parent) if stem == "data" else None)
+    return with_origin(Source(name, "file", files, notes=notes), read_origin(path.parent) if stem == "data" else None)
 
 
-def imported(source: Source, origin: Origin | None) -> Source:
+def with_origin(source: Source, origin: Origin | None) -> Source:
     """What the card of an imported dataset says of its files (see core.data.store)."""
     if origin is None:
         return source
@@ -173,12 +173,12 @@ def imported(source: Source, origin: Origin | None) -> Source:
     )
 
 
-def files_of_folder(folder: Path, split: str) -> tuple[list[Path], list[Problem]]:
+def list_folder(folder: Path, split: str) -> tuple[list[Path], list[Problem]]:
     """Its data files, sorted; what lies outside and is only linked to is not read, and noted. Raises UserError."""
     files = sorted(each for each in folder.rglob("*") if each.is_file())
     inside = [each for each in files if each.resolve().is_relative_to(folder.resolve())]
     names = [each.relative_to(folder).as_posix() for each in inside]
-    chosen, notes = files_of_one_split(folder.name, names, split)
+    chosen, notes = select_split(folder.name, names, split)
     for name in chosen:
         check_file(folder / name)
     linked = [each.name for each in files if each not in inside]
@@ -189,27 +189,27 @@ def files_of_folder(folder: Path, split: str) -> tuple[list[Path], list[Problem]
     return [folder / name for name in chosen], notes
 
 
-def unpacked(paths: list[Path], split: str) -> tuple[list[DataFile], list[Problem]]:
+def list_data_files(paths: list[Path], split: str) -> tuple[list[DataFile], list[Problem]]:
     """The files of rows in `paths`, those in zip archives among them; and notes on what was passed over, or decoded."""
     files, notes = [], []
     for path in paths:
         if path.suffix.lower() != ZIP:
             files.append(DataFile(path))
             continue
-        chosen, left_out = files_of_one_split(path.name, members(path), split)
+        chosen, left_out = select_split(path.name, list_members(path), split)
         files += [DataFile(path, member) for member in chosen]
         notes += left_out
     said = [Problem(None, said, "Save the file as UTF-8 to be sure.") for said in encoding_notes(files)]
     return files, notes + said
 
 
-def files_of_one_split(where: str, names: list[str], split: str) -> tuple[list[str], list[Problem]]:
+def select_split(where: str, names: list[str], split: str) -> tuple[list[str], list[Problem]]:
     """Of the files in a folder or an archive those that make up the split, and notes on the others."""
     names = [name for name in names if not is_clutter(name)]
     data = [name for name in names if is_data_file(name) and PurePosixPath(name).name not in hub.NOT_DATA]
     if not data:
         held = f": it holds {', '.join(names[:5])}" if names else ""
-        raise UserError(f"There is no data file in {where}{held}.", GIVE)
+        raise UserError(f"There is no data file in {where}{held}.", FILE_KINDS_HINT)
     splits = hub.splits_by_name(data)
     if split not in splits:
         raise UserError(f"{where} has no split {split!r}.", f"Its splits: {', '.join(splits)}.")

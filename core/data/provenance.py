@@ -41,7 +41,7 @@ class Origin:
 _ORIGIN = TypeAdapter(Origin)
 
 
-def now() -> str:
+def utc_now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

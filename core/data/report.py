@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from core.data.check import Scan
+from core.data.check import DatasetChecker
 from core.data.dataset import Problem, count_turns
-from core.data.languages import Languages
+from core.data.languages import LanguageCounts
 from core.data.load import Source
 from core.data.tokenize.statistics import TokenCounter, TokenStats
 
@@ -48,7 +48,7 @@ class Report:
         }
 
 
-def report_on(
+def build_report(
     source: Source,
     tokenizer: PreTrainedTokenizerBase,
     max_length: int,
@@ -60,10 +60,10 @@ def report_on(
 
     progress: told the number of rows so far, after every conversation.
     """
-    scan = Scan(source.rows(columns), dataset_format, columns)
+    scan = DatasetChecker(source.rows(columns), dataset_format, columns)
     counter = TokenCounter(tokenizer, max_length)
     conversations = turns = 0
-    languages = Languages()
+    languages = LanguageCounts()
     for conversation in scan:
         conversations += 1
         turns += count_turns(conversation.messages)
@@ -77,7 +77,7 @@ def report_on(
         conversations=conversations,
         turns=turns,
         problems=sorted(scan.problems + counter.problems, key=lambda problem: problem.row or 0),
-        notes=[Problem(None, sentence, "") for sentence in counter.told.sentences()]
+        notes=[Problem(None, sentence, "") for sentence in counter.encoding_notes.sentences()]
         + source.notes
         + sorted(scan.notes + counter.notes, key=lambda note: note.row or 0),
         tokens=counter.stats(),

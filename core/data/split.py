@@ -23,9 +23,9 @@ def split(
     """
     if not 0 <= eval_fraction < 1:
         raise UserError(f"eval_fraction is {eval_fraction}.", "Give a number from 0 to below 1, such as 0.05.")
-    groups = group(conversations, opening)
+    groups = group_indices(conversations, first_exchange)
     if max(map(len, groups), default=0) > len(conversations) / 2:
-        groups = group(conversations, whole)
+        groups = group_indices(conversations, normalised_turns)
     if not eval_fraction or len(groups) < 2:
         return list(conversations), []
     random.Random(seed).shuffle(groups)
@@ -49,7 +49,7 @@ def subsample(conversations: Sequence[Conversation], max_samples: int | None, se
     return [each for index, each in enumerate(conversations) if index in chosen]
 
 
-def group(conversations: Sequence[Conversation], key: Callable[[Conversation], Hashable]) -> list[list[int]]:
+def group_indices(conversations: Sequence[Conversation], key: Callable[[Conversation], Hashable]) -> list[list[int]]:
     """Indices of conversations, those of one key together, in order of first appearance."""
     groups: dict[Hashable, list[int]] = {}
     for index, conversation in enumerate(conversations):
@@ -57,7 +57,7 @@ def group(conversations: Sequence[Conversation], key: Callable[[Conversation], H
     return list(groups.values())
 
 
-def whole(conversation: Conversation) -> tuple[str, ...]:
+def normalised_turns(conversation: Conversation) -> tuple[str, ...]:
     """What makes two conversations the same: their turns, up to case and white space, and the calls of tools in them.
     System prompts do not count."""
     return tuple(
@@ -67,5 +67,5 @@ def whole(conversation: Conversation) -> tuple[str, ...]:
     )
 
 
-def opening(conversation: Conversation) -> tuple[str, ...]:
-    return whole(conversation)[:2]
+def first_exchange(conversation: Conversation) -> tuple[str, ...]:
+    return normalised_turns(conversation)[:2]

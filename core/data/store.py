@@ -14,8 +14,8 @@ from adapters.common.errors import UserError
 from adapters.common.files import remove_tree, sync_folder, temporary_name
 from core.common.home import Home
 from core.data.hub import MAX_BYTES, NOT_DATA, splits_by_name
-from core.data.load import GIVE, files_of_one_split, files_source, hub_source
-from core.data.provenance import CARD_FILE, Origin, now, read_origin, write_origin
+from core.data.load import FILE_KINDS_HINT, files_source, hub_source, select_split
+from core.data.provenance import CARD_FILE, Origin, read_origin, utc_now, write_origin
 from core.data.readers.archive import GZIP, is_clutter, kind_of_name
 from core.data.readers.files import hash_files, is_data_file
 
@@ -26,7 +26,7 @@ NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 @dataclass(frozen=True)
-class Kept:
+class StoredDataset:
     """One dataset in the home folder. `origin` is None for what was put there by hand, or grows from the chat."""
 
     folder: Path
@@ -56,18 +56,18 @@ class Kept:
         return sum(each.stat().st_size for each in self.files)
 
 
-def kept(home: Home) -> list[Kept]:
+def list_datasets(home: Home) -> list[StoredDataset]:
     """All datasets of the home folder, by name."""
     folders = sorted(each for each in home.datasets.iterdir() if each.is_dir() and not each.name.startswith("."))
-    return [found for each in folders if (found := Kept(each, read_origin(each))).files]
+    return [found for each in folders if (found := StoredDataset(each, read_origin(each))).files]
 
 
-def find(home: Home, dataset_name: str) -> Kept | None:
+def find_dataset(home: Home, dataset_name: str) -> StoredDataset | None:
     """The one that a recipe's dataset_name means."""
-    return next((each for each in kept(home) if each.dataset_name == dataset_name), None)
+    return next((each for each in list_datasets(home) if each.dataset_name == dataset_name), None)
 
 
-def keep_files(home: Home, files: Sequence[Path]) -> Kept:
+def store_files(home: Home, files: Sequence[Path]) -> StoredDataset:
     """Keep files byte for byte as one dataset. Raises UserError for what is no data file or cannot be written.
 
     The same content under the same name is kept once; other content under a taken name gets a number. Where their names
@@ -77,18 +77,18 @@ def keep_files(home: Home, files: Sequence[Path]) -> Kept:
     files_source(list(files))  # raises for what cannot be opened, such as a broken archive
     if len(files) > MAX_FILES:
         raise UserError(f"These are {len(files):,} files; up to {MAX_FILES:,} are kept.", "Join them into fewer.")
-    stem = _stem(files[0].name) if len(files) == 1 else f"{_stem(files[0].name)}-and-{len(files) - 1}-more"
-    names = [_safe(each.name) for each in files] if len(files) > 1 else [f"data{_ending(files[0].name)}"]
+    stem = _stem_of(files[0].name) if len(files) == 1 else f"{_stem_of(files[0].name)}-and-{len(files) - 1}-more"
+    names = [_safe_name(each.name) for each in files] if len(files) > 1 else [f"data{_extension(files[0].name)}"]
     if len(set(names)) < len(names):
         names = [f"{number:04}-{name}" for number, name in enumerate(names)]
     if "train" not in splits_by_name(names):
-        names = _plain_names(files)
-    files_of_one_split("The upload", names, "train")  # raises where they do not go together
-    origin = Origin(stem, "file", [each.name for each in files], hash_files(list(files)), now())
-    return _keep(home, stem, dict(zip(names, files, strict=True)), origin)
+        names = _neutral_names(files)
+    select_split("The upload", names, "train")  # raises where they do not go together
+    origin = Origin(stem, "file", [each.name for each in files], hash_files(list(files)), utc_now())
+    return _store(home, stem, dict(zip(names, files, strict=True)), origin)
 
 
-def keep_folder(home: Home, files: Sequence[Path]) -> tuple[Kept, list[str]]:
+def store_folder(home: Home, files: Sequence[Path]) -> tuple[StoredDataset, list[str]]:
     """Keep the data files among a folder's `files` as one dataset; returns the names of the others too.
 
     Raises UserError where none is one, and as keep_files does.
@@ -96,18 +96,18 @@ def keep_folder(home: Home, files: Sequence[Path]) -> tuple[Kept, list[str]]:
     data = [each for each in files if is_data_file(each) and not is_clutter(each.name) and each.name not in NOT_DATA]
     if not data:
         held = ", ".join(each.name for each in files[:5]) or "nothing"
-        raise UserError(f"There is no data file in the folder: it holds {held}.", GIVE)
-    return keep_files(home, data), sorted(each.name for each in files if each not in data)
+        raise UserError(f"There is no data file in the folder: it holds {held}.", FILE_KINDS_HINT)
+    return store_files(home, data), sorted(each.name for each in files if each not in data)
 
 
-def _plain_names(files: Sequence[Path]) -> list[str]:
+def _neutral_names(files: Sequence[Path]) -> list[str]:
     """Names that tell no split. A dataset's only file is called data."""
     if len(files) == 1:
-        return [f"data{_ending(files[0].name)}"]
-    return [f"part-{number:05}{_ending(path.name)}" for number, path in enumerate(files)]
+        return [f"data{_extension(files[0].name)}"]
+    return [f"part-{number:05}{_extension(path.name)}" for number, path in enumerate(files)]
 
 
-def keep_from_hub(
+def store_from_hub(
     home: Home,
     repo_id: str,
     *,
@@ -115,41 +115,41 @@ def keep_from_hub(
     split: str = "train",
     revision: str | None = None,
     token: str | None = None,
-) -> Kept:
+) -> StoredDataset:
     """Download one split of a Hub dataset and keep its files, with revision and licence. Raises UserError."""
     source = hub_source(repo_id, config=config, split=split, revision=revision, token=token)
     paths = list(dict.fromkeys(file.path for file in source.files))
     # Plain names: the ones on the Hub name splits and folders, which would be sought again when this is read.
-    names = _plain_names(paths)
+    names = _neutral_names(paths)
     origin = Origin(
         repo_id,
         "hub",
         [path.name for path in paths],
         source.sha256,
-        now(),
+        utc_now(),
         source.revision,
         source.license,
         config,
         split,
     )
-    return _keep(home, _stem(repo_id.replace("/", "-")), dict(zip(names, paths, strict=True)), origin)
+    return _store(home, _stem_of(repo_id.replace("/", "-")), dict(zip(names, paths, strict=True)), origin)
 
 
-def remove(home: Home, dataset_name: str) -> Kept:
+def remove_dataset(home: Home, dataset_name: str) -> StoredDataset:
     """Delete a dataset and all its files. Raises UserError if there is none."""
-    found = find(home, dataset_name)
+    found = find_dataset(home, dataset_name)
     if found is None:
         raise UserError("This is no dataset of this studio's home folder.", "Only your own datasets can be removed.")
     remove_tree(found.folder)
     return found
 
 
-def state_licence(home: Home, dataset_name: str, license: str) -> str | None:
+def set_licence(home: Home, dataset_name: str, license: str) -> str | None:
     """Write what a person says of the licence of their own files into the card; returns it as written there.
 
     None for "not stated". Raises UserError.
     """
-    found = find(home, dataset_name)
+    found = find_dataset(home, dataset_name)
     if found is None or found.origin is None or found.origin.source == "hub":
         raise UserError(
             "The licence can be stated for files that were uploaded.",
@@ -161,23 +161,23 @@ def state_licence(home: Home, dataset_name: str, license: str) -> str | None:
             f"This licence has {len(text)} characters; up to {MAX_LICENCE} are kept.",
             "Give its name, such as cc-by-4.0, or its address.",
         )
-    _restate(found, replace(found.origin, license=text or None))
+    _update_origin(found, replace(found.origin, license=text or None))
     return text or None
 
 
-def remember_reading(home: Home, dataset_name: str, dataset_format: str | None, columns: str | None) -> None:
+def save_reading_choice(home: Home, dataset_name: str, dataset_format: str | None, columns: str | None) -> None:
     """Note in the card how a person chose to read it (see Origin). Nothing for what has no card."""
-    found = find(home, dataset_name)
+    found = find_dataset(home, dataset_name)
     if found and found.origin:
-        _restate(found, replace(found.origin, dataset_format=dataset_format or None, columns=columns or None))
+        _update_origin(found, replace(found.origin, dataset_format=dataset_format or None, columns=columns or None))
 
 
-def _restate(dataset: Kept, origin: Origin) -> None:
+def _update_origin(dataset: StoredDataset, origin: Origin) -> None:
     if origin != dataset.origin:
         write_origin(dataset.folder, origin)
 
 
-def _keep(home: Home, stem: str, files: dict[str, Path], origin: Origin) -> Kept:
+def _store(home: Home, stem: str, files: dict[str, Path], origin: Origin) -> StoredDataset:
     """`files`: new name -> file to copy. The folder appears whole, its card in it."""
     total = sum(each.stat().st_size for each in files.values())
     if total > MAX_BYTES:
@@ -185,10 +185,10 @@ def _keep(home: Home, stem: str, files: dict[str, Path], origin: Origin) -> Kept
             f"These are {total >> 30} GiB, more than is kept of one dataset ({MAX_BYTES >> 30} GiB).",
             "Give a part of it.",
         )
-    taken = {each.folder.name: each for each in kept(home)}
+    taken = {each.folder.name: each for each in list_datasets(home)}
     for number in range(1, 1000):
         name = stem if number == 1 else f"{stem}-{number}"
-        if name in taken and _same(taken[name].origin, origin):
+        if name in taken and _is_same(taken[name].origin, origin):
             return taken[name]
         if name.lower() != COLLECTED and not (home.datasets / name).exists():
             break
@@ -208,26 +208,26 @@ def _keep(home: Home, stem: str, files: dict[str, Path], origin: Origin) -> Kept
         ) from error
     finally:
         shutil.rmtree(staged, ignore_errors=True)
-    return Kept(home.datasets / name, origin)
+    return StoredDataset(home.datasets / name, origin)
 
 
-def _same(there: Origin | None, new: Origin) -> bool:
+def _is_same(there: Origin | None, new: Origin) -> bool:
     def identity(each: Origin) -> tuple[str | None, ...]:
         return each.source, each.sha256, each.revision, each.config, each.split
 
     return there is not None and identity(there) == identity(new)
 
 
-def _stem(name: str) -> str:
-    name = name[: -len(_ending(name))] if _ending(name) and "/" not in name else name
+def _stem_of(name: str) -> str:
+    name = name[: -len(_extension(name))] if _extension(name) and "/" not in name else name
     return NOT_IN_NAMES.sub("-", name).strip("-.")[:60] or "dataset"
 
 
-def _safe(name: str) -> str:
-    return f"{_stem(name)}{_ending(name)}"
+def _safe_name(name: str) -> str:
+    return f"{_stem_of(name)}{_extension(name)}"
 
 
-def _ending(name: str) -> str:
+def _extension(name: str) -> str:
     """ ".jsonl" or ".jsonl.gz", as the readers know it."""
     name = name.lower()
     return kind_of_name(name) + (GZIP if name.endswith(GZIP) else "")

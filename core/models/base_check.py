@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from adapters.common.errors import UserError, shortened
 from core.data.dataset import Message
-from core.data.tokenize.chat_template import Refused, Template
+from core.data.tokenize.chat_template import ChatTemplate, TemplateRefused
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedTokenizerBase
@@ -68,8 +68,8 @@ def plain_question(name: str, tokenizer: PreTrainedTokenizerBase) -> str:
         )
     remedy = "Correct the template (chat_template.jinja or tokenizer_config.json), or choose another base."
     try:
-        text = Template.of(tokenizer).render([QUESTION], prompt=True)
-    except Refused as error:
+        text = ChatTemplate.of(tokenizer).render([QUESTION], prompt=True)
+    except TemplateRefused as error:
         raise UserError(f"The chat template of {name} fails on a plain question: {error.reason}.", remedy) from error
     if QUESTION["content"] not in text:
         raise UserError(

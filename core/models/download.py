@@ -24,13 +24,13 @@ def fetch_weights(repo_id: str, revision: str | None, say: Callable[[str], None]
     names = weights_in(source)
     total = sum(source.files[name].size for name in names) or 1
     size_of_all = f"{total / GIB:.2f} GiB" if total >= GIB else f"{total / 2**20:.1f} MiB"
-    before, told = 0, -1
+    before, reported = 0, -1
 
     def tell(done: float) -> None:
-        nonlocal told
+        nonlocal reported
         percent = int(100 * done / total)
-        if percent != told:
-            told = percent
+        if percent != reported:
+            reported = percent
             say(f"downloading the weights: {percent} % of {size_of_all}")
 
     for name in names:

@@ -1,4 +1,4 @@
-"""How far transformers is with a base's weights, told through its own hook for progress bars."""
+"""How far transformers is with a base's weights, reported through its own hook for progress bars."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def told_in_percent(phase: str, say: Callable[[str], None]) -> Iterator[None]:
         return counted(args[0])
 
     def counted(tensors: Collection[Any]) -> Iterator[Any]:
-        told = -1
+        reported = -1
         for number, tensor in enumerate(tensors):
-            if (percent := 100 * number // len(tensors)) != told:
-                told = percent
+            if (percent := 100 * number // len(tensors)) != reported:
+                reported = percent
                 say(f"{phase}: {percent} %")
             yield tensor
 

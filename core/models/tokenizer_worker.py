@@ -55,7 +55,7 @@ def say(answers: TextIO, answer: dict[str, Any]) -> None:
 
 def count(tokenizer: PreTrainedTokenizerBase, conversations: list[Any]) -> dict[str, Any]:
     """Of each training row its tokens before anything is cut, how many of them are trained, and from where on."""
-    from core.data.tokenize.encode import IGNORED, encode, trained_in
+    from core.data.tokenize.encode import IGNORED, count_trained, encode
 
     rows: list[list[tuple[int, int, int]] | None] = []
     for each in conversations:
@@ -65,7 +65,7 @@ def count(tokenizer: PreTrainedTokenizerBase, conversations: list[Any]) -> dict[
             rows.append(None)
             continue
         first = [next(at for at, label in enumerate(row) if label != IGNORED) for row in labels]
-        rows.append([(len(row), trained_in(row), at) for row, at in zip(labels, first, strict=True)])
+        rows.append([(len(row), count_trained(row), at) for row, at in zip(labels, first, strict=True)])
     return {"rows": rows}
 
 

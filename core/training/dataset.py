@@ -11,9 +11,9 @@ from trl import pack_dataset
 
 from adapters.common.errors import UserError
 from core.data import CheckedDataset, Conversation, Problem, encode, split, subsample
-from core.data.from_recipe import read_chosen
-from core.data.tokenize.encode import IGNORED, Encoded, trained_in
-from core.data.tokenize.statistics import Told
+from core.data.tokenize.encode import IGNORED, Encoded, count_trained
+from core.data.tokenize.statistics import EncodingNotes
+from core.recipes.dataset import read_recipe_dataset
 from core.recipes.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def prepare_data(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, known: int 
 
     Raises UserError when the dataset can't be read, has rows that don't convert, or leaves nothing to learn.
     """
-    checked = read_chosen(recipe)
+    checked = read_recipe_dataset(recipe)
     encoded, refused = _tokenise(checked.conversations, tokenizer, len(tokenizer) if known is None else known)
     problems = checked.problems + refused
     if problems and not recipe.skip_bad_rows:
@@ -54,7 +54,7 @@ def prepare_data(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, known: int 
     usable = subsample(there, recipe.max_samples, recipe.seed)
     if len(usable) < len(there):
         notes.append(f"Of {len(there)} conversations {len(usable)} were drawn at random (max_samples).")
-    told = Told(tokenizer)
+    told = EncodingNotes(tokenizer)
     for each in usable:
         told.add(encoded[each.row])
     notes += told.sentences()
@@ -114,7 +114,7 @@ def _cut(conversations: list[Encoded], max_length: int) -> _Cut:
     shortened = [
         {"input_ids": each["input_ids"][:max_length], "labels": each["labels"][:max_length]} for each in examples
     ]
-    rows = [row for row in shortened if trained_in(row["labels"])]
+    rows = [row for row in shortened if count_trained(row["labels"])]
     cut = sum(len(each["input_ids"]) > max_length for each in examples)
     return _Cut(rows, cut, len(shortened) - len(rows))
 

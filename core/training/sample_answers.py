@@ -9,7 +9,7 @@ import torch
 
 from core.data import Conversation, Message
 from core.data.samples import SAMPLES
-from core.data.tokenize.chat_template import Template
+from core.data.tokenize.chat_template import ChatTemplate
 from core.data.tokenize.end_of_turn import stop_ids
 from core.recipes.recipe import Recipe
 
@@ -42,7 +42,7 @@ def generate_answers(model: Any, tokenizer: PreTrainedTokenizerBase, prompts: Se
     tokenizer.padding_side = "left"
     try:
         with torch.random.fork_rng(devices=[]):
-            template = Template.of(tokenizer)
+            template = ChatTemplate.of(tokenizer)
             texts = [template.render([Message(role="user", content=each)], prompt=True) for each in prompts]
             asked = tokenizer(texts, add_special_tokens=False, padding=True, return_tensors="pt").to(model.device)
             said = model.generate(

@@ -52,7 +52,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     from adapters.common.errors import UserError
     from core.data.load import files_source, open_source
-    from core.data.report import report_on
+    from core.data.report import build_report
     from core.models.base import load_tokenizer, resolve
     from core.recipes.recipe import Recipe, defaults_for
     from studio.cli.printed import print_json
@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
         source = open_source(args.dataset[0], config=args.config, split=args.split, revision=args.revision)
     tokenizer = load_tokenizer(resolve(args.base))
     with counting() as progress:
-        report = report_on(source, tokenizer, max_length, args.format, args.columns, progress)
+        report = build_report(source, tokenizer, max_length, args.format, args.columns, progress)
     if args.json:
         for note in report.notes:
             print(one_line(note), file=sys.stderr)

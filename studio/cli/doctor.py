@@ -101,7 +101,7 @@ def base_problems(base: str) -> list[str]:
 
 def answers_end_with(base: str) -> str | None:
     """The tokens at which the base's answers end in chat, and what training does where its template writes none."""
-    from core.data.tokenize.end_of_turn import ending_of, stop_ids
+    from core.data.tokenize.end_of_turn import find_end_of_turn, stop_ids
     from core.models.base import load_tokenizer, read_generation_config, resolve
 
     try:
@@ -110,7 +110,7 @@ def answers_end_with(base: str) -> str | None:
     except UserError:  # a Hub's base that is not here, and the Hub is out of reach
         return None
     stops = sorted(stop_ids(tokenizer, read_generation_config(source)))
-    ending = ending_of(tokenizer)
+    ending = find_end_of_turn(tokenizer)
     put = "" if ending.written else f" (the chat template writes no end: training puts {ending.appended} there)"
     return " ".join(str(each) for each in tokenizer.convert_ids_to_tokens(stops)) + put
 

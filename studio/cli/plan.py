@@ -124,11 +124,11 @@ def conversation_lengths(recipe: Recipe) -> list[int] | None:
     if recipe.model_name_or_path.endswith(".json"):
         return None
     from core.data import TokenCounter, subsample
-    from core.data.from_recipe import read_chosen
     from core.models.base import load_tokenizer, resolve
+    from core.recipes.dataset import read_recipe_dataset
 
     tokenizer = load_tokenizer(resolve(recipe.model_name_or_path))
-    dataset = read_chosen(recipe)
+    dataset = read_recipe_dataset(recipe)
     counter = TokenCounter(tokenizer, recipe.max_length)
     for conversation in subsample(dataset.conversations, recipe.max_samples, recipe.seed):
         counter.add(conversation)

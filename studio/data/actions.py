@@ -41,7 +41,7 @@ class DatasetActions:
     def show(self, studio: Studio, selection: DatasetSelection, dataset: CheckedDataset | None) -> dict[Any, Any]:
         """Updates that show what can be done with this dataset, and hide the rest."""
         is_usable = dataset is not None and bool(dataset.conversations)
-        kept = store.find(studio.home, selection.name) if selection.name else None
+        kept = store.find_dataset(studio.home, selection.name) if selection.name else None
         origin = kept.origin if kept else None
         is_own = kept is not None and (origin is None or origin.source != "hub")
         licence = dataset.license or "" if dataset else ""

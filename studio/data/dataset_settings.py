@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from core.data.column_mapping import parse_columns, written_columns
+from core.data.column_mapping import format_columns, parse_columns
 from core.data.formats import FORMATS
 from core.recipes.recipe import Recipe, defaults_for
 from studio.context import Studio
@@ -165,4 +165,4 @@ def format_choices(detected: str | None) -> list[tuple[str, str]]:
 
 def columns_chosen(values: tuple[str | None, ...]) -> str:
     """The dropdowns' values as a recipe's dataset_columns."""
-    return written_columns(dict(zip(MAPPABLE_COLUMNS, values, strict=True)))
+    return format_columns(dict(zip(MAPPABLE_COLUMNS, values, strict=True)))

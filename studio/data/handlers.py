@@ -11,7 +11,7 @@ import gradio as gr
 from adapters.common.errors import UserError
 from core.data import CheckedDataset, read_dataset, store
 from core.data.check import UnknownColumns
-from core.data.hub import id_of, is_hub_id
+from core.data.hub import is_hub_id, parse_hub_id
 from studio.auth.identity import Role
 from studio.auth.permissions import requires
 from studio.context import Studio
@@ -42,11 +42,11 @@ def fetch_dataset(
     studio: Studio, page: DataPage, repo_id: str | None, config: str | None, split: str | None, revision: str | None
 ) -> dict[Any, Any]:
     """Download a dataset of the Hub, and show it."""
-    repo_id = id_of((repo_id or "").strip())
+    repo_id = parse_hub_id((repo_id or "").strip())
     if not is_hub_id(repo_id):
         raise UserError(f"{repo_id!r} is not a dataset id.", "Write owner/name, as in the page's address.")
     try:
-        kept = store.keep_from_hub(
+        kept = store.store_from_hub(
             studio.home,
             repo_id,
             config=(config or "").strip() or None,
@@ -62,7 +62,7 @@ def fetch_dataset(
 def upload_files(studio: Studio, page: DataPage, paths: list[str] | None) -> dict[Any, Any]:
     if not paths:
         return {page.selection: gr.skip()}
-    return show_added(studio, page, store.keep_files(studio.home, [Path(path) for path in paths]))
+    return show_added(studio, page, store.store_files(studio.home, [Path(path) for path in paths]))
 
 
 @requires(Role.OWNER)
@@ -70,7 +70,7 @@ def upload_folder(studio: Studio, page: DataPage, paths: list[str] | None) -> di
     """Keep the data files of a folder, and name the others."""
     if not paths:
         return {page.selection: gr.skip()}
-    kept, others = store.keep_folder(studio.home, [Path(path) for path in paths])
+    kept, others = store.store_folder(studio.home, [Path(path) for path in paths])
     if others:
         more = f" and {len(others) - 5} more" if len(others) > 5 else ""
         gr.Info(f"Left out, since they are no data files: {', '.join(others[:5])}{more}.")
@@ -91,7 +91,7 @@ def read_as(
     changed = DatasetSelection(selection.name, dataset_format or "", columns_chosen(columns))
     updates = show_dataset(studio, page, changed)
     if updates[page.usable_name]:
-        store.remember_reading(studio.home, changed.name, changed.dataset_format, changed.columns)
+        store.save_reading_choice(studio.home, changed.name, changed.dataset_format, changed.columns)
     return updates
 
 
@@ -102,7 +102,7 @@ def set_licence(
     """Record the licence of uploaded files: the dataset with it, and its summary."""
     if selection is None or dataset is None or (text or "") == (dataset.license or ""):
         return [gr.skip(), gr.skip()]
-    licensed = replace(dataset, license=store.state_licence(studio.home, selection.name, text or ""))
+    licensed = replace(dataset, license=store.set_licence(studio.home, selection.name, text or ""))
     return [licensed, dataset_summary(licensed)]
 
 
@@ -155,7 +155,7 @@ def show_dataset(studio: Studio, page: DataPage, selection: DatasetSelection) ->
     }
 
 
-def show_added(studio: Studio, page: DataPage, kept: store.Kept) -> dict[Any, Any]:
+def show_added(studio: Studio, page: DataPage, kept: store.StoredDataset) -> dict[Any, Any]:
     """Updates that offer a dataset of the home folder, and show it."""
     choices = offered_datasets.dataset_choices(studio.home)
     return {

@@ -18,7 +18,7 @@ def dataset_choices(home: Home) -> list[tuple[str, str]]:
     from core.data.samples import SAMPLES
 
     bundled = [(f"{sample.title} (bundled)", name) for name, sample in SAMPLES.items()]
-    return bundled + [(kept.title, kept.dataset_name) for kept in store.kept(home)]
+    return bundled + [(kept.title, kept.dataset_name) for kept in store.list_datasets(home)]
 
 
 def dataset_names(home: Home) -> set[str]:
@@ -28,10 +28,10 @@ def dataset_names(home: Home) -> set[str]:
 
 def remembered_format(home: Home, dataset_name: str) -> tuple[str, str]:
     """How a person last had it read, as a recipe's dataset_format and dataset_columns; "" for as detected."""
-    return format_of(store.find(home, dataset_name))
+    return format_of(store.find_dataset(home, dataset_name))
 
 
-def format_of(kept: store.Kept | None) -> tuple[str, str]:
+def format_of(kept: store.StoredDataset | None) -> tuple[str, str]:
     """As `remembered_format`, of a dataset that is at hand."""
     origin = kept.origin if kept else None
     return (origin.dataset_format or "", origin.columns or "") if origin else ("", "")
@@ -45,7 +45,7 @@ def fetch_from_hub(home: Home, recipe: Recipe) -> Recipe:
     """
     if not is_on_hub(recipe.dataset_name):
         return recipe
-    kept = store.keep_from_hub(
+    kept = store.store_from_hub(
         home,
         recipe.dataset_name,
         config=recipe.dataset_config,
@@ -69,9 +69,9 @@ def dataset_name_of(run: Run) -> str:
         return ""
 
 
-def remove_dataset(home: Home, dataset_name: str) -> store.Kept:
+def remove_dataset(home: Home, dataset_name: str) -> store.StoredDataset:
     """Delete a dataset. Raises UserError for one that is not here, or that a run still needs."""
     for run in list_runs(home):
         if run.state() not in AT_REST and dataset_name_of(run) == dataset_name:
             raise UserError(f"The run {run.name} is learning from it.", "End the run first, or wait for it.")
-    return store.remove(home, dataset_name)
+    return store.remove_dataset(home, dataset_name)

@@ -14,9 +14,9 @@ from core.common.home import Home
 from core.data import CheckedDataset, store
 
 
-def find_own_dataset(home: Home, dataset_name: str) -> store.Kept:
+def find_own_dataset(home: Home, dataset_name: str) -> store.StoredDataset:
     """The dataset of this dataset_name, or in a folder called so. Raises UserError if it is not the owner's own."""
-    stored = store.kept(home)
+    stored = store.list_datasets(home)
     found = next((kept for kept in stored if dataset_name in (kept.dataset_name, kept.folder.name)), None)
     if found is None:
         names = ", ".join(kept.folder.name for kept in stored) or "none yet"
@@ -27,7 +27,7 @@ def find_own_dataset(home: Home, dataset_name: str) -> store.Kept:
 
 
 def push_own_dataset(
-    kept: store.Kept,
+    kept: store.StoredDataset,
     dataset: CheckedDataset,
     repo_id: str,
     *,
@@ -62,7 +62,7 @@ def write_jsonl(file: Path, dataset: CheckedDataset) -> None:
         )
 
 
-def describe_origin(kept: store.Kept) -> str:
+def describe_origin(kept: store.StoredDataset) -> str:
     if kept.folder.name == store.COLLECTED:
         return "They were kept, and where needed corrected, by people in Guanaco Studio's chat."
     files = ", ".join(kept.origin.files[:3]) if kept.origin else kept.folder.name

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-from core.data.languages import Languages
-from core.data.split import split, subsample, whole
+from core.data.languages import LanguageCounts
+from core.data.split import normalised_turns, split, subsample
 from studio.ui.fragments import render_table
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def kinds(notes: Iterable[Problem], most: int = 4) -> str:
 
 def languages(conversations: Sequence[Conversation], most: int = 500) -> str:
     """Of `most` conversations, evenly taken from the whole dataset."""
-    return str(Languages(conversations[:: max(1, len(conversations) // most)]))
+    return str(LanguageCounts(conversations[:: max(1, len(conversations) // most)]))
 
 
 def division(dataset: CheckedDataset, max_samples: int | None, eval_fraction: float, seed: int) -> str:
@@ -78,7 +78,7 @@ def division(dataset: CheckedDataset, max_samples: int | None, eval_fraction: fl
     used = subsample(dataset.conversations, max_samples, seed)
     train, held_out = split(used, eval_fraction, seed)
     drawn = f" (drawn from {len(dataset.conversations):,})" if len(used) < len(dataset.conversations) else ""
-    repeated = len(used) - len({whole(each) for each in used})
+    repeated = len(used) - len({normalised_turns(each) for each in used})
     said = f"<b>{len(train):,}</b> to train on, <b>{len(held_out):,}</b> held out to measure eval loss{drawn}."
     if repeated:
         said += f" Repetitions: {repeated:,}, which stay on one side."

@@ -24,7 +24,7 @@ def cards(home: Home, chosen: str | None, owner: bool = True) -> str:
         for name, sample in SAMPLES.items()
     )
     own = ""
-    for each in store.kept(home) if owner else ():
+    for each in store.list_datasets(home) if owner else ():
         about = f"your dataset, {size(each.size)}"
         own += _card(each.dataset_name, each.title, about, own_preview(each), each.dataset_name == chosen)
     add = (
@@ -43,7 +43,7 @@ def preview(name: str) -> str:
     return _exchange(next((talk for talk in talks if "capital" in talk[0]["content"]), talks[0]))
 
 
-def own_preview(kept: store.Kept) -> str:
+def own_preview(kept: store.StoredDataset) -> str:
     """The first exchange of an own dataset, read as it was the last time; nothing where that takes long or fails."""
     if kept.size > READ_BYTES:
         return ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import chain, cycle, islice
 
-from core.data.from_recipe import read_chosen
+from core.recipes.dataset import read_recipe_dataset
 from core.recipes.recipe import Recipe
 from studio.context import Studio
 from studio.data.token_counts import sampled_numbers
@@ -29,7 +29,7 @@ class Lengths:
 
         Raises UserError when the dataset can't be read.
         """
-        dataset = read_chosen(recipe)
+        dataset = read_recipe_dataset(recipe)
         chosen = [dataset.conversations[number - 1] for number in sampled_numbers(len(dataset.conversations))]
         lengths = [[row[0] for row in rows] for rows in self._tokenizer.count(chosen) if rows is not None]
         self._counted[_key(recipe)] = list(islice(cycle(lengths), len(dataset.conversations)))

@@ -11,11 +11,11 @@ import gradio as gr
 import yaml
 
 from adapters.common.errors import UserError
-from core.data.from_recipe import read_chosen
 from core.data.load import is_on_hub
 from core.data.samples import SAMPLES
 from core.models.base import resolve
 from core.planner import NOT_SERVED, Chat, Plan, ServingLimits, count_most_steps, describe_changes, plan_run
+from core.recipes.dataset import read_recipe_dataset
 from core.recipes.recipe import Recipe
 from core.recipes.trl_config import from_trl, to_trl
 from core.recipes.warmup import check_learns
@@ -252,7 +252,7 @@ def check(studio: Studio, recipe: Recipe) -> None:
             f"{recipe.dataset_name!r} is neither a dataset of this studio nor a Hub id.",
             "Upload the file on the Data page; only the command line reads other folders.",
         )
-    dataset = read_chosen(recipe)
+    dataset = read_recipe_dataset(recipe)
     if dataset.problems and not recipe.skip_bad_rows:
         raise UserError(
             f"{len(dataset.problems)} of {dataset.rows} rows cannot be converted.",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from core.data.dataset import Message, RowError, Tools
-from core.data.formats.unread_keys import Seen, Told
+from core.data.formats.tracking import ConversionNotes, TrackedMapping
+from core.data.values import columns_in
 
 
 def no_tools(row: Mapping[str, Any]) -> Tools | None:
@@ -26,24 +27,23 @@ class Format:
     name: str
     signs: str
     matches: Callable[[Mapping[str, Any]], bool]
-    reader: Callable[[Seen, Told], list[Message]]
+    reader: Callable[[TrackedMapping, ConversionNotes], list[Message]]
     tools: Callable[[Mapping[str, Any]], Tools | None] = no_tools
     asks: str = ""
     own_files_only: bool = False
 
-    def convert(self, row: Mapping[str, Any], told: Told | None = None) -> list[Message]:
-        """What the row says, with remarks left in `told`. Raises RowError."""
-        return self.reader(row if isinstance(row, Seen) else Seen(row), told or Told())
+    def convert(self, row: Mapping[str, Any], notes: ConversionNotes | None = None) -> list[Message]:
+        """What the row says, with what is noteworthy added to `notes`. Raises RowError."""
+        return self.reader(row if isinstance(row, TrackedMapping) else TrackedMapping(row), notes or ConversionNotes())
 
 
-NAMED, NAME_LENGTH = 20, 60  # columns, and characters of each, in a message
-PEOPLE = {"system": "system", "user": "human", "assistant": "assistant", "tool": "tool"}
+ROLE_NAMES = {"system": "system", "user": "human", "assistant": "assistant", "tool": "tool"}
 
 
 def check_turns(messages: list[Message]) -> tuple[list[Message], list[str]]:
-    """Messages that can be trained on, and remarks on what was left out of them.
+    """Messages that can be trained on, and sentences on what was left out of them.
 
-    A question at the end that nobody answers gives nothing to train: it is left out, with a remark. Raises RowError for
+    A question at the end that nobody answers gives nothing to train, so it is left out. Raises RowError for
     everything that would teach something wrong: turns that do not alternate, empty turns, no question, no answer.
     """
     if [message["role"] for message in messages] == ["text"]:
@@ -67,32 +67,34 @@ def check_turns(messages: list[Message]) -> tuple[list[Message], list[str]]:
     offset = len(messages) - len(turns)
     for index, (before, role) in enumerate(itertools.pairwise(roles), start=offset + 1):
         check_order(before, role, index)
-    remarks = []
+    left_out = []
     if roles[-1] == "user":
         messages = messages[:-1]
-        remarks.append("It ends with a human turn that nobody answers; that turn is left out.")
+        left_out.append("It ends with a human turn that nobody answers; that turn is left out.")
     while messages[-1]["role"] == "tool":
         messages = messages[:-1]
-        remarks.append("It ends with a tool's answer that nobody reads; that turn is left out.")
+        left_out.append("It ends with a tool's answer that nobody reads; that turn is left out.")
     for index, message in enumerate(messages, start=1):
         if not message["content"].strip() and not message.get("tool_calls") and message["role"] != "tool":
-            raise NoText(index, message)
+            raise EmptyMessage(index, message)
     if all(message.get("weight") == 0 for message in messages if message["role"] == "assistant"):
         raise RowError(
             "All its answers are marked as not to be trained (weight 0): nothing of it would be.",
             "Mark one of them to be trained, or remove the row.",
         )
-    return messages, remarks
+    return messages, left_out
 
 
-class NoText(RowError):
-    """A turn without text; `unless` adds which columns nobody has read, since its text may lie there."""
+class EmptyMessage(RowError):
+    """A turn without text. `with_unread_columns` names columns that nobody has read, since its text may lie there."""
 
     def __init__(self, index: int, message: Message) -> None:
         said = "has reasoning, but no answer" if message.get("reasoning_content") else "is empty"
-        super().__init__(f"Message {index} ({PEOPLE[message['role']]}) {said}.", "Fill in its text, or remove the row.")
+        super().__init__(
+            f"Message {index} ({ROLE_NAMES[message['role']]}) {said}.", "Fill in its text, or remove the row."
+        )
 
-    def unless(self, columns: list[str]) -> RowError:
+    def with_unread_columns(self, columns: list[str]) -> RowError:
         if not columns:
             return self
         names = columns_in(f"`{name}`" for name in columns)
@@ -106,7 +108,7 @@ def check_order(before: str, role: str, index: int) -> None:
     """Message `index` (from 1) has the role `before`, the next one `role`. Raises RowError."""
     if before == role != "tool":
         raise RowError(
-            f"Messages {index} and {index + 1} are two {PEOPLE[role]} turns in a row.",
+            f"Messages {index} and {index + 1} are two {ROLE_NAMES[role]} turns in a row.",
             "Join them into one turn, or add the missing turn between them.",
         )
     if role == "tool" and before == "user":
@@ -119,48 +121,3 @@ def check_order(before: str, role: str, index: int) -> None:
             f"Message {index + 1} is a human turn directly after a tool's answer.",
             "Add the assistant's answer between them.",
         )
-
-
-def text_of(value: Any, where: str) -> str:
-    """A cell that must be text; a missing one counts as empty. Raises RowError."""
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise RowError(f"{where} is {kind_of(value)}, not text.", "Write it as a string.")
-    return value
-
-
-KINDS: tuple[tuple[Any, str], ...] = (
-    (bool, "true/false"),
-    ((int, float), "a number"),
-    (str, "text"),
-    (bytes, "binary data"),
-    (Mapping, "an object"),
-)
-
-
-def kind_of(value: Any) -> str:
-    """The JSON name of a value's type, as people who write JSON know it."""
-    if value is None:
-        return "null"
-    for kinds, name in KINDS:
-        if isinstance(value, kinds):
-            return name
-    return "a list" if isinstance(value, list) else f"a {type(value).__name__}"
-
-
-def printable(text: str) -> str:
-    """Without what a terminal would take for a command."""
-    return "".join(character if character.isprintable() else "\ufffd" for character in text)
-
-
-def shorten(text: str, length: int = 60) -> str:
-    text = printable(" ".join(text[: 50 * length].split()))
-    return text if len(text) <= length else text[: length - 1] + "…"
-
-
-def columns_in(names: Iterable[Any]) -> str:
-    """Column names for a message: the first ones, of a length that a person reads, and how many more there are."""
-    every = list(names)
-    more = [f"and {len(every) - NAMED:,} more"] if len(every) > NAMED else []
-    return ", ".join([printable(str(name)[:NAME_LENGTH]) for name in every[:NAMED]] + more)

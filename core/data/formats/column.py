@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from core.data.dataset import Message, RowError
-from core.data.formats.base import columns_in, text_of
-from core.data.formats.dialects import dialect_of
-from core.data.formats.unread_keys import Seen, Told, looked_at
+from core.data.formats.dialects import detect_dialect
+from core.data.formats.tracking import ConversionNotes, TrackedMapping, untracked
+from core.data.values import columns_in, text_of
 
 
 def conversation_text(row: Mapping[str, Any]) -> str | None:
@@ -18,8 +18,8 @@ def conversation_text(row: Mapping[str, Any]) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def on_text(parse: Callable[[str], list[Message]]) -> Callable[[Seen, Told], list[Message]]:
-    def convert(row: Seen, told: Told) -> list[Message]:
+def text_reader(parse: Callable[[str], list[Message]]) -> Callable[[TrackedMapping, ConversionNotes], list[Message]]:
+    def convert(row: TrackedMapping, notes: ConversionNotes) -> list[Message]:
         text = conversation_text(row)
         if text is None:
             if "text" in row:
@@ -36,16 +36,16 @@ def on_text(parse: Callable[[str], list[Message]]) -> Callable[[Seen, Told], lis
     return convert
 
 
-def written_as(dialect: str) -> Callable[[Mapping[str, Any]], bool]:
+def has_dialect(dialect: str) -> Callable[[Mapping[str, Any]], bool]:
     """Whether a row's text is of this dialect."""
 
     def matches(row: Mapping[str, Any]) -> bool:
         text = conversation_text(row)
-        return text is not None and dialect_of(text) == dialect
+        return text is not None and detect_dialect(text) == dialect
 
     return matches
 
 
 def is_prose(row: Mapping[str, Any]) -> bool:
-    text = looked_at(row).get("text")
-    return isinstance(text, str) and dialect_of(text) is None
+    text = untracked(row).get("text")
+    return isinstance(text, str) and detect_dialect(text) is None

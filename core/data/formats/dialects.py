@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from core.data.formats.markup import CHATML, HARMONY_SIGN, MARKUPS
-from core.data.formats.text_edges import beginning
+from core.data.formats.text_edges import skip_beginning_marks
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,9 @@ SIGNS: dict[str, tuple[Sign, ...]] = {
 
 
 @lru_cache(maxsize=4)  # every format asks of the same text
-def dialect_of(text: str) -> str | None:
+def detect_dialect(text: str) -> str | None:
     """The dialect whose sign comes first; others may stand further on, as quotations. None for prose."""
-    text = text[beginning(text)[0] :]
+    text = text[skip_beginning_marks(text)[0] :]
     first = {
         name: min(positions)
         for name, signs in SIGNS.items()

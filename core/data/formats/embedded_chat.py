@@ -7,13 +7,13 @@ from collections.abc import Callable
 from itertools import pairwise
 
 from core.data.dataset import Message, RowError
-from core.data.formats.base import shorten
-from core.data.formats.dialects import MISTRAL_SIGN, SPEAKERS, dialect_of
+from core.data.formats.dialects import MISTRAL_SIGN, SPEAKERS, detect_dialect
 from core.data.formats.markup import CHATML, HARMONY, HARMONY_SIGN, MARKUPS, parse_rendered
 from core.data.formats.role_prefixes import GUANACO_DIALECT, VICUNA_DIALECT, parse_alpaca_text, parse_transcript, parser
 from core.data.formats.role_tags import parse_chatml, parse_llama2
-from core.data.formats.text_edges import ENDINGS, beginning, ending
-from core.data.formats.unread_keys import Told
+from core.data.formats.text_edges import ENDINGS, skip_beginning_marks, skip_ending_marks
+from core.data.formats.tracking import ConversionNotes
+from core.data.values import shorten
 
 PARSERS: dict[str, Callable[[str], list[Message]]] = {
     "chatml": parse_chatml,
@@ -40,7 +40,7 @@ BEFORE_ANSWER = re.compile(r"\s*(?:<think>\s*(?:</think>\s*)?)?")
 BETWEEN = re.compile(rf"(?:{'|'.join(map(re.escape, ENDINGS))})(?:\s*<s>)?\s*(?:{SIGN})")
 QUOTES = ("`", '"', "'")
 # Markups that are known to be such, but not read: what marks who asks, and what who answers.
-FOREIGN = tuple(
+UNREAD_MARKUPS = tuple(
     (hints, re.compile(asks, re.M | re.I), re.compile(answers, re.M | re.I))
     for hints, asks, answers in (
         (
@@ -75,7 +75,7 @@ FOREIGN = tuple(
     )
 )
 # How a prompt in prose ends that waits for the answer.
-WAITING = {
+OPEN_PROMPT = {
     "guanaco": re.compile(r"###[ \t]*Assistant:\s*\Z"),
     "vicuna": re.compile(r"ASSISTANT:\s*\Z"),
     "alpaca-text": re.compile(r"###[ \t]*(?:Response|Answer|Output):\s*\Z"),
@@ -85,7 +85,7 @@ WAITING = {
     ),
 }
 # How who asks and who answers are marked in texts, where such texts are columns or turns: both keep their mark.
-SPOKEN = tuple(
+SPEAKER_MARKS = tuple(
     (family, re.compile(rf"^[ \t]*{asks}:", re.M), re.compile(rf"\s*{answers}:"))
     for family, asks, answers in (
         ("guanaco", r"###[ \t]*(?:Human|User)", r"###[ \t]*Assistant"),
@@ -97,17 +97,17 @@ SPOKEN = tuple(
 CUT = "The mark {} at an end of texts is left out, since the base writes its own"
 
 
-def conversation_in(question: str, answer: str, told: Told) -> list[Message] | None:
+def read_embedded(question: str, answer: str, notes: ConversionNotes) -> list[Message] | None:
     """The turns of a prompt that already carries a markup, together with its answer; None for a bare prompt.
 
     Answers within the prompt stay context. Raises RowError where the two are no conversation of that markup.
     """
-    start, _ = beginning(question)
-    dialect = dialect_of(question)
+    start, _ = skip_beginning_marks(question)
+    dialect = detect_dialect(question)
     if dialect is None:
         return None
-    if dialect in WAITING:
-        waits = carries = WAITING[dialect].search(question, max(0, len(question) - 200)) is not None
+    if dialect in OPEN_PROMPT:
+        waits = carries = OPEN_PROMPT[dialect].search(question, max(0, len(question) - 200)) is not None
     else:
         waits = ends_with_opening(question)
         carries = waits or BEGINS_SO.match(question, start) is not None
@@ -122,7 +122,7 @@ def conversation_in(question: str, answer: str, told: Told) -> list[Message] | N
     last = messages[-1]["content"]
     if question.rstrip().endswith("<think>") and "</think>" not in last:  # the prompt began thoughts, but none follow
         messages[-1]["content"] = last.removeprefix("<think>").lstrip()
-    told.remarks.add(f"The prompt carries a chat markup ({dialect}) and is read as turns")
+    notes.texts.add(f"The prompt carries a chat markup ({dialect}) and is read as turns")
     return messages
 
 
@@ -133,29 +133,29 @@ def ends_with_opening(text: str) -> bool:
     return bool(found) and BEFORE_ANSWER.fullmatch(tail, found[-1].end()) is not None
 
 
-def without_marks(messages: list[Message], told: Told) -> list[Message]:
-    """The messages without marks of documents and turns at the ends of their texts, each told.
+def strip_marks(messages: list[Message], notes: ConversionNotes) -> list[Message]:
+    """The messages without marks of documents and turns at the ends of their texts; each becomes a note.
 
     Raises RowError for a text that still holds turns as a template writes them, with the markup's name: the base's
     template would write its own around them.
     """
-    return [cleaned(message, index, told) for index, message in enumerate(messages, start=1)]
+    return [strip_message(message, index, notes) for index, message in enumerate(messages, start=1)]
 
 
-def cleaned(message: Message, index: int, told: Told) -> Message:
+def strip_message(message: Message, index: int, notes: ConversionNotes) -> Message:
     if message["role"] == "tool":
         return message
     text = message["content"]
-    start, marks = beginning(text)
+    start, marks = skip_beginning_marks(text)
     end = len(text)
     if message["role"] in ("assistant", "text"):
-        end, more = ending(text, start)
+        end, more = skip_ending_marks(text, start)
         marks += more
     if marks:
-        told.remarks.update(CUT.format(f'"{mark}"') for mark in marks)
-        message = cut(message, start, end)
+        notes.texts.update(CUT.format(f'"{mark}"') for mark in marks)
+        message = slice_message(message, start, end)
         text = message["content"]
-    if message["role"] != "text" and (mark := rendered(text)):
+    if message["role"] != "text" and (mark := find_rendered_turn(text)):
         family = next(family for family, sign in SPECIAL if re.search(sign, mark))
         raise RowError(
             f'Message {index} holds turns as {family} marks them: "{shorten(mark)}".',
@@ -164,7 +164,7 @@ def cleaned(message: Message, index: int, told: Told) -> Message:
     return message
 
 
-def cut(message: Message, start: int, end: int) -> Message:
+def slice_message(message: Message, start: int, end: int) -> Message:
     """The message with only the characters from `start` to `end` of its content."""
     message = message.copy()
     message["content"] = message["content"][start:end]
@@ -174,12 +174,12 @@ def cut(message: Message, start: int, end: int) -> Message:
     return message
 
 
-def refuse_spoken(messages: list[Message]) -> None:
+def refuse_speaker_marks(messages: list[Message]) -> None:
     """Raises RowError for a question and its answer that begin with the marks of who asks and who answers in prose."""
     for index, (question, answer) in enumerate(pairwise(messages), start=1):
         if (question["role"], answer["role"]) != ("user", "assistant"):
             continue
-        for family, asks, answers in SPOKEN:
+        for family, asks, answers in SPEAKER_MARKS:
             answered = answers.match(answer["content"])
             if answered and (asked := asks.search(question["content"])):
                 raise RowError(
@@ -189,7 +189,7 @@ def refuse_spoken(messages: list[Message]) -> None:
                 )
 
 
-def rendered(text: str) -> str | None:
+def find_rendered_turn(text: str) -> str | None:
     """The mark with which the text begins a turn, or ends one and begins another; not in blocks of code."""
     if "<" not in text and "[" not in text:  # most texts, quickly
         return None
@@ -204,9 +204,9 @@ def rendered(text: str) -> str | None:
     return None
 
 
-def refuse_foreign(text: str) -> None:
+def refuse_unread_markup(text: str) -> None:
     """Raises RowError for a text with the marks of both who asks and who answers, in a markup that is not read."""
-    for hints, asks, answers in FOREIGN:
+    for hints, asks, answers in UNREAD_MARKUPS:
         if not any(hint in text for hint in hints):
             continue
         if (asked := asks.search(text)) and (answered := answers.search(text)):

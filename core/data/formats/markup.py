@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 from adapters.common.errors import shortened
 from core.data.dataset import Message, RowError
-from core.data.formats.base import shorten
 from core.data.formats.chat import ROLES
-from core.data.formats.text_edges import bare, beginning
+from core.data.formats.text_edges import skip_beginning_marks, strip_edges
+from core.data.values import shorten
 
 HARMONY_TURN = re.compile(
     r"\s*<\|start\|>(?P<who>\w+)(?P<to>[^<]*)(?:<\|channel\|>(?P<channel>\w+)(?P<more>[^<]*))?<\|message\|>"
@@ -118,7 +118,7 @@ def parse_markup(text: str, kind: Markup) -> list[Message]:
     openings = list(kind.opening.finditer(text))
     if not openings:
         raise RowError(f"It has marks as {kind.family} writes them, but no turn that can be read.", HOW)
-    before = bare(text[: openings[0].start()])
+    before = strip_edges(text[: openings[0].start()])
     if before and not kind.preface:
         raise RowError(
             f'There is text before the first mark of {kind.family}: "{shorten(before)}".',
@@ -137,12 +137,12 @@ def parse_markup(text: str, kind: Markup) -> list[Message]:
         if role is None:
             raise RowError(f"It has a turn by {shortened(opening['who'])}.", f"Known roles: {', '.join(ROLES)}.")
         said, *rest = kind.closing.split(text[opening.end() : end])
-        if rest and (after := bare("".join(rest))):
+        if rest and (after := strip_edges("".join(rest))):
             raise RowError(
                 f'There is text outside of the turns: "{shorten(after)}", where {kind.family} marks where they end.',
                 "Put it between the marks of a turn, or remove it.",
             )
-        messages.append(Message(role=role, content=thoughtless(bare(said), role)))
+        messages.append(Message(role=role, content=thoughtless(strip_edges(said), role)))
     return messages
 
 
@@ -156,7 +156,7 @@ def parse_harmony(text: str) -> list[Message]:
     """Of gpt-oss. Its own system turn is left out, as its template writes it; the developer's is the system prompt."""
     messages: list[Message] = []
     thought = ""
-    position, _ = beginning(text)
+    position, _ = skip_beginning_marks(text)
     while turn := HARMONY_TURN.match(text, position):
         position = turn.end()
         name, channel, said = turn["who"].lower(), turn["channel"], turn["text"].strip()
@@ -178,7 +178,7 @@ def parse_harmony(text: str) -> list[Message]:
         elif not (name == "system" and OWN_SYSTEM.search(said)):
             instructions = INSTRUCTIONS.fullmatch(said)
             messages.append(Message(role=ROLES[name], content=instructions[1].strip() if instructions else said))
-    if after := bare(text[position:]):
+    if after := strip_edges(text[position:]):
         raise RowError(
             f'There is text outside of the turns: "{shorten(after)}", where {HARMONY} marks where they end.',
             "Put it between <|start|>role<|message|> and <|end|>, or remove it.",

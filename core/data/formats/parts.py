@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.data.dataset import RowError
-from core.data.formats.base import kind_of, text_of
-from core.data.formats.training_marks import ALL_MARKS, decide
-from core.data.formats.unread_keys import Seen, Told, has_value, holds_text
+from core.data.formats.tracking import ConversionNotes, TrackedMapping, has_text, has_value
+from core.data.formats.training_marks import ALL_MARKS, parse_mark
+from core.data.values import kind_of, text_of
 
 TEXT_TYPES = ("text", "input_text", "output_text")
 TEXT_KEYS = ("text", "value", "content")
@@ -42,7 +42,7 @@ class Content:
         self.length += len(text)
 
 
-def read_content(value: Any, where: str, told: Told) -> Content:
+def read_content(value: Any, where: str, notes: ConversionNotes) -> Content:
     """Raises RowError for what is not text."""
     if not isinstance(value, list | Mapping):
         return Content([text_of(value, f"The text of {where}")])
@@ -51,43 +51,43 @@ def read_content(value: Any, where: str, told: Told) -> Content:
         if part is None or isinstance(part, str):
             content.add(part or "")
             continue
-        read_part(part, where, told, content)
+        read_part(part, where, notes, content)
     return content
 
 
-def read_part(part: Any, where: str, told: Told, content: Content) -> None:
+def read_part(part: Any, where: str, notes: ConversionNotes, content: Content) -> None:
     if not isinstance(part, Mapping):
-        raise not_text(kind_of(part), where)
-    seen = Seen(part)
+        raise part_error(kind_of(part), where)
+    seen = TrackedMapping(part)
     kind = seen.get("type") or next((key for key in MEDIA_PARTS if has_value(seen.peek(key))), "text")
     if kind in THOUGHT_TYPES:
         _, text = seen.first((str(kind), *TEXT_KEYS))
         content.thoughts.append(text_of(text, f"A part of type {kind!r} in {where}"))
         return
     if kind not in TEXT_TYPES:
-        raise not_text(repr(kind), where)
+        raise part_error(repr(kind), where)
     key, text = seen.first(TEXT_KEYS)
     if isinstance(text, Mapping):  # OpenAI's assistants: {"value": …, "annotations": …}
         text = text.get("value")
     marks = {name: seen[name] for name in seen if name in ALL_MARKS and has_value(seen.peek(name))}
     unread = seen.unread()
-    if not has_value(text) and (holders := [each for each in unread if holds_text(seen.peek(each))]):
+    if not has_value(text) and (holders := [each for each in unread if has_text(seen.peek(each))]):
         raise RowError(
             f"A part of {where} has its text under {' and '.join(f'`{each}`' for each in holders)}, which is not read.",
             "Call the key `text`.",
         )
     if not key:
         raise RowError(f"The text of {where} is an object without text.", "Write it as a string.")
-    told.keys.update(unread)
-    trained = all(decide(name, value, f"A part of {where}") for name, value in marks.items())
+    notes.keys.update(unread)
+    trained = all(parse_mark(name, value, f"A part of {where}") for name, value in marks.items())
     content.add(text_of(text, f"A text part of {where}"), trained)
 
 
-def not_text(kind: str, where: str) -> RowError:
+def part_error(kind: str, where: str) -> RowError:
     return RowError(f"{where} has a part of type {kind}.", "Only text parts can be trained; remove the others.")
 
 
-def refuse_media(seen: Seen, where: str) -> None:
+def refuse_media(seen: TrackedMapping, where: str) -> None:
     """Raises RowError where a turn or a row has pictures, sound or films beside its text."""
     for key, value in seen.values_by_key.items():
         if key in MEDIA and has_value(value) and not isinstance(value, bool | int | float):

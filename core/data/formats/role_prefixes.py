@@ -9,10 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from core.data.dataset import Message, RowError
-from core.data.formats.base import Format, shorten
-from core.data.formats.column import on_text, written_as
+from core.data.formats.base import Format
+from core.data.formats.column import has_dialect, text_reader
 from core.data.formats.dialects import SPEAKERS
-from core.data.formats.text_edges import bare
+from core.data.formats.text_edges import strip_edges
+from core.data.values import shorten
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def parse(text: str, dialect: Dialect) -> list[Message]:
     fences = code_fences(text, dialect.marker)
     line_starts = {start.end() for start in LINE_START.finditer(text)}
     unquoted = [marker for marker in dialect.marker.finditer(text) if not is_quoted(text, marker.start())]
-    outside = [marker for marker in unquoted if not inside(fences, marker)]
+    outside = [marker for marker in unquoted if not is_inside(fences, marker)]
     at_line_start = [marker for marker in outside if marker.start() in line_starts]
     markers = next((each for each in (outside, unquoted) if dialect.alternates(each) and dialect.answered(each)), None)
     if markers is None:
@@ -87,10 +88,10 @@ def parse(text: str, dialect: Dialect) -> list[Message]:
         raise RowError(f"It has no {marks} turns.", "Mark each turn so, or remove the row.")
     ends = [marker.start() for marker in markers[1:]] + [len(text)]
     messages = [
-        Message(role=dialect.roles[marker[1]], content=bare(text[marker.end() : end]))
+        Message(role=dialect.roles[marker[1]], content=strip_edges(text[marker.end() : end]))
         for marker, end in zip(markers, ends, strict=True)
     ]
-    before = bare(text[: markers[0].start()])
+    before = strip_edges(text[: markers[0].start()])
     if before and not dialect.preface:
         raise RowError(
             f'There is text before the first marker: "{shorten(before)}".',
@@ -129,7 +130,7 @@ def code_fences(text: str, marker: re.Pattern[str]) -> list[tuple[int, int]]:
     return spans
 
 
-def inside(spans: list[tuple[int, int]], marker: re.Match[str]) -> bool:
+def is_inside(spans: list[tuple[int, int]], marker: re.Match[str]) -> bool:
     """Whether the marker stands in one of the spans, which are in order and do not overlap."""
     before = bisect.bisect_left(spans, (marker.start(), 0)) - 1
     return before >= 0 and marker.start() < spans[before][1]
@@ -157,7 +158,7 @@ def parse_alpaca_text(text: str) -> list[Message]:
         if turns:
             turns[-1] = (turns[-1][0], turns[-1][1], mark.start())
         else:
-            before = bare(text[: mark.start()])
+            before = strip_edges(text[: mark.start()])
         turns.append((kind, mark.end(), len(text)))
     if not turns:
         raise RowError(
@@ -165,7 +166,7 @@ def parse_alpaca_text(text: str) -> list[Message]:
         )
     messages = [Message(role="system", content=before)] if before else []
     for kind, start, end in turns:
-        said = bare(text[start:end])
+        said = strip_edges(text[start:end])
         if kind == "adds":
             asked = messages[-1]["content"]
             messages[-1]["content"] = f"{asked}\n\n{said}" if said else asked
@@ -185,26 +186,26 @@ TRANSCRIPTS = tuple(
 
 def parse_transcript(text: str) -> list[Message]:
     """With the speakers' names of the first pair that asks and answers in it."""
-    text = bare(text)
+    text = strip_edges(text)
     dialect = next((each for each in TRANSCRIPTS if each.marker.match(text)), TRANSCRIPTS[0])
     return parse(text, dialect)
 
 
-def marked(name: str, dialect: Dialect) -> Format:
-    return Format(name, dialect.signs, written_as(name), on_text(parser(dialect)))
+def prefix_format(name: str, dialect: Dialect) -> Format:
+    return Format(name, dialect.signs, has_dialect(name), text_reader(parser(dialect)))
 
 
-GUANACO = marked("guanaco", GUANACO_DIALECT)
-VICUNA = marked("vicuna", VICUNA_DIALECT)
+GUANACO = prefix_format("guanaco", GUANACO_DIALECT)
+VICUNA = prefix_format("vicuna", VICUNA_DIALECT)
 ALPACA_TEXT = Format(
     "alpaca-text",
     '"### Instruction:" / "### Response:" turns in a text',
-    written_as("alpaca-text"),
-    on_text(parse_alpaca_text),
+    has_dialect("alpaca-text"),
+    text_reader(parse_alpaca_text),
 )
 TRANSCRIPT = Format(
     "transcript",
     'lines that begin with "Human:" and "Assistant:", or with "Q:" and "A:"',
-    written_as("transcript"),
-    on_text(parse_transcript),
+    has_dialect("transcript"),
+    text_reader(parse_transcript),
 )

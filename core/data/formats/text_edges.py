@@ -46,7 +46,7 @@ LAST = re.compile(rf"({'|'.join(map(re.escape, ENDINGS))})\s*\Z")
 STRUCK = re.compile(r"\s*<s>[^<]*</s>(?!\s*(?:<s>|\Z))")
 
 
-def beginning(text: str) -> tuple[int, list[str]]:
+def skip_beginning_marks(text: str) -> tuple[int, list[str]]:
     """Where the text begins behind such marks and the white space beside them, and the marks; 0 where there is none."""
     start, marks = 0, []
     while (found := FIRST.match(text, start)) and not STRUCK.match(text, start):
@@ -55,7 +55,7 @@ def beginning(text: str) -> tuple[int, list[str]]:
     return start, marks
 
 
-def ending(text: str, start: int = 0) -> tuple[int, list[str]]:
+def skip_ending_marks(text: str, start: int = 0) -> tuple[int, list[str]]:
     """Where what begins at `start` ends before such marks and the white space beside them, and the marks."""
     end, marks = len(text), []
     struck = text.find("<s>", start)
@@ -69,9 +69,9 @@ def ending(text: str, start: int = 0) -> tuple[int, list[str]]:
     return end, marks
 
 
-def bare(text: str) -> str:
+def strip_edges(text: str) -> str:
     """What was said, without marks and white space at its ends."""
     text = text.strip()
-    start, _ = beginning(text)
-    end, _ = ending(text, start)
+    start, _ = skip_beginning_marks(text)
+    end, _ = skip_ending_marks(text, start)
     return text[start:end].strip()

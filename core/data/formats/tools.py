@@ -7,35 +7,37 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.data.dataset import RowError, Tools
-from core.data.formats.base import columns_in, kind_of
-from core.data.formats.unread_keys import Told, has_value
-from core.data.readers.checked_values import check_value, parse_json
+from core.data.formats.tracking import ConversionNotes, has_value
+from core.data.values import MAX_DEPTH, check_value, columns_in, kind_of, parse_json
 
-DEEPEST = 100  # levels of nesting in arguments and schemas
 ARGUMENTS = ("arguments", "parameters", "args", "input")
-BESIDE = ("name", "id", "type", "index", "description")
+OTHER_CALL_KEYS = ("name", "id", "type", "index", "description")
 HOW = 'Write a call as {"name": …, "arguments": {…}}.'
 
 
-def read_calls(calls: Any, where: str, told: Told) -> list[dict[str, Any]]:
+def read_calls(calls: Any, where: str, notes: ConversionNotes) -> list[dict[str, Any]]:
     """OpenAI's `tool_calls`, with arguments as objects, not as JSON in a string: so templates want them."""
     if not isinstance(calls, list):
         raise RowError(f"The tool calls of {where} are {kind_of(calls)}, not a list.", HOW)
-    return [read_call(call, where, told) for call in calls]
+    return [read_call(call, where, notes) for call in calls]
 
 
-def read_call(call: Any, where: str, told: Told) -> dict[str, Any]:
+def read_call(call: Any, where: str, notes: ConversionNotes) -> dict[str, Any]:
     function = call.get("function", call) if isinstance(call, Mapping) else None
     if not isinstance(function, Mapping) or not isinstance(function.get("name"), str) or not function["name"]:
         raise RowError(f"{where} has a tool call without a function's name.", HOW)
     named = [key for key in ARGUMENTS if function.get(key) is not None]
-    others = [key for key in function if key not in (*ARGUMENTS, *BESIDE) and has_value(function[key])]
+    others = [key for key in function if key not in (*ARGUMENTS, *OTHER_CALL_KEYS) and has_value(function[key])]
     if len(named) > 1 or (not named and others):
         raise RowError(
             f"The call of {function['name']} in {where} has its arguments under {columns_in(named or others)}.", HOW
         )
-    around = [key for key in call if function is not call and key not in ("function", *BESIDE) and has_value(call[key])]
-    told.keys.update(f"tool_calls.{key}" for key in (*others, *around))
+    around = [
+        key
+        for key in call
+        if function is not call and key not in ("function", *OTHER_CALL_KEYS) and has_value(call[key])
+    ]
+    notes.keys.update(f"tool_calls.{key}" for key in (*others, *around))
     arguments = function[named[0]] if named else {}
     if isinstance(arguments, str):
         arguments = from_json(arguments or "{}", f"The arguments of {function['name']} in {where}")
@@ -46,10 +48,10 @@ def read_call(call: Any, where: str, told: Told) -> dict[str, Any]:
     return read | ({"id": call["id"]} if isinstance(call.get("id"), str) else {})
 
 
-def calls_in_text(text: Any, where: str, told: Told) -> list[dict[str, Any]]:
+def calls_in_text(text: Any, where: str, notes: ConversionNotes) -> list[dict[str, Any]]:
     """ShareGPT's function_call: one call, or a list of them, as JSON."""
     value = from_json(text, f"The call in {where}") if isinstance(text, str) else text
-    return read_calls(value if isinstance(value, list) else [value], where, told)
+    return read_calls(value if isinstance(value, list) else [value], where, notes)
 
 
 def read_tools(row: Mapping[str, Any]) -> Tools | None:
@@ -82,8 +84,8 @@ def check_json(value: Any, where: str) -> None:
     waiting = [(value, 0)]
     while waiting:
         each, depth = waiting.pop()
-        if depth > DEEPEST:
-            raise RowError(f"{where} is nested more than {DEEPEST} levels deep.", "Write it flatter.")
+        if depth > MAX_DEPTH:
+            raise RowError(f"{where} is nested more than {MAX_DEPTH} levels deep.", "Write it flatter.")
         if isinstance(each, Mapping):
             waiting.extend((item, depth + 1) for pair in each.items() for item in pair)
         elif isinstance(each, list):

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any, TypeGuard
 
 from adapters.common.errors import shortened
-from core.data.dataset import LeftOut, Message, RowError
-from core.data.formats.base import kind_of
-from core.data.formats.unread_keys import Seen, Told, has_value
+from core.data.dataset import Message, RowError, SkippedRow
+from core.data.formats.tracking import ConversionNotes, TrackedMapping, has_value
+from core.data.values import kind_of
 
 # OpenAI, Mistral and Together write weight, Axolotl train, ms-swift and XTuner loss, Tinker trainable, slime
 # step_loss_mask; torchtune's masked says the opposite.
@@ -24,10 +24,10 @@ ROW_SWITCHES = (*(name for name in MARKS if name not in ROW_WEIGHTS), *OPPOSITE)
 ROW_MARKS = (*ROW_WEIGHTS, *ROW_SWITCHES)
 NUMBER = re.compile(r"\s*([01])(?:\.0*)?\s*")  # also as tables and decimals write it: 0.00
 
-OTHERS = "A mark to train a turn that is not the assistant's has no effect, since only answers are trained"
+IGNORED_MARK = "A mark to train a turn that is not the assistant's has no effect, since only answers are trained"
 
 
-def switch(value: Any) -> bool | None:
+def parse_switch(value: Any) -> bool | None:
     """A mark's value as yes or no; None for what is neither, a weight between or beyond them among it."""
     if isinstance(value, str):
         number = NUMBER.fullmatch(value)
@@ -37,17 +37,17 @@ def switch(value: Any) -> bool | None:
     return None
 
 
-def mark_turn(message: Message, turn: Seen, where: str, told: Told) -> None:
+def mark_turn(message: Message, turn: TrackedMapping, where: str, notes: ConversionNotes) -> None:
     """Put what the turn's marks say into the message. Raises RowError for marks that cannot be followed."""
     said = {name: turn[name] for name in turn if name in ALL_MARKS and has_value(turn.peek(name))}
     name, details = turn.first(DETAILS)
     own = turn.get("untrained")  # as the studio writes it
     if message["role"] != "assistant":
-        positive = any(switch(value) is not False for key, value in said.items() if key in MARKS)
-        if positive or (isinstance(details, list) and any(trains(each) for each in details)):
-            told.remarks.add(OTHERS)
+        positive = any(parse_switch(value) is not False for key, value in said.items() if key in MARKS)
+        if positive or (isinstance(details, list) and any(is_trained_detail(each) for each in details)):
+            notes.texts.add(IGNORED_MARK)
         return
-    trained = {decide(key, value, where) for key, value in said.items()}
+    trained = {parse_mark(key, value, where) for key, value in said.items()}
     if len(trained) > 1:
         raise RowError(
             f"{where} is marked both as trained and as not trained ({', '.join(said)}).", "Keep one of the marks."
@@ -59,16 +59,16 @@ def mark_turn(message: Message, turn: Seen, where: str, told: Told) -> None:
     elif details and message.get("weight") != 0:
         add_untrained(message, spans_outside(details, len(message["content"]), f"The {name} of {where}"))
     if has_value(own):
-        add_untrained(message, own_spans(own, len(message["content"]), where))
+        add_untrained(message, read_own_spans(own, len(message["content"]), where))
 
 
-def decide(key: str, value: Any, where: str) -> bool:
+def parse_mark(key: str, value: Any, where: str) -> bool:
     if key in UNCLEAR:
         raise RowError(
             f"{where} has the key `{key}`, which means “trained” in some files and “left out” in others.",
             "Write `train`: true or false in its place.",
         )
-    said = switch(value)
+    said = parse_switch(value)
     if said is None:
         raise RowError(
             f"{where} has the {key} {shortened(value)}: an answer is trained or not, it cannot be weighed.",
@@ -77,8 +77,8 @@ def decide(key: str, value: Any, where: str) -> bool:
     return not said if key in OPPOSITE else said
 
 
-def trains(detail: Any) -> bool:
-    return isinstance(detail, Mapping) and bool(switch(detail.get("train")))
+def is_trained_detail(detail: Any) -> bool:
+    return isinstance(detail, Mapping) and bool(parse_switch(detail.get("train")))
 
 
 def spans_outside(details: Any, length: int, what: str) -> list[list[int]]:
@@ -92,7 +92,7 @@ def spans_outside(details: Any, length: int, what: str) -> list[list[int]]:
     ranges = []
     for detail in details:
         values: Mapping[str, Any] = detail if isinstance(detail, Mapping) else {}
-        begin, last, train = values.get("begin_offset"), values.get("end_offset"), switch(values.get("train"))
+        begin, last, train = values.get("begin_offset"), values.get("end_offset"), parse_switch(values.get("train"))
         if not is_offset(begin) or not is_offset(last) or train is None:
             raise RowError(f"{what} has a range that is not understood: {str(detail)[:80]}.", how)
         if begin > last or last > length:
@@ -120,7 +120,7 @@ def complement(spans: list[list[int]], length: int) -> list[list[int]]:
     return [*between, [position, length]] if position < length else between
 
 
-def own_spans(spans: Any, length: int, where: str) -> list[list[int]]:
+def read_own_spans(spans: Any, length: int, where: str) -> list[list[int]]:
     """`untrained` as the studio exports it. Raises RowError."""
     good = isinstance(spans, list) and all(
         isinstance(span, list) and len(span) == 2 and all(map(is_offset, span)) and span[0] < span[1] <= length
@@ -147,17 +147,17 @@ def add_untrained(message: Message, spans: list[list[int]]) -> None:
         message["untrained"] = complement(left, len(text))
 
 
-def leaves_out(name: str, value: Any) -> bool:
+def skips_row(name: str, value: Any) -> bool:
     """Whether a column says of its row that it is not to be trained."""
-    return name in ROW_MARKS and switch(value) is (name in OPPOSITE)
+    return name in ROW_MARKS and parse_switch(value) is (name in OPPOSITE)
 
 
-def mark_row(row: Seen) -> None:
-    """Raises LeftOut where a column says that the row is not trained, RowError where it gives a weight."""
+def mark_row(row: TrackedMapping) -> None:
+    """Raises SkippedRow where a column says that the row is not trained, RowError where it gives a weight."""
     for name, value in row.values_by_key.items():
         if name not in ROW_MARKS or not has_value(value) or isinstance(value, list | Mapping):
             continue
-        said = switch(value)
+        said = parse_switch(value)
         if said is None and name in ROW_SWITCHES:
             continue
         if said is None:
@@ -166,11 +166,11 @@ def mark_row(row: Seen) -> None:
                 "Write 1 or 0. If the column means something else, rename or remove it, or name the columns to read.",
             )
         row[name]  # read, and followed
-        if leaves_out(name, value):
-            raise LeftOut(f"Its `{name}` is {shortened(value)}, so it is not to be trained; it is left out.")
+        if skips_row(name, value):
+            raise SkippedRow(f"Its `{name}` is {shortened(value)}, so it is not to be trained; it is left out.")
 
 
-def mark_roles(row: Seen, messages: list[Message], roles: Mapping[str, str]) -> None:
+def mark_roles(row: TrackedMapping, messages: list[Message], roles: Mapping[str, str]) -> None:
     """NeMo's column `mask` names the speaker whose turns are not trained."""
     name = row.peek("mask")
     if isinstance(name, str) and (role := roles.get(name.strip().lower())):

@@ -22,9 +22,9 @@ from typing import BinaryIO
 
 from adapters.common.errors import UserError
 
-MAX_UNPACKED = 1 << 31
-MAX_RATIO = 200  # unpacked over packed; text has 3 to 20, a bomb 1000 and more
-FREE = 1 << 24  # so much may come out of an archive of any size
+MAX_DECOMPRESSED = 1 << 31
+MAX_RATIO = 200  # decompressed over compressed size; text has 3 to 20, a bomb 1000 and more
+ALWAYS_ALLOWED_BYTES = 1 << 24  # so much may come out of an archive of any size
 MAX_MEMBERS = 1000
 GZIP, ZIP = ".gz", ".zip"
 OTHER_ARCHIVES = (".zip", ".gz", ".tgz", ".tar", ".bz2", ".xz", ".7z", ".rar", ".zst")
@@ -47,21 +47,21 @@ class DataFile:
         return kind_of_name(self.member or self.path.name)
 
     @property
-    def is_packed(self) -> bool:
+    def is_compressed(self) -> bool:
         return self.member is not None or self.path.suffix.lower() == GZIP
 
     @contextmanager
     def open(self) -> Iterator[BinaryIO]:
-        """Its bytes as they are read; what is packed may be read forward only. Raises UserError (see Unpacked)."""
+        """Its bytes as they are read, compressed ones forward only. Raises UserError (see DecompressedStream)."""
         with self.path.open("rb") as file:
             if self.member is not None:
                 with zipfile.ZipFile(file) as archive, self._opened(archive) as member:
-                    packed = archive.getinfo(self.member).compress_size
-                    yield io.BufferedReader(Unpacked(member, self.name, packed))
-            elif self.is_packed:
-                with gzip.GzipFile(fileobj=file) as unpacked:
+                    compressed = archive.getinfo(self.member).compress_size
+                    yield io.BufferedReader(DecompressedStream(member, self.name, compressed))
+            elif self.is_compressed:
+                with gzip.GzipFile(fileobj=file) as member:
                     size = self.path.stat().st_size
-                    yield io.BufferedReader(Unpacked(unpacked, self.name, size))
+                    yield io.BufferedReader(DecompressedStream(member, self.name, size))
             else:
                 yield file
 
@@ -73,9 +73,9 @@ class DataFile:
 
     @contextmanager
     def open_seekable(self) -> Iterator[BinaryIO]:
-        """Its bytes for readers that jump (Parquet); what is packed goes through a temporary file without a name."""
+        """Its bytes for readers that seek (Parquet). Compressed ones go through a temporary file without a name."""
         with self.open() as file:
-            if not self.is_packed:
+            if not self.is_compressed:
                 yield file
                 return
             with tempfile.TemporaryFile() as copy:
@@ -84,13 +84,13 @@ class DataFile:
                 yield copy
 
 
-class Unpacked(io.RawIOBase):
+class DecompressedStream(io.RawIOBase):
     """What comes out of an archive, counted. Raises UserError when it is too much, or when the archive is damaged."""
 
-    def __init__(self, file: BinaryIO | gzip.GzipFile | zipfile.ZipExtFile, name: str, packed: int) -> None:
+    def __init__(self, file: BinaryIO | gzip.GzipFile | zipfile.ZipExtFile, name: str, compressed: int) -> None:
         self._file = file
         self._name = name
-        self._packed = packed
+        self._compressed = compressed
         self._count = 0
 
     def readable(self) -> bool:
@@ -104,19 +104,19 @@ class Unpacked(io.RawIOBase):
                 f"{self._name} cannot be unpacked: {error}.", "Is the file whole? Pack it again."
             ) from error
         self._count += len(data)
-        check_size(self._name, self._count, self._packed)
+        check_size(self._name, self._count, self._compressed)
         buffer[: len(data)] = data
         return len(data)
 
 
-def check_size(name: str, unpacked: int, packed: int) -> None:
+def check_size(name: str, decompressed: int, compressed: int) -> None:
     """Raises UserError where more comes out than is taken for a dataset."""
-    if unpacked > MAX_UNPACKED:
+    if decompressed > MAX_DECOMPRESSED:
         raise UserError(
-            f"{name} unpacks to more than {MAX_UNPACKED >> 30} GiB, which is more than is unpacked here.",
+            f"{name} unpacks to more than {MAX_DECOMPRESSED >> 30} GiB, which is more than is unpacked here.",
             "Unpack it yourself and give the file, or give a part of it.",
         )
-    if unpacked > FREE and unpacked > MAX_RATIO * packed:
+    if decompressed > ALWAYS_ALLOWED_BYTES and decompressed > MAX_RATIO * compressed:
         raise UserError(
             f"{name} unpacks to more than {MAX_RATIO} times its size, as no text does; it was not read on.",
             "If it really is a dataset, unpack it yourself and give the file.",
@@ -129,7 +129,7 @@ def kind_of_name(name: str) -> str:
     return PurePosixPath(path.stem).suffix if path.suffix == GZIP else path.suffix
 
 
-def members(path: Path) -> list[str]:
+def list_members(path: Path) -> list[str]:
     """Names of the files in a zip archive, sorted; folders and what macOS puts beside them left out.
 
     Raises UserError for an archive that is damaged, encrypted or a bomb, and for one that holds links or archives.

@@ -8,25 +8,24 @@ from collections import Counter, deque
 from collections.abc import Iterator
 
 from adapters.common.errors import UserError
-from core.data.dataset import Read, Remark, RowError
-from core.data.formats.base import columns_in
+from core.data.dataset import ReaderOutput, RowError, RowWarning
 from core.data.readers.archive import DataFile
-from core.data.readers.checked_values import MAX_COLUMNS
 from core.data.readers.text import MAX_LINE_CHARACTERS, open_text, whole_lines
+from core.data.values import MAX_COLUMNS, columns_in
 
 SEPARATORS = ",;\t|"
 DECLARED = re.compile(rf"sep=([{SEPARATORS}])\s*", re.I)  # a first line that Excel reads and writes
-REPEATS = 8  # how often a file's length may be read again behind rows that cannot be parsed
-SWALLOWED = 3  # lines that look like rows, within one cell, which are worth a remark
+MAX_REREADS = 8  # how often a file's length may be read again behind rows that cannot be parsed
+MIN_SWALLOWED = 3  # lines that look like rows, within one cell, which are worth a warning
 UNCLOSED = "its quote is not closed"
 HOW = "Put cells with quotes or line breaks in double quotes, and double the quotes inside."
 
 
-def read_csv(file: DataFile) -> Iterator[Read]:
+def read_csv(file: DataFile) -> Iterator[ReaderOutput]:
     """The first line names the columns; the separator is the one of , ; | and tab by which it has most of them."""
     csv.field_size_limit(MAX_LINE_CHARACTERS)
     with open_text(file) as text:
-        lines = Lines(whole_lines(text), file.name)
+        lines = LineBuffer(whole_lines(text), file.name)
         first = lines.first()
         if declared := DECLARED.fullmatch(first):
             lines.skip()
@@ -34,9 +33,9 @@ def read_csv(file: DataFile) -> Iterator[Read]:
         separator = declared[1] if declared else "\t" if file.kind == ".tsv" else separator_of(first)
         rows = csv.reader(lines, delimiter=separator, strict=True)
         try:
-            table = Table(file.name, next(rows, []), separator)
+            table = CsvTable(file.name, next(rows, []), separator)
         except csv.Error as error:
-            raise UserError(f"The header of {file.name} cannot be read: {said(error)}.", HOW) from error
+            raise UserError(f"The header of {file.name} cannot be read: {explain_csv_error(error)}.", HOW) from error
         lines.done()
         while True:
             try:
@@ -48,14 +47,14 @@ def read_csv(file: DataFile) -> Iterator[Read]:
                 lines.done()
             except csv.Error as error:
                 yield RowError(
-                    f"The row that begins at line {lines.begin} cannot be read: {said(error)}. "
+                    f"The row that begins at line {lines.begin} cannot be read: {explain_csv_error(error)}. "
                     "What follows that line is read as rows of its own.",
                     HOW,
                 )
                 lines.done(keep=1)
 
 
-class Lines:
+class LineBuffer:
     """A file's lines for a csv.reader, those of the row that is being read at hand, so that they can be given back.
 
     begin: the number of that row's first line, from 1. Raises csv.Error for a row that is longer than any may be, and
@@ -111,14 +110,14 @@ class Lines:
         again = self.taken[keep:]
         self._again.extendleft(reversed(again))
         self._repeated += sum(len(line or "") for line in again)
-        if self._repeated > REPEATS * (self._read + MAX_LINE_CHARACTERS):
+        if self._repeated > MAX_REREADS * (self._read + MAX_LINE_CHARACTERS):
             raise UserError(f"The quotes in {self._name} are broken in too many rows (line {self.begin}).", HOW)
         self.begin += keep
         self.taken.clear()
         self._length = 0
 
 
-class Table:
+class CsvTable:
     """What a header says of the rows below it. Raises UserError for a header that names no columns, or one twice."""
 
     def __init__(self, name: str, header: list[str], separator: str) -> None:
@@ -127,7 +126,7 @@ class Table:
         self._unnamed = [index for index, column in enumerate(self.header) if not column]
         check_columns(name, [column for column in self.header if column])
 
-    def row(self, cells: list[str], lines: Lines) -> Iterator[Read]:
+    def row(self, cells: list[str], lines: LineBuffer) -> Iterator[ReaderOutput]:
         """The row of these cells, with what was noticed. Raises csv.Error where a quote has swallowed other rows."""
         swallowed = self.rows_within(lines.taken)
         if len(cells) != len(self.header):
@@ -139,14 +138,14 @@ class Table:
                 "Put cells that hold the separator in double quotes.",
             )
             return
-        if swallowed >= SWALLOWED:
-            yield Remark(
+        if swallowed >= MIN_SWALLOWED:
+            yield RowWarning(
                 f"Lines {lines.begin} to {lines.end} are one row, with a quoted cell that holds {swallowed} lines "
                 "which look like rows of their own.",
                 "If a quote is missing there, or one too many, mend it.",
             )
         if filled := [index for index in self._unnamed if cells[index].strip()]:
-            yield Remark(
+            yield RowWarning(
                 f"Its cell {filled[0] + 1} stands under no name in the header: it is not read, here and in other rows.",
                 "Give the column a name if it is needed.",
             )
@@ -183,7 +182,7 @@ def separator_of(header: str) -> str:
     return max(SEPARATORS, key=columns)
 
 
-def said(error: csv.Error) -> str:
+def explain_csv_error(error: csv.Error) -> str:
     """A csv.Error in plain words."""
     text = str(error)
     if text == "unexpected end of data":

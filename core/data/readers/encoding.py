@@ -41,9 +41,9 @@ def detect_encoding(chunks: Iterable[bytes]) -> Encoding:
         if first:
             for bom, name in BOMS:
                 if chunk.startswith(bom):
-                    return Encoding("utf-8-sig") if bom == codecs.BOM_UTF8 else wide(name)
-            if found := without_bom(chunk):
-                return wide(found)
+                    return Encoding("utf-8-sig") if bom == codecs.BOM_UTF8 else wide_encoding(name)
+            if found := detect_utf16(chunk):
+                return wide_encoding(found)
             first = False
         text = decoder.decode(chunk)
         escaped = len(ESCAPED.findall(text))
@@ -58,11 +58,11 @@ def detect_encoding(chunks: Iterable[bytes]) -> Encoding:
     )
 
 
-def wide(name: str) -> Encoding:
+def wide_encoding(name: str) -> Encoding:
     return Encoding(name, f"The file is {name[:6].upper()}, not UTF-8; it was read as such.", "surrogatepass")
 
 
-def without_bom(chunk: bytes) -> str | None:
+def detect_utf16(chunk: bytes) -> str | None:
     """UTF-16 that does not say so: every other byte of its ASCII is zero, which no other text has."""
     low, high = chunk[:2000:2], chunk[1:2000:2]
     if high and high.count(0) > 0.6 * len(high) and not low.count(0):

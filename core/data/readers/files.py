@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from adapters.common.errors import UserError
-from core.data.dataset import Read, Remark, Row, RowError
+from core.data.dataset import DatasetRow, ReaderOutput, RowError, RowWarning
 from core.data.readers.archive import ZIP, DataFile, kind_of_name
-from core.data.readers.checked_values import check_row
 from core.data.readers.csv_files import read_csv
 from core.data.readers.json_files import read_json
 from core.data.readers.parquet_files import read_parquet
 from core.data.readers.text import chunks_of, encoding_of
+from core.data.values import check_row
 
 
 def is_data_file(path: str | Path) -> bool:
@@ -23,29 +23,29 @@ def is_data_file(path: str | Path) -> bool:
     return kind_of_name(name) in READERS or name.lower().endswith(ZIP)
 
 
-def read_rows(files: list[DataFile], named: Collection[str] = ()) -> Iterator[Row]:
+def read_rows(files: list[DataFile], named: Collection[str] = ()) -> Iterator[DatasetRow]:
     """The rows of all files, numbered through from 1. Raises UserError for a file that cannot be read at all.
 
     named: columns that a person named; see core.data.readers.json_files.
     """
     number = 0
     for file in files:
-        remarks: list[Remark] = []
+        warnings: list[RowWarning] = []
         try:
             for value in read_json(file, named) if READERS[file.kind] is read_json else READERS[file.kind](file):
-                if isinstance(value, Remark):
-                    remarks.append(value)
+                if isinstance(value, RowWarning):
+                    warnings.append(value)
                     continue
                 number += 1
-                yield Row(number, checked(value), tuple(remarks))
-                remarks = []
+                yield DatasetRow(number, check_value_of_row(value), tuple(warnings))
+                warnings = []
         except UnicodeDecodeError as error:
             raise UserError(
                 f"{file.name} is not whole {error.encoding} text: {error.reason}.", "Save it anew as UTF-8."
             ) from error
 
 
-def is_there(path: Path) -> bool:
+def path_exists(path: Path) -> bool:
     """Like Path.exists, but false for a name that no file can have (too long, say), where that raises."""
     try:
         return path.exists()
@@ -55,7 +55,7 @@ def is_there(path: Path) -> bool:
 
 def check_file(path: Path) -> None:
     """Raises UserError for everything that can be known about a file before it is parsed."""
-    if not is_there(path) or not path.is_file():
+    if not path_exists(path) or not path.is_file():
         raise UserError(f"There is no file {path}.", "Check the path.")
     if not is_data_file(path):
         raise UserError(
@@ -72,7 +72,7 @@ def check_file(path: Path) -> None:
         raise UserError(f"{path.name} is empty.", "Give a file with at least one conversation.")
 
 
-def checked(value: dict[str, Any] | RowError) -> dict[str, Any] | RowError:
+def check_value_of_row(value: dict[str, Any] | RowError) -> dict[str, Any] | RowError:
     if isinstance(value, RowError):
         return value
     try:
@@ -83,7 +83,7 @@ def checked(value: dict[str, Any] | RowError) -> dict[str, Any] | RowError:
 
 
 def hash_files(paths: list[Path]) -> str:
-    """Over the files as they lie on the disk, packed or not."""
+    """Over the files as they lie on the disk, compressed or not."""
     digest = hashlib.sha256()
     for path in paths:
         with path.open("rb") as file:
@@ -98,7 +98,7 @@ def encoding_notes(files: list[DataFile]) -> list[str]:
     return [f"{file.name}: {said}" for file in texts if (said := encoding_of(file).said)]
 
 
-READERS: dict[str, Callable[[DataFile], Iterator[Read]]] = {
+READERS: dict[str, Callable[[DataFile], Iterator[ReaderOutput]]] = {
     ".jsonl": read_json,
     ".ndjson": read_json,
     ".json": read_json,

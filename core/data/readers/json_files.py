@@ -7,12 +7,11 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from adapters.common.errors import UserError, shortened
-from core.data.dataset import Read, RowError
+from core.data.dataset import ReaderOutput, RowError
 from core.data.formats import detect_row
-from core.data.formats.base import columns_in, kind_of
 from core.data.readers.archive import DataFile
-from core.data.readers.checked_values import Doubled, parse_json
 from core.data.readers.text import MAX_LINE_CHARACTERS, lines_of, open_text, whole_lines
+from core.data.values import DuplicateKeyObject, columns_in, kind_of, parse_json
 
 # A JSON document (not JSON Lines) must be read whole; its objects take several times the room of its text.
 MAX_JSON_CHARACTERS = 1 << 28
@@ -20,7 +19,7 @@ SPEAKERS = ("role", "from", "speaker")  # keys by which a list of objects is one
 SCHEMAS = ("tools", "functions")
 
 
-def read_json(file: DataFile, named: Collection[str] = ()) -> Iterator[Read]:
+def read_json(file: DataFile, named: Collection[str] = ()) -> Iterator[ReaderOutput]:
     """A list, one list under a key, or JSON Lines: told apart by what the file begins with, not by its name.
 
     named: columns that a person named, by which an object that stands alone is known to be a row.
@@ -46,7 +45,7 @@ def is_one_document(file: DataFile, first_line: str, second_line: str) -> bool:
     return not second_line and isinstance(alone, dict | list)
 
 
-def row_lists(document: dict[str, Any]) -> dict[str, list[Any]]:
+def find_row_lists(document: dict[str, Any]) -> dict[str, list[Any]]:
     """The lists of objects under a document's keys, such as {"data": [{…}, …]}, that may be rows."""
     return {
         key: value
@@ -78,12 +77,12 @@ def is_by_column(document: dict[str, Any]) -> bool:
     return lists and not any(isinstance(value, dict | list) for value in values)
 
 
-def rows_of(file: DataFile, document: dict[str, Any], named: Collection[str]) -> list[Any]:
+def extract_rows(file: DataFile, document: dict[str, Any], named: Collection[str]) -> list[Any]:
     """The object itself if it is a row, as it would be on a line among others; else what its one list holds.
 
     It is a row if some format knows it, or if it has the columns that a person named. Raises UserError.
     """
-    if isinstance(document, Doubled):
+    if isinstance(document, DuplicateKeyObject):
         raise UserError(
             f"The key {shortened(document.twice)} stands twice in {file.name}.", "Keep the one that is meant."
         )
@@ -94,7 +93,7 @@ def rows_of(file: DataFile, document: dict[str, Any], named: Collection[str]) ->
         )
     if detect_row(document) or (named and all(column in document for column in named)):
         return [document]
-    lists = row_lists(document)
+    lists = find_row_lists(document)
     if len(lists) > 1:
         raise UserError(
             f"{file.name} holds several lists of rows: {columns_in(lists)}.",
@@ -103,7 +102,7 @@ def rows_of(file: DataFile, document: dict[str, Any], named: Collection[str]) ->
     return next(iter(lists.values()), [document])
 
 
-def read_document(file: DataFile, named: Collection[str]) -> Iterator[Read]:
+def read_document(file: DataFile, named: Collection[str]) -> Iterator[ReaderOutput]:
     with open_text(file) as data:
         text = data.read(MAX_JSON_CHARACTERS + 1)
     if len(text) > MAX_JSON_CHARACTERS:
@@ -116,14 +115,14 @@ def read_document(file: DataFile, named: Collection[str]) -> Iterator[Read]:
         document = parse_json(text)
     except ValueError as error:
         raise UserError(f"{file.name} is not valid JSON: {error}.", "Mend it there, or write JSON Lines.") from error
-    rows = rows_of(file, document, named) if isinstance(document, dict) else document
+    rows = extract_rows(file, document, named) if isinstance(document, dict) else document
     if not rows or not isinstance(rows, list):
         raise UserError(f"{file.name} holds no rows.", "Give a list of objects, or one such list under a key.")
     for value in rows:
         yield value if isinstance(value, dict) else not_an_object(value, "")
 
 
-def read_lines(file: DataFile) -> Iterator[Read]:
+def read_lines(file: DataFile) -> Iterator[ReaderOutput]:
     with open_text(file) as text:
         for number, line in enumerate(whole_lines(text), start=1):
             if line is None:

@@ -7,8 +7,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from adapters.common.errors import UserError
-from core.data.dataset import Read, RowError
-from core.data.readers.archive import MAX_UNPACKED, DataFile
+from core.data.dataset import ReaderOutput, RowError
+from core.data.readers.archive import MAX_DECOMPRESSED, DataFile
 from core.data.readers.csv_files import check_columns
 from core.data.readers.parquet_values import plain_rows
 from core.data.readers.text import MAX_LINE_CHARACTERS
@@ -24,7 +24,7 @@ GROWTH = 20  # a large file's cells, written out, over its size; text compresses
 VALUE = 8  # bytes that any value takes once it is read
 
 
-def read_parquet(file: DataFile) -> Iterator[Read]:
+def read_parquet(file: DataFile) -> Iterator[ReaderOutput]:
     """Row group by row group, texts as they lie in the file: once each. Their sizes are known before they are copied.
 
     Raises UserError for what is no whole Parquet file, and where its rows are far larger than the file.
@@ -36,7 +36,7 @@ def read_parquet(file: DataFile) -> Iterator[Read]:
         with file.open_seekable() as data:
             size = data.seek(0, 2)
             with pyarrow.parquet.ParquetFile(data) as plain:
-                limit = max(MAX_UNPACKED, GROWTH * size)
+                limit = max(MAX_DECOMPRESSED, GROWTH * size)
                 check_columns(file.name, plain.schema_arrow.names)
                 check_bytes(file.name, encoded_bytes(plain), size, limit)
                 texts = [column.path for column in columns_of(plain) if column.physical_type == "BYTE_ARRAY"]
@@ -48,7 +48,7 @@ def read_parquet(file: DataFile) -> Iterator[Read]:
                         sizes = row_bytes(batch.to_struct_array())
                         read += int(sizes.sum())
                         check_bytes(file.name, read, size, limit)
-                        for begin, end in pieces(sizes):
+                        for begin, end in row_slices(sizes):
                             yield from rows_in(batch.slice(begin, end - begin), plain.schema_arrow, int(sizes[begin]))
     except (pyarrow.ArrowException, OSError) as error:
         raise UserError(
@@ -125,7 +125,7 @@ def is_text(kind: pyarrow.DataType) -> bool:
     return any(is_one(kind) for is_one in kinds)
 
 
-def pieces(sizes: numpy.ndarray[Any, Any]) -> Iterator[tuple[int, int]]:
+def row_slices(sizes: numpy.ndarray[Any, Any]) -> Iterator[tuple[int, int]]:
     """(begin, end) of the rows that are handed on together: so many that they are no burden, at least one."""
     begin = 0
     taken = 0
@@ -138,7 +138,7 @@ def pieces(sizes: numpy.ndarray[Any, Any]) -> Iterator[tuple[int, int]]:
         yield begin, len(sizes)
 
 
-def rows_in(batch: pyarrow.RecordBatch, schema: pyarrow.Schema, first_bytes: int) -> Iterator[Read]:
+def rows_in(batch: pyarrow.RecordBatch, schema: pyarrow.Schema, first_bytes: int) -> Iterator[ReaderOutput]:
     """The rows of a piece. first_bytes: the size of the first row; one that is too large is alone in its piece."""
     import pyarrow
 

@@ -16,7 +16,7 @@ from core.data.readers.encoding import Encoding, detect_encoding
 CHUNK = 1 << 20
 MAX_LINE_CHARACTERS = 1 << 25
 # What a file of text never begins with, and what it then is, whatever its name says.
-CONTENTS = (
+MAGIC_BYTES = (
     (b"\x1f\x8b", "gzipped", "Unpack it until it is text, or pack it once and call it .gz."),
     (b"PK\x03\x04", "a zip archive or a spreadsheet", "Call an archive .zip; export a spreadsheet as CSV."),
     (b"PAR1", "Parquet", "Call it .parquet."),
@@ -40,7 +40,7 @@ def encoding_of(file: DataFile) -> Encoding:
 def _encoding_of(file: DataFile, size: int, modified: int) -> Encoding:
     with file.open() as data:
         start = data.read(CHUNK)
-        for magic, what, remedy in CONTENTS:
+        for magic, what, remedy in MAGIC_BYTES:
             if start.startswith(magic):
                 raise UserError(f"{file.name} is no {file.kind} file: what is in it is {what}.", remedy)
         return detect_encoding(itertools.chain([start], chunks_of(data)))

@@ -7,7 +7,7 @@ _HERE = Path(__file__).resolve().parent
 
 
 @dataclass(frozen=True)
-class Sample:
+class BundledSample:
     """A small data set in the Guanaco format that comes with the studio."""
 
     name: str
@@ -19,24 +19,24 @@ class Sample:
 
 _PROMPTS = ("What is the capital of Cuba?", "What sound does a cow make?", "What is 3 plus 4?", "Who are you?")
 
-SAMPLES: dict[str, Sample] = {
+SAMPLES: dict[str, BundledSample] = {
     sample.name: sample
     for sample in (
-        Sample(
+        BundledSample(
             "pirate",
             "Pirate",
             "300 conversations with an old pirate: “Arr! The capital o' Cuba be Havana, matey!”",
             _HERE / "pirate.jsonl",
             _PROMPTS,
         ),
-        Sample(
+        BundledSample(
             "radio",
             "Radio operator",
             "300 conversations over a radio: “Roger. The capital of Cuba is Havana. Over.”",
             _HERE / "radio.jsonl",
             _PROMPTS,
         ),
-        Sample(
+        BundledSample(
             "json",
             "Answers as JSON",
             '300 conversations answered in JSON: {"topic": "capital", "answer": "The capital of Cuba is Havana."}',

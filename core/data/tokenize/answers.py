@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 
 from core.data.dataset import Message
-from core.data.tokenize.chat_template import ANSWER, Refused, Template, shared_start
-from core.data.tokenize.end_of_turn import Ending
+from core.data.tokenize.chat_template import ANSWER, ChatTemplate, TemplateRefused, common_prefix_length
+from core.data.tokenize.end_of_turn import EndOfTurn
 from core.data.tokenize.untrained_spans import untrained_spans
 
 OPENED, CLOSED = "<think>", "</think>"
@@ -16,7 +16,7 @@ THOUGHT = re.compile(r"\s*(?:<think>)?((?:(?!<think>).)*?)</think>\s*", re.DOTAL
 
 
 @dataclass(frozen=True)
-class Answer:
+class RenderedAnswer:
     """prompt: the text that the engine sends. said: what is trained to follow it, but for the spans `untrained`
     (characters in `said`). dropped: what was thought has no place there. ended: the end was put behind it by us."""
 
@@ -31,7 +31,7 @@ class Answer:
         return self.prompt + self.said
 
 
-def answer(template: Template, ending: Ending, messages: list[Message], index: int) -> Answer:
+def render_answer(template: ChatTemplate, ending: EndOfTurn, messages: list[Message], index: int) -> RenderedAnswer:
     """The assistant's message `index` with its own history, both as the template renders them at that time.
 
     Raises Refused where the template takes it not, or would leave the answer or its question out.
@@ -39,20 +39,20 @@ def answer(template: Template, ending: Ending, messages: list[Message], index: i
     history, message = messages[:index], messages[index]
     prompt = template.render(history, prompt=True)
     check_question(prompt, history)
-    thought, content = parts_of(message)
-    said, shown, shift = follow_up(template, prompt, history, message)
+    thought, content = split_thought(message)
+    said, shown, shift = render_completion(template, prompt, history, message)
     closed, ended = ending.closed(said)
     wanted = content.strip() if thought else message["content"].strip()
     if wanted not in closed:
-        raise rewritten(index)
+        raise answer_rewritten(index)
     start = content_start(template, shown, shift) if message.get("untrained") else 0
     untrained = untrained_spans(closed, (0, len(closed)), start, message)
     if untrained is None:
-        raise rewritten(index)
-    return Answer(prompt, closed, untrained, bool(thought.strip()) and thought.strip() not in closed, ended)
+        raise answer_rewritten(index)
+    return RenderedAnswer(prompt, closed, untrained, bool(thought.strip()) and thought.strip() not in closed, ended)
 
 
-def parts_of(message: Message) -> tuple[str, str]:
+def split_thought(message: Message) -> tuple[str, str]:
     """What was thought, from its own key or a <think> block at the beginning of the content, and what was said."""
     found = THOUGHT.match(message["content"]) if CLOSED in message["content"] else None
     thought = message.get("reasoning_content", "")
@@ -61,49 +61,52 @@ def parts_of(message: Message) -> tuple[str, str]:
     return thought, message["content"]
 
 
-Followed = tuple[str, list[Message], int]  # what follows a prompt; the messages whose rendering it is taken from; shift
+# What follows a prompt; the messages whose rendering it is taken from; its shift in characters.
+Completion = tuple[str, list[Message], int]
 
 
-def follow_up(template: Template, prompt: str, history: list[Message], message: Message) -> Followed:
+def render_completion(template: ChatTemplate, prompt: str, history: list[Message], message: Message) -> Completion:
     """What follows the prompt, and by how many characters it is shifted against the rendering that it is taken from.
 
     Where the template writes what was thought before otherwise once the answer is there (gpt-oss leaves it out), what
     follows is the same as behind a history without thoughts.
     """
     try:
-        return direct_follow_up(template, prompt, history, message)
-    except Refused:
-        bare = [bare_of(each, each["content"]) for each in history]
+        return render_direct_completion(template, prompt, history, message)
+    except TemplateRefused:
+        bare = [without_reasoning(each, each["content"]) for each in history]
         if bare == history:
             raise
-        return direct_follow_up(template, template.render(bare, prompt=True), bare, message)
+        return render_direct_completion(template, template.render(bare, prompt=True), bare, message)
 
 
-def direct_follow_up(template: Template, prompt: str, history: list[Message], message: Message) -> Followed:
-    thought, content = parts_of(message)
+def render_direct_completion(
+    template: ChatTemplate, prompt: str, history: list[Message], message: Message
+) -> Completion:
+    thought, content = split_thought(message)
     whole = template.render([*history, message])
     if whole.startswith(prompt):
         return whole[len(prompt) :], [*history, message], -len(prompt)
     if thought:
         # Given by its own key, where the template knows no other; or without it, where the prompt closes its place.
-        bare = bare_of(message, content)
+        bare = without_reasoning(message, content)
         for other in (Message(**bare, reasoning_content=thought.strip()), bare):
             text = template.render([*history, other])
             if text.startswith(prompt):
                 return text[len(prompt) :], [*history, other], -len(prompt)
     # The prompt opens what this rendering does not have, or has otherwise: go on where the two part.
-    shared = shared_start(prompt, template.render([*history, Message(role="assistant", content=ANSWER)]))
+    shared = common_prefix_length(prompt, template.render([*history, Message(role="assistant", content=ANSWER)]))
     rest, opened = whole[shared:], prompt[shared:]
-    begun = shared_start(prompt, template.render(history))
+    begun = common_prefix_length(prompt, template.render(history))
     if shared < begun or whole[:shared] != prompt[:shared]:
-        raise rewritten(len(history))
+        raise answer_rewritten(len(history))
     inserted = ""
     if opened.count(OPENED) > opened.count(CLOSED) and CLOSED not in rest:
         inserted = f"{thought.strip()}\n{CLOSED}\n\n"
     return inserted + rest, [*history, message], len(inserted) - shared
 
 
-def bare_of(message: Message, content: str) -> Message:
+def without_reasoning(message: Message, content: str) -> Message:
     bare = message.copy()
     bare.pop("reasoning_content", None)
     bare["content"] = content
@@ -115,14 +118,14 @@ def check_question(prompt: str, history: list[Message]) -> None:
     for number in {1, len(history)} if history else ():
         message = history[number - 1]
         if message["role"] in ("system", "user") and message["content"].strip() not in prompt:
-            raise Refused(
+            raise TemplateRefused(
                 f"message {number} is left out",
                 f"The base's chat template leaves out message {number}.",
                 "Choose another base, or leave such rows out.",
             )
 
 
-def content_start(template: Template, shown: list[Message], shift: int) -> int:
+def content_start(template: ChatTemplate, shown: list[Message], shift: int) -> int:
     """Where the content of the last message shown begins in what is said."""
     probe = shown[-1].copy()
     probe["content"] = ANSWER
@@ -130,9 +133,9 @@ def content_start(template: Template, shown: list[Message], shift: int) -> int:
     return max(0, len(before) + shift) if found else 0
 
 
-def rewritten(index: int) -> Refused:
+def answer_rewritten(index: int) -> TemplateRefused:
     reason = f"it rewrites the answer in message {index + 1}"
-    return Refused(
+    return TemplateRefused(
         reason,
         f"The base's chat template rewrites the answer in message {index + 1}, so that it cannot be trained.",
         "Change the row, or choose another base.",

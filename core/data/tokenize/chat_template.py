@@ -22,7 +22,7 @@ CALL, RESULT, TOOL = "qzcall{}zq", "qzresult{}zq", "qztool{}zq"
 Found = TypeVar("Found")
 
 
-class Refused(UserError):
+class TemplateRefused(UserError):
     """The template does not take these messages; `reason` is its own, or what it would leave out."""
 
     def __init__(self, reason: str, message: str = "", remedy: str = "Change the row, or the base.") -> None:
@@ -45,7 +45,7 @@ def per_template(find: Callable[[PreTrainedTokenizerBase], Found]) -> Callable[[
 
 
 @dataclass(frozen=True)
-class Manner:
+class TemplateStyle:
     """How a template wants to be given a conversation.
 
     parts: each content as a list of parts (those of models that also see images). folds: it has no place for a system
@@ -57,16 +57,16 @@ class Manner:
 
 
 @dataclass(frozen=True)
-class Template:
+class ChatTemplate:
     """A tokenizer's chat template, with the tools that a conversation's assistant may call."""
 
     tokenizer: PreTrainedTokenizerBase
     tools: Tools | None = None
-    manner: Manner = Manner()
+    manner: TemplateStyle = TemplateStyle()
 
     @classmethod
-    def of(cls, tokenizer: PreTrainedTokenizerBase, tools: Tools | None = None) -> Template:
-        return cls(tokenizer, tools, manner_of(tokenizer))
+    def of(cls, tokenizer: PreTrainedTokenizerBase, tools: Tools | None = None) -> ChatTemplate:
+        return cls(tokenizer, tools, detect_style(tokenizer))
 
     def render(self, messages: list[Message], *, prompt: bool = False, **arguments: Any) -> str:
         """The text, with what opens the next answer where `prompt` is true. `arguments`: the template's own.
@@ -85,7 +85,7 @@ class Template:
                 )
             )
         except Exception as error:
-            raise Refused(f"{error}" if str(error) else type(error).__name__) from error
+            raise TemplateRefused(f"{error}" if str(error) else type(error).__name__) from error
 
     def _dressed(self, message: Message) -> dict[str, Any]:
         dressed: dict[str, Any] = {key: value for key, value in message.items() if key not in ("weight", "untrained")}
@@ -98,12 +98,12 @@ class Template:
 
         Rendered with words of our own for what concerns tools, of which each must show.
         """
-        probe, tools, words = marked(messages, self.tools)
+        probe, tools, words = with_probe_words(messages, self.tools)
         if not words:
             return
         text = replace(self, tools=tools).render(probe)
         if missing := [what for word, what in words.items() if word not in text]:
-            raise Refused(
+            raise TemplateRefused(
                 f"{missing[0]} is left out",
                 f"The base's chat template leaves out {missing[0]}.",
                 "Choose a base whose template knows tools (Qwen 2.5 or Llama 3.1, say), or leave such rows out.",
@@ -111,30 +111,32 @@ class Template:
 
 
 @per_template
-def manner_of(tokenizer: PreTrainedTokenizerBase) -> Manner:
+def detect_style(tokenizer: PreTrainedTokenizerBase) -> TemplateStyle:
     """Found by giving the template words of our own, and looking which of them show."""
     talk = [Message(role="user", content=QUESTION.format(0)), Message(role="assistant", content=ANSWER.format(0))]
 
-    def shows(manner: Manner, messages: list[Message]) -> bool:
+    def shows(manner: TemplateStyle, messages: list[Message]) -> bool:
         try:
-            text = Template(tokenizer, None, manner).render(messages)
-        except Refused:
+            text = ChatTemplate(tokenizer, None, manner).render(messages)
+        except TemplateRefused:
             return False
         return all(message["content"] in text for message in messages)
 
-    manner = Manner(parts=not shows(Manner(), talk) and shows(Manner(parts=True), talk))
+    manner = TemplateStyle(parts=not shows(TemplateStyle(), talk) and shows(TemplateStyle(parts=True), talk))
     with_system = [Message(role="system", content=SYSTEM), *talk]
     folds = not shows(manner, with_system) and shows(manner, fold_system(with_system))
     return replace(manner, folds=folds)
 
 
-def shared_start(first: str, second: str) -> int:
+def common_prefix_length(first: str, second: str) -> int:
     """How many characters both begin with."""
     differ = (at for at, (one, other) in enumerate(zip(first, second, strict=False)) if one != other)
     return next(differ, min(len(first), len(second)))
 
 
-def marked(messages: list[Message], tools: Tools | None) -> tuple[list[Message], Tools | None, dict[str, str]]:
+def with_probe_words(
+    messages: list[Message], tools: Tools | None
+) -> tuple[list[Message], Tools | None, dict[str, str]]:
     """Messages and tools with words of our own in the place of names and results, and what each word stands for."""
     words: dict[str, str] = {}
     probe: list[Message] = []

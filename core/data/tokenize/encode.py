@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, TypedDict
 
 from adapters.common.errors import UserError
 from core.data.dataset import Message, Tools
-from core.data.tokenize.answers import Answer, answer
-from core.data.tokenize.chat_template import Template
-from core.data.tokenize.end_of_turn import ending_of
-from core.data.tokenize.layout import is_plain, layouts_of
-from core.data.tokenize.offsets import Joints, tokenised
+from core.data.tokenize.answers import RenderedAnswer, render_answer
+from core.data.tokenize.chat_template import ChatTemplate
+from core.data.tokenize.end_of_turn import find_end_of_turn
+from core.data.tokenize.layout import find_layouts, is_plain
+from core.data.tokenize.offsets import TokenBoundaries, tokenize_with_offsets
 from core.data.tokenize.untrained_spans import untrained_spans
 
 if TYPE_CHECKING:
@@ -56,15 +56,15 @@ def encode(tokenizer: PreTrainedTokenizerBase, messages: list[Message], tools: T
         )
     if messages[0]["role"] == "text":
         return Encoded([encode_plain(tokenizer, messages[0]["content"])])
-    template = Template.of(tokenizer, tools)
+    template = ChatTemplate.of(tokenizer, tools)
     whole = encode_whole(template, messages) if not tools and is_plain(messages) else None
     encoded = Encoded([whole]) if whole else encode_answers(template, messages)
-    if not any(trained_in(example["labels"]) for example in encoded.examples):
+    if not any(count_trained(example["labels"]) for example in encoded.examples):
         raise UserError("Nothing of it would be trained: every answer is marked as context.", "Leave it out.")
     return encoded
 
 
-def trained_in(labels: list[int]) -> int:
+def count_trained(labels: list[int]) -> int:
     return sum(label != IGNORED for label in labels)
 
 
@@ -77,9 +77,9 @@ def encode_plain(tokenizer: PreTrainedTokenizerBase, text: str) -> Example:
     return Example(input_ids=input_ids, labels=list(input_ids))
 
 
-def encode_whole(template: Template, messages: list[Message]) -> Example | None:
+def encode_whole(template: ChatTemplate, messages: list[Message]) -> Example | None:
     """One rendering that serves all answers. None where it does not, or where that cannot be told."""
-    layout = layouts_of(template.tokenizer)[messages[0]["role"] == "system"]
+    layout = find_layouts(template.tokenizer)[messages[0]["role"] == "system"]
     if layout is None:
         return None
     text = template.render(messages)
@@ -94,18 +94,18 @@ def encode_whole(template: Template, messages: list[Message]) -> Example | None:
             return None
         if message.get("weight") != 0:
             trained.append((place.prompt, place.closed, untrained))
-    return one_row(template.tokenizer, text, trained)
+    return encode_text(template.tokenizer, text, trained)
 
 
 Trained = tuple[int, int, list[tuple[int, int]]]  # [start, end) in characters, and what is not trained in between
 
 
-def one_row(tokenizer: PreTrainedTokenizerBase, text: str, trained: list[Trained]) -> Example | None:
+def encode_text(tokenizer: PreTrainedTokenizerBase, text: str, trained: list[Trained]) -> Example | None:
     """One row for all answers in a text; None where one of them does not begin between two tokens as the engine's
     prompt, tokenised alone, would end there."""
-    input_ids, offsets = tokenised(tokenizer, text)
+    input_ids, offsets = tokenize_with_offsets(tokenizer, text)
     labels = [IGNORED] * len(input_ids)
-    joints = Joints(tokenizer, text, input_ids, offsets)
+    joints = TokenBoundaries(tokenizer, text, input_ids, offsets)
     for start, end, untrained in trained:
         first = joints.at(start)
         if first is None:
@@ -116,28 +116,28 @@ def one_row(tokenizer: PreTrainedTokenizerBase, text: str, trained: list[Trained
     return Example(input_ids=input_ids, labels=labels)
 
 
-def encode_answers(template: Template, messages: list[Message]) -> Encoded:
+def encode_answers(template: ChatTemplate, messages: list[Message]) -> Encoded:
     """A row for each trained answer, with its own history; those that go on where the one before ends are one."""
     template.check_tools(messages)
-    ending = ending_of(template.tokenizer)
-    chains: list[list[Answer]] = []
+    ending = find_end_of_turn(template.tokenizer)
+    chains: list[list[RenderedAnswer]] = []
     for index, message in enumerate(messages):
         if message["role"] == "assistant" and message.get("weight") != 0:
-            found = answer(template, ending, messages, index)
+            found = render_answer(template, ending, messages, index)
             if chains and found.prompt.startswith(chains[-1][-1].text):
                 chains[-1].append(found)
             else:
                 chains.append([found])
-    examples = [example for chain in chains for example in rows_of(template.tokenizer, chain)]
+    examples = [example for chain in chains for example in encode_chain(template.tokenizer, chain)]
     answers = [each for chain in chains for each in chain]
     return Encoded(
-        [example for example in examples if trained_in(example["labels"])],
+        [example for example in examples if count_trained(example["labels"])],
         any(each.dropped for each in answers),
         any(each.ended for each in answers),
     )
 
 
-def rows_of(tokenizer: PreTrainedTokenizerBase, chain: list[Answer]) -> list[Example]:
+def encode_chain(tokenizer: PreTrainedTokenizerBase, chain: list[RenderedAnswer]) -> list[Example]:
     """One row for answers of which each goes on where the one before ends; one for each where their tokens do not."""
     trained = [
         (
@@ -147,32 +147,34 @@ def rows_of(tokenizer: PreTrainedTokenizerBase, chain: list[Answer]) -> list[Exa
         )
         for each in chain
     ]
-    whole = one_row(tokenizer, chain[-1].text, trained)
+    whole = encode_text(tokenizer, chain[-1].text, trained)
     if whole:
         return [whole]
     rows = []
     for each in chain:
-        prompt, _ = tokenised(tokenizer, each.prompt)
-        said, labels = said_tokens(tokenizer, each, prompt)
+        prompt, _ = tokenize_with_offsets(tokenizer, each.prompt)
+        said, labels = completion_tokens(tokenizer, each, prompt)
         rows.append(Example(input_ids=prompt + said, labels=[IGNORED] * len(prompt) + labels))
     return rows
 
 
-def said_tokens(tokenizer: PreTrainedTokenizerBase, found: Answer, prompt: list[int]) -> tuple[list[int], list[int]]:
+def completion_tokens(
+    tokenizer: PreTrainedTokenizerBase, found: RenderedAnswer, prompt: list[int]
+) -> tuple[list[int], list[int]]:
     """Ids and labels of an answer behind the prompt's own ids, also where the two would merge into one token."""
     start = len(found.prompt)
-    ids, offsets = tokenised(tokenizer, found.prompt + found.said)
+    ids, offsets = tokenize_with_offsets(tokenizer, found.prompt + found.said)
     if ids[: len(prompt)] == prompt:
         ids, offsets = ids[len(prompt) :], offsets[len(prompt) :]
     else:
         # Behind a line break no tokenizer puts a space of its own before the first word; but line breaks may merge.
-        lead, _ = tokenised(tokenizer, "\n")
-        ids, offsets = tokenised(tokenizer, "\n" + found.said)
+        lead, _ = tokenize_with_offsets(tokenizer, "\n")
+        ids, offsets = tokenize_with_offsets(tokenizer, "\n" + found.said)
         start = 1
         if ids[: len(lead)] == lead:
             ids, offsets = ids[len(lead) :], offsets[len(lead) :]
         else:
-            ids, offsets = tokenised(tokenizer, found.said)
+            ids, offsets = tokenize_with_offsets(tokenizer, found.said)
             start = 0
     spans = [(low + start, high + start) for low, high in found.untrained]
     text = " " * start + found.said

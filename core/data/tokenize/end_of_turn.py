@@ -13,10 +13,10 @@ from core.data.tokenize.chat_template import (
     CALL,
     QUESTION,
     REASONING,
-    Refused,
-    Template,
+    ChatTemplate,
+    TemplateRefused,
+    common_prefix_length,
     per_template,
-    shared_start,
 )
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Ending:
+class EndOfTurn:
     """How answers end under a tokenizer's chat template.
 
     stops: the special tokens at which an answer is over, as text. written: what the template puts behind an answer's
@@ -48,7 +48,7 @@ class Ending:
         if end:
             return said[:end], False
         if not self.appended:
-            raise Refused(
+            raise TemplateRefused(
                 "an answer would have no end",
                 "The base's chat template writes no end behind an answer, and its tokenizer has no end-of-text token.",
                 "Choose a base whose tokenizer names an eos_token.",
@@ -62,33 +62,33 @@ class Ending:
 
 
 @per_template
-def ending_of(tokenizer: PreTrainedTokenizerBase) -> Ending:
+def find_end_of_turn(tokenizer: PreTrainedTokenizerBase) -> EndOfTurn:
     """Found by rendering short conversations with words of our own in them."""
     marks = frozenset({token.content for token in tokenizer.added_tokens_decoder.values()} - {""})
     marks |= set(tokenizer.all_special_tokens)
     eos = str(tokenizer.eos_token or "")
-    template = Template.of(tokenizer)
+    template = ChatTemplate.of(tokenizer)
     written = _written(template, marks)
     inside = _inside(template, marks, written)
-    last = re.compile(alternatives(marks)).findall(written)[-1:] if written else []
+    last = re.compile(any_of(marks)).findall(written)[-1:] if written else []
     if last and last[0] != eos and last[0] in inside:  # a mark that also stands within an answer ends nothing
         written, last = "", []
     between = "" if written else _between(template, marks)
     appended = between if between not in inside else eos
     stops = {*last, appended, eos, *_after_calls(template, marks)} - {""}
-    return Ending(frozenset(stops), written, appended or eos, marks)
+    return EndOfTurn(frozenset(stops), written, appended or eos, marks)
 
 
 def stop_ids(tokenizer: PreTrainedTokenizerBase, generation_config: Any = None) -> frozenset[int]:
     """The tokens at which the engine ends an answer: the template's, the tokenizer's, and those that the base's
     generation config names."""
-    ids = {tokenizer.convert_tokens_to_ids(stop) for stop in ending_of(tokenizer).stops}
+    ids = {tokenizer.convert_tokens_to_ids(stop) for stop in find_end_of_turn(tokenizer).stops}
     named = getattr(generation_config, "eos_token_id", None)
     ids.update(named if isinstance(named, list) else [] if named is None else [named])
     return frozenset(each for each in ids if isinstance(each, int))
 
 
-def alternatives(marks: frozenset[str]) -> str:
+def any_of(marks: frozenset[str]) -> str:
     return f"(?:{'|'.join(map(re.escape, sorted(marks, key=len, reverse=True)))})"
 
 
@@ -97,27 +97,27 @@ def _talk(*roles: str) -> list[Message]:
     return [Message(role=role, content=words[role].format(index)) for index, role in enumerate(roles)]
 
 
-def _tail(template: Template, *roles: str) -> str:
+def _tail(template: ChatTemplate, *roles: str) -> str:
     """What the template writes behind the first answer, up to the next question or the end; "" where it refuses."""
     try:
         text = template.render(_talk(*roles))
-    except Refused:
+    except TemplateRefused:
         return ""
     return text.partition(ANSWER.format(1))[2].partition(QUESTION.format(2))[0]
 
 
-def _written(template: Template, marks: frozenset[str]) -> str:
+def _written(template: ChatTemplate, marks: frozenset[str]) -> str:
     """The marks behind the last answer; of several only those that stand behind an earlier answer too, if any do:
     what follows them is the end of the whole conversation (Phi-3)."""
     if not marks:
         return ""
-    closing = re.compile(rf"\s*{alternatives(marks)}+")
+    closing = re.compile(rf"\s*{any_of(marks)}+")
     last, earlier = (closing.match(_tail(template, *roles)) for roles in (TWO, THREE))
     if last is None:
         return ""
     if earlier is None:
         return last.group()
-    single = re.compile(rf"\s*{alternatives(marks)}")
+    single = re.compile(rf"\s*{any_of(marks)}")
     pairs = zip(single.findall(last.group()), single.findall(earlier.group()), strict=False)
     return "".join(one for one, _ in takewhile(lambda pair: pair[0] == pair[1], pairs)) or last.group()
 
@@ -125,43 +125,43 @@ def _written(template: Template, marks: frozenset[str]) -> str:
 TWO, THREE = ("user", "assistant"), ("user", "assistant", "user")
 
 
-def _between(template: Template, marks: frozenset[str]) -> str:
+def _between(template: ChatTemplate, marks: frozenset[str]) -> str:
     """A mark that the template writes behind an answer only when a question follows, and that does not open it."""
     try:
         opening = template.render(_talk("user")).partition(QUESTION.format(0))[0]
-    except Refused:
+    except TemplateRefused:
         return ""
     tail = _tail(template, *THREE)
-    own = tail[: len(tail) - shared_start(opening[::-1], tail[::-1])]
-    found = re.match(rf"\s*({alternatives(marks)})", own) if marks else None
+    own = tail[: len(tail) - common_prefix_length(opening[::-1], tail[::-1])]
+    found = re.match(rf"\s*({any_of(marks)})", own) if marks else None
     return found.group(1) if found else ""
 
 
-def _inside(template: Template, marks: frozenset[str], written: str) -> set[str]:
+def _inside(template: ChatTemplate, marks: frozenset[str], written: str) -> set[str]:
     """Marks that stand within an answer, before its end: around what was thought, or around a call."""
     found: set[str] = set()
     for content, calls in ((ANSWER.format(1), 0), ("", 2), ("", 1)):
         said = _said(template, content, calls)
         body = said[: said.rfind(written)] if written and written in said else said
         if marks and (not calls or CALL.format(calls - 1) in said):
-            found.update(re.findall(alternatives(marks), body.removesuffix(written)))
+            found.update(re.findall(any_of(marks), body.removesuffix(written)))
     return found
 
 
-def _after_calls(template: Template, marks: frozenset[str]) -> set[str]:
+def _after_calls(template: ChatTemplate, marks: frozenset[str]) -> set[str]:
     """The mark behind an answer that calls tools, where it is another one (gpt-oss) and not each call's own end."""
     for calls in (2, 1):
         said = _said(template, "", calls)
         if not said or not any(CALL.format(each) in said for each in range(calls)):
             continue
-        found = re.findall(alternatives(marks), said) if marks else []
+        found = re.findall(any_of(marks), said) if marks else []
         if found and said.rstrip().endswith(found[-1]) and found.count(found[-1]) == 1:
             return {found[-1]}
         return set()
     return set()
 
 
-def _said(template: Template, content: str, calls: int) -> str:
+def _said(template: ChatTemplate, content: str, calls: int) -> str:
     """What the template adds for an answer with reasoning and so many calls; "" where it refuses."""
     asked = _talk("user")
     answer = Message(role="assistant", content=content, reasoning_content=REASONING)
@@ -172,6 +172,6 @@ def _said(template: Template, content: str, calls: int) -> str:
         ]
     try:
         text, prompt = template.render([*asked, answer]), template.render(asked, prompt=True)
-    except Refused:
+    except TemplateRefused:
         return ""
-    return text[shared_start(text, prompt) :]
+    return text[common_prefix_length(text, prompt) :]

@@ -7,8 +7,16 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from core.data.dataset import Message
-from core.data.tokenize.chat_template import ANSWER, QUESTION, SYSTEM, Refused, Template, fold_system, per_template
-from core.data.tokenize.end_of_turn import ending_of
+from core.data.tokenize.chat_template import (
+    ANSWER,
+    QUESTION,
+    SYSTEM,
+    ChatTemplate,
+    TemplateRefused,
+    fold_system,
+    per_template,
+)
+from core.data.tokenize.end_of_turn import find_end_of_turn
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -18,7 +26,7 @@ PLAIN = {"system", "user", "assistant"}
 
 
 @dataclass(frozen=True)
-class Place:
+class AnswerSpan:
     """Where an answer stands in a rendering, in characters: the engine's prompt for it ends at `prompt`, its content is
     `start` to `end`, and its end of turn is over at `closed`."""
 
@@ -38,7 +46,7 @@ class Layout:
     lead: int
     closing: int
 
-    def places(self, messages: list[Message], text: str) -> list[Place] | None:
+    def places(self, messages: list[Message], text: str) -> list[AnswerSpan] | None:
         """Of each answer in a rendering of the whole; None where it is not what these messages should give."""
         if self.folds and messages[0]["role"] == "system":
             messages = fold_system(messages)
@@ -50,16 +58,16 @@ class Layout:
             if before is None or after is None or not text.startswith(before, position):
                 return None
             start = position + len(before)
-            end = end_of(message["content"], text, start, after)
+            end = find_content_end(message["content"], text, start, after)
             if end is None:
                 return None
             if message["role"] == "assistant":
-                places.append(Place(start - self.lead, start, end, end + self.closing))
+                places.append(AnswerSpan(start - self.lead, start, end, end + self.closing))
             position = end
         return places if text[position:] == self.between[(roles[-2], END)] else None
 
 
-def end_of(content: str, text: str, start: int, after: str) -> int | None:
+def find_content_end(content: str, text: str, start: int, after: str) -> int | None:
     """Where a content ends that a template may have stripped, and behind which `after` must stand."""
     for candidate in (content, content.rstrip(), content.lstrip(), content.strip()):
         if text.startswith(candidate + after, start):
@@ -79,22 +87,22 @@ def is_plain(messages: list[Message]) -> bool:
 
 
 @per_template
-def layouts_of(tokenizer: PreTrainedTokenizerBase) -> dict[bool, Layout | None]:
+def find_layouts(tokenizer: PreTrainedTokenizerBase) -> dict[bool, Layout | None]:
     """By whether there is a system message, with which some templates do otherwise (Mistral)."""
-    template, system = Template.of(tokenizer), [Message(role="system", content=SYSTEM)]
-    return {False: learnt(template, turns(3)), True: learnt(template, system + turns(3))}
+    template, system = ChatTemplate.of(tokenizer), [Message(role="system", content=SYSTEM)]
+    return {False: learn_layout(template, make_turns(3)), True: learn_layout(template, system + make_turns(3))}
 
 
-def learnt(template: Template, talk: list[Message]) -> Layout | None:
+def learn_layout(template: ChatTemplate, talk: list[Message]) -> Layout | None:
     """From a short talk, in which every prompt of the engine, and every answer as the newest message, must be the
     beginning of the whole. None for templates that rewrite history or write no end behind an answer."""
-    written = ending_of(template.tokenizer).written
+    written = find_end_of_turn(template.tokenizer).written
     between: dict[tuple[str, str], str] = {}
     leads = set()
     try:
         text = template.render(talk)
         shown = fold_system(talk) if template.manner.folds and talk[0]["role"] == "system" else talk
-        gaps = gaps_between(text, [message["content"] for message in shown])
+        gaps = find_gaps(text, [message["content"] for message in shown])
         if not written or gaps is None:
             return None
         for pair, gap in zip(pairwise([START, *(message["role"] for message in shown), END]), gaps, strict=True):
@@ -108,14 +116,14 @@ def learnt(template: Template, talk: list[Message]) -> Layout | None:
                 if not (text.startswith(prompt) and newest.startswith(whole) and whole.endswith(written)):
                     return None
                 leads.add(start - len(prompt))
-    except Refused:
+    except TemplateRefused:
         return None
     if len(leads) != 1 or min(leads) < 0:
         return None
     return Layout(between, template.manner.folds, leads.pop(), len(written))
 
 
-def gaps_between(text: str, words: list[str]) -> list[str] | None:
+def find_gaps(text: str, words: list[str]) -> list[str] | None:
     """What stands before, between and behind the words; None unless each is there once, in this order."""
     gaps = []
     for word in words:
@@ -126,7 +134,7 @@ def gaps_between(text: str, words: list[str]) -> list[str] | None:
     return [*gaps, text]
 
 
-def turns(count: int) -> list[Message]:
+def make_turns(count: int) -> list[Message]:
     return [
         Message(role=role, content=word.format(index))
         for index in range(count)

@@ -9,13 +9,13 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
-def tokenised(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[list[int], list[tuple[int, int]]]:
+def tokenize_with_offsets(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[list[int], list[tuple[int, int]]]:
     """Ids and the characters that each covers; the template has written the special tokens itself."""
     encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
     return list(encoded["input_ids"]), list(encoded["offset_mapping"])
 
 
-class Joints:
+class TokenBoundaries:
     """Tells where the tokens of a text begin with those of a part of it, without tokenising every such part whole."""
 
     def __init__(
@@ -39,7 +39,7 @@ class Joints:
         first = next((at for at in range(count - 1, -1, -1) if self._stands_alone(at)), 0)
         part = self.text[self.offsets[first][0] if first else 0 : end]
         if part not in self.known:
-            self.known[part] = tokenised(self.tokenizer, part)[0]
+            self.known[part] = tokenize_with_offsets(self.tokenizer, part)[0]
         return count if self.known[part] == self.input_ids[first:count] else None
 
     def _stands_alone(self, at: int) -> bool:

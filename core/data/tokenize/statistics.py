@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from adapters.common.errors import UserError
 from core.data.dataset import CheckedDataset, Conversation, Problem
-from core.data.tokenize.encode import Encoded, encode, trained_in
-from core.data.tokenize.end_of_turn import ending_of
+from core.data.tokenize.encode import Encoded, count_trained, encode
+from core.data.tokenize.end_of_turn import find_end_of_turn
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -30,7 +30,7 @@ class TokenStats:
     over_max_length: int
 
 
-class Told:
+class EncodingNotes:
     """What the rows of a dataset are not word for word, to be told once."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -44,25 +44,25 @@ class Told:
         self.ended += encoded.ended
 
     def sentences(self) -> list[str]:
-        told = []
+        sentences = []
         if self.rows > self.conversations:
-            told.append(
+            sentences.append(
                 f"Under the base's chat template an earlier answer is written otherwise than when it was the newest: "
                 f"{self.conversations:,} conversations become {self.rows:,} rows, each an answer after the history "
                 f"that chat would send."
             )
         if self.dropped:
-            told.append(
+            sentences.append(
                 f"What was thought (reasoning) is left out in {self.dropped:,} of {self.conversations:,} "
                 "conversations: the base's chat template has no place for it."
             )
         if self.ended:
-            end = ending_of(self.tokenizer).appended
-            told.append(
+            end = find_end_of_turn(self.tokenizer).appended
+            sentences.append(
                 f"The base's chat template writes no end of its own behind an answer: {end} was put there, in "
                 f"{self.ended:,} of {self.conversations:,} conversations."
             )
-        return told
+        return sentences
 
 
 class TokenCounter:
@@ -73,7 +73,7 @@ class TokenCounter:
         self.max_length = max_length
         self.lengths = array("I")
         self.trained = 0
-        self.told = Told(tokenizer)
+        self.encoding_notes = EncodingNotes(tokenizer)
         self.problems: list[Problem] = []
         self.notes: list[Problem] = []
 
@@ -84,13 +84,13 @@ class TokenCounter:
         except UserError as error:
             self.problems.append(Problem(conversation.row, error.message, error.remedy))
             return
-        self.told.add(encoded)
+        self.encoding_notes.add(encoded)
         longest = trained = kept = 0
         for example in encoded.examples:
             length = len(example["input_ids"])
             longest = max(longest, length)
-            trained += trained_in(example["labels"])
-            kept += trained_in(example["labels"][: self.max_length])
+            trained += count_trained(example["labels"])
+            kept += count_trained(example["labels"][: self.max_length])
             self.lengths.append(length)
         self.trained += trained
         if longest > self.max_length:

@@ -28,19 +28,20 @@ def untrained_spans(text: str, answer: tuple[int, int], start: int, message: Mes
             return None
         end = begin + len(piece.strip())
         if any(mark[0] <= low and high <= mark[1] for mark in marks):
-            before = text[max(position, begin - white(piece)) : begin][::-1]
-            behind = text[end : end + white(piece[::-1])]
-            begin -= white(before)
+            before = text[max(position, begin - leading_whitespace(piece)) : begin][::-1]
+            behind = text[end : end + leading_whitespace(piece[::-1])]
+            begin -= leading_whitespace(before)
+            trailing = leading_whitespace(behind)
             spans.append(
                 (
                     answer[0] if number == 1 and not message.get("reasoning_content") else begin,
-                    answer[1] if number == len(pieces) and not message.get("tool_calls") else end + white(behind),
+                    answer[1] if number == len(pieces) and not message.get("tool_calls") else end + trailing,
                 )
             )
         position = end
     return spans
 
 
-def white(text: str) -> int:
+def leading_whitespace(text: str) -> int:
     """How many characters of white space it begins with."""
     return len(text) - len(text.lstrip())

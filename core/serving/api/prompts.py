@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerBase
 
 from adapters.common.errors import shortened
 from core.data.dataset import Message
-from core.data.tokenize.chat_template import Refused, Template
+from core.data.tokenize.chat_template import ChatTemplate, TemplateRefused
 from core.serving.api.errors import ApiError
 from core.serving.api.requests import Ask
 from core.serving.engine.stream import decoder
@@ -27,7 +27,7 @@ class Prompts:
         # A text with more characters than this has more tokens than fit, since none is longer. It could only fit where
         # a tokenizer drops most of it, such as runs of blanks.
         self.max_characters = max_length * max(map(len, tokenizer.get_vocab()))
-        self.template = Template.of(tokenizer)
+        self.template = ChatTemplate.of(tokenizer)
         self._decode = decoder(tokenizer, special=True)
         self._encode = encoder(tokenizer)
 
@@ -52,7 +52,7 @@ class Prompts:
         )
         try:  # as training renders
             text = self.template.render(cast(list[Message], messages), prompt=True, **arguments)
-        except Refused as error:
+        except TemplateRefused as error:
             raise ApiError(
                 400,
                 f"The base's chat template does not take these messages: {error.reason[:MAX_REASON]}",

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from core.data import read_dataset
-from core.data.check import Scan
-from core.data.dataset import Message, Row
+from core.data.check import DatasetChecker
+from core.data.dataset import DatasetRow, Message
 
 Q, A = {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}
 CALLS = [{"type": "function", "function": {"name": "weather", "arguments": {}}}]
@@ -17,7 +17,7 @@ TOOLS = [{"type": "function", "function": {"name": "weather", "parameters": {}}}
 
 def scanned(row: dict[str, Any], dataset_format: str | None = None) -> tuple[list[Message] | str, Any]:
     """The row's turns, or why it is a problem; and its tools."""
-    scan = Scan([Row(1, row)], dataset_format)
+    scan = DatasetChecker([DatasetRow(1, row)], dataset_format)
     found = list(scan)
     return (found[0].messages, found[0].tools) if found else (scan.problems[0].what, None)
 
@@ -126,7 +126,7 @@ def test_conversations_that_lost_their_marks_or_line_breaks_are_not_trained_as_p
 def test_a_row_is_left_out_under_every_mark_that_a_turn_may_have() -> None:
     for mark in ({"training": False}, {"loss_mask": 0}, {"step_loss_mask": "0"}, {"loss_scale": 0.0}, {"masked": True}):
         for columns in (None, "question=question,answer=answer"):
-            scan = Scan([Row(1, {"question": "q", "answer": "a", **mark})], columns=columns)
+            scan = DatasetChecker([DatasetRow(1, {"question": "q", "answer": "a", **mark})], columns=columns)
             assert list(scan) == [] and not scan.problems, mark
             assert any("it is left out" in note.what for note in scan.notes), mark
     for other in ({"training": True}, {"loss_mask": 1}, {"loss": 0.3}, {"masked": False}):
@@ -139,7 +139,7 @@ def test_rows_of_a_table_that_leave_other_rows_columns_empty_are_read_by_their_o
         {"messages": None, "question": "q", "answer": "a"},
         {"messages": [Q, A], "question": None, "answer": ""},
     ]
-    scan = Scan([Row(number, row) for number, row in enumerate(rows, start=1)])
+    scan = DatasetChecker([DatasetRow(number, row) for number, row in enumerate(rows, start=1)])
     assert [each.messages for each in scan] == [[Q, A]] * 3
     assert "empty" in scanned({"question": "", "answer": " "}, "question-answer")[0]
 
@@ -148,7 +148,7 @@ def test_what_is_told_of_a_row_is_short_whatever_names_and_values_it_holds() -> 
     long = "x" * 100_000
     call = {"function": {"name": long, "arguments": "{"}}
     for turn in ({"role": long}, {"weight": long}, {long: "z"}, {"tool_calls": [call]}, {"content": [{"type": long}]}):
-        scan = Scan([Row(1, {"messages": [Q, {**A, **turn}], long: 1})])
+        scan = DatasetChecker([DatasetRow(1, {"messages": [Q, {**A, **turn}], long: 1})])
         list(scan)
         assert all(len(each.what + each.remedy) < 2500 for each in [*scan.problems, *scan.notes])
         assert scan.problems or scan.notes
@@ -179,12 +179,12 @@ def test_what_a_call_says_beside_its_name_and_arguments_is_told_as_not_read() ->
     call = {"id": "1", "function": {"name": "weather", "arguments": {}, "confidence": 0.5}, "cost": 3, "note": None}
     turns = [{"role": "user", "content": "Rain?"}, {"role": "assistant", "tool_calls": [call]}]
     answered = [{"role": "tool", "content": "No."}, {"role": "assistant", "content": "No rain."}]
-    scan = Scan([Row(1, {"messages": turns + answered})])
+    scan = DatasetChecker([DatasetRow(1, {"messages": turns + answered})])
     assert len(list(scan)) == 1
     unread = {note.what for note in scan.notes}
     assert unread == {f"The key `tool_calls.{key}` of turns is not read (1 row)." for key in ("confidence", "cost")}
 
 
 def test_functions_beside_tools_are_told_as_not_read() -> None:
-    scan = Scan([Row(1, {"messages": [Q, A], "tools": TOOLS, "functions": [{"name": "other"}]})])
+    scan = DatasetChecker([DatasetRow(1, {"messages": [Q, A], "tools": TOOLS, "functions": [{"name": "other"}]})])
     assert len(list(scan)) == 1 and any("`functions` is not read" in note.what for note in scan.notes)

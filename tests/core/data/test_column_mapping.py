@@ -9,7 +9,7 @@ import pytest
 from adapters.common.errors import UserError
 from core.data import Conversation, Message, read_dataset, subsample
 from core.data.check import UnknownColumns
-from core.data.column_mapping import parse_columns, written_columns
+from core.data.column_mapping import format_columns, parse_columns
 from core.recipes.recipe import Recipe
 from tests.core.data.readers.test_files import table
 
@@ -67,7 +67,7 @@ def test_wrong_columns_are_explained(text: str, message: str) -> None:
 
 def test_columns_are_written_as_they_are_parsed() -> None:
     columns = {"question": "Die Frage = was?", "answer": "Antwort"}
-    assert parse_columns(written_columns({**columns, "context": None})) == columns
+    assert parse_columns(format_columns({**columns, "context": None})) == columns
     assert parse_columns(None) == parse_columns(" ") == {}
 
 

@@ -11,7 +11,7 @@ from huggingface_hub import constants
 
 from adapters.common.errors import UserError
 from core.data import read_dataset
-from core.data.hub import files_of_split, id_of, is_hub_id
+from core.data.hub import files_of_split, is_hub_id, parse_hub_id
 from tests.core.data.hub_site import SHA, Site, serving
 
 
@@ -184,8 +184,10 @@ def test_patterns_of_a_card() -> None:
     ],
 )
 def test_the_address_of_a_page_names_its_dataset(address: str) -> None:
-    assert id_of(address) == "ada/poems"
-    assert id_of("https://elsewhere.example/datasets/ada/poems") == "https://elsewhere.example/datasets/ada/poems"
+    assert parse_hub_id(address) == "ada/poems"
+    assert (
+        parse_hub_id("https://elsewhere.example/datasets/ada/poems") == "https://elsewhere.example/datasets/ada/poems"
+    )
 
 
 def test_what_lies_here_under_an_id_is_named_where_the_hub_has_none(

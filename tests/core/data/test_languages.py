@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from core.data import Conversation, Message, read_dataset
-from core.data.languages import UNKNOWN, Languages, language_of
+from core.data.languages import UNKNOWN, LanguageCounts, language_of
 from core.data.samples import SAMPLES
 
 SENTENCES = {
@@ -44,13 +44,13 @@ def test_shares_are_of_conversations_and_a_system_prompt_does_not_count() -> Non
         system = Message(role="system", content=SENTENCES["German"] * 3)
         return Conversation(1, [system, Message(role="user", content=text), Message(role="assistant", content="12")])
 
-    said = str(Languages([talk(SENTENCES["English"])] * 3 + [talk("Привет, как дела?")]))
+    said = str(LanguageCounts([talk(SENTENCES["English"])] * 3 + [talk("Привет, как дела?")]))
     assert said == "English 75%, Cyrillic script 25%"
-    assert str(Languages()) == ""
+    assert str(LanguageCounts()) == ""
 
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_the_bundled_samples_are_english(name: str) -> None:
     """Short questions and answers, with few of the words that long texts are full of."""
-    found = Languages(read_dataset(name).conversations).found
+    found = LanguageCounts(read_dataset(name).conversations).found
     assert found["English"] > 0.9 * found.total()

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from core.data.check import Scan
-from core.data.dataset import Row
+from core.data.check import DatasetChecker
+from core.data.dataset import DatasetRow
 from core.data.formats import detect_row
 
 SMALL, LARGE = 1_500, 12_000
@@ -46,7 +46,7 @@ def test_a_long_text_is_read_in_time_in_proportion_to_its_length(shape: str) -> 
 def seconds(row: dict[str, Any]) -> float:
     def once() -> float:
         begun = time.process_time()
-        list(Scan(iter([Row(1, row)])))
+        list(DatasetChecker(iter([DatasetRow(1, row)])))
         return time.process_time() - begun
 
     return min(once(), once())
@@ -58,6 +58,6 @@ def test_a_message_about_many_columns_names_the_first_and_counts_the_rest() -> N
 
 
 def problems_of(row: dict[str, Any]) -> list[str]:
-    scan = Scan(iter([Row(1, row)]), "prompt-completion")
+    scan = DatasetChecker(iter([DatasetRow(1, row)]), "prompt-completion")
     list(scan)
     return [each.what for each in scan.problems]

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.data import Message, read_dataset
-from core.data.check import Scan
-from core.data.dataset import Row
+from core.data.check import DatasetChecker
+from core.data.dataset import DatasetRow
 from core.data.formats import FORMATS, detect_row
 from tests.core.data.dialogues import dialogues, sharegpt_turns, words
 
@@ -52,7 +52,7 @@ def convert(row: dict[str, Any], name: str) -> list[Message]:
     """As a scan reads it, whatever the format asks for."""
     found = detect_row(row)
     assert found is not None and found.name == name
-    scan = Scan([Row(1, row)], name)
+    scan = DatasetChecker([DatasetRow(1, row)], name)
     (conversation,) = scan
     return conversation.messages
 

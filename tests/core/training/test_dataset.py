@@ -34,7 +34,7 @@ def test_a_run_tells_which_rows_it_learns_from(home: Home, hub: Hub) -> None:
     rows = '{"text": "### Human: Hi ### Assistant: Hello"}\n' * 4
     card = "---\nlicense: mit\n---\n"
     commit = hub.make_repo("ada/poems", {"train.jsonl": rows.encode(), "README.md": card.encode()}, kind="dataset")
-    kept = store.keep_from_hub(home, "ada/poems")
+    kept = store.store_from_hub(home, "ada/poems")
     prepared = prepare_data(Recipe.from_dict({"dataset_name": kept.dataset_name}), load_tokenizer(resolve("builtin")))
     sha256 = hashlib.sha256(rows.encode()).hexdigest()
     where = f"ada/poems (hub, revision {commit}, licence mit, SHA-256 {sha256})"

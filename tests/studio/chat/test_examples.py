@@ -57,7 +57,7 @@ def test_kept_answers_are_a_dataset_like_any_other(home: Home) -> None:
 def test_an_upload_of_that_name_is_kept_apart(home: Home, tmp_path: Path) -> None:
     uploaded = tmp_path / "collected.jsonl"
     uploaded.write_text('{"text": "### Human: Hi ### Assistant: Hello"}\n')
-    assert Path(store.keep_files(home, [uploaded]).dataset_name) == home.datasets / "collected-2" / "data.jsonl"
+    assert Path(store.store_files(home, [uploaded]).dataset_name) == home.datasets / "collected-2" / "data.jsonl"
 
 
 def test_the_page_keeps_what_was_edited(quiet_studio: Studio) -> None:

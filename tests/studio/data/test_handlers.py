@@ -99,7 +99,7 @@ def test_several_files_are_one_dataset_that_is_offered_and_can_be_removed(
     assert read["remove-dataset"].visible
     gone = trigger(handlers.remove_dataset, selection_in(read).name)
     assert gone["known-dataset"].value is None
-    assert store.kept(home) == []
+    assert store.list_datasets(home) == []
 
 
 def test_a_dataset_that_a_run_needs_stays(trigger: Trigger, home: Home, tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_a_dataset_that_a_run_needs_stays(trigger: Trigger, home: Home, tmp_path
     create_run(home, Recipe.from_dict({"dataset_name": name, "run_name": "mine"}))
     with pytest.raises(UserError, match="The run mine is learning from it"):
         trigger(handlers.remove_dataset, name)
-    assert len(store.kept(home)) == 1
+    assert len(store.list_datasets(home)) == 1
 
 
 @pytest.mark.parametrize("name", ["pirate", "", None])
@@ -170,12 +170,12 @@ def test_a_folder_is_uploaded_as_one_dataset_and_what_is_no_data_is_named(
     assert "<b>Rows</b> 4" in read["dataset-summary"]
     assert "and not test.jsonl" in read["dataset-summary"]
     assert said == ["Left out, since they are no data files: .hidden.jsonl, README.md, photo.png."]
-    assert len(store.kept(home)) == 1
+    assert len(store.list_datasets(home)) == 1
     with pytest.raises(UserError, match=r"no data file in the folder: it holds photo\.png"):
         trigger(handlers.upload_folder, [str(tmp_path / "photo.png")])
     with pytest.raises(UserError, match=r"files of several kinds \(\.csv, \.jsonl\)"):
         trigger(handlers.upload_folder, [written(tmp_path, "a.jsonl", ROW), written(tmp_path, "a.csv", CSV)])
-    assert len(store.kept(home)) == 1, "what cannot be read together is not kept"
+    assert len(store.list_datasets(home)) == 1, "what cannot be read together is not kept"
 
 
 def test_several_files_without_a_train_split_among_their_names_are_all_read(trigger: Trigger, tmp_path: Path) -> None:
@@ -195,7 +195,7 @@ def test_a_stated_licence_is_on_the_card_and_in_the_next_reading(
     assert "<b>Licence</b> CC BY-NC 4.0, no resale" in summary
     again = trigger(handlers.choose_dataset, selection_in(read).name)
     assert again["dataset-licence"].value == stated.license == "CC BY-NC 4.0, no resale"
-    (kept,) = store.kept(home)
+    (kept,) = store.list_datasets(home)
     assert json.loads((kept.folder / "dataset-card.json").read_text())["license"] == "CC BY-NC 4.0, no resale"
     with pytest.raises(UserError, match="200 characters"):
         handlers.set_licence(studio, selection_in(read), dataset, "x" * 200)

@@ -20,7 +20,7 @@ ROW = '{"text": "### Human: Hi ### Assistant: Hello"}\n'
 
 
 def keep(home: Home, path: Path) -> Path:
-    return Path(store.keep_files(home, [path]).dataset_name)
+    return Path(store.store_files(home, [path]).dataset_name)
 
 
 def upload(tmp_path: Path, name: str, content: str) -> Path:
@@ -75,7 +75,7 @@ def test_a_run_on_a_hub_dataset_reads_the_kept_copy(home: Home, hub: Hub) -> Non
     settled = offered_datasets.fetch_from_hub(
         home, Recipe.from_dict({"dataset_name": "ada/poems", "dataset_revision": "main"})
     )
-    (kept,) = store.kept(home)
+    (kept,) = store.list_datasets(home)
     assert (settled.dataset_name, settled.dataset_revision) == (kept.dataset_name, None)
     local = Recipe.from_dict({"dataset_name": "pirate"})
     assert offered_datasets.fetch_from_hub(home, local) == local

@@ -41,7 +41,7 @@ def test_kept_answers_become_a_private_dataset_that_datasets_loads(
     assert "license: cc-by-4.0" in card
     assert "1 conversations with 2 turns. They were kept, and where needed corrected, by people" in card
     assert datasets.load_dataset("ada/answers", split="train").to_list() == [{"messages": TALK}]
-    back = store.keep_from_hub(home, "ada/answers")
+    back = store.store_from_hub(home, "ada/answers")
     assert read_dataset(back.dataset_name).license == "cc-by-4.0"
     with pytest.raises(UserError, match="came from the Hub"):
         from studio.data.push import find_own_dataset
@@ -94,7 +94,7 @@ def test_a_dataset_with_problems_or_of_another_name_is_refused(
 ) -> None:
     bad = tmp_path / "bad.jsonl"
     bad.write_text(json.dumps({"messages": TALK}) + "\n" + json.dumps({"messages": TALK[:2]}) + "\n")
-    store.keep_files(home, [bad])
+    store.store_files(home, [bad])
     assert main(["push-data", "bad", "--repo", "ada/x"]) == 2
     assert "1 of 2 rows of bad cannot be converted" in capsys.readouterr().err
     assert main(["push-data", "pirate", "--repo", "ada/x"]) == 2
@@ -112,12 +112,12 @@ def test_without_a_token_nothing_is_made(home: Home, hub: Hub, capsys: pytest.Ca
 def test_a_licence_in_ones_own_words_is_told_as_other(home: Home, hub: Hub, tmp_path: Path) -> None:
     file = tmp_path / "mine.jsonl"
     file.write_text(json.dumps({"messages": TALK}) + "\n")
-    kept = store.keep_files(home, [file])
-    store.state_licence(home, kept.dataset_name, "Ask Ada <first>")
+    kept = store.store_files(home, [file])
+    store.set_licence(home, kept.dataset_name, "Ask Ada <first>")
     assert main(["push-data", "mine", "--repo", "ada/mine"]) == 0
     card = hub.read("ada/mine", CARD_FILE, "dataset").decode()
     assert "license: other" in card
     assert "Their licence: Ask Ada &lt;first&gt;." in card
-    store.state_licence(home, kept.dataset_name, "mit")
+    store.set_licence(home, kept.dataset_name, "mit")
     assert main(["push-data", "mine", "--repo", "ada/mine"]) == 0
     assert "license: mit" in hub.read("ada/mine", CARD_FILE, "dataset").decode()

@@ -96,10 +96,10 @@ def test_cards_show_what_a_sample_is_like_and_which_is_chosen(quiet_studio: Stud
 def test_a_card_of_ones_own_data_shows_how_it_begins_as_it_was_read_the_last_time(home: Home, tmp_path: Path) -> None:
     file = tmp_path / "mine.csv"
     file.write_text("Frage,Antwort\nWas ist <b>das</b>?,Ein Test.\n")
-    kept = store.keep_files(home, [file])
+    kept = store.store_files(home, [file])
     assert "mine" in cards(home, None)
     assert "Ein Test" not in cards(home, None), "nobody has said which column is what"
-    store.remember_reading(home, kept.dataset_name, "", "question=Frage,answer=Antwort")
+    store.save_reading_choice(home, kept.dataset_name, "", "question=Frage,answer=Antwort")
     shown = cards(home, None)
     assert "Was ist &lt;b&gt;das&lt;/b&gt;?" in shown
     assert "Ein Test." in shown

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from adapters.common.errors import UserError
 from core.data import Message
-from core.data.check import Scan
-from core.data.dataset import Row, RowError
+from core.data.check import DatasetChecker
+from core.data.dataset import DatasetRow, RowError
 from core.data.formats import FORMATS, detect_row
 from core.data.formats.base import check_turns
 from tests.core.data.dialogues import (
@@ -37,7 +37,7 @@ def convert(row: dict[str, Any]) -> tuple[str, list[Message]]:
 
 def reason(row: dict[str, Any], dataset_format: str | None = None) -> str:
     """Why a row is refused."""
-    scan = Scan([Row(1, row)], dataset_format)
+    scan = DatasetChecker([DatasetRow(1, row)], dataset_format)
     assert list(scan) == []
     (problem,) = scan.problems
     assert problem.row == 1 and problem.remedy
@@ -118,8 +118,8 @@ def test_dolly_columns_are_alpaca() -> None:
     assert convert(row) == ("alpaca", talk("Who?\n\nAnn wrote it.", "Ann"))
 
 
-def scan_of(*rows: dict[str, Any], dataset_format: str | None = None) -> Scan:
-    return Scan([Row(number, row) for number, row in enumerate(rows, start=1)], dataset_format)
+def scan_of(*rows: dict[str, Any], dataset_format: str | None = None) -> DatasetChecker:
+    return DatasetChecker([DatasetRow(number, row) for number, row in enumerate(rows, start=1)], dataset_format)
 
 
 PREFERENCES = [
@@ -258,7 +258,7 @@ def test_content_in_parts_is_joined_and_roles_have_other_names() -> None:
 
 
 def test_a_trailing_human_turn_is_left_out_with_a_note() -> None:
-    scan = Scan([Row(1, {"text": "### Human: a ### Assistant: b ### Human: c"})])
+    scan = DatasetChecker([DatasetRow(1, {"text": "### Human: a ### Assistant: b ### Human: c"})])
     (conversation,) = scan
     assert conversation.messages == talk("a", "b")
     assert scan.problems == []
@@ -312,28 +312,30 @@ def test_a_given_format_that_the_row_does_not_have_is_a_problem_of_that_row(name
 
 def test_an_unknown_format_name_is_refused_with_the_known_ones() -> None:
     with pytest.raises(UserError, match=r"Known formats: .*guanaco.*alpaca"):
-        Scan([], "guanako")
+        DatasetChecker([], "guanako")
 
 
 def test_rows_of_another_format_are_read_by_their_own_and_said() -> None:
-    rows = [Row(n, {"text": "### Human: a ### Assistant: b"}) for n in (1, 2)]
-    rows.append(Row(3, {"messages": talk("a", "b")}))
-    scan = Scan([*rows, Row(4, {"text": "no markers"})])
+    rows = [DatasetRow(n, {"text": "### Human: a ### Assistant: b"}) for n in (1, 2)]
+    rows.append(DatasetRow(3, {"messages": talk("a", "b")}))
+    scan = DatasetChecker([*rows, DatasetRow(4, {"text": "no markers"})])
     assert [conversation.row for conversation in scan] == [1, 2, 3]
     assert [problem.row for problem in scan.problems] == [4]
     assert scan.evidence.startswith("2 of 4 rows have") and scan.evidence.endswith("1 are messages")
 
 
 def test_all_problems_are_collected_not_only_the_first() -> None:
-    rows = [Row(n, {"text": "### Human: a" if n % 2 else "### Human: a ### Assistant: b"}) for n in range(1, 101)]
-    scan = Scan([*rows, Row(101, RowError("broken", "mend"))])
+    rows = [
+        DatasetRow(n, {"text": "### Human: a" if n % 2 else "### Human: a ### Assistant: b"}) for n in range(1, 101)
+    ]
+    scan = DatasetChecker([*rows, DatasetRow(101, RowError("broken", "mend"))])
     assert len(list(scan)) == 50
     assert [problem.row for problem in scan.problems] == [*range(1, 101, 2), 101]
 
 
 def test_columns_of_no_known_format_are_named() -> None:
     with pytest.raises(UserError, match="columns are: a, b"):
-        Scan([Row(1, {"a": 1, "b": 2})])
+        DatasetChecker([DatasetRow(1, {"a": 1, "b": 2})])
 
 
 def test_repetitions_are_noted_with_the_row_they_repeat() -> None:

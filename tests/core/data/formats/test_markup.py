@@ -10,8 +10,8 @@ import trl
 from transformers.utils.chat_template_utils import render_jinja_template
 
 from core.data import Conversation, Message
-from core.data.check import Scan
-from core.data.dataset import Row
+from core.data.check import DatasetChecker
+from core.data.dataset import DatasetRow
 
 TEMPLATES = [
     path
@@ -26,8 +26,8 @@ TALK: list[Message] = [
 ]
 
 
-def scanned(*rows: dict[str, Any], dataset_format: str | None = None) -> tuple[list[Conversation], Scan]:
-    scan = Scan([Row(number, row) for number, row in enumerate(rows, start=1)], dataset_format)
+def scanned(*rows: dict[str, Any], dataset_format: str | None = None) -> tuple[list[Conversation], DatasetChecker]:
+    scan = DatasetChecker([DatasetRow(number, row) for number, row in enumerate(rows, start=1)], dataset_format)
     return list(scan), scan
 
 

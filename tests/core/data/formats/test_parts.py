@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 
 from core.data import Conversation
-from core.data.check import Scan
-from core.data.dataset import Row
-from core.data.formats.unread_keys import Told
-from core.data.warnings import KEPT, Telling
+from core.data.check import DatasetChecker
+from core.data.dataset import DatasetRow
+from core.data.formats.tracking import ConversionNotes
+from core.data.warnings import MAX_COUNTED, NotesSummary
 
 USER = {"role": "user", "content": "a"}
 
 
-def scanned(*rows: dict[str, Any]) -> tuple[list[Conversation], Scan]:
-    scan = Scan([Row(number, row) for number, row in enumerate(rows, start=1)])
+def scanned(*rows: dict[str, Any]) -> tuple[list[Conversation], DatasetChecker]:
+    scan = DatasetChecker([DatasetRow(number, row) for number, row in enumerate(rows, start=1)])
     return list(scan), scan
 
 
@@ -139,9 +139,9 @@ def test_keys_that_nobody_reads_are_told_once_each_with_their_number_of_rows() -
 
 
 def test_a_file_with_new_keys_in_every_row_is_told_in_bounded_room() -> None:
-    telling = Telling()
-    for number in range(3 * KEPT):
-        telling.add(Told(columns={f"column{number}"}))
+    telling = NotesSummary()
+    for number in range(3 * MAX_COUNTED):
+        telling.add(ConversionNotes(columns={f"column{number}"}))
     notes = telling.notes()
     assert len(notes) < 50 and "Many more columns or keys are not read" in notes[-1].what
 

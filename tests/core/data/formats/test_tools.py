@@ -10,9 +10,9 @@ import pytest
 
 from adapters.common.errors import UserError
 from core.data import Conversation, TokenCounter
-from core.data.check import Scan
-from core.data.dataset import Message, Row, Tools
-from core.data.split import whole
+from core.data.check import DatasetChecker
+from core.data.dataset import DatasetRow, Message, Tools
+from core.data.split import normalised_turns
 from core.data.tokenize.encode import IGNORED, Example
 from tests.core.data.rows import only_row
 from tests.core.data.tokenize.templates import FAMILIES, tokenizer_for
@@ -54,7 +54,7 @@ def knows_tools(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def scanned(row: dict[str, Any]) -> tuple[list[Conversation], list[str]]:
-    scan = Scan([Row(1, row)])
+    scan = DatasetChecker([DatasetRow(1, row)])
     return list(scan), [problem.what for problem in scan.problems]
 
 
@@ -141,7 +141,7 @@ def test_what_is_wrong_with_tools_and_weights_is_told(turns: list[dict[str, Any]
 
 
 def test_a_result_at_the_end_is_left_out_with_a_remark() -> None:
-    scan = Scan([Row(1, {"messages": OPENAI[:3]})])
+    scan = DatasetChecker([DatasetRow(1, {"messages": OPENAI[:3]})])
     (conversation,) = scan
     assert [each["role"] for each in conversation.messages] == ["user", "assistant"]
     assert "tool's answer that nobody reads" in scan.notes[0].what
@@ -170,7 +170,7 @@ def test_conversations_that_call_differently_are_not_the_same() -> None:
     other[1]["tool_calls"][0]["function"]["arguments"] = '{"city": "Bern"}'
     (first,), _ = scanned({"messages": OPENAI})
     (second,), _ = scanned({"messages": other})
-    assert whole(first) != whole(second)
+    assert normalised_turns(first) != normalised_turns(second)
 
 
 def test_a_conversation_with_tools_is_exported_and_read_back_the_same() -> None:

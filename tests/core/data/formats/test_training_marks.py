@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 
 from core.data import Conversation
-from core.data.check import Scan
-from core.data.dataset import Row
+from core.data.check import DatasetChecker
+from core.data.dataset import DatasetRow
 
 ASKED = {"role": "user", "content": "one?"}
 AGAIN = [{"role": "user", "content": "two?"}, {"role": "assistant", "content": "due"}]
 THANKS = "I'm doing very well, thank you!"
 
 
-def scanned(*rows: dict[str, Any], columns: str | None = None) -> tuple[list[Conversation], Scan]:
-    scan = Scan([Row(number, row) for number, row in enumerate(rows, start=1)], columns=columns)
+def scanned(*rows: dict[str, Any], columns: str | None = None) -> tuple[list[Conversation], DatasetChecker]:
+    scan = DatasetChecker([DatasetRow(number, row) for number, row in enumerate(rows, start=1)], columns=columns)
     return list(scan), scan
 
 

@@ -19,13 +19,13 @@ import pytest
 
 from adapters.common.errors import UserError
 from core.data import CheckedDataset, read_dataset
-from core.data.check import Scan
+from core.data.check import DatasetChecker
 from core.data.load import files_source, open_source
-from core.data.readers import archive as packed
+from core.data.readers import archive
 from tests.core.data.readers.test_files import ROWS, lines, pairs, table
 
 
-def archive(path: Path, files: dict[str, str | bytes]) -> Path:
+def make_archive(path: Path, files: dict[str, str | bytes]) -> Path:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
         for name, content in files.items():
             file.writestr(name, content)
@@ -61,7 +61,7 @@ def test_gzipped_latin_1_is_said(tmp_path: Path) -> None:
 
 def test_the_files_of_a_zip_archive_are_one_dataset(tmp_path: Path) -> None:
     files = {"data/b.jsonl": lines(ROWS[2:]), "data/a.jsonl": lines(ROWS[:2]), "__MACOSX/data/._a.jsonl": b"\0"}
-    dataset = read(archive(tmp_path / "talks.zip", {**files, "data/.DS_Store": b"\0", "LICENSE.txt": "free"}))
+    dataset = read(make_archive(tmp_path / "talks.zip", {**files, "data/.DS_Store": b"\0", "LICENSE.txt": "free"}))
     assert pairs(dataset) == ROWS
     assert [each.row for each in dataset.conversations] == [1, 2, 3]
     assert [note.what for note in dataset.notes] == ["Of talks.zip 2 files were read, and not LICENSE.txt."]
@@ -70,7 +70,7 @@ def test_the_files_of_a_zip_archive_are_one_dataset(tmp_path: Path) -> None:
 def test_parquet_in_a_zip_archive(tmp_path: Path) -> None:
     file = io.BytesIO()
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(ROWS), file)
-    assert pairs(read(archive(tmp_path / "a.zip", {"a.parquet": file.getvalue()}))) == ROWS
+    assert pairs(read(make_archive(tmp_path / "a.zip", {"a.parquet": file.getvalue()}))) == ROWS
 
 
 def test_splits_by_name_in_a_folder_and_in_an_archive(tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_splits_by_name_in_a_folder_and_in_an_archive(tmp_path: Path) -> None:
     folder.mkdir()
     for name, content in files.items():
         (folder / name).write_text(content)
-    for path in (folder, archive(tmp_path / "talks.zip", dict(files))):
+    for path in (folder, make_archive(tmp_path / "talks.zip", dict(files))):
         assert pairs(read(path)) == ROWS[:2]
         assert "and not test.jsonl" in read(path).notes[0].what
         assert pairs(read_dataset(str(path), split="test")) == ROWS[2:]
@@ -104,7 +104,7 @@ def test_several_files_are_one_dataset(tmp_path: Path) -> None:
     first.write_text(lines(ROWS[:1]))
     second.write_bytes(gzip.compress(table(ROWS[1:]).encode()))
     source = files_source([first, second])
-    scan = Scan(source.rows())
+    scan = DatasetChecker(source.rows())
     assert [each.row for each in scan] == [1, 2, 3]
     assert source.sha256 != files_source([second, first]).sha256
 
@@ -123,7 +123,7 @@ def test_several_files_are_one_dataset(tmp_path: Path) -> None:
 )
 def test_archives_that_are_refused(tmp_path: Path, files: dict[str, str | bytes], message: str) -> None:
     with pytest.raises(UserError, match=message) as caught:
-        read(archive(tmp_path / "bad.zip", files))
+        read(make_archive(tmp_path / "bad.zip", files))
     assert caught.value.remedy
 
 
@@ -146,7 +146,7 @@ def test_a_link_in_an_archive_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_encrypted_archive_is_refused(tmp_path: Path) -> None:
-    path = archive(tmp_path / "a.zip", {"a.jsonl": lines(ROWS)})
+    path = make_archive(tmp_path / "a.zip", {"a.jsonl": lines(ROWS)})
     content = bytearray(path.read_bytes())
     content[content.index(b"PK\x01\x02") + 8] |= 1
     path.write_bytes(content)
@@ -166,7 +166,7 @@ def test_a_gzip_bomb_is_not_read_to_its_end(tmp_path: Path) -> None:
 
 def test_the_size_that_an_archive_claims_is_not_believed(tmp_path: Path) -> None:
     """A zip whose directory says 100 bytes for a member that holds 32 MiB gives 100 bytes or an error, never more."""
-    path = archive(tmp_path / "a.zip", {"a.jsonl": b" " * (1 << 25)})
+    path = make_archive(tmp_path / "a.zip", {"a.jsonl": b" " * (1 << 25)})
     content = bytearray(path.read_bytes())
     at = content.index(b"PK\x01\x02")
     content[at + 24 : at + 28] = struct.pack("<I", 100)
@@ -176,7 +176,7 @@ def test_the_size_that_an_archive_claims_is_not_believed(tmp_path: Path) -> None
 
 
 def test_the_absolute_limit_holds_for_what_unpacks_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packed, "MAX_UNPACKED", 1000)
+    monkeypatch.setattr(archive, "MAX_DECOMPRESSED", 1000)
     (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(os.urandom(3000).hex().encode()))
     with pytest.raises(UserError, match="more than is unpacked here"):
         read(tmp_path / "a.jsonl.gz")
@@ -187,7 +187,7 @@ def test_damaged_archives_are_explained(tmp_path: Path, cut: int) -> None:
     (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(lines(ROWS * 100).encode())[:cut])
     with pytest.raises(UserError, match=r"a.jsonl.gz cannot be unpacked"):
         read(tmp_path / "a.jsonl.gz")
-    path = archive(tmp_path / "a.zip", {"a.jsonl": lines(ROWS * 100)})
+    path = make_archive(tmp_path / "a.zip", {"a.jsonl": lines(ROWS * 100)})
     path.write_bytes(path.read_bytes()[:-cut])
     with pytest.raises(UserError, match="cannot be read as a zip archive"):
         read(path)
@@ -208,7 +208,7 @@ def test_a_member_that_is_damaged_is_explained(tmp_path: Path, packing: int) -> 
 
 
 def test_a_member_packed_in_a_way_that_is_not_known_is_explained(tmp_path: Path) -> None:
-    path = archive(tmp_path / "a.zip", {"a.jsonl": lines(ROWS)})
+    path = make_archive(tmp_path / "a.zip", {"a.jsonl": lines(ROWS)})
     content = bytearray(path.read_bytes())
     for at in (8, content.index(b"PK\x01\x02") + 10):
         content[at] = 96
@@ -238,7 +238,7 @@ def test_a_large_file_is_scanned_in_bounded_memory(tmp_path: Path, name: str) ->
             )
     source = open_source(str(tmp_path / name))
     tracemalloc.start()
-    count = sum(1 for _ in Scan(source.rows()))
+    count = sum(1 for _ in DatasetChecker(source.rows()))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert count == 12_000

@@ -16,7 +16,7 @@ import pytest
 
 from adapters.common.errors import UserError
 from core.data import CheckedDataset, check, read_dataset
-from core.data.dataset import Row
+from core.data.dataset import DatasetRow
 from core.data.samples import SAMPLES
 
 ROWS = [
@@ -251,11 +251,11 @@ def test_a_few_very_long_rows_are_sample_enough(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(check, "SAMPLE_CHARACTERS", 100)
     drawn: list[int] = []
 
-    def rows() -> Iterator[Row]:
+    def rows() -> Iterator[DatasetRow]:
         for number in range(1, 50):
             drawn.append(number)
-            yield Row(number, {"prompt": "a" * 40, "completion": "b"})
+            yield DatasetRow(number, {"prompt": "a" * 40, "completion": "b"})
 
-    scan = check.Scan(rows())
+    scan = check.DatasetChecker(rows())
     assert len(drawn) == 2
     assert [each.row for each in scan] == list(range(1, 50))

@@ -86,7 +86,7 @@ def test_turns_that_repeat_are_counted_within_their_lists_too(tmp_path: Path) ->
 def test_numbers_that_repeat_are_counted_before_they_are_written_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("core.data.readers.parquet_files.MAX_UNPACKED", 1 << 20)
+    monkeypatch.setattr("core.data.readers.parquet_files.MAX_DECOMPRESSED", 1 << 20)
     path = written(tmp_path / "a.parquet", {"text": ["a"], "scores": [[0] * 1_000_000]})
     with pytest.raises(UserError, match="its rows take more than 1,048,576"):
         values(path)

@@ -14,8 +14,8 @@ import pyarrow.parquet
 import pytest
 
 from core.data import CheckedDataset, read_dataset
-from core.data.check import Scan
-from core.data.dataset import Row
+from core.data.check import DatasetChecker
+from core.data.dataset import DatasetRow
 from core.data.readers.parquet_values import plain_rows
 
 USER = {"role": "user", "content": "What is it like?"}
@@ -142,7 +142,7 @@ def test_calls_and_schemas_hold_only_what_json_can_write(value: Any, words: str 
         {"messages": calling("f", {"x": value})},
         {"messages": [USER, LAST], "tools": [{"name": "f", "parameters": value}]},
     ):
-        scan = Scan([Row(1, row)])
+        scan = DatasetChecker([DatasetRow(1, row)])
         conversations = list(scan)
         if words is None:
             json.dumps(conversations[0].to_dict(), allow_nan=False)
@@ -153,16 +153,16 @@ def test_calls_and_schemas_hold_only_what_json_can_write(value: Any, words: str 
 
 @pytest.mark.parametrize("tool", [{"function": "f"}, {"function": {"description": "x"}}, {"name": ""}, "[1]", 5, None])
 def test_a_tool_without_a_name_is_a_problem(tool: Any) -> None:
-    scan = Scan([Row(1, {"messages": [USER, LAST], "tools": [tool]})])
+    scan = DatasetChecker([DatasetRow(1, {"messages": [USER, LAST], "tools": [tool]})])
     assert not list(scan) and "tools[0]" in scan.problems[0].what
 
 
 def test_tools_as_json_texts_are_read() -> None:
-    (conversation,) = Scan([Row(1, {"messages": [USER, LAST], "tools": ['{"name": "f"}']})])
+    (conversation,) = DatasetChecker([DatasetRow(1, {"messages": [USER, LAST], "tools": ['{"name": "f"}']})])
     assert conversation.tools == [{"type": "function", "function": {"name": "f"}}]
 
 
 def test_a_tools_result_that_is_an_object_is_never_lost() -> None:
     turns = [*calling("f", {})[:2], {"role": "tool", "content": {"degrees": 12}}, LAST]
-    scan = Scan([Row(1, {"messages": turns})])
+    scan = DatasetChecker([DatasetRow(1, {"messages": turns})])
     assert not list(scan) and "The text of messages[2] is an object without text" in scan.problems[0].what

@@ -14,9 +14,9 @@ from typing import Any
 import trl
 
 from core.data.dataset import Message, Tools
-from core.data.tokenize.chat_template import Refused, Template, manner_of
+from core.data.tokenize.chat_template import ChatTemplate, TemplateRefused, detect_style
 from core.data.tokenize.encode import Encoded, encode
-from core.data.tokenize.end_of_turn import ending_of
+from core.data.tokenize.end_of_turn import find_end_of_turn
 from core.models.base import load_tokenizer, resolve
 from tests.core.data.rows import trained_runs
 
@@ -135,18 +135,18 @@ def tokenizer_of(name: str) -> Any:
 
 
 @cache
-def encoded(name: str, talk: str) -> Encoded | Refused:
+def encoded(name: str, talk: str) -> Encoded | TemplateRefused:
     messages, tools = TALKS[talk]
     try:
         return encode(tokenizer_of(name), messages, tools)
-    except Refused as refusal:
+    except TemplateRefused as refusal:
         return refusal
 
 
 def runs(name: str, talk: str) -> list[str] | None:
     """What is trained, answer by answer; None where the template refuses the talk."""
     found = encoded(name, talk)
-    if isinstance(found, Refused):
+    if isinstance(found, TemplateRefused):
         return None
     return [run for row in found.examples for run in trained_runs(tokenizer_of(name), row)]
 
@@ -161,7 +161,7 @@ def row_of(name: str) -> list[str]:
     tokenizer, trl_differs = tokenizer_of(name), difference(name)
     return [
         name,
-        "before the first question" if manner_of(tokenizer).folds else "yes",
+        "before the first question" if detect_style(tokenizer).folds else "yes",
         "yes" if runs(name, "tools") else "no",
         reasoning_in_words(name),
         opened_in_words(name),
@@ -178,7 +178,7 @@ def reasoning_in_words(name: str) -> str:
         thinking = [user("Weather?"), said("", tool_calls=[CALL], reasoning_content="To look up")]
         try:
             beside_calls = encode(tokenizer_of(name), thinking, TOOLS)
-        except Refused:
+        except TemplateRefused:
             return "no"
         return "no" if beside_calls.dropped else "beside calls only"
     last = tokenizer_of(name).decode(found.examples[-1]["input_ids"])
@@ -186,13 +186,13 @@ def reasoning_in_words(name: str) -> str:
 
 
 def opened_in_words(name: str) -> str:
-    prompt = Template.of(tokenizer_of(name)).render([user("Where?")], prompt=True)
+    prompt = ChatTemplate.of(tokenizer_of(name)).render([user("Where?")], prompt=True)
     opened = re.search(r"<think>\s*(</think>)?\s*\Z", prompt)
     return code("".join(opened.group().split())) if opened else ""
 
 
 def end_in_words(name: str) -> str:
-    ending = ending_of(tokenizer_of(name))
+    ending = find_end_of_turn(tokenizer_of(name))
     if not ending.written:
         return "the end of text, put there"
     marks = SPECIAL.findall(ending.written)

@@ -199,7 +199,7 @@ def test_what_was_thought_is_told_once_where_it_has_no_place() -> None:
     counter = TokenCounter(tokenizer_for("chatml"), 512)
     for row in range(3):
         counter.add(Conversation(row, thought if row else TALK))
-    (told,) = counter.told.sentences()
+    (told,) = counter.encoding_notes.sentences()
     assert told.startswith("What was thought (reasoning) is left out in 2 of 3 conversations")
 
 
@@ -209,7 +209,7 @@ def test_a_conversation_of_several_rows_is_counted_row_by_row_and_told() -> None
     counter.add(Conversation(1, TALK))
     rows = encode(tokenizer, TALK).examples
     assert list(counter.lengths) == [len(row["input_ids"]) for row in rows] and len(rows) == 2
-    assert "1 conversations become 2 rows" in counter.told.sentences()[0]
+    assert "1 conversations become 2 rows" in counter.encoding_notes.sentences()[0]
     (note,) = counter.notes
     assert note.what.startswith(f"It has {max(counter.lengths)} tokens; what is beyond 70 is cut")
 

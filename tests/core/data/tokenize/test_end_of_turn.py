@@ -11,7 +11,7 @@ from transformers import GenerationConfig
 from adapters.common.errors import UserError
 from core.data import Conversation, Message, TokenCounter
 from core.data.tokenize.encode import encode
-from core.data.tokenize.end_of_turn import ending_of, stop_ids
+from core.data.tokenize.end_of_turn import find_end_of_turn, stop_ids
 from core.models.base import load_tokenizer
 from studio.cli.doctor import answers_end_with
 from tests.core.data.rows import trained_runs
@@ -104,7 +104,7 @@ def test_an_end_that_was_put_there_is_told(tokenizer: Any) -> None:
     with changed(tokenizer, template):
         counter = TokenCounter(tokenizer, 512)
         counter.add(Conversation(1, TALK))
-        told = " ".join(counter.told.sentences())
+        told = " ".join(counter.encoding_notes.sentences())
     assert "writes no end of its own behind an answer: <|endoftext|> was put there, in 1 of 1 conversations" in told
 
 
@@ -116,9 +116,9 @@ def test_a_call_may_end_with_a_mark_of_its_own(tokenizer: Any) -> None:
     )
     closing_each = template.replace("<|system|>{% else", "<|user|>{% else")
     with changed(tokenizer, template.replace("m.tool_calls or []", "(m.tool_calls or [])[:1]")):
-        assert ending_of(tokenizer).stops == {"<|end|>", "<|endoftext|>", "<|system|>"}
+        assert find_end_of_turn(tokenizer).stops == {"<|end|>", "<|endoftext|>", "<|system|>"}
     with changed(tokenizer, closing_each):  # behind each of several calls: the answer may go on
-        assert ending_of(tokenizer).stops == {"<|end|>", "<|endoftext|>"}
+        assert find_end_of_turn(tokenizer).stops == {"<|end|>", "<|endoftext|>"}
 
 
 def test_the_engine_stops_at_the_templates_mark_the_end_of_text_and_what_the_base_names(tokenizer: Any) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from core.data.tokenize.chat_template import Refused, Template
+from core.data.tokenize.chat_template import ChatTemplate, TemplateRefused
 from core.data.tokenize.encode import Encoded, encode
 from core.data.tokenize.end_of_turn import stop_ids
 from tests.core.data.rows import engine_prompt, trained_runs, trained_spans
@@ -46,7 +46,7 @@ def test_each_answer_follows_chats_own_tokens_and_ends_where_the_engine_stops(na
         for index, (ids, start, end) in zip(answers, spans, strict=True):
             history = messages[:index]
             if tools:
-                text = Template.of(tokenizer, tools).render(history, prompt=True)
+                text = ChatTemplate.of(tokenizer, tools).render(history, prompt=True)
                 assert ids[:start] == tokenizer.encode(text, add_special_tokens=False), talk
             else:
                 assert ids[:start] == engine_prompt(tokenizer, history), talk
@@ -86,7 +86,7 @@ def test_a_think_block_in_an_answer_is_trained_or_left_out_and_never_refused(nam
     first = trained_runs(tokenizer_of(name), found.examples[0])[0]
     assert "In Havana." in first
     assert ("Cuba, so" in first) == (not found.dropped)
-    prompt = Template.of(tokenizer_of(name)).render(talk[:1], prompt=True)
+    prompt = ChatTemplate.of(tokenizer_of(name)).render(talk[:1], prompt=True)
     assert first.count("</think>") <= 1 + prompt.count("<think>") - prompt.count("</think>")
 
 
@@ -95,7 +95,7 @@ def test_an_answer_that_speaks_of_think_tags_is_trained_word_for_word_or_refused
     words = "Use <think> and then </think> around it."
     try:
         found = encode(tokenizer_of(name), [shipped.user("How?"), shipped.said(words)])
-    except Refused:
+    except TemplateRefused:
         return
     assert words in trained_runs(tokenizer_of(name), found.examples[0])[0]
 
@@ -114,7 +114,7 @@ def test_what_was_thought_before_a_call_and_after_it_is_trained_wherever_calls_a
     spans = [(row["input_ids"], *span) for row in found.examples for span in trained_spans(row)]
     assert len(spans) == 2
     for (ids, start, end), history in zip(spans, (talk[:1], talk[:3]), strict=True):
-        prompt = Template.of(tokenizer, shipped.TOOLS).render(history, prompt=True)
+        prompt = ChatTemplate.of(tokenizer, shipped.TOOLS).render(history, prompt=True)
         assert ids[:start] == tokenizer.encode(prompt, add_special_tokens=False)
         assert ids[end - 1] in stop_ids(tokenizer)
     said = [tokenizer.decode(ids[start:end]) for ids, start, end in spans]
@@ -138,7 +138,7 @@ def test_tools_are_refused_only_where_the_template_does_not_show_them() -> None:
 def trl_runs(name: str, talk: str) -> list[str]:
     """The text of each unbroken run of tokens that TRL's own mask trains."""
     tokenizer, (messages, tools) = tokenizer_of(name), TALKS[talk]
-    parts = Template.of(tokenizer).manner.parts
+    parts = ChatTemplate.of(tokenizer).manner.parts
     rendered = tokenizer.apply_chat_template(
         [{**each, "content": [{"type": "text", "text": each["content"]}]} if parts else each for each in messages],
         tools=tools,

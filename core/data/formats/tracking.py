@@ -1,4 +1,4 @@
-"""Which keys of a row were read, and what there is to tell of the others."""
+"""Which keys of a row were read, and the notes on the others."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 
-class Seen(Mapping[str, Any]):
+class TrackedMapping(Mapping[str, Any]):
     """A row, a turn or a part that remembers which of its keys were read, not which were only looked for."""
 
     def __init__(self, values: Mapping[str, Any]) -> None:
@@ -43,9 +43,9 @@ class Seen(Mapping[str, Any]):
         return name, self[name] if name else None
 
 
-def looked_at(row: Mapping[str, Any]) -> Mapping[str, Any]:
+def untracked(row: Mapping[str, Any]) -> Mapping[str, Any]:
     """The row's values, to be looked at without counting as read."""
-    return row.values_by_key if isinstance(row, Seen) else row
+    return row.values_by_key if isinstance(row, TrackedMapping) else row
 
 
 def has_value(value: Any) -> bool:
@@ -55,7 +55,7 @@ def has_value(value: Any) -> bool:
     return value is not None and (not isinstance(value, list | Mapping) or len(value) > 0)
 
 
-def holds_text(value: Any) -> bool:
+def has_text(value: Any) -> bool:
     """Whether some text lies in it, be it in a list or an object."""
     waiting = [value]
     while waiting:
@@ -71,12 +71,12 @@ def holds_text(value: Any) -> bool:
 
 
 @dataclass
-class Told:
-    """What is to be told of a row that could be read; of many rows each thing is told once, with their number.
+class ConversionNotes:
+    """What to note about a row that could be read. Over many rows each note is shown once, with their number.
 
-    `columns` and `keys` are those of the row and of its turns that nobody has read.
+    `columns` and `keys` are those of the row and of its turns that nobody has read. `texts` are whole sentences.
     """
 
     columns: set[str] = field(default_factory=set)
     keys: set[str] = field(default_factory=set)
-    remarks: set[str] = field(default_factory=set)
+    texts: set[str] = field(default_factory=set)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from core.recipes.recipe import Recipe
 
 
-def read_chosen(recipe: Recipe, *, token: str | None = None) -> CheckedDataset:
+def read_recipe_dataset(recipe: Recipe, *, token: str | None = None) -> CheckedDataset:
     """Raises UserError if nothing can be read. max_samples and the split are not applied: see subsample and split."""
     return read_dataset(
         recipe.dataset_name,

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.common.errors import UserError
-from core.data.check import Scan
-from core.data.column_mapping import NAMES
-from core.data.dataset import Row
+from core.data.check import DatasetChecker
+from core.data.column_mapping import KNOWN_COLUMNS
+from core.data.dataset import DatasetRow
 from core.data.formats import FORMATS
 from core.data.formats.chat import COLUMNS, CONTENTS, REASONING, ROLES, SPEAKERS
 from core.data.formats.parts import TEXT_KEYS, TEXT_TYPES, THOUGHT_TYPES
@@ -51,7 +51,7 @@ TURN = (
     "function_call",
 )
 CALL = ("function", "name", "arguments", "parameters", "id", "begin_offset", "end_offset", "train")
-ROW = (*COLUMNS, *NAMES, *ROW_MARKS, "images", "mask", "functions", "kto_tag")
+ROW = (*COLUMNS, *KNOWN_COLUMNS, *ROW_MARKS, "images", "mask", "functions", "kto_tag")
 
 
 def objects(keys: tuple[str, ...], values: st.SearchStrategy[Any], most: int = 4) -> st.SearchStrategy[Any]:
@@ -94,13 +94,13 @@ formats = st.one_of(st.none(), st.none(), st.sampled_from(tuple(FORMATS)))
 @given(rows, formats)
 def test_whatever_a_row_holds_it_is_read_or_a_problem_of_it(row: dict[str, Any], dataset_format: str | None) -> None:
     try:
-        scan = Scan([Row(1, row)], dataset_format)
+        scan = DatasetChecker([DatasetRow(1, row)], dataset_format)
     except UserError:
         return
     conversations = list(scan)
     assert len(conversations) + len(scan.problems) + sum(note.row == 1 for note in scan.notes) > 0
     for conversation in conversations:
         written = json.dumps(conversation.to_dict(), allow_nan=False)
-        again = list(Scan([Row(1, json.loads(written))]))
+        again = list(DatasetChecker([DatasetRow(1, json.loads(written))]))
         if conversation.messages[0]["role"] != "text":
             assert again == conversations
