@@ -1,4 +1,4 @@
-"""What an event of the page may hold, checked by the gate before Gradio sees it.
+"""What an event of the page may hold, checked by the access middleware before Gradio sees it.
 
 Gradio does more with some values than show them: it fetches files that a dictionary names, and builds a component that
 a part of a chat message names, with the arguments given there. So for everybody but the owner there is a list of what

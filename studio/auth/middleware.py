@@ -1,4 +1,4 @@
-"""The gate: every request passes it, to the page, each of Gradio's events, /v1, /metrics, /tensorboard.
+"""The access middleware: every request passes it, to the page, each of Gradio's events, /v1, /metrics, /tensorboard.
 
 It finds out who asks, and refuses what studio/auth/permissions.py does not allow them.
 """
@@ -34,18 +34,19 @@ from studio.auth.permissions import (
     EMBEDDED,
     EMBEDDED_PATHS,
     EVENT_PATHS,
-    EVENTS,
     KEY_PATHS,
     MESSAGE_PATHS,
     QUEUE_PATH,
     Needed,
     event_name,
     needed_for,
+    role_for,
 )
 from studio.auth.security_headers import with_headers
 from studio.auth.signin import COOKIE as SESSION_COOKIE
 from studio.auth.signin import PATHS as SIGN_IN_PATHS
 from studio.auth.signin import Sessions
+from studio.ui.templating import render
 from studio.web.request_bodies import Refusal, bounded, replayed
 
 if TYPE_CHECKING:
@@ -66,12 +67,6 @@ EVENTS_PER_MINUTE = (
 )  # of one person, and of all but the owner: a brake on floods; large ones count more
 SIGN_INS_PER_MINUTE = (20, math.inf)  # two requests each, from one address; others' are not kept out by however many
 GUESSES_PER_MINUTE = (10, 1_000)  # wrong tokens, from one address and from all: a token may be a short word
-SIGN_IN_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Guanaco Studio</title>
-<body style="font-family:system-ui;max-width:26rem;margin:20vh auto;padding:0 1rem">
-<h1>Guanaco Studio</h1><p>{message}</p>
-<form method="post" action="/access"><label>Access token
-<input name="token" type="password" autofocus required style="width:100%;padding:.5rem;margin:.5rem 0"></label>
-<button style="padding:.5rem 1rem">Open</button></form></body></html>"""
 
 
 class AccessMiddleware:
@@ -131,7 +126,7 @@ class AccessMiddleware:
             raise Refusal(404, f"There is no {method} {path} here.")
         if not (user.role >= needed if isinstance(needed, Role) else user.sees_runs):
             if user.role is Role.STRANGER and "text/html" in request.headers.get("accept", ""):
-                return HTMLResponse(SIGN_IN_PAGE.format(message="This studio asks for its access token."), 401), receive
+                return token_form("This studio asks for its access token."), receive
             raise not_allowed(user, needed)
         if path in SIGN_IN_PATHS and (seconds := self.sign_ins.wait(client_address(request))):
             raise too_many("Too many sign-ins were begun from here", seconds)
@@ -192,7 +187,7 @@ class AccessMiddleware:
             form = dict(parse_qsl((await Request(request.scope, receive).body()).decode(errors="replace")))
             if self.settings.by_token(form.get("token")) is None:
                 self.guesses.wait(address)
-                return HTMLResponse(SIGN_IN_PAGE.format(message="That is not the token."), 401)
+                return token_form("That is not the token.")
             return self._welcome(request, form["token"], "/")
         given = request.query_params.get("token")
         if request.method == "GET" and given:
@@ -229,15 +224,15 @@ class AccessMiddleware:
             raise too_many("These are too many requests", seconds)
         event = event_shapes.read(given, bounded=not owner)
         function = self.page.fns.get(event.fn_index) if event.fn_index is not None else None
-        name = event_name(function.fn) if function else ""
-        if function is None or name not in EVENTS:
+        role = role_for(function.fn) if function is not None else None
+        if function is None or role is None:
             raise Refusal(403, "There is no such event of the page.")
-        if user.role < EVENTS[name]:
-            raise not_allowed(user, EVENTS[name])
+        if user.role < role:
+            raise not_allowed(user, role)
         body = event_shapes.written(event)
         if not owner:
             event_shapes.check(event, body, function.inputs)
-        if name in COUNTED:
+        if event_name(function.fn) in COUNTED:
             self._count(user)
         if event.session_hash:
             queued = request.scope["path"] == QUEUE_PATH
@@ -248,6 +243,11 @@ class AccessMiddleware:
         if user.role < Role.OWNER and (seconds := self.limits.wait(user.key)):
             hint = "" if user.role > Role.VISITOR else " Who signs in is counted alone."
             raise too_many("Many people are asking at once", seconds, hint)
+
+
+def token_form(message: str) -> HTMLResponse:
+    """The page on which a person types the access token."""
+    return HTMLResponse(render("auth/access_token.html", message=message), 401)
 
 
 def counted(user: User, request: Request) -> User:

@@ -5,6 +5,7 @@ What is not in the table is refused, for the owner too.
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -144,6 +145,8 @@ EVENTS: dict[str, Role] = {
     "settings.access.create_key": Role.OWNER,
     "settings.access.revoke_key": Role.OWNER,
 }
+# The function that `requires` has marked, by its event's name: another one that merely has the name is none.
+HANDLERS: dict[str, Callable[..., Any]] = {}
 # What counts against the limits: what has models answer, fills the disk, or asks the Hub; with:
 COUNTED = {
     "chat.page.send",
@@ -157,14 +160,7 @@ COUNTED = {
 MESSAGE_PATHS = re.compile(r"/v1/(chat/)?completions")
 QUEUE_PATH = "/gradio_api/queue/join"
 EVENT_PATHS = (QUEUE_PATH, "/gradio_api/run/predict")
-EMBEDDED = (
-    "image",
-    "audio",
-    "video",
-    "track",
-    "embed",
-    "object",
-)  # as browsers say in Sec-Fetch-Dest, and where they may
+EMBEDDED = ("image", "audio", "video", "track", "embed", "object")  # as browsers say in Sec-Fetch-Dest; and where:
 EMBEDDED_PATHS = re.compile(r"/(assets|static|svelte|tensorboard)/.+|/favicon\.ico|/pwa_icon.*|/gradio_api/file=.+")
 KEY_PATHS = re.compile(r"/v1/.*|/metrics")  # where an API key counts
 
@@ -189,11 +185,24 @@ def requires(role: Role, *, counted: bool = False) -> Callable[[Handler], Handle
         if name in EVENTS:
             raise ValueError(f"Two event handlers are called {name}.")
         EVENTS[name] = role
+        HANDLERS[name] = handler
         if counted:
             COUNTED.add(name)
         return handler
 
     return registered
+
+
+def role_for(handler: Callable[..., Any] | None) -> Role | None:
+    """Who may trigger the event of this handler, or None when nobody may.
+
+    handler: as Gradio has it, so perhaps wrapped (studio/ui/events.py). None: the event runs in the browser alone.
+    """
+    name = event_name(handler)
+    marked = HANDLERS.get(name)
+    if marked is not None and (handler is None or inspect.unwrap(handler) is not marked):
+        return None
+    return EVENTS.get(name)
 
 
 def event_name(handler: Any) -> str:

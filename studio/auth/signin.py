@@ -23,6 +23,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from studio.auth.identity import AccessSettings, Provider, User, same
+from studio.ui.templating import render
 
 log = logging.getLogger(__name__)
 
@@ -211,11 +212,7 @@ def sorry(reason: str, failure: Exception | None = None, status: int = 400) -> H
     """No request's own text is in the page, and nothing of what failed."""
     if failure is not None:
         log.warning("a sign-in failed: %s", type(failure).__name__)
-    return HTMLResponse(
-        '<!doctype html><html lang="en"><meta charset="utf-8"><title>Guanaco Studio</title>'
-        f'<p>{reason}</p><p><a href="/login/huggingface">Sign in again</a> · <a href="/">Go on as a visitor</a></p>',
-        status,
-    )
+    return HTMLResponse(render("auth/sign_in_failed.html", reason=reason), status)
 
 
 def hashed(text: str) -> str:

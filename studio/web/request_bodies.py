@@ -1,4 +1,4 @@
-"""Bodies of requests: bounded while they are read, and read twice where the gate must look first."""
+"""Bodies of requests: bounded while they are read, and read twice where the access middleware must read them first."""
 
 from __future__ import annotations
 

@@ -28,8 +28,8 @@ LET_IN = 299
 OWNER_TOKEN, USER_TOKEN = "token-of-the-owner", "token-of-users"
 
 
-class Gate:
-    """Access before an app that lets everything in and says so."""
+class GuardedApp:
+    """The access middleware before an app that lets everything in and says so."""
 
     def __init__(self, settings: AccessSettings, page: gr.Blocks, keys: Keys) -> None:
         self.sessions = Sessions()
@@ -59,8 +59,8 @@ def provider() -> Iterator[OpenIDProvider]:
 
 
 @pytest.fixture
-def tokens(page: gr.Blocks, home: Home) -> Gate:
-    return Gate(AccessSettings(OWNER_TOKEN, USER_TOKEN), page, Keys(home))
+def tokens(page: gr.Blocks, home: Home) -> GuardedApp:
+    return GuardedApp(AccessSettings(OWNER_TOKEN, USER_TOKEN), page, Keys(home))
 
 
 def space_settings(url: str, **others: Any) -> AccessSettings:

@@ -1,4 +1,4 @@
-"""What an event may hold: text in chats, plain values elsewhere, of a bounded size; the gate refuses the rest."""
+"""What an event may hold: text in chats, plain values elsewhere, of a bounded size; the rest is refused."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from studio.context import Studio
 from studio.page import build_page
 from studio.web.request_bodies import Refusal
 from tests.studio.auth.openid import OpenIDProvider
-from tests.studio.conftest import LET_IN, Gate, event, space_settings
+from tests.studio.conftest import LET_IN, GuardedApp, event, space_settings
 
 WORDS = {"type": "text", "text": "hello"}
 QUESTION = {"role": "user", "metadata": None, "content": [WORDS], "options": None}
@@ -34,8 +34,8 @@ def page(quiet_studio: Studio) -> gr.Blocks:
 
 
 @pytest.fixture
-def space(page: gr.Blocks, home: Home, provider: OpenIDProvider) -> Gate:
-    return Gate(space_settings(provider.url, messages_per_minute=(10_000, 10_000)), page, Keys(home))
+def space(page: gr.Blocks, home: Home, provider: OpenIDProvider) -> GuardedApp:
+    return GuardedApp(space_settings(provider.url, messages_per_minute=(10_000, 10_000)), page, Keys(home))
 
 
 def put(client: TestClient, body: dict[str, Any]) -> int:
@@ -50,7 +50,7 @@ def recall(page: gr.Blocks, *histories: Any) -> dict[str, Any]:
 # Chats
 
 
-def test_what_the_page_sends_of_a_chat_is_let_in(space: Gate, page: gr.Blocks) -> None:
+def test_what_the_page_sends_of_a_chat_is_let_in(space: GuardedApp, page: gr.Blocks) -> None:
     chat = [QUESTION, ANSWER, {"role": "user", "content": [WORDS, WORDS]}, ANSWER | {"metadata": {}, "options": []}]
     for role in (Role.VISITOR, Role.USER, Role.OWNER):
         assert put(space.client(role), recall(page, chat, None, [])) == LET_IN
@@ -84,7 +84,7 @@ def test_what_the_page_sends_of_a_chat_is_let_in(space: Gate, page: gr.Blocks) -
     ],
 )
 def test_a_chat_of_others_than_the_owner_holds_text_and_nothing_else(
-    space: Gate, page: gr.Blocks, message: Any
+    space: GuardedApp, page: gr.Blocks, message: Any
 ) -> None:
     """Gradio would build the component that a part names, with the arguments that are given there."""
     for role in (Role.VISITOR, Role.USER):
@@ -93,7 +93,7 @@ def test_a_chat_of_others_than_the_owner_holds_text_and_nothing_else(
     assert put(space.client(Role.OWNER), recall(page, [QUESTION, message])) == LET_IN
 
 
-def test_a_chat_has_so_many_messages_in_all_columns_together(space: Gate, page: gr.Blocks) -> None:
+def test_a_chat_has_so_many_messages_in_all_columns_together(space: GuardedApp, page: gr.Blocks) -> None:
     half = [QUESTION] * (MESSAGES // 2)
     assert put(space.client(), recall(page, half, half)) == LET_IN
     answer = space.client().post(EVENT_PATHS[0], json=recall(page, half, half, [ANSWER]))
@@ -133,12 +133,12 @@ def test_an_input_holds_what_its_kind_may_hold(kind: type, taken: list[Any], ref
 
 
 @pytest.mark.parametrize("data", [[], [None] * 5, [None] * 7])
-def test_an_event_has_as_many_values_as_inputs(space: Gate, page: gr.Blocks, data: list[None]) -> None:
+def test_an_event_has_as_many_values_as_inputs(space: GuardedApp, page: gr.Blocks, data: list[None]) -> None:
     assert put(space.client(), event(page, "chat.page.recall", data)) == 422
 
 
 @pytest.mark.parametrize("what", ["kept", "event_data"])
-def test_what_a_browser_keeps_and_what_was_chosen_is_bounded(space: Gate, page: gr.Blocks, what: str) -> None:
+def test_what_a_browser_keeps_and_what_was_chosen_is_bounded(space: GuardedApp, page: gr.Blocks, what: str) -> None:
     def body(value: Any) -> dict[str, Any]:
         return event(page, "chat.saved.go_on", ["", value if what == "kept" else None], event_data=value)
 
@@ -153,7 +153,7 @@ def test_what_a_browser_keeps_and_what_was_chosen_is_bounded(space: Gate, page: 
 # Bodies
 
 
-def test_a_body_of_more_pieces_than_are_read_at_once_is_not_read(space: Gate, page: gr.Blocks) -> None:
+def test_a_body_of_more_pieces_than_are_read_at_once_is_not_read(space: GuardedApp, page: gr.Blocks) -> None:
     body = orjson.dumps(event(page, "chat.saved.go_on", ["", None])).replace(b"null", b"[" + b"[]," * MARKS + b"0]")
     answer = space.client().post(EVENT_PATHS[0], content=body, headers={"content-type": "application/json"})
     assert answer.status_code == 413
@@ -162,7 +162,7 @@ def test_a_body_of_more_pieces_than_are_read_at_once_is_not_read(space: Gate, pa
 
 
 @pytest.mark.parametrize("name", ["x" * 65, "a b", "", "a/b", "\u0430bc", "a\n", 7, ["a"]])
-def test_a_page_has_a_short_name(space: Gate, page: gr.Blocks, name: object) -> None:
+def test_a_page_has_a_short_name(space: GuardedApp, page: gr.Blocks, name: object) -> None:
     for role in (Role.VISITOR, Role.OWNER):
         assert put(space.client(role), event(page, "chat.page.leave", session_hash=name)) == 422
 

@@ -1,4 +1,4 @@
-"""What a stranger sends to be taken for somebody else, or to keep the studio busy: the gate refuses it."""
+"""What a stranger sends to be taken for somebody else, or to keep the studio busy: the access middleware refuses it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from studio.context import Studio
 from studio.page import build_page
 from studio.web import request_bodies
 from tests.studio.auth.openid import OpenIDProvider
-from tests.studio.conftest import LET_IN, OWNER_TOKEN, SPACE_HOST, USER_TOKEN, Gate, event, space_settings
+from tests.studio.conftest import LET_IN, OWNER_TOKEN, SPACE_HOST, USER_TOKEN, GuardedApp, event, space_settings
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +40,8 @@ def page(quiet_studio: Studio) -> gr.Blocks:
 
 
 @pytest.fixture
-def space(page: gr.Blocks, home: Home, provider: OpenIDProvider) -> Gate:
-    return Gate(space_settings(provider.url, messages_per_minute=(2, 5)), page, Keys(home))
+def space(page: gr.Blocks, home: Home, provider: OpenIDProvider) -> GuardedApp:
+    return GuardedApp(space_settings(provider.url, messages_per_minute=(2, 5)), page, Keys(home))
 
 
 # Files and addresses where there should be words
@@ -50,7 +50,7 @@ def space(page: gr.Blocks, home: Home, provider: OpenIDProvider) -> Gate:
 @pytest.mark.parametrize("path", ["https://evil.example/a-terabyte.bin", "/etc/passwd", "http://169.254.169.254/"])
 @pytest.mark.parametrize("name", ["chat.page.send", "chat.page.leave", "chat.saved.search", "page.tick"])
 def test_who_may_not_upload_cannot_have_the_server_fetch_a_file(
-    space: Gate, page: gr.Blocks, name: str, path: str
+    space: GuardedApp, page: gr.Blocks, name: str, path: str
 ) -> None:
     """Gradio downloads what such a dictionary names, in whatever field it comes, before it looks at the field."""
     file = {"path": path, "meta": {"_type": "gradio.FileData"}}
@@ -62,14 +62,14 @@ def test_who_may_not_upload_cannot_have_the_server_fetch_a_file(
     assert space.client(Role.OWNER).post(EVENT_PATHS[0], json=event(page, name, [file])).status_code == LET_IN
 
 
-def test_a_file_cannot_be_hidden_by_how_it_is_written(space: Gate, page: gr.Blocks) -> None:
+def test_a_file_cannot_be_hidden_by_how_it_is_written(space: GuardedApp, page: gr.Blocks) -> None:
     index = event(page, "chat.page.leave")["fn_index"]
     body = rf'{{"fn_index": {index}, "data": [{{"path": "x", "meta": {{"\u005ftype":"gradio\u002eFileData"}}}}]}}'
     answer = space.client().post(EVENT_PATHS[0], content=body, headers={"content-type": "application/json"})
     assert answer.status_code == 403
 
 
-def test_words_about_files_are_words(space: Gate, page: gr.Blocks) -> None:
+def test_words_about_files_are_words(space: GuardedApp, page: gr.Blocks) -> None:
     said = 'My JSON is {"path": "x", "meta": {"_type": "gradio.FileData"}}.'
     asked = event(page, "chat.saved.search", ["", None, said])
     assert space.client().post(EVENT_PATHS[0], json=asked).status_code == LET_IN
@@ -95,7 +95,7 @@ def test_one_household_has_one_network_of_ipv6() -> None:
     assert asked_from("2600:1:2:3::1") == asked_from("2600:1:2:3:ffff::9") != asked_from("2600:1:2:4::1")
 
 
-def test_a_made_up_address_does_not_get_round_the_limit(space: Gate, page: gr.Blocks) -> None:
+def test_a_made_up_address_does_not_get_round_the_limit(space: GuardedApp, page: gr.Blocks) -> None:
     sent = event(page, "chat.page.send")
     statuses = [
         space.client(**{"x-forwarded-for": f"8.8.8.{i}, 1.1.1.1"}).post(EVENT_PATHS[0], json=sent).status_code
@@ -104,14 +104,14 @@ def test_a_made_up_address_does_not_get_round_the_limit(space: Gate, page: gr.Bl
     assert statuses == [LET_IN, LET_IN, 429]
 
 
-def test_what_fills_the_disk_or_asks_the_hub_is_limited_too(space: Gate, page: gr.Blocks) -> None:
+def test_what_fills_the_disk_or_asks_the_hub_is_limited_too(space: GuardedApp, page: gr.Blocks) -> None:
     assert {"compare.voting.vote", "adapters_page.hub.pull", "adapters_page.hub.push"} <= COUNTED <= set(EVENTS)
     user = space.client(Role.USER)
     statuses = [user.post(EVENT_PATHS[0], json=event(page, "adapters_page.hub.pull")).status_code for _ in range(3)]
     assert statuses == [LET_IN, LET_IN, 429]
 
 
-def test_users_of_one_token_are_counted_one_by_one(tokens: Gate, page: gr.Blocks) -> None:
+def test_users_of_one_token_are_counted_one_by_one(tokens: GuardedApp, page: gr.Blocks) -> None:
     tokens.access.limits = Limits(1, 100)
     for address, status in (("10.0.0.1", LET_IN), ("10.0.0.2", LET_IN), ("10.0.0.1", 429)):
         client = TestClient(tokens.access, "http://127.0.0.1:7860", client=(address, 1))
@@ -120,7 +120,7 @@ def test_users_of_one_token_are_counted_one_by_one(tokens: Gate, page: gr.Blocks
 
 
 @pytest.mark.parametrize("host", ["x/v1/load_lora_adapter?", "x/v1/models#", "127.0.0.1/v1/", "a@b/v1/x?"])
-def test_the_host_header_does_not_stand_in_for_the_path(tokens: Gate, home: Home, host: str) -> None:
+def test_the_host_header_does_not_stand_in_for_the_path(tokens: GuardedApp, home: Home, host: str) -> None:
     client = tokens.client(authorization=f"Bearer {Keys(home).create('mine')}")
     assert client.get("/config", headers={"host": host}).status_code == 401, "a key is for /v1 only"
     assert client.post(EVENT_PATHS[0], json={}, headers={"host": host}).status_code == 401
@@ -143,14 +143,14 @@ def test_the_host_header_does_not_stand_in_for_the_path(tokens: Gate, home: Home
         ({"origin": f"https://{SPACE_HOST}"}, LET_IN),
     ],
 )
-def test_an_origin_is_the_own_one_or_none(space: Gate, headers: dict[str, str], status: int) -> None:
+def test_an_origin_is_the_own_one_or_none(space: GuardedApp, headers: dict[str, str], status: int) -> None:
     assert space.client(Role.OWNER, **headers).post("/logout").status_code == status
 
 
 # Guessing
 
 
-def test_tokens_cannot_be_tried_one_after_the_other(tokens: Gate) -> None:
+def test_tokens_cannot_be_tried_one_after_the_other(tokens: GuardedApp) -> None:
     def try_bearer(number: int) -> int:
         return tokens.client(authorization=f"Bearer {number}").get("/config").status_code
 
@@ -164,7 +164,7 @@ def test_tokens_cannot_be_tried_one_after_the_other(tokens: Gate) -> None:
     assert elsewhere.get(f"/?token={OWNER_TOKEN}").status_code == 303, "others are not kept out"
 
 
-def test_who_is_signed_in_is_not_kept_out_by_guesses(tokens: Gate) -> None:
+def test_who_is_signed_in_is_not_kept_out_by_guesses(tokens: GuardedApp) -> None:
     owner = tokens.client()
     assert owner.get(f"/?token={OWNER_TOKEN}").status_code == 303
     for i in range(12):
@@ -172,7 +172,7 @@ def test_who_is_signed_in_is_not_kept_out_by_guesses(tokens: Gate) -> None:
     assert owner.get("/config").status_code == LET_IN
 
 
-def test_the_cookie_cannot_be_calculated_from_a_guess(tokens: Gate, home: Home, tmp_path: Path) -> None:
+def test_the_cookie_cannot_be_calculated_from_a_guess(tokens: GuardedApp, home: Home, tmp_path: Path) -> None:
     client = tokens.client()
     client.get(f"/?token={OWNER_TOKEN}")
     cookie = client.cookies[COOKIE]
@@ -181,20 +181,20 @@ def test_the_cookie_cannot_be_calculated_from_a_guess(tokens: Gate, home: Home, 
     assert (home.processes / "cookie-secret").stat().st_mode & 0o077 == 0
 
 
-def test_the_link_with_the_token_is_left_without_a_trace(tokens: Gate) -> None:
+def test_the_link_with_the_token_is_left_without_a_trace(tokens: GuardedApp) -> None:
     answer = tokens.client().get(f"/?token={OWNER_TOKEN}")
     assert answer.headers["referrer-policy"] == "no-referrer"
     assert OWNER_TOKEN not in answer.headers["location"] + answer.text
 
 
 @pytest.mark.parametrize(("proto", "secure"), [("https", True), ("https, http", True), ("http", False), ("", False)])
-def test_over_https_the_cookie_is_for_https_only(tokens: Gate, proto: str, secure: bool) -> None:
+def test_over_https_the_cookie_is_for_https_only(tokens: GuardedApp, proto: str, secure: bool) -> None:
     cookie = tokens.client(**{"x-forwarded-proto": proto}).get(f"/?token={OWNER_TOKEN}").headers["set-cookie"]
     assert ("Secure" in cookie) is secure
 
 
 @pytest.mark.parametrize("kind", ["image", "audio", "video"])
-def test_a_picture_in_an_answer_does_nothing_in_the_name_of_who_reads_it(tokens: Gate, kind: str) -> None:
+def test_a_picture_in_an_answer_does_nothing_in_the_name_of_who_reads_it(tokens: GuardedApp, kind: str) -> None:
     """As one whose address is a wrong token's, so that its reader may not show a right one for a while."""
     reader = tokens.client(**{"sec-fetch-dest": kind})
     for path in (*[f"/?token={i}" for i in range(12)], "/login/huggingface", "/adapters/pirate.zip", "/v1/models", "/"):
@@ -210,7 +210,7 @@ def test_a_picture_in_an_answer_does_nothing_in_the_name_of_who_reads_it(tokens:
 
 
 def test_a_flood_of_events_is_stopped_and_the_owner_is_not(
-    space: Gate, page: gr.Blocks, monkeypatch: pytest.MonkeyPatch
+    space: GuardedApp, page: gr.Blocks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     space.access.events = Limits(3, 100)
     tick = event(page, "page.tick")
@@ -219,7 +219,7 @@ def test_a_flood_of_events_is_stopped_and_the_owner_is_not(
     assert {owner.post(EVENT_PATHS[0], json=tick).status_code for _ in range(4)} == {LET_IN}
 
 
-def test_few_events_of_many_values_are_a_flood(space: Gate, page: gr.Blocks) -> None:
+def test_few_events_of_many_values_are_a_flood(space: GuardedApp, page: gr.Blocks) -> None:
     space.access.events = Limits(100, 1_000)
     much = event(page, "chat.saved.search", ["", [[0]] * 20_000, ""])
     visitor, owner = space.client(), space.client(Role.OWNER)
@@ -227,7 +227,7 @@ def test_few_events_of_many_values_are_a_flood(space: Gate, page: gr.Blocks) -> 
     assert {owner.post(EVENT_PATHS[0], json=much).status_code for _ in range(3)} == {LET_IN}
 
 
-def test_others_than_the_owner_send_less(space: Gate, page: gr.Blocks) -> None:
+def test_others_than_the_owner_send_less(space: GuardedApp, page: gr.Blocks) -> None:
     large = event(page, "chat.saved.search", ["", None, "x" * (4 << 20)])
     assert space.client().post(EVENT_PATHS[0], json=large).status_code == 413
     assert space.client(Role.OWNER).post(EVENT_PATHS[0], json=large).status_code == LET_IN
@@ -241,7 +241,7 @@ def test_what_fails_unforeseen_tells_nothing(quiet_studio: Studio) -> None:
 
 
 @pytest.mark.parametrize("length", ["²", "-1", "1e9", "0x10", "", " "])
-def test_a_length_that_is_none_is_refused(space: Gate, length: str) -> None:
+def test_a_length_that_is_none_is_refused(space: GuardedApp, length: str) -> None:
     headers = {b"content-length": length.encode("latin-1")}
     answer = space.client().post(EVENT_PATHS[0], content=b"{}", headers=headers)  # type: ignore[arg-type]
     assert answer.status_code in (400, 413)

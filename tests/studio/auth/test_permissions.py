@@ -20,13 +20,14 @@ from studio.auth.identity import AccessSettings, Provider, Role, User
 from studio.auth.keys import Keys
 from studio.auth.limits import Limits
 from studio.auth.middleware import COOKIE
-from studio.auth.permissions import EVENT_PATHS, EVENTS, ROUTES, SEES_RUNS, event_name, needed_for
+from studio.auth.permissions import EVENT_PATHS, EVENTS, HANDLERS, ROUTES, SEES_RUNS, event_name, needed_for, role_for
 from studio.auth.signin import COOKIE as SESSION_COOKIE
 from studio.auth.signin import MOST_OF_ONE, Sessions, lifetime
 from studio.context import Studio
 from studio.page import build_page
+from studio.ui.events import bind
 from tests.studio.auth.openid import OpenIDProvider
-from tests.studio.conftest import LET_IN, OWNER_TOKEN, SPACE_HOST, USER_TOKEN, Gate, event, space_settings
+from tests.studio.conftest import LET_IN, OWNER_TOKEN, SPACE_HOST, USER_TOKEN, GuardedApp, event, space_settings
 
 ROLES = (Role.VISITOR, Role.USER, Role.OWNER)
 
@@ -42,8 +43,8 @@ def app(quiet_studio: Studio, provider: OpenIDProvider) -> FastAPI:
 
 
 @pytest.fixture
-def space(page: gr.Blocks, home: Home, provider: OpenIDProvider) -> Gate:
-    return Gate(space_settings(provider.url, messages_per_minute=(10_000, 10_000)), page, Keys(home))
+def space(page: gr.Blocks, home: Home, provider: OpenIDProvider) -> GuardedApp:
+    return GuardedApp(space_settings(provider.url, messages_per_minute=(10_000, 10_000)), page, Keys(home))
 
 
 def routes_of(routes: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -60,7 +61,7 @@ def routes_of(routes: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
                 yield method, path
 
 
-def test_every_route_is_open_to_those_in_the_table_and_to_nobody_else(app: FastAPI, space: Gate) -> None:
+def test_every_route_is_open_to_those_in_the_table_and_to_nobody_else(app: FastAPI, space: GuardedApp) -> None:
     walked = set(routes_of(app.routes))
     assert len(walked) > 70
     clients = {role: space.client(role) for role in ROLES}
@@ -82,7 +83,7 @@ def test_every_rule_of_the_table_is_about_a_route_that_exists(app: FastAPI) -> N
         assert any(method in methods.split() and re.fullmatch(pattern, path) for method, path in walked), pattern
 
 
-def test_every_event_is_open_to_those_in_the_table_and_to_nobody_else(page: gr.Blocks, space: Gate) -> None:
+def test_every_event_is_open_to_those_in_the_table_and_to_nobody_else(page: gr.Blocks, space: GuardedApp) -> None:
     assert {event_name(function.fn) for function in page.fns.values()} == set(EVENTS)
     clients = {role: space.client(role) for role in ROLES}
     for (index, function), role, path in itertools.product(page.fns.items(), ROLES, EVENT_PATHS):
@@ -109,13 +110,13 @@ def test_what_changes_the_studio_is_the_owners(name: str) -> None:
 
 
 def test_who_sees_runs_is_the_owners_choice(page: gr.Blocks, home: Home, provider: OpenIDProvider) -> None:
-    closed = Gate(space_settings(provider.url), page, Keys(home)).client()
-    opened = Gate(space_settings(provider.url, everyone_sees_runs=True), page, Keys(home)).client()
+    closed = GuardedApp(space_settings(provider.url), page, Keys(home)).client()
+    opened = GuardedApp(space_settings(provider.url, everyone_sees_runs=True), page, Keys(home)).client()
     assert closed.get("/tensorboard/").status_code == 403
     assert opened.get("/tensorboard/").status_code == LET_IN
 
 
-def test_a_refusal_says_who_may(space: Gate) -> None:
+def test_a_refusal_says_who_may(space: GuardedApp) -> None:
     answer = space.client().post("/v1/load_lora_adapter", json={})
     assert "owner" in answer.json()["error"]["message"]
     assert "visitor" in answer.json()["detail"]
@@ -126,7 +127,7 @@ def test_a_refusal_says_who_may(space: Gate) -> None:
 # Tokens, when the studio is not on a Space
 
 
-def test_with_tokens_strangers_get_the_sign_in_page_and_nothing_else(tokens: Gate) -> None:
+def test_with_tokens_strangers_get_the_sign_in_page_and_nothing_else(tokens: GuardedApp) -> None:
     stranger = tokens.client()
     asked = stranger.get("/", headers={"accept": "text/html"})
     assert asked.status_code == 401
@@ -135,7 +136,7 @@ def test_with_tokens_strangers_get_the_sign_in_page_and_nothing_else(tokens: Gat
     assert stranger.get("/healthz").status_code == LET_IN
 
 
-def test_a_link_with_the_token_becomes_a_cookie_and_is_left_at_once(tokens: Gate) -> None:
+def test_a_link_with_the_token_becomes_a_cookie_and_is_left_at_once(tokens: GuardedApp) -> None:
     client = tokens.client()
     answer = client.get(f"/?token={OWNER_TOKEN}&view=chat")
     assert (answer.status_code, answer.headers["location"]) == (303, "/?view=chat")
@@ -147,7 +148,7 @@ def test_a_link_with_the_token_becomes_a_cookie_and_is_left_at_once(tokens: Gate
     assert client.post("/v1/load_lora_adapter").status_code == LET_IN
 
 
-def test_the_token_can_be_typed_and_a_wrong_one_is_refused(tokens: Gate) -> None:
+def test_the_token_can_be_typed_and_a_wrong_one_is_refused(tokens: GuardedApp) -> None:
     client = tokens.client()
     wrong = client.post("/access", data={"token": "guess"})
     assert wrong.status_code == 401
@@ -158,7 +159,7 @@ def test_the_token_can_be_typed_and_a_wrong_one_is_refused(tokens: Gate) -> None
 
 
 @pytest.mark.parametrize(("token", "status"), [(OWNER_TOKEN, LET_IN), (USER_TOKEN, 403), ("guess", 401)])
-def test_programs_send_the_token_as_a_bearer(tokens: Gate, token: str, status: int) -> None:
+def test_programs_send_the_token_as_a_bearer(tokens: GuardedApp, token: str, status: int) -> None:
     client = tokens.client(Authorization=f"Bearer {token}")
     assert client.post("/v1/unload_lora_adapter").status_code == status
 
@@ -209,7 +210,7 @@ def test_a_space_that_half_says_how_people_sign_in_does_not_start(missing: str) 
 # API keys
 
 
-def test_a_key_is_shown_once_kept_as_a_hash_and_refused_when_revoked(space: Gate, home: Home) -> None:
+def test_a_key_is_shown_once_kept_as_a_hash_and_refused_when_revoked(space: GuardedApp, home: Home) -> None:
     keys = Keys(home)
     key = keys.create("my notebook")
     client = space.client(Authorization=f"Bearer {key}")
@@ -233,7 +234,7 @@ def test_key_names_are_checked_and_unique(home: Home) -> None:
         keys.revoke("two")
 
 
-def test_a_hub_token_for_a_private_spaces_own_proxy_is_not_taken_for_a_key(space: Gate) -> None:
+def test_a_hub_token_for_a_private_spaces_own_proxy_is_not_taken_for_a_key(space: GuardedApp) -> None:
     assert space.client(Authorization="Bearer hf_somebodys").get("/v1/models").status_code == LET_IN
 
 
@@ -262,16 +263,16 @@ def test_what_is_large_counts_as_several() -> None:
 
 
 def test_visitors_are_limited_and_the_owner_is_not(page: gr.Blocks, home: Home, provider: OpenIDProvider) -> None:
-    gate = Gate(space_settings(provider.url, messages_per_minute=(1, 2)), page, Keys(home))
+    guarded = GuardedApp(space_settings(provider.url, messages_per_minute=(1, 2)), page, Keys(home))
     send = event(page, "chat.page.send")
-    first, second = gate.client(**{"x-forwarded-for": "1.1.1.1"}), gate.client(**{"x-forwarded-for": "2.2.2.2"})
+    first, second = guarded.client(**{"x-forwarded-for": "1.1.1.1"}), guarded.client(**{"x-forwarded-for": "2.2.2.2"})
     assert first.post(EVENT_PATHS[0], json=send).status_code == LET_IN
     again = first.post("/v1/chat/completions", json={})
     assert again.status_code == 429
     assert int(again.headers["retry-after"]) > 0
     assert second.post("/v1/completions", json={}).status_code == LET_IN
-    assert gate.client(**{"x-forwarded-for": "3.3.3.3"}).post(EVENT_PATHS[1], json=send).status_code == 429
-    owner = gate.client(Role.OWNER)
+    assert guarded.client(**{"x-forwarded-for": "3.3.3.3"}).post(EVENT_PATHS[1], json=send).status_code == 429
+    owner = guarded.client(Role.OWNER)
     assert {owner.post(EVENT_PATHS[0], json=send).status_code for _ in range(4)} == {LET_IN}
 
 
@@ -445,8 +446,33 @@ def test_sessions_end_when_the_token_does() -> None:
 
 
 def test_locally_everyone_at_this_machine_is_the_owner(page: gr.Blocks, home: Home) -> None:
-    gate = Gate(AccessSettings(), page, Keys(home))
+    guarded = GuardedApp(AccessSettings(), page, Keys(home))
     for host in ("127.0.0.1:7860", "localhost:7860", "[::1]:7860"):
-        gate.host = host
-        assert gate.client(Authorization="Bearer not-needed").post("/v1/load_lora_adapter").status_code == LET_IN
-    assert COOKIE not in gate.client().get("/").headers.get("set-cookie", "")
+        guarded.host = host
+        assert guarded.client(Authorization="Bearer not-needed").post("/v1/load_lora_adapter").status_code == LET_IN
+    assert COOKIE not in guarded.client().get("/").headers.get("set-cookie", "")
+
+
+# Handlers that are not what they are called
+
+
+def test_a_function_that_merely_has_the_name_of_a_handler_is_refused_to_everybody(
+    home: Home, provider: OpenIDProvider
+) -> None:
+    name, handler = next((name, handler) for name, handler in HANDLERS.items() if EVENTS[name] is Role.VISITOR)
+
+    def impostor() -> None:
+        raise AssertionError("it must never run")
+
+    impostor.__module__, impostor.__name__ = handler.__module__, handler.__name__
+    with gr.Blocks() as blocks:
+        button = gr.Button()
+        button.click(impostor)
+        button.click(bind(impostor))
+    assert {event_name(function.fn) for function in blocks.fns.values()} == {name}
+    space = GuardedApp(space_settings(provider.url), blocks, Keys(home))
+    for index, role, path in itertools.product(blocks.fns, Role, EVENT_PATHS):
+        answer = space.client(role).post(path, json={"data": [], "fn_index": index, "session_hash": "abc"})
+        assert answer.status_code == 403, f"{role.name}: {answer.text}"
+    assert role_for(impostor) is None and role_for(bind(impostor)) is None
+    assert role_for(handler) is role_for(bind(handler)) is Role.VISITOR
