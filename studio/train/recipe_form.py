@@ -8,7 +8,8 @@ from typing import Any
 import gradio as gr
 
 from core.data.formats import FORMATS
-from core.recipes.recipe import ALL, BASIC, CHOICES, SETTINGS, TYPES, USUAL, Recipe, defaults_for
+from core.recipes.fields import ALL, BASIC, USUAL
+from core.recipes.recipe import SETTINGS, TYPES, Recipe, defaults_for
 from studio.context import Studio
 
 LEVELS = ("Simple", "Usual", "Everything")
@@ -70,8 +71,8 @@ def field_for(name: str, default: Any, studio: Studio) -> Any:
         return gr.Dropdown([("as detected", ""), *FORMATS], value="", **about)
     if name == "init_adapter":
         return gr.Dropdown([("a new adapter", "")], value="", allow_custom_value=True, **about)
-    if name in CHOICES:
-        return gr.Dropdown(list(CHOICES[name]), value=default, **about)
+    if choices := SETTINGS[name].metadata["choices"]:
+        return gr.Dropdown(list(choices), value=default, **about)
     if bool in kinds:
         return gr.Checkbox(default, **about)
     if int in kinds or float in kinds:

@@ -11,7 +11,8 @@ from transformers import TrainingArguments, get_scheduler
 from adapters.common.errors import UserError
 from core.common.home import Home
 from core.planner import Gpu, count_most_steps, plan_run
-from core.recipes.recipe import CHOICES, Recipe
+from core.recipes.fields import SCHEDULES
+from core.recipes.recipe import Recipe
 from core.recipes.warmup import check_learns, check_schedule, count_steps, count_warmup_steps, warmup_warning
 from core.training.run import create_run
 
@@ -37,7 +38,7 @@ def rates(given: Recipe, steps: int) -> list[float]:
     return found
 
 
-@pytest.mark.parametrize("kind", CHOICES["lr_scheduler_type"])
+@pytest.mark.parametrize("kind", SCHEDULES)
 def test_what_is_refused_are_exactly_the_runs_whose_rates_are_all_zero(kind: str) -> None:
     for steps, warmup in itertools.product(STEPS, WARMUPS):
         given = recipe(lr_scheduler_type=kind, warmup_steps=warmup, learning_rate=1e-3)
