@@ -36,10 +36,9 @@ class Reporter(TrainerCallback):
         self._guessing = math.log(vocabulary)  # the loss of answering at random
         self._began = self._beaten = self._step_began = 0.0
         self._substeps = 0
-        self.prompts: list[str] = []
-        # The trainer's, once there is one.
-        self.abandon_step: Callable[[], None] = lambda: None
-        self.ask: Callable[[list[str]], list[str]] = lambda prompts: []
+        self._prompts: list[str] = []
+        self._answer: Callable[[list[str]], list[str]] = lambda prompts: []
+        self._abandon_step: Callable[[], None] = lambda: None
         self._marks: deque[tuple[float, int, int]] = deque(maxlen=WINDOW)  # (time, step, tokens)
         self._writer: SummaryWriter | None = None
 
@@ -47,7 +46,13 @@ class Reporter(TrainerCallback):
     def seconds(self) -> float:
         return self.seconds_before + (time.monotonic() - self._began if self._began else 0.0)
 
-    def take_up(self, state: TrainerState) -> None:
+    def attach(
+        self, prompts: list[str], answer: Callable[[list[str]], list[str]], abandon_step: Callable[[], None]
+    ) -> None:
+        """What the trainer can do, once there is one: answer `prompts` at each checkpoint, and give up a step."""
+        self._prompts, self._answer, self._abandon_step = prompts, answer, abandon_step
+
+    def restore_counts(self, state: TrainerState) -> None:
         """Go on counting from where a checkpoint left off."""
         self.losses = [entry["loss"] for entry in state.log_history if "loss" in entry]
         evaluated = [entry["eval_loss"] for entry in state.log_history if "eval_loss" in entry]
@@ -81,9 +86,9 @@ class Reporter(TrainerCallback):
         self._beat()
         self._substeps += 1
         each = (time.monotonic() - self._step_began) / self._substeps
-        if self.signals.any and each * (args.gradient_accumulation_steps - self._substeps) > PATIENCE_SECONDS:
+        if self.signals.received() and each * (args.gradient_accumulation_steps - self._substeps) > PATIENCE_SECONDS:
             begin_stopping(self.run)
-            self.abandon_step()
+            self._abandon_step()
             control.should_training_stop = True
             control.should_save = state.global_step > 0
 
@@ -91,13 +96,13 @@ class Reporter(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         self._beat()
-        if self.signals.any and state.global_step < state.max_steps:
+        if self.signals.received() and state.global_step < state.max_steps:
             begin_stopping(self.run)
             raise EvaluationCut
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         last = state.global_step >= state.max_steps
-        if self.signals.any and not last:
+        if self.signals.received() and not last:
             begin_stopping(self.run)
             control.should_save = control.should_log = control.should_training_stop = True
             control.should_evaluate = False
@@ -163,8 +168,8 @@ class Reporter(TrainerCallback):
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         path = f"{self.run.checkpoints_folder.name}/checkpoint-{state.global_step}"
         append_event(self.run.events_path, Checkpoint(step=state.global_step, path=path))
-        if not self.signals.any:  # nobody waits
-            for prompt, answer in zip(self.prompts, self.ask(self.prompts), strict=True):
+        if not self.signals.received():  # nobody waits
+            for prompt, answer in zip(self._prompts, self._answer(self._prompts), strict=True):
                 append_event(self.run.events_path, SampleAnswer(step=state.global_step, prompt=prompt, answer=answer))
         self._mark(state)
 

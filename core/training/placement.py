@@ -35,7 +35,7 @@ class ChatPlacement:
     run: Run
     recipe: Recipe
     longest: int
-    give_up: Callable[[], bool]
+    should_stop: Callable[[], bool]
 
     def can_chat_stay(self, shared: bool) -> bool:
         """Whether the chat goes on beside the run. Where only the run alone fits, the chat is parked, and it is a no.
@@ -61,14 +61,14 @@ class ChatPlacement:
         if not has_studio(home):
             self.run.note(f"{planned.reason} The chat stays: no studio is there that could bring it back.")
             return True
-        return not self._park(planned.reason)
+        return not self._suspend_chat(planned.reason)
 
-    def _park(self, reason: str) -> bool:
+    def _suspend_chat(self, reason: str) -> bool:
         suspend.request_suspend(self.run.home, self.run.id, self.run.name)
         self.run.note(f"{reason} So the chat is parked while this run trains; it comes back by itself.")
         deadline = time.monotonic() + SUSPEND_SECONDS
         while running_engine(self.run.home) is not None:
-            if time.monotonic() > deadline or self.give_up():
+            if time.monotonic() > deadline or self.should_stop():
                 suspend.clear_request(self.run.home)
                 self.run.note("The chat was not parked, and goes on.")
                 return False

@@ -8,11 +8,13 @@ import sys
 from dataclasses import replace
 from typing import NoReturn
 
+from adapters.common.errors import UserError
 from adapters.common.files import no_room
 from core.recipes.recipe import Recipe
 from core.training.checkpoints import newest_checkpoint
+from core.training.placement import BaseLost
 from core.training.run import MAX_ATTEMPTS, Run
-from core.training.signals import Signals
+from core.training.signals import Signals, StopNow
 from core.training.state import RunState
 
 SHORTEST = 64  # tokens below which cutting conversations further is no help
@@ -20,14 +22,23 @@ logger = logging.getLogger(__name__)
 
 
 def recover(run: Run, signals: Signals, error: BaseException) -> int:
-    """Give up, unless memory ran out: then start this very process anew with a smaller batch."""
-    smaller = shrink_batch(run.recipe) if is_out_of_memory(error) and not signals.any else None
+    """End the run as `error` demands, or start it anew where memory ran out. Returns the exit code."""
+    if isinstance(error, StopNow):
+        reason = "Stopped at once. What was learnt since the last checkpoint is lost."
+        return end_without_adapter(run, RunState.INTERRUPTED, reason)
+    if isinstance(error, UserError):
+        return end_without_adapter(run, RunState.FAILED, str(error))
+    if isinstance(error, BaseLost):
+        return wait_for_engine(run, signals)
+    logger.exception("the run ends here")
+    smaller = shrink_batch(run.recipe) if is_out_of_memory(error) and not signals.received() else None
     if smaller is not None:
         restart_with(run, *smaller)
     return end_without_adapter(run, RunState.FAILED, explain_failure(run, error))
 
 
 def restart_with(run: Run, recipe: Recipe, change: str) -> NoReturn:
+    """Begin again with `recipe` from the last checkpoint; `change` says what is different."""
     run.note(f"Out of memory. {change} The run goes on from its last whole step.")
     run.write_recipe(recipe)
     run.move(RunState.PREPARING, f"Out of memory. {change}")
@@ -84,12 +95,12 @@ def explain_failure(run: Run, error: BaseException) -> str:
     return f"Training failed with {type(error).__name__}: {first_line} The details are in log.txt. {kept}"
 
 
-def handle_lost_base(run: Run, signals: Signals) -> int:
-    """The engine has ended that had the base: go on when it is back, unless somebody has just asked for an end."""
+def wait_for_engine(run: Run, signals: Signals) -> int:
+    """The engine has ended whose copy of the base the run used: resume when it is back, unless a stop was asked for."""
     saved = newest_checkpoint(run.checkpoints_folder)
     going_on = f"Resuming goes on from step {saved.step}." if saved else "Resuming starts from the beginning."
     status = run.file.read()
-    again = status.resumes_itself if signals.any else status.attempts < MAX_ATTEMPTS
+    again = status.resumes_itself if signals.received() else status.attempts < MAX_ATTEMPTS
     reason = f"The engine, whose copy of the base it used, ended. {going_on}"
     return end_without_adapter(run, RunState.INTERRUPTED, reason, resumes_itself=again, waits_for_engine=True)
 

@@ -26,12 +26,11 @@ class Signals:
         for number in (STOP, signal.SIGINT, PAUSE):
             signal.signal(number, self._handle)
 
-    @property
-    def any(self) -> bool:
+    def received(self) -> bool:
         return self.stop or self.pause
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.any:
+        if self.received():
             raise StopNow
         if number == PAUSE:
             self.pause = True

@@ -65,7 +65,7 @@ class StudioTrainer(SFTTrainer):
             if parameter.requires_grad:
                 parameter.data = parameter.data.to(torch.float32)
 
-    def take_up(self, saved: SavedCheckpoint) -> TrainerState:
+    def restore_counts(self, saved: SavedCheckpoint) -> TrainerState:
         """The state that a checkpoint was saved in, whose counts are taken over. `train` is to be told of it too."""
         state = TrainerState.load_from_json(str(saved.path / "trainer_state.json"))
         counted = [entry["num_tokens"] for entry in state.log_history if "num_tokens" in entry]

@@ -9,65 +9,163 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from adapters.common.errors import UserError
-from adapters.compat import AdapterFacts
 from adapters.record import Sample
 from core.common.process import Identity
 from core.coordination.chat_activity import Busy, Turns
-from core.models.base import BaseSource, read_config, resolve
+from core.models.base import read_config, resolve
 from core.models.base_check import vocabulary
 from core.planner.serving_limits import find_init_adapter
 from core.recipes.warmup import check_schedule, count_steps, warmup_warning
 from core.training.checkpoints import SavedCheckpoint, find_best_step, newest_checkpoint
 from core.training.events import Done, StateChanged, append_event
 from core.training.launcher import THREADS_VARIABLE
-from core.training.placement import BaseLost
 from core.training.preflight import check_run, length_warnings
-from core.training.recovery import end_without_adapter, handle_lost_base, is_out_of_memory, recover
+from core.training.recovery import is_out_of_memory, recover
 from core.training.run import RESERVE, Run
-from core.training.signals import Signals, StopNow
+from core.training.signals import Signals
 from core.training.state import ACTIVE, RunState
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-    from core.models.device import Choice
     from core.training.callbacks import Reporter
-    from core.training.dataset import TrainingData
     from core.training.trainer import StudioTrainer
 
 logger = logging.getLogger(__name__)
+SAVED, NOT_SAVED = 0, 1  # exit codes: whether there is an adapter
 
 
 def main(arguments: Sequence[str]) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
-    run = Run(Path(arguments[0]))
     signals = Signals()
-    signals.install()
-    if not claim(run):
-        return 1
+    signals.install()  # before torch is imported, which takes seconds
+    return run_training(Run(Path(arguments[0])), signals)
+
+
+def run_training(run: Run, signals: Signals) -> int:
+    """The whole run. Returns the exit code. What becomes of a run that fails is decided by core.training.recovery."""
+    # 1. Claim the run: no other worker touches it from here on.
+    if not claim_run(run):
+        return NOT_SAVED
     try:
-        return train(run, signals)
-    except StopNow:
-        return end_without_adapter(
-            run, RunState.INTERRUPTED, "Stopped at once. What was learnt since the last checkpoint is lost."
+        recipe = run.recipe
+        source = resolve(recipe.model_name_or_path)
+
+        import torch
+
+        from core.models.base import load_tokenizer
+        from core.models.device import choose_device, choose_dtype
+        from core.models.shared_weights.shared_base import OpeningHooks, open_base
+        from core.training.callbacks import Reporter
+        from core.training.dataset import PackedCollator, prepare_data
+        from core.training.placement import ChatPlacement, watch_owner
+        from core.training.sample_answers import choose_prompts, generate_answers
+        from core.training.save_adapter import save_adapter
+        from core.training.trainer import build_trainer, total_steps
+
+        if threads := os.environ.get(THREADS_VARIABLE):
+            torch.set_num_threads(int(threads))
+
+        # 2. Preflight: can this be trained, and chatted with here.
+        init_adapter = find_init_adapter(recipe, run.home)
+        check_run(run, source, init_adapter)
+
+        # 3. Read and tokenise the data.
+        tokenizer = load_tokenizer(source)
+        data = prepare_data(recipe, tokenizer, vocabulary(read_config(source)))
+        steps = count_steps(recipe, len(data.train))
+        check_schedule(recipe, steps)
+        for note in (*data.notes, *length_warnings(source, run.home, data.longest), warmup_warning(recipe, steps)):
+            if note:
+                run.note(note)
+
+        # 4. Map the base that the engine has too, or load a copy; the chat is suspended where both do not fit.
+        device = choose_device()
+        placement = ChatPlacement(run, recipe, data.longest, should_stop=signals.received)
+        base = open_base(
+            source,
+            run.home,
+            load_in_4bit=recipe.load_in_4bit,
+            use_bnb_nested_quant=recipe.use_bnb_nested_quant,
+            device=device.value,
+            hooks=OpeningHooks(placement.can_chat_stay, signals.received),
+            progress=lambda phase: run.beat(),
         )
-    except UserError as error:
-        return end_without_adapter(run, RunState.FAILED, str(error))
-    except BaseLost:
-        return handle_lost_base(run, signals)
+        run.note(f"The base in memory: {base.how.value}, {base.how.reason}.")
+        with watch_owner(base.owner) as check_owner:
+            # 5. Build the trainer.
+            model = base.model
+            dtype = choose_dtype(device.value, model.config.model_type)
+            run.note(f"Training on {device.value} ({device.reason}) in {dtype.value}: {dtype.reason}.")
+            vocabulary_size = model.get_input_embeddings().num_embeddings
+            reporter = Reporter(run, signals, evaluates=data.held_out is not None, vocabulary=vocabulary_size)
+            trainer = build_trainer(
+                recipe,
+                model=model,
+                tokenizer=tokenizer,
+                source=source,
+                train=data.train,
+                held_out=data.held_out,
+                folder=run.checkpoints_folder,
+                dtype=dtype,
+                init_adapter=init_adapter.folder if init_adapter else None,
+                collator=PackedCollator(tokenizer.pad_token_id) if recipe.packing else None,
+                callbacks=[reporter],
+                before_step=Turns(Busy(run.home), give_up=signals.received),
+                check=check_owner,
+            )
+
+            def answer(prompts: list[str]) -> list[str]:
+                answers = generate_answers(trainer.model, tokenizer, prompts)
+                check_owner()
+                return answers
+
+            prompts = choose_prompts(recipe, data.held_out_conversations)
+            reporter.attach(prompts, answer, trainer.abandon_step)
+
+            # 6. Train to the end, or to where a signal stops it, from the last checkpoint on if there is one.
+            saved = newest_checkpoint(run.checkpoints_folder)
+            if signals.received() and (signals.pause or saved is None):
+                return end_untrained(run, signals)
+            train(run, trainer, reporter, saved, total_steps(trainer))
+            step, last_step = trainer.state.global_step, trainer.state.max_steps
+            if step == 0:  # stopped within the very first step
+                return end_untrained(run, signals)
+            if signals.pause and step < last_step:
+                return end_paused(run)
+
+            # 7. Save the adapter, with what base and adapter answer to the same prompts.
+            run.move(RunState.SAVING)
+            weights_of = step
+            if step >= last_step and recipe.load_best_model_at_end:
+                weights_of = load_best_weights(run, trainer)
+            with trainer.model.disable_adapter():
+                base_answers = answer(prompts)
+            samples = [Sample(*texts) for texts in zip(prompts, base_answers, answer(prompts), strict=True)]
+            reason = f"Stopped at step {step} of {last_step}." if step < last_step else ""
+            record = save_adapter(
+                run,
+                trainer,
+                reporter,
+                tokenizer=tokenizer,
+                source=source,
+                checked=data.checked,
+                steps=weights_of,
+                samples=samples,
+                note=reason,
+            )
+            append_event(run.events_path, Done(adapter=record.name))
+            run.move(RunState.STOPPED if step < last_step else RunState.DONE, reason, adapter=record.name)
+            return SAVED
     except BaseException as error:
-        logger.exception("the run ends here")
         return recover(run, signals, error)
     finally:
         run.reserve.unlink(missing_ok=True)
 
 
-def claim(run: Run) -> bool:
+def claim_run(run: Run) -> bool:
     """Take the run for this process. False when another worker has it, which must not be disturbed."""
     own = Identity.own()
     with run.file.changing() as change:
@@ -81,136 +179,14 @@ def claim(run: Run) -> bool:
     return True
 
 
-def train(run: Run, signals: Signals) -> int:
-    """The job itself. Raises whatever goes wrong; `main` says it in plain words."""
-    recipe = run.recipe
-    source = resolve(recipe.model_name_or_path)
-
-    import torch
-
-    if threads := os.environ.get(THREADS_VARIABLE):
-        torch.set_num_threads(int(threads))
-
-    from core.models.base import load_tokenizer
-    from core.models.device import choose_device
-    from core.models.shared_weights.shared_base import OpeningHooks, open_base
-    from core.training.dataset import prepare_data
-    from core.training.placement import ChatPlacement, watch_owner
-
-    init_adapter = find_init_adapter(recipe, run.home)
-    check_run(run, source, init_adapter)
-    tokenizer = load_tokenizer(source)
-    data = prepare_data(recipe, tokenizer, vocabulary(read_config(source)))
-    steps = count_steps(recipe, len(data.train))
-    check_schedule(recipe, steps)
-    for text in (*data.notes, *length_warnings(source, run.home, data.longest), warmup_warning(recipe, steps)):
-        if text:
-            run.note(text)
-
-    def interrupted() -> bool:
-        return signals.any
-
-    device = choose_device()
-    base = open_base(
-        source,
-        run.home,
-        load_in_4bit=recipe.load_in_4bit,
-        use_bnb_nested_quant=recipe.use_bnb_nested_quant,
-        device=device.value,
-        hooks=OpeningHooks(ChatPlacement(run, recipe, data.longest, interrupted).can_chat_stay, interrupted),
-        progress=lambda phase: run.beat(),
-    )
-    run.note(f"The base in memory: {base.how.value}, {base.how.reason}.")
-    with watch_owner(base.owner) as check:
-        return teach(run, signals, source, tokenizer, data, base.model, device, check, init_adapter)
-
-
-def teach(
-    run: Run,
-    signals: Signals,
-    source: BaseSource,
-    tokenizer: PreTrainedTokenizerBase,
-    data: TrainingData,
-    model: PreTrainedModel,
-    device: Choice,
-    check: Callable[[], None],
-    init_adapter: AdapterFacts | None,
-) -> int:
-    """Train on the base that is there, and leave an adapter. `check` raises when the base is there no more."""
-    from core.models.device import choose_dtype
-    from core.training.callbacks import Reporter
-    from core.training.dataset import PackedCollator
-    from core.training.sample_answers import choose_prompts, generate_answers
-    from core.training.save_adapter import save_adapter
-    from core.training.trainer import build_trainer, total_steps
-
-    recipe, saved = run.recipe, newest_checkpoint(run.checkpoints_folder)
-    dtype = choose_dtype(device.value, model.config.model_type)
-    run.note(f"Training on {device.value} ({device.reason}) in {dtype.value}: {dtype.reason}.")
-    reporter = Reporter(
-        run, signals, evaluates=data.held_out is not None, vocabulary=model.get_input_embeddings().num_embeddings
-    )
-    trainer = build_trainer(
-        recipe,
-        model=model,
-        tokenizer=tokenizer,
-        source=source,
-        train=data.train,
-        held_out=data.held_out,
-        folder=run.checkpoints_folder,
-        dtype=dtype,
-        init_adapter=init_adapter.folder if init_adapter else None,
-        collator=PackedCollator(tokenizer.pad_token_id) if recipe.packing else None,
-        callbacks=[reporter],
-        before_step=Turns(Busy(run.home), give_up=lambda: signals.any),
-        check=check,
-    )
-
-    def ask(prompts: list[str]) -> list[str]:
-        said = generate_answers(trainer.model, tokenizer, prompts)
-        check()
-        return said
-
-    reporter.abandon_step = trainer.abandon_step
-    reporter.prompts = choose_prompts(recipe, data.held_out_conversations)
-    reporter.ask = ask
-    if signals.any and (signals.pause or saved is None):
-        return end_before_training(run, signals)
-    learn(run, trainer, reporter, saved, total_steps(trainer))
-    if trainer.state.global_step == 0:  # stopped within the very first step
-        return end_before_training(run, signals)
-    ended = trainer.state.global_step >= trainer.state.max_steps
-    if signals.pause and not ended:
-        run.move(RunState.INTERRUPTED, run.file.read().reason)
-        return 1
-    run.move(RunState.SAVING)
-    steps = best_weights(run, trainer) if ended and recipe.load_best_model_at_end else trainer.state.global_step
-    early = "" if ended else f"Stopped at step {trainer.state.global_step} of {trainer.state.max_steps}."
-    with trainer.model.disable_adapter():
-        before = reporter.ask(reporter.prompts)
-    samples = [Sample(*each) for each in zip(reporter.prompts, before, reporter.ask(reporter.prompts), strict=True)]
-    record = save_adapter(
-        run,
-        trainer,
-        reporter,
-        tokenizer=tokenizer,
-        source=source,
-        checked=data.checked,
-        steps=steps,
-        samples=samples,
-        note=early,
-    )
-    append_event(run.events_path, Done(adapter=record.name))
-    run.move(RunState.DONE if ended else RunState.STOPPED, early, adapter=record.name)
-    return 0
-
-
-def learn(run: Run, trainer: StudioTrainer, reporter: Reporter, saved: SavedCheckpoint | None, steps: int) -> None:
-    """Train to the end, or to where a signal stops it, from `saved` on if there is a checkpoint."""
+def train(run: Run, trainer: StudioTrainer, reporter: Reporter, saved: SavedCheckpoint | None, steps: int) -> None:
+    """Train up to `steps`, from `saved` on; only take over its weights where nothing is left to train."""
     if saved is not None:
-        state = trainer.take_up(saved)
-        reporter.take_up(state)
-        if reporter.signals.any or saved.step >= steps:  # stopped while loading, or killed while saving the adapter
+        state = trainer.restore_counts(saved)
+        reporter.restore_counts(state)
+        if (
+            reporter.signals.received() or saved.step >= steps
+        ):  # stopped while loading, or killed while saving the adapter
             return trainer.load_weights(saved, state)
     with run.file.changing() as change:
         if change.status.state is RunState.PREPARING:  # else someone has just asked to stop; the first step obeys
@@ -225,10 +201,10 @@ def learn(run: Run, trainer: StudioTrainer, reporter: Reporter, saved: SavedChec
         raise
 
 
-def best_weights(run: Run, trainer: StudioTrainer) -> int:
-    """Go back to the weights with the lowest eval loss where these are not the last ones; returns their step."""
-    last = trainer.state.global_step
-    by_step = {each.step: each for each in run.checkpoints()}
+def load_best_weights(run: Run, trainer: StudioTrainer) -> int:
+    """Go back to the weights with the lowest eval loss where these are not the last ones. Returns their step."""
+    last = int(trainer.state.global_step)
+    by_step = {saved.step: saved for saved in run.checkpoints()}
     best = find_best_step(by_step[last].path)
     if best is None or best == last or best not in by_step:
         return last
@@ -237,12 +213,16 @@ def best_weights(run: Run, trainer: StudioTrainer) -> int:
     return best
 
 
-def end_before_training(run: Run, signals: Signals) -> int:
+def end_untrained(run: Run, signals: Signals) -> int:
     if signals.pause:
-        run.move(RunState.INTERRUPTED, run.file.read().reason)
-    else:
-        run.move(RunState.STOPPED, "Stopped before the first step: nothing was learnt, so there is no adapter.")
-    return 1
+        return end_paused(run)
+    run.move(RunState.STOPPED, "Stopped before the first step: nothing was learnt, so there is no adapter.")
+    return NOT_SAVED
+
+
+def end_paused(run: Run) -> int:
+    run.move(RunState.INTERRUPTED, run.file.read().reason)
+    return NOT_SAVED
 
 
 if __name__ == "__main__":
