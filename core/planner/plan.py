@@ -11,7 +11,7 @@ from core.planner.gpus import FLASH_CAPABILITY, Gpu
 from core.planner.memory_parts import CHAT, Chat, MemoryPart, chat_parts, training_parts
 from core.planner.model_shape import ModelShape, read_shape
 from core.planner.serving_limits import NOT_SERVED, NOT_SERVED_ALLOWED, ServingLimits, find_init_adapter
-from core.planner.time import Schedule, TimeEstimate, estimate_time, make_schedule
+from core.planner.time import Schedule, Speeds, TimeEstimate, estimate_time, make_schedule
 from core.recipes.recipe import Recipe
 from core.recipes.warmup import warmup_warning
 
@@ -82,16 +82,17 @@ def plan_run(
     *,
     dataset_lengths: list[int] | None = None,
     home: Home | None = None,
+    speeds: Speeds = tuple,
     chat: Chat | None = Chat(),  # noqa: B008  (frozen)
     shape: ModelShape | None = None,
     limits: ServingLimits | None = None,
 ) -> Plan:
     """Plan a run on `gpu`, with `chat` beside it (None: none) and for an engine as `limits` says (None: for none).
 
-    dataset_lengths: tokens of each conversation, before anything is cut or held out. home: where earlier runs are
-    looked up for their speed, and the adapter that the run begins from. shape: the base's, where it has been read
-    before. Raises UserError when the base's config can't be had or is of an architecture that is not known, or when
-    lora_target_modules can't be trained.
+    dataset_lengths: tokens of each conversation, before anything is cut or held out. home: where the adapter is that
+    the run begins from. speeds: looks up what has been measured on this base (core.training.speeds.known_speeds); asked
+    only where there is a time to tell. shape: the base's, where it has been read before. Raises UserError when the
+    base's config can't be had or is of an architecture that is not known, or when lora_target_modules can't be trained.
     """
     shape = shape or read_shape(recipe.model_name_or_path)
 
@@ -126,7 +127,7 @@ def plan_run(
         unserved=why_unserved(recipe),
         serving_caveat=limits.find_caveat(init_adapter.max_rank if init_adapter else recipe.lora_r) if limits else None,
         schedule=steps,
-        time=estimate_time(recipe, gpu, steps, home) if steps else None,
+        time=estimate_time(recipe, gpu, steps, speeds) if steps else None,
     )
     if problem := _impossible(shape, gpu):
         return replace(told, fits=False, reason=problem)

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
-from adapters.bases import same_base
-from adapters.common.errors import UserError
-from core.common.home import Home
 from core.planner.gpus import Gpu
 from core.recipes.recipe import Recipe
 from core.recipes.warmup import count_steps, count_steps_per_epoch
-from core.training.calibration import read_speeds
-from core.training.events import Progress
-from core.training.run import Run, list_runs
 
 SIMILAR = ("per_device_train_batch_size", "max_length", "packing", "gradient_checkpointing", "load_in_4bit", "lora_r")
 LEAST, OTHERWISE = 0.10, 0.40  # relative uncertainty: of a rate from like runs; of one from other settings
@@ -36,6 +31,17 @@ class Schedule:
     tokens: int
     evaluated_tokens: int
     padding: float
+
+
+@dataclass(frozen=True)
+class Speed:
+    """What a run or a calibration on the same base reached on this machine. settings: its recipe's."""
+
+    settings: dict[str, Any]
+    tokens_per_second: float
+
+
+Speeds = Callable[[], Sequence[Speed]]  # looks them up, which reads all runs
 
 
 @dataclass(frozen=True)
@@ -104,15 +110,16 @@ def count_packed_rows(lengths: list[int], max_length: int) -> int:
     return rows
 
 
-def estimate_time(recipe: Recipe, gpu: Gpu, steps: Schedule, home: Home | None) -> TimeEstimate:
+def estimate_time(recipe: Recipe, gpu: Gpu, steps: Schedule, speeds: Speeds) -> TimeEstimate:
     """Speeds count only for the machine they were measured on, and only for the same base."""
     if not gpu.here:
         return TimeEstimate(f"No speed is known for {gpu.name}: speeds are measured on the machine itself")
-    known = _known_speeds(home, recipe.model_name_or_path) if home else []
-    rates = [rate for settings, rate in known if _is_similar(settings, recipe)]
+    known = speeds()
+    rates = [speed.tokens_per_second for speed in known if _is_similar(speed.settings, recipe)]
     least, what = LEAST, "earlier runs like this one"
     if not rates:
-        rates, least, what = [rate for _, rate in known], OTHERWISE, "earlier runs on this base with other settings"
+        rates, least = [speed.tokens_per_second for speed in known], OTHERWISE
+        what = "earlier runs on this base with other settings"
     if not rates:
         return TimeEstimate("No run on this base has been measured on this machine yet")
     rate = median(rates)
@@ -120,33 +127,6 @@ def estimate_time(recipe: Recipe, gpu: Gpu, steps: Schedule, home: Home | None) 
     seconds = (steps.tokens + EVALUATION_COST * steps.evaluated_tokens) / rate
     source = f"{rate:,.0f} tokens/s, the median of {len(rates)} of {what}"
     return TimeEstimate(source, rate, seconds, seconds * spread)
-
-
-def _known_speeds(home: Home, base: str) -> list[tuple[dict[str, Any], float]]:
-    """Settings and tokens per second of every run and calibration on this base."""
-    known = []
-    for run in list_runs(home):
-        settings = _settings(run)
-        if same_base(str(settings.get("model_name_or_path")), base) and (rate := _rate(run)):
-            known.append((settings, rate))
-    for settings, rates in read_speeds(home):
-        if same_base(str(settings.get("model_name_or_path")), base) and rates:
-            known.append((settings, median(rates)))
-    return known
-
-
-def _settings(run: Run) -> dict[str, Any]:
-    try:
-        return run.recipe.to_dict()
-    except UserError:  # a recipe of another version, which says nothing about this one's speed
-        return {}
-
-
-def _rate(run: Run) -> float | None:
-    """The median of what the run told, without its first, which includes the warming up."""
-    told = [each.tokens_per_second for each in run.events()[0] if isinstance(each, Progress)]
-    rates = [each for each in told if each]
-    return median(rates[1:]) if len(rates) >= 2 else None
 
 
 def _is_similar(settings: dict[str, Any], recipe: Recipe) -> bool:

@@ -1,33 +1,18 @@
-"""How fast this machine trains a recipe: a few real steps on its real data, and the results remembered in the home."""
+"""How fast this machine trains a recipe: a few real steps on its real data. core.training.speeds keeps the results."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import tempfile
 import time
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import Field, TypeAdapter
-
-from adapters.common.files import append_line
 from core.common.home import Home
-from core.common.json_records import read_lines
 from core.recipes.recipe import Recipe
 
 STEPS = 6  # the first is not counted: it warms up
-SPEEDS_FILE = "speeds.jsonl"
-
-
-@dataclasses.dataclass(frozen=True)
-class MeasuredSpeed:
-    recipe: dict[str, Any]
-    tokens_per_second: list[Annotated[float, Field(gt=0, allow_inf_nan=False)]]
-
-
-MEASURED_SPEED = TypeAdapter(MeasuredSpeed)
 
 
 def calibrate(recipe: Recipe, home: Home) -> list[float]:
@@ -77,14 +62,3 @@ def calibrate(recipe: Recipe, home: Home) -> list[float]:
         )
         trainer.train()
     return [(tokens - before) / (now - then) for (then, before), (now, tokens) in pairwise(marks)]
-
-
-def save_speeds(home: Home, recipe: Recipe, rates: list[float]) -> None:
-    """Keep speeds beside the recipe they were measured with. Appends one line."""
-    line = json.dumps({"at": time.time(), "tokens_per_second": rates, "recipe": recipe.to_dict()})
-    append_line(home.cache / SPEEDS_FILE, line.encode())
-
-
-def read_speeds(home: Home) -> list[tuple[dict[str, Any], list[float]]]:
-    """Recipes and their speeds, oldest first. A line that says anything else is passed over."""
-    return [(each.recipe, each.tokens_per_second) for each in read_lines(home.cache / SPEEDS_FILE, MEASURED_SPEED)]

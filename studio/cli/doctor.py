@@ -125,7 +125,7 @@ def damaged_files(home: Home) -> list[str]:
     """What was set aside, and which lines are passed over."""
     from adapters.common import damaged_files as damaged
     from core.common.json_records import unreadable_lines
-    from core.training.calibration import MEASURED_SPEED, SPEEDS_FILE
+    from core.training.speeds import MEASURED_SPEED, SPEEDS_FILE
     from studio.compare import votes
 
     found = [f"{each} Mend it and put it back, or delete it." for each in damaged.aside(home.root, BULKY)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from core.planner import (
 from core.recipes.recipe import Recipe
 from core.recipes.warmup import check_learns
 from core.serving.settings import settings_in_force
+from core.training.speeds import known_speeds
 from studio.cli.printed import print_json
 
 if TYPE_CHECKING:
@@ -71,6 +73,7 @@ def run(args: argparse.Namespace) -> int:
         gpu,
         dataset_lengths=lengths,
         home=home,
+        speeds=partial(known_speeds, home, recipe.model_name_or_path),
         chat=chat_of(args, home),
         shape=shape,
         limits=ServingLimits.of_home(home),
@@ -99,7 +102,8 @@ def recipe_of(args: argparse.Namespace) -> Recipe:
 
 
 def learn_speed(args: argparse.Namespace, recipe: Recipe, home: Home) -> None:
-    from core.training.calibration import calibrate, save_speeds
+    from core.training.calibration import calibrate
+    from core.training.speeds import save_speeds
 
     if args.recipe is None or args.gpu is not None:
         raise UserError(

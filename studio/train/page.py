@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -21,6 +22,7 @@ from core.recipes.trl_config import from_trl, to_trl
 from core.recipes.warmup import check_learns
 from core.training import queue
 from core.training.run import create_run
+from core.training.speeds import known_speeds
 from studio.auth.identity import Role, user_of
 from studio.context import Studio
 from studio.data import offered_datasets
@@ -268,6 +270,7 @@ def planned_here(studio: Studio, recipe: Recipe, dataset_lengths: list[int] | No
         recipe,
         card_here(),
         home=studio.home,
+        speeds=partial(known_speeds, studio.home, recipe.model_name_or_path),
         dataset_lengths=dataset_lengths,
         chat=Chat.of(engine.settings),
         limits=ServingLimits(engine.settings.max_rank if engine.external_url is None else None),

@@ -24,10 +24,10 @@ from core.data.provenance import Origin, write_origin
 from core.models.shared_weights.ipc_handle import handle_path, read_handle, running_engine
 from core.recipes.recipe import Recipe
 from core.training import queue
-from core.training.calibration import save_speeds
 from core.training.cleanup import remove_leftovers
 from core.training.placement import has_studio
 from core.training.run import list_runs
+from core.training.speeds import save_speeds
 from core.training.state import RunState
 from core.training.trash import trash_run
 from studio.app import build_app

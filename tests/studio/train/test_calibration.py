@@ -10,8 +10,8 @@ from adapters.common.errors import UserError
 from core.common.home import Home
 from core.common.process import Identity
 from core.recipes.recipe import Recipe
-from core.training.calibration import read_speeds
 from core.training.run import create_run
+from core.training.speeds import read_speeds
 from core.training.state import RunState
 from studio.train.calibration import calibrate
 

@@ -17,8 +17,8 @@ from core.data import store
 from core.planner import CHAT, Gpu, plan_run
 from core.recipes.recipe import SETTINGS, Recipe
 from core.recipes.trl_config import to_trl
-from core.training.calibration import read_speeds
 from core.training.run import list_runs
+from core.training.speeds import read_speeds
 from studio.context import Studio
 from studio.page import build_page
 from studio.train import recipe_form

@@ -1,0 +1,26 @@
+"""Measuring this machine's speed: a few real steps, and nothing of them stays but the speeds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from core.common.home import Home
+from core.recipes.recipe import Recipe
+from core.training.calibration import calibrate
+from core.training.speeds import read_speeds, save_speeds
+
+
+def test_calibrating_trains_a_few_real_steps(home: Home, tmp_path: Path) -> None:
+    data = tmp_path / "data.jsonl"
+    row = json.dumps({"text": "### Human: Where is the ship?### Assistant: Arr, in the bay."})
+    data.write_text(f"{row}\n" * 12)
+    settings = {"model_name_or_path": "builtin", "dataset_name": str(data), "per_device_train_batch_size": 2}
+    given = Recipe.from_dict(settings | {"eval_fraction": 0.0, "max_length": 100})
+    rates = calibrate(given, home)
+    assert len(rates) >= 3
+    assert all(rate > 0 for rate in rates)
+    save_speeds(home, given, rates)
+    assert read_speeds(home) == [(given.to_dict(), rates)]
+    assert not list(home.runs.iterdir())
+    assert not list(home.adapters.iterdir())
