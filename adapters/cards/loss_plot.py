@@ -5,12 +5,16 @@ from __future__ import annotations
 import io
 import logging
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
+
+from adapters.cards.curves import smoothed, ticks
 
 logger = logging.getLogger(__name__)
 
 Curve = list[tuple[int, float]]  # (step, loss)
+
+SMOOTHING = 0.8
 
 _MOST_BYTES = 100 << 20  # of events; a longer run, or a stranger's file, is not read for a picture
 _MOST_STEP, _MOST_LOSS = 2**40, 1e30  # what is beyond cannot be told apart on an axis
@@ -50,22 +54,13 @@ def _drawable(step: int, loss: float) -> bool:
     return 0 <= step <= _MOST_STEP and math.isfinite(loss) and abs(loss) <= _MOST_LOSS
 
 
-def smoothed(curve: Curve, weight: float = 0.8) -> Curve:
-    """The exponential moving average that TensorBoard shows, with the bias of its start taken out."""
-    average, result = 0.0, []
-    for count, (step, loss) in enumerate(curve, start=1):
-        average = weight * average + (1 - weight) * loss
-        result.append((step, average / (1 - weight**count)))
-    return result
-
-
 def draw(curves: dict[str, Curve]) -> bytes:
     """A PNG of the curves; at least one must have two points."""
     from PIL import Image, ImageDraw, ImageFont
 
     curves = dict(curves)
     if len(curves.get("training loss", [])) >= 20:
-        curves["training loss, smoothed"] = smoothed(curves["training loss"])
+        curves["training loss, smoothed"] = smoothed(curves["training loss"], SMOOTHING)
     points = [point for curve in curves.values() for point in curve]
     last = max(x for x, _ in points)
     x_ticks = ticks(min(x for x, _ in points), last)
@@ -102,17 +97,6 @@ def draw(curves: dict[str, Curve]) -> bytes:
     content = io.BytesIO()
     image.resize(_SIZE, Image.Resampling.LANCZOS).save(content, "PNG", optimize=True)
     return content.getvalue()
-
-
-def ticks(low: float, high: float, wanted: int = 5) -> Sequence[float]:
-    """About `wanted` round numbers, evenly spaced, the first at or below `low` and the last at or above `high`."""
-    span = (high - low) or abs(high) or 1.0
-    raw = span / wanted
-    unit = 10.0 ** math.floor(math.log10(raw))
-    step = next(factor * unit for factor in (1, 2, 5, 10) if factor * unit >= raw)
-    first, last = math.floor(low / step), math.ceil(high / step)
-    last = max(last, first + 1)
-    return [round(number * step, 10) for number in range(first, last + 1)]
 
 
 def loss_plot(folder: Path) -> bytes | None:

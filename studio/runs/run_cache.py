@@ -24,14 +24,14 @@ Point = tuple[float, float]
 class RunSnapshot:
     """One run as it was when its folder had this signature. Points are (step, loss), each step once.
 
-    recipe: None where it cannot be read, and `trouble` says why.
+    recipe: None where it cannot be read, and `recipe_error` says why.
     """
 
     signature: Signature
     status: Status
     summary: Summary
     recipe: Recipe | None
-    trouble: str
+    recipe_error: str
     events: tuple[Event, ...]
     training: tuple[Point, ...]
     evaluated: tuple[Point, ...]
@@ -44,13 +44,18 @@ class RunSnapshot:
     def state(self) -> RunState:
         return self.status.state
 
+    @property
+    def dataset(self) -> str:
+        """Its dataset as people call it: a file of the studio by its folder."""
+        return self.recipe.dataset_name.rsplit("/data.", 1)[0].rsplit("/", 1)[-1] if self.recipe else "–"
+
 
 class RunCache:
     """Reads all runs of a home, for every browser that asks."""
 
     def __init__(self, home: Home) -> None:
         self.home = home
-        self._seen: dict[str, RunSnapshot] = {}
+        self._snapshots: dict[str, RunSnapshot] = {}
         self._busy = Busy(home)
 
     def runs(self) -> list[RunSnapshot]:
@@ -58,18 +63,18 @@ class RunCache:
         found: dict[str, RunSnapshot] = {}
         for run, status in list_statuses(self.home):
             signature = signature_of(run)
-            seen = self._seen.get(run.id)
-            if seen is None or seen.signature != signature or seen.summary.stalled != run.stalled(status):
-                seen = _read(run, signature)
-            found[run.id] = seen
-        self._seen = found
+            snapshot = self._snapshots.get(run.id)
+            if snapshot is None or snapshot.signature != signature or snapshot.summary.stalled != run.stalled(status):
+                snapshot = _read_run(run, signature)
+            found[run.id] = snapshot
+        self._snapshots = found
         return list(found.values())
 
-    def queue(self) -> list[str]:
+    def queued_ids(self) -> list[str]:
         """Ids of the runs that wait, in the order in which they will start."""
         return [run.id for run in queue.list_queued(self.home)]
 
-    def answering(self) -> int:
+    def answers_in_progress(self) -> int:
         """How many answers the engine is writing; training waits for them."""
         return self._busy.rows()
 
@@ -105,9 +110,9 @@ def signature_of(run: Run) -> Signature:
     return tuple(found)
 
 
-def _read(run: Run, signature: Signature) -> RunSnapshot:
+def _read_run(run: Run, signature: Signature) -> RunSnapshot:
     events = tuple(run.events()[0])
-    # A resumed run tells some steps twice: the later telling counts.
+    # A resumed run has events of some steps twice: the later ones count.
     training: dict[float, float] = {}
     evaluated: dict[float, float] = {}
     for event in events:
@@ -115,17 +120,17 @@ def _read(run: Run, signature: Signature) -> RunSnapshot:
             training[event.step] = event.loss
         elif isinstance(event, Evaluation):
             evaluated[event.step] = event.eval_loss
-    recipe, trouble = None, ""
+    recipe, recipe_error = None, ""
     try:
         recipe = run.recipe
     except UserError as error:
-        trouble = error.message
+        recipe_error = error.message
     return RunSnapshot(
         signature,
         run.status(),
         run.summary(),
         recipe,
-        trouble,
+        recipe_error,
         events,
         tuple(sorted(training.items())),
         tuple(sorted(evaluated.items())),

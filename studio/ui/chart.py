@@ -6,7 +6,12 @@ import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from html import escape
+from typing import Any
+
+from markupsafe import Markup
+
+from adapters.cards.curves import ticks
+from studio.ui.templating import render
 
 Point = tuple[float, float]
 WIDTH, HEIGHT = 760, 300
@@ -27,58 +32,41 @@ class Line:
     dots: bool = False
 
 
-def line_chart(lines: Sequence[Line], label: str, x_name: str = "step") -> str:
+def line_chart(lines: Sequence[Line], label: str, x_name: str = "step") -> Markup:
     """One chart with its legend. `label` is what a screen reader says of it."""
     finite = [replace(line, points=[point for point in line.points if math.isfinite(point[1])]) for line in lines]
     drawn = [line for line in finite if line.points]
     if not drawn:
-        return '<div class="empty">The curve begins with the first step.</div>'
+        return render("shared/empty.html", text="The curve begins with the first step.")
     xs = [x for line in drawn for x, _ in line.points]
     ys = [y for line in drawn for _, y in line.points]
-    x_ticks, y_ticks = ticks(min(xs), max(xs), 8, whole=True), ticks(min(ys), max(ys), 5)
+    x_ticks, y_ticks = ticks(min(xs), max(xs), 8, whole=True), _loss_ticks(min(ys), max(ys))
     x_low, x_high = min(xs), max(max(xs), min(xs) + 1)
     y_low, y_high = min(y_ticks[0], min(ys)), max(y_ticks[-1], max(ys))
 
-    def at(x: float, y: float) -> tuple[float, float]:
+    def to_pixels(x: float, y: float) -> Point:
         across = LEFT + (x - x_low) / (x_high - x_low) * (WIDTH - LEFT - RIGHT)
         down = TOP + (y_high - y) / (y_high - y_low) * (HEIGHT - TOP - BOTTOM)
         return round(across, 1), round(down, 1)
 
-    grid = "".join(
-        f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at(x_low, y)[1]}" y2="{at(x_low, y)[1]}"/>'
-        f'<text x="{LEFT - 8}" y="{at(x_low, y)[1] + 4}" text-anchor="end">{_number(y)}</text>'
-        for y in y_ticks
-    )
-    grid += "".join(
-        f'<text x="{at(x, y_low)[0]}" y="{HEIGHT - 14}" text-anchor="middle">{_number(x)}</text>'
-        for x in x_ticks
-        if x_low <= x <= x_high
-    )
-    curves = "".join(_curve(line, at) for line in drawn)
-    legend = "".join(_key(line) for line in drawn if not line.faint)
     values = {line.name: [[x, round(y, 4)] for x, y in thinned(line.points)] for line in drawn if not line.faint}
-    box = {"low": x_low, "high": x_high, "left": LEFT / WIDTH, "right": 1 - RIGHT / WIDTH}
-    name = escape(label)
-    return (
-        f'<figure class="chart" data-values="{escape(json.dumps(values))}" data-box="{escape(json.dumps(box))}">'
-        f'<figcaption class="legend">{legend}</figcaption><div class="scroll" tabindex="0">'
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{name}">'
-        f'{grid}<text x="{WIDTH - RIGHT}" y="{HEIGHT - 4}" text-anchor="end">{escape(x_name)}</text>{curves}'
-        f'<line class="here" y1="{TOP}" y2="{HEIGHT - BOTTOM}" x1="-9" x2="-9"/></svg></div>'
-        f'<output class="tip"></output></figure>'
+    return render(
+        "shared/chart.html",
+        label=label,
+        x_name=x_name,
+        width=WIDTH,
+        height=HEIGHT,
+        left=LEFT,
+        right=WIDTH - RIGHT,
+        top=TOP,
+        bottom=HEIGHT - BOTTOM,
+        x_ticks=[(to_pixels(x, y_low)[0], f"{x:.6g}") for x in x_ticks if x_low <= x <= x_high],
+        y_ticks=[(to_pixels(x_low, y)[1], f"{y:.6g}") for y in y_ticks],
+        curves=[_to_curve(line, to_pixels) for line in drawn],
+        # What the browser needs to tell the values under the pointer.
+        values=json.dumps(values),
+        box=json.dumps({"low": x_low, "high": x_high, "left": LEFT / WIDTH, "right": 1 - RIGHT / WIDTH}),
     )
-
-
-def smoothed(points: Sequence[Point], weight: float) -> list[Point]:
-    """An exponential moving average that is not drawn towards zero at the start, as TensorBoard has it.
-
-    `weight`: 0 leaves the points as they are; the nearer to 1, the smoother.
-    """
-    average, result = 0.0, []
-    for number, (x, y) in enumerate(points, 1):
-        average = weight * average + (1 - weight) * y
-        result.append((x, average / (1 - weight**number)))
-    return result
 
 
 def thinned(points: Sequence[Point]) -> list[Point]:
@@ -89,33 +77,19 @@ def thinned(points: Sequence[Point]) -> list[Point]:
     return [points[round(number * last / (MOST_POINTS - 1))] for number in range(MOST_POINTS)]
 
 
-def ticks(low: float, high: float, about: int, whole: bool = False) -> list[float]:
-    """Round numbers that cover `low` to `high`, about so many."""
-    span = max(high - low, 1.0 if whole else 0.01 * abs(high), 1e-6)
-    step = 10 ** math.floor(math.log10(span / about))
-    step = next(step * times for times in (1, 2, 5, 10, 20) if span / (step * times) <= about)
-    if whole:
-        step = max(1.0, step)
-    first, last = math.floor(low / step), math.ceil(high / step)
-    return [round(number * step, 10) for number in range(first, max(last, first + 1) + 1)]
+def _loss_ticks(low: float, high: float) -> list[float]:
+    return ticks(low, high, least_span=max(0.01 * abs(high), 1e-6))
 
 
-def _curve(line: Line, at: Callable[[float, float], Point]) -> str:
-    places = [at(x, y) for x, y in thinned(line.points)]
-    path = "M" + "L".join(f"{x},{y}" for x, y in places)
-    kinds = f"series-{line.colour % COLOURS}{' dashed' if line.dashed else ''}{' faint' if line.faint else ''}"
-    dots = line.dots or len(places) == 1
-    marks = "".join(f'<circle cx="{x}" cy="{y}" r="3"/>' for x, y in places) if dots else ""
-    return f'<g class="curve {kinds}" data-points="{len(places)}"><path d="{path}"/>{marks}</g>'
-
-
-def _key(line: Line) -> str:
-    dashed = " dashed" if line.dashed else ""
-    return (
-        f'<span class="key series-{line.colour % COLOURS}{dashed}"><i></i>{escape(line.name)} '
-        f"<b>{line.points[-1][1]:.3f}</b></span>"
-    )
-
-
-def _number(value: float) -> str:
-    return f"{value:.6g}"
+def _to_curve(line: Line, to_pixels: Callable[[float, float], Point]) -> dict[str, Any]:
+    points = [to_pixels(x, y) for x, y in thinned(line.points)]
+    return {
+        "name": line.name,
+        "points": points,
+        "colour": line.colour % COLOURS,
+        "dashed": line.dashed,
+        "faint": line.faint,
+        "dots": line.dots or len(points) == 1,
+        "in_legend": not line.faint,
+        "last_value": line.points[-1][1],
+    }

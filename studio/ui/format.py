@@ -1,14 +1,9 @@
-"""Records to what the page shows: HTML fragments, tables, curves. Pure functions; every value is escaped."""
+"""Numbers, sizes and times as people write them."""
 
 from __future__ import annotations
 
 import math
-
-# A guanaco's head, drawn in one line, so that the page needs no image and no emoji font.
-MARK = (
-    '<svg viewBox="0 0 24 24" fill="none" stroke="#0a8f5b" stroke-width="2" stroke-linejoin="round" aria-hidden="true">'
-    '<path d="M7 22V12L5 9l6-1 1-5 2 4 1-4 2 6v5l-3 3v5z"/></svg>'
-)
+import time
 
 
 def duration(seconds: float | None) -> str:
@@ -36,3 +31,16 @@ def size(count: int) -> str:
 
 def number(value: float | None, digits: int = 3) -> str:
     return "–" if value is None else f"{value:.{digits}f}"
+
+
+def moment(at: float) -> str:
+    """A time as people write it: the clock alone for today, with the date otherwise; "–" for what is no time.
+
+    at: seconds since the epoch.
+    """
+    try:
+        when, today = time.localtime(at), time.localtime()
+    except (ValueError, OverflowError, OSError):
+        return "–"
+    clock = time.strftime("%H:%M:%S", when)
+    return clock if when[:3] == today[:3] else f"{when.tm_mday} {time.strftime('%b %Y', when)} {clock[:5]}"

@@ -18,7 +18,7 @@ PROGRESS_SECONDS = 0.2  # nothing here tells its progress by Gradio's bars
 
 
 class PartialUpdateBlocks(gr.Blocks):
-    """Blocks that draw only what an event has changed. Call `spare` once everything is wired."""
+    """Blocks that draw only what an event has changed. Call `reduce_event_overhead` once everything is wired."""
 
     async def postprocess_data(self, block_fn: Any, predictions: Any, state: Any) -> list[Any]:
         """As Gradio's own, with the same result, but without building anew what is left as it is."""
@@ -38,7 +38,7 @@ class PartialUpdateBlocks(gr.Blocks):
             for each, same in zip(outputs, stays, strict=True)
         ]
 
-    def spare(self) -> None:
+    def reduce_event_overhead(self) -> None:
         for each in self.fns.values():
             # The browser goes through everything that an event ever showed its progress on, at each step of each
             # event: where no progress is to be seen there is nothing to show it on.

@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from studio.ui.format import duration, number, size
+from studio.ui.format import duration, moment, number, size
 
 FOLDER = Path(__file__).parent / "templates"
 _environment = Environment(
@@ -19,7 +19,7 @@ _environment = Environment(
     lstrip_blocks=True,
     auto_reload=False,
 )
-_environment.filters |= {"duration": duration, "size": size, "number": number}
+_environment.filters |= {"duration": duration, "moment": moment, "size": size, "number": number}
 
 
 def render(template: str, **values: Any) -> Markup:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,15 @@ def quiet_studio(tmp_path_factory: pytest.TempPathFactory) -> Studio:
     """A studio whose engine was never started."""
     home = Home.open(tmp_path_factory.mktemp("studio") / "home")
     return Studio.over(home, "builtin", EngineSupervisor(home, "builtin"))
+
+
+@pytest.fixture
+def empty_studio(quiet_studio: Studio) -> Studio:
+    """The quiet studio, without a run."""
+    for run in list(quiet_studio.home.runs.iterdir()):
+        if run.is_dir():
+            shutil.rmtree(run)
+    return quiet_studio
 
 
 @pytest.fixture(scope="session")

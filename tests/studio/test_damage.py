@@ -42,7 +42,7 @@ from studio.compare import votes
 from studio.context import Studio
 from studio.engine.supervisor import EngineSupervisor
 from studio.page import build_page
-from studio.runs.runs_view import RunsTableState
+from studio.runs.table_view import RunsTableState
 from studio.web.lock import WebLock
 from tests.e2e.furnished import furnish
 from tests.studio.conftest import handler, request_of
@@ -209,15 +209,15 @@ def look_at_everything(studio: Studio, page: gr.Blocks) -> dict[str, Any]:
     home, owner = studio.home, request_of(LOCAL_OWNER)
     runs = [run.id for run in list_runs(home)]
     shown = {
-        "tick": handler(page, "page.first_tick")(owner, runs[0], RunsTableState(picked=tuple(runs))),
-        "choices": handler(page, "page.first_choices")(owner),
-        "turned": handler(page, "page.turn_to")(owner, "", ""),
+        "tick": handler(page, "page_handlers.refresh_all")(owner, runs[0], RunsTableState(compared=tuple(runs))),
+        "choices": handler(page, "page_handlers.show_allowed")(owner),
+        "turned": handler(page, "page_handlers.open_address")(owner, "", ""),
         "storage": handler(page, "settings.page.opened")(owner),
         "access": handler(page, "settings.access.greet")(owner),
         "archive": handler(page, "chat.saved.search")(owner, "", None, ""),
         "votes": handler(page, "compare.page.count")(),
         "datasets": handler(page, "train.page.mark")(owner, "pirate"),
-        "log": [handler(page, "runs.page.log_of")(run) for run in runs],
+        "log": [handler(page, "runs.handlers.show_log")(run) for run in runs],
     }
     # What the other processes read, and the start and the end of the studio.
     queue.start_next(home)
@@ -246,7 +246,7 @@ def test_damaged_files_stop_neither_the_start_nor_a_tab(
             DAMAGE[kind](path)
         caplog.clear()
         shown = look_at_everything(studio, page)
-        handler(page, "page.first_tick")(request_of(LOCAL_OWNER), "")  # and now that they are aside
+        handler(page, "page_handlers.refresh_all")(request_of(LOCAL_OWNER), "")  # and now that they are aside
         assert [run.id for run in list_runs(home)] == before
         assert all(run in repr(shown["tick"]) for run in before), "every run is in the list"
         assert not [each.getMessage() for each in caplog.records if each.levelno >= logging.ERROR]
@@ -311,7 +311,7 @@ def test_a_run_without_its_state_is_shown_with_what_its_events_tell(
     (path,) = studio.home.root.glob(f"{RUN}/state.json")
     path.write_text("{")
     (run,) = [each for each in list_runs(studio.home) if each.folder == path.parent]
-    card = repr(handler(page, "page.first_tick")(request_of(LOCAL_OWNER), run.id))
+    card = repr(handler(page, "page_handlers.refresh_all")(request_of(LOCAL_OWNER), run.id))
     assert run.state() is RunState.INTERRUPTED, "its worker is not there, and its events tell no end"
     assert "20/20" in card and "state.json was damaged" in card and "The run can be resumed" in card
     assert str(studio.home.root) not in card, "who may see the runs need not know this machine's folders"
@@ -337,9 +337,9 @@ def test_a_run_without_its_recipe_says_so_and_cannot_be_begun_anew(
     (path,) = studio.home.root.glob(f"{RUN}/recipe.yaml")
     path.write_bytes(b"\x00\xff")
     run = path.parent.name
-    assert "recipe.yaml was damaged" in repr(handler(page, "page.first_tick")(request_of(LOCAL_OWNER), run))
+    assert "recipe.yaml was damaged" in repr(handler(page, "page_handlers.refresh_all")(request_of(LOCAL_OWNER), run))
     with pytest.raises(gr.Error, match=r"is not known\. Its recipe\.yaml was damaged"):
-        handler(page, "runs.page.yaml_of")(run)
+        handler(page, "runs.handlers.show_recipe_as_yaml")(run)
 
 
 def test_who_looks_for_keys_publications_or_conversations_sees_that_a_file_was_damaged(

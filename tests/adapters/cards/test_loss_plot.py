@@ -15,7 +15,7 @@ from tensorboard.summary.writer.event_file_writer import EventFileWriter
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from adapters.cards import loss_plot as plot
-from adapters.cards.loss_plot import draw, loss_plot, read_curves, smoothed, ticks
+from adapters.cards.loss_plot import draw, loss_plot, read_curves
 
 
 def write_events(folder: Path, points: list[tuple[str, int, float]]) -> Path:
@@ -76,25 +76,8 @@ def test_a_file_that_was_cut_off_counts_as_far_as_it_goes(tmp_path: Path) -> Non
     assert [step for step, _ in read_curves([path])["training loss"]] == list(range(1, 10))
 
 
-@pytest.mark.parametrize(
-    ("low", "high", "expected"),
-    [
-        (0, 10, [0, 2, 4, 6, 8, 10]),
-        (1, 120, [0, 50, 100, 150]),
-        (0.31, 0.52, [0.3, 0.35, 0.4, 0.45, 0.5, 0.55]),
-        (2, 2, [2, 2.5]),
-    ],
-)
-def test_ticks(low: float, high: float, expected: list[float]) -> None:
-    assert list(ticks(low, high)) == expected
-
-
 def test_a_flat_curve_can_be_drawn() -> None:
     assert draw({"training loss": [(1, 0.0), (2, 0.0)]}).startswith(b"\x89PNG")
-
-
-def test_smoothing_starts_at_the_first_value() -> None:
-    assert smoothed([(1, 4.0), (2, 4.0)]) == [(1, pytest.approx(4.0)), (2, pytest.approx(4.0))]
 
 
 def test_what_no_run_has_is_not_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -191,7 +191,14 @@ def test_an_adapter_cannot_be_renamed_out_of_the_store(
 
 @pytest.mark.parametrize("run_id", [each for each in (*OUTSIDE, *ODD) if each])
 @pytest.mark.parametrize(
-    "event", ["runs.page.end", "runs.page.rest", "runs.page.go_on", "runs.page.remove", "runs.page.log_of"]
+    "event",
+    [
+        "runs.handlers.stop_run",
+        "runs.handlers.pause_run",
+        "runs.handlers.resume_run",
+        "runs.handlers.delete_run",
+        "runs.handlers.show_log",
+    ],
 )
 def test_run_ids_lead_nowhere_else(page: gr.Blocks, quiet_studio: Studio, run_id: str, event: str) -> None:
     before = files_beneath(quiet_studio.home.root)
@@ -330,7 +337,7 @@ def test_visitors_get_nothing_of_unpublished_adapters_and_runs(
     page: gr.Blocks, quiet_studio: Studio, tmp_path: Path
 ) -> None:
     record = quiet_studio.store.import_folder(write_adapter(tmp_path / "lora"), "not-for-all")
-    tick = handler(page, "page.first_tick")
+    tick = handler(page, "page_handlers.refresh_all")
     assert "not-for-all" in str(tick(request_of(LOCAL_OWNER), None))
     assert "not-for-all" not in str(tick(request_of(VISITOR), None))
     assert "not-for-all" not in json.dumps(page.get_config_file(), default=str)
@@ -342,7 +349,7 @@ def test_visitors_get_nothing_of_unpublished_adapters_and_runs(
 
 
 def test_visitors_are_not_told_where_the_log_of_a_failed_engine_lies(page: gr.Blocks, quiet_studio: Studio) -> None:
-    before, tick = quiet_studio.engine.status, handler(page, "page.first_tick")
+    before, tick = quiet_studio.engine.status, handler(page, "page_handlers.refresh_all")
     quiet_studio.engine._set_status("failed", "The engine ended 5 times in a row.", cause="See /srv/home/engine.log.")
     assert "5 times" in str(tick(request_of(VISITOR), None))
     assert "/srv/home" not in str(tick(request_of(VISITOR), None))

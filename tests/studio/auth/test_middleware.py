@@ -48,7 +48,7 @@ def space(page: gr.Blocks, home: Home, provider: OpenIDProvider) -> GuardedApp:
 
 
 @pytest.mark.parametrize("path", ["https://evil.example/a-terabyte.bin", "/etc/passwd", "http://169.254.169.254/"])
-@pytest.mark.parametrize("name", ["chat.page.send", "chat.page.leave", "chat.saved.search", "page.tick"])
+@pytest.mark.parametrize("name", ["chat.page.send", "chat.page.leave", "chat.saved.search", "page_handlers.refresh"])
 def test_who_may_not_upload_cannot_have_the_server_fetch_a_file(
     space: GuardedApp, page: gr.Blocks, name: str, path: str
 ) -> None:
@@ -213,7 +213,7 @@ def test_a_flood_of_events_is_stopped_and_the_owner_is_not(
     space: GuardedApp, page: gr.Blocks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     space.access.events = Limits(3, 100)
-    tick = event(page, "page.tick")
+    tick = event(page, "page_handlers.refresh")
     visitor, owner = space.client(), space.client(Role.OWNER)
     assert [visitor.post(EVENT_PATHS[0], json=tick).status_code for _ in range(4)] == [LET_IN] * 3 + [429]
     assert {owner.post(EVENT_PATHS[0], json=tick).status_code for _ in range(4)} == {LET_IN}

@@ -101,7 +101,7 @@ def test_every_event_is_open_to_those_in_the_table_and_to_nobody_else(page: gr.B
         "adapters_page.page.load",
         "data.handlers.upload_files",
         "settings.access.create_key",
-        "page.use",
+        "page_handlers.train_on_dataset",
         "settings.engine_settings.apply",
     ],
 )

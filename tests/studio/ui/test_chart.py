@@ -1,20 +1,11 @@
-"""Curves: smoothed as TensorBoard does, thinned without losing the ends, with round ticks."""
+"""Curves: thinned without losing the ends, each with its name."""
 
 from __future__ import annotations
 
 import math
 import re
 
-import pytest
-
-from studio.ui.chart import MOST_POINTS, Line, line_chart, smoothed, thinned, ticks
-
-
-def test_smoothing_is_a_debiased_moving_average() -> None:
-    assert [y for _, y in smoothed([(1, 2.0), (2, 2.0), (3, 2.0)], 0.9)] == pytest.approx([2.0, 2.0, 2.0])
-    # By hand for weight 0.5: (0.5*4)/0.5, (0.5*2 + 0.5*1)/0.75.
-    assert [y for _, y in smoothed([(1, 4.0), (2, 1.0)], 0.5)] == pytest.approx([4.0, 2.0])
-    assert smoothed([(1, 4.0), (2, 1.0)], 0) == [(1, 4.0), (2, 1.0)]
+from studio.ui.chart import MOST_POINTS, Line, line_chart, thinned
 
 
 def test_thinning_keeps_both_ends() -> None:
@@ -23,14 +14,6 @@ def test_thinning_keeps_both_ends() -> None:
     assert len(few) == MOST_POINTS
     assert (few[0], few[-1]) == (points[0], points[-1])
     assert thinned(points[:5]) == points[:5]
-
-
-@pytest.mark.parametrize("low, high", [(0.1, 2.3), (0.16, 0.17), (0.5, 0.5), (0.0, 0.0), (1e-4, 900.0)])
-def test_ticks_cover_the_values_and_are_few(low: float, high: float) -> None:
-    found = ticks(low, high, 5)
-    assert found[0] <= low and found[-1] >= high
-    assert 2 <= len(found) <= 8
-    assert len(set(found)) == len(found)
 
 
 def test_a_chart_draws_every_line_and_names_it() -> None:

@@ -9,8 +9,9 @@ from starlette.testclient import TestClient
 from studio.app import build_app
 from studio.auth.identity import LOCAL_OWNER
 from studio.context import Studio
-from studio.page import build_page
-from tests.studio.conftest import handler, request_of
+from studio.page_handlers import open_address
+from studio.runs.run_cache import RunCache
+from tests.studio.conftest import request_of
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +29,8 @@ def test_an_address_opens_the_page(client: TestClient, address: str) -> None:
 
 
 def test_only_an_address_that_names_a_tab_turns_to_it(quiet_studio: Studio) -> None:
-    turn_to = handler(build_page(quiet_studio), "page.turn_to")
-    turned, run = turn_to(request_of(LOCAL_OWNER), "?page=runs&run=abc", "")
+    runs, owner = RunCache(quiet_studio.home), request_of(LOCAL_OWNER)
+    turned, run = open_address(runs, owner, "?page=runs&run=abc", "")
     assert (turned.selected, run) == ("runs", "abc")
     for query in ("", "?page=nonsense", None):
-        assert turn_to(request_of(LOCAL_OWNER), query, "kept") == [gr.skip(), "kept"]
+        assert open_address(runs, owner, query, "kept") == [gr.skip(), "kept"]
