@@ -81,7 +81,6 @@ EVENTS: dict[str, Role] = {
     "chat.keep_example.take": Role.OWNER,
     "chat.keep_example.keep": Role.OWNER,
     "chat.keep_example.put_aside": Role.OWNER,
-    "settings.access.greet": Role.VISITOR,
     "train.page.pick": Role.VISITOR,
     "train.page.as_remembered": Role.OWNER,
     "train.page.mark": Role.VISITOR,
@@ -93,16 +92,6 @@ EVENTS: dict[str, Role] = {
     "train.page.into_fields": Role.OWNER,
     "train.page.as_yaml": Role.OWNER,
     "train.page.as_trl": Role.OWNER,
-    "settings.page.show_snippets": Role.VISITOR,
-    "settings.page.arrive": Role.VISITOR,
-    "settings.page.opened": Role.VISITOR,  # and so is the next; they show something to the owner alone
-    "settings.page.first_facts": Role.VISITOR,
-    "settings.page.facts_now": Role.OWNER,
-    "settings.page.clear_trash": Role.OWNER,
-    "settings.page.clear_checkpoints": Role.OWNER,
-    "settings.page.clear_cache": Role.OWNER,
-    "settings.engine_settings.opened": Role.VISITOR,  # it shows something to the owner alone
-    "settings.engine_settings.apply": Role.OWNER,
     "adapters_page.page.arrive": Role.VISITOR,
     "adapters_page.page.details": Role.VISITOR,
     "adapters_page.page.save": Role.OWNER,
@@ -122,10 +111,6 @@ EVENTS: dict[str, Role] = {
     "compare.push_page.push": Role.OWNER,
     "adapters_page.import_files.bring_in": Role.OWNER,
     "adapters_page.import_files.adopt": Role.OWNER,
-    "settings.access.publish": Role.OWNER,
-    "settings.access.unpublish": Role.OWNER,
-    "settings.access.create_key": Role.OWNER,
-    "settings.access.revoke_key": Role.OWNER,
 }
 # The function that `requires` has marked, by its event's name: another one that merely has the name is none.
 HANDLERS: dict[str, Callable[..., Any]] = {}

@@ -5,19 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 import gradio as gr
+from markupsafe import Markup
 
 from adapters.common.errors import UserError
 from core.serving.settings import KINDS, SETTINGS, flag
 from studio.auth.identity import Role, user_of
+from studio.auth.permissions import requires
 from studio.context import Studio
-from studio.ui.events import told
+from studio.ui.events import bind
 from studio.ui.fragments import render_table
+from studio.ui.templating import render
 
 # What the engine tells about by itself in /health, where that is called otherwise.
-TOLD_AS = {"max_length": "context"}
-BY_ITSELF = "as it finds best"
-LATER = '<div class="empty">What is in force shows here.</div>'
-STARTS = (
+NAMES_IN_HEALTH = {"max_length": "context"}
+AUTOMATIC = "as it finds best"
+RESTART = (
     "The engine starts again with these settings. Answers under way have 15 seconds to end; conversations and adapters "
     "stay, and questions wait until it is there."
 )
@@ -25,60 +27,68 @@ STARTS = (
 
 def build(studio: Studio, tab: gr.Tab) -> None:
     gr.HTML("<h2>The engine</h2>")
-    in_force = gr.HTML(LATER, elem_id="engine-in-force")
+    in_force = gr.HTML(render("shared/empty.html", text="What is in force shows here."), elem_id="engine-in-force")
     with gr.Accordion("Change them", open=False, elem_id="engine-settings"):
         with gr.Column(elem_classes="settings"):
-            fields = {name: field_for(studio, name) for name in SETTINGS}
-        apply_button = gr.Button("Start the engine with these", elem_id="apply-engine-settings")
-
-    def opened(request: gr.Request) -> list[Any]:
-        if user_of(request).role is not Role.OWNER:
-            return [gr.skip()] * (1 + len(fields))
-        return [in_force_table(studio), *(shown(name, getattr(studio.engine.settings, name)) for name in fields)]
-
-    def apply(*values: Any) -> str:
-        engine = studio.engine
-        given = {name: read(name, value) for name, value in zip(fields, values, strict=True)}
-        wanted = {name: value for name, value in given.items() if value != SETTINGS[name].default}
-        decided = {name: value for name, value in engine.saved.items() if name in engine.command_line}
-        if engine.apply_settings(
-            {name: value for name, value in wanted.items() if name not in engine.command_line} | decided
-        ):
-            gr.Info(STARTS)
-        else:
-            gr.Info("Nothing is different, so the engine goes on as it is.")
-        return in_force_table(studio)
+            fields = [build_field(studio, name) for name in SETTINGS]
+        apply = gr.Button("Start the engine with these", elem_id="apply-engine-settings")
 
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-    tab.select(told(opened), None, [in_force, *fields.values()], **private)
-    apply_button.click(told(apply), list(fields.values()), in_force, **private)
+    tab.select(bind(show_settings, studio), None, [in_force, *fields], **private)
+    apply.click(bind(apply_settings, studio), fields, in_force, **private)
 
 
-def field_for(studio: Studio, name: str) -> Any:
+@requires(Role.VISITOR)  # it shows something to the owner alone
+def show_settings(studio: Studio, request: gr.Request) -> list[Any]:
+    """What is in force, and the fields filled with it."""
+    if user_of(request).role is not Role.OWNER:
+        return [gr.skip()] * (1 + len(SETTINGS))
+    return [in_force_table(studio), *(to_field(name, getattr(studio.engine.settings, name)) for name in SETTINGS)]
+
+
+@requires(Role.OWNER)
+def apply_settings(studio: Studio, *values: Any) -> Markup:
+    """Save what the fields hold and start the engine again where something is different. Raises UserError."""
+    engine = studio.engine
+    settings = {name: from_field(name, value) for name, value in zip(SETTINGS, values, strict=True)}
+    chosen = {
+        name: value
+        for name, value in settings.items()
+        if value != SETTINGS[name].default and name not in engine.command_line
+    }
+    decided_at_start = {name: value for name, value in engine.saved.items() if name in engine.command_line}
+    if engine.apply_settings(chosen | decided_at_start):
+        gr.Info(RESTART)
+    else:
+        gr.Info("Nothing is different, so the engine goes on as it is.")
+    return in_force_table(studio)
+
+
+def build_field(studio: Studio, name: str) -> Any:
     """A field, filled when the tab is opened; not to be changed where the command line decides."""
     engine, about = studio.engine, SETTINGS[name].metadata
-    fixed = name in engine.command_line or engine.external_url is not None
-    value = shown(name, SETTINGS[name].default)
-    settings: dict[str, Any] = {
+    is_fixed = name in engine.command_line or engine.external_url is not None
+    value = to_field(name, SETTINGS[name].default)
+    options: dict[str, Any] = {
         "label": name,
         "info": about["help"] + (f" Decided at the start, by {flag(name)}." if name in engine.command_line else ""),
-        "interactive": not fixed,
+        "interactive": not is_fixed,
         "elem_id": f"engine-{name.replace('_', '-')}",
         "min_width": 160,
     }
     if KINDS[name] is bool:
-        return gr.Checkbox(value, **settings)
+        return gr.Checkbox(value, **options)
     if KINDS[name] is int:
-        return gr.Number(value, precision=0, **settings)
-    return gr.Dropdown([(BY_ITSELF, ""), *about["choices"]], value=value, **settings)
+        return gr.Number(value, precision=0, **options)
+    return gr.Dropdown([(AUTOMATIC, ""), *about["choices"]], value=value, **options)
 
 
-def shown(name: str, value: Any) -> Any:
+def to_field(name: str, value: Any) -> Any:
     """A setting as its field shows it."""
     return "" if value is None and KINDS[name] is str else value
 
 
-def read(name: str, value: Any) -> Any:
+def from_field(name: str, value: Any) -> Any:
     """A field's value as the settings have it; what is left empty has its default. Raises UserError."""
     if value in (None, ""):
         return SETTINGS[name].default
@@ -89,24 +99,25 @@ def read(name: str, value: Any) -> Any:
     return value
 
 
-def in_force_table(studio: Studio) -> str:
+def in_force_table(studio: Studio) -> Markup:
     """Each setting as the engine has it now, and why."""
     engine = studio.engine
     if engine.external_url is not None:
-        return '<div class="empty">Another server is the engine (--engine-url); it is set where it is started.</div>'
+        text = "Another server is the engine (--engine-url); it is set where it is started."
+        return render("shared/empty.html", text=text)
     choices = studio.client.choices()
     rows = []
     for name in SETTINGS:
         value = getattr(engine.settings, name)
-        told_by_engine = choices.get(TOLD_AS.get(name, name))
-        if told_by_engine is not None:
-            shown, why = told_by_engine["value"], told_by_engine["reason"]
+        choice = choices.get(NAMES_IN_HEALTH.get(name, name))
+        if choice is not None:
+            text, why = choice["value"], choice["reason"]
         else:
-            shown = BY_ITSELF if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+            text = AUTOMATIC if value is None else str(value).lower() if isinstance(value, bool) else str(value)
             why = "the default"
         if name in engine.command_line:
             why = f"decided at the start, by {flag(name)}"
         elif name in engine.saved:
-            why = f"{why}, set here" if told_by_engine is not None else "set here"
-        rows.append((name, shown, why))
+            why = f"{why}, set here" if choice is not None else "set here"
+        rows.append((name, text, why))
     return render_table(("Setting", "Now", "Why"), rows)

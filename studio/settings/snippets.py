@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from html import escape
-
 KEY = "YOUR_KEY"
 
 
@@ -33,12 +31,3 @@ const answer = await fetch("{origin}/v1/chat/completions", {{
 console.log((await answer.json()).choices[0].message.content);
 """,
     }
-
-
-def shown(codes: dict[str, str]) -> str:
-    """As HTML, the first one open: plain text, since editors and coloured code make the page wait when it is opened."""
-    return "".join(
-        f'<details name="snippets"{"" if number else " open"}><summary>{escape(name)}</summary><div class="snippet">'
-        f'<button class="small" data-copy>Copy</button><pre tabindex="0">{escape(code)}</pre></div></details>'
-        for number, (name, code) in enumerate(codes.items())
-    )

@@ -212,8 +212,8 @@ def look_at_everything(studio: Studio, page: gr.Blocks) -> dict[str, Any]:
         "tick": handler(page, "page_handlers.refresh_all")(owner, runs[0], RunsTableState(compared=tuple(runs))),
         "choices": handler(page, "page_handlers.show_allowed")(owner),
         "turned": handler(page, "page_handlers.open_address")(owner, "", ""),
-        "storage": handler(page, "settings.page.opened")(owner),
-        "access": handler(page, "settings.access.greet")(owner),
+        "storage": handler(page, "settings.handlers.show_storage")(owner),
+        "access": handler(page, "settings.access_handlers.greet")(owner),
         "archive": handler(page, "chat.saved.search")(owner, "", None, ""),
         "votes": handler(page, "compare.page.count")(),
         "datasets": handler(page, "train.page.mark")(owner, "pirate"),
@@ -350,7 +350,7 @@ def test_who_looks_for_keys_publications_or_conversations_sees_that_a_file_was_d
         (path,) = studio.home.root.glob(name)
         path.write_text("{")
     owner = request_of(LOCAL_OWNER)
-    shown = repr(handler(page, "settings.access.greet")(owner))
+    shown = repr(handler(page, "settings.access_handlers.greet")(owner))
     assert "keys.json was damaged" in shown and "published.json was damaged" in shown
     assert "1 damaged conversation is set aside" in handler(page, "chat.saved.search")(owner, "", None, "")
 

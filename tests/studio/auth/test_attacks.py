@@ -26,7 +26,7 @@ from studio.auth.published import PublishedAdapters
 from studio.auth.signin import PENDING_COOKIE, SignIns
 from studio.context import Studio
 from studio.page import build_page
-from studio.settings.access import greeting_for
+from studio.settings.access_view import render_greeting
 from studio.ui.events import to_gradio_error, told
 from studio.ui.failures import failure_html
 from tests.adapters.folders import write_adapter
@@ -165,7 +165,7 @@ def test_adapter_names_lead_nowhere_else(page: gr.Blocks, quiet_studio: Studio, 
         "adapters_page.page.load",
         "adapters_page.page.unload",
         "adapters_page.page.delete",
-        "settings.access.publish",
+        "settings.access_handlers.publish_adapter",
         "adapters_page.merge.merge",
     ):
         with pytest.raises(gr.Error):
@@ -533,12 +533,12 @@ def test_a_made_up_callback_is_refused(visitor: TestClient, query: str) -> None:
 
 
 def test_who_came_with_a_token_is_greeted_once() -> None:
-    assert "You are the owner." in greeting_for(User(Role.OWNER, "owner", "owner"), sign_in=False)
-    assert "You are <b>ada</b>, the owner." in greeting_for(User(Role.OWNER, "ada", "hub:ada"), sign_in=True)
+    assert "You are the owner." in render_greeting(User(Role.OWNER, "owner", "owner"), sign_in=False)
+    assert "You are <b>ada</b>, the owner." in render_greeting(User(Role.OWNER, "ada", "hub:ada"), sign_in=True)
 
 
 def test_names_are_shown_as_text() -> None:
-    shown = greeting_for(User(Role.USER, "<img src=x onerror=alert(1)>", "k"), sign_in=True)
+    shown = render_greeting(User(Role.USER, "<img src=x onerror=alert(1)>", "k"), sign_in=True)
     assert "<img" not in shown
 
 

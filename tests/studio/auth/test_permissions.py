@@ -100,9 +100,9 @@ def test_every_event_is_open_to_those_in_the_table_and_to_nobody_else(page: gr.B
         "adapters_page.page.delete",
         "adapters_page.page.load",
         "data.handlers.upload_files",
-        "settings.access.create_key",
+        "settings.access_handlers.create_key",
         "page_handlers.train_on_dataset",
-        "settings.engine_settings.apply",
+        "settings.engine_settings.apply_settings",
     ],
 )
 def test_what_changes_the_studio_is_the_owners(name: str) -> None:

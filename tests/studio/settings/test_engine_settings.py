@@ -7,23 +7,18 @@ from typing import Any
 import gradio as gr
 import pytest
 
+from adapters.common.errors import UserError
 from core.common.home import Home
 from core.serving.settings import SETTINGS, save_settings, saved_settings
 from studio.auth.identity import LOCAL_OWNER, Role, User
 from studio.context import Studio
 from studio.engine.supervisor import EngineSupervisor
-from studio.settings.engine_settings import build, field_for, in_force_table
-from tests.studio.conftest import handler, request_of
+from studio.settings.engine_settings import apply_settings, build_field, in_force_table, show_settings
+from tests.studio.conftest import request_of
 
 
 def studio_with(home: Home, url: str | None = None, **given: Any) -> Studio:
     return Studio.over(home, "builtin", EngineSupervisor(home, "builtin", url, given))
-
-
-def page_of(studio: Studio) -> gr.Blocks:
-    with gr.Blocks() as page, gr.Tab("Settings") as tab:
-        build(studio, tab)
-    return page
 
 
 def values(**changed: Any) -> list[Any]:
@@ -33,36 +28,34 @@ def values(**changed: Any) -> list[Any]:
 
 def test_what_the_owner_sets_is_kept_and_in_force(home: Home) -> None:
     studio = studio_with(home)
-    apply = handler(page_of(studio), "settings.engine_settings.apply")
-    shown = apply(*values(max_rank=128, weights="packed", threads=2.0, kv_tokens=""))
+    shown = apply_settings(studio, *values(max_rank=128, weights="packed", threads=2.0, kv_tokens=""))
     assert saved_settings(home) == {"max_rank": 128, "weights": "packed", "threads": 2}
     assert studio.engine.settings.max_rank == 128
     assert "<td>max_rank</td><td>128</td><td>set here</td>" in shown
     assert "<td>slots</td><td>8</td><td>the default</td>" in shown
-    apply(*values())
+    apply_settings(studio, *values())
     assert saved_settings(home) == {}, "what is as by default is not kept"
 
 
 def test_wrong_ones_are_told_and_change_nothing(home: Home) -> None:
     studio = studio_with(home)
-    apply = handler(page_of(studio), "settings.engine_settings.apply")
     for wrong, words in (({"slots": 0}, "slots is 0"), ({"max_rank": 8.5}, "max_rank is 8.5"), ({"slots": ""}, None)):
         if words is None:
-            apply(*values(**wrong))  # an emptied field has its default
+            apply_settings(studio, *values(**wrong))  # an emptied field has its default
             continue
-        with pytest.raises(gr.Error, match=words):
-            apply(*values(**wrong))
+        with pytest.raises(UserError, match=words):
+            apply_settings(studio, *values(**wrong))
     assert saved_settings(home) == {}
     assert studio.engine.settings.to_dict() == {}
 
 
 def test_what_the_command_line_decides_cannot_be_changed_on_the_page_and_stays_saved(home: Home) -> None:
     earlier = studio_with(home)
-    handler(page_of(earlier), "settings.engine_settings.apply")(*values(slots=5))
+    apply_settings(earlier, *values(slots=5))
     studio = studio_with(home, slots=3)
-    assert not field_for(studio, "slots").interactive
-    assert field_for(studio, "max_rank").interactive
-    handler(page_of(studio), "settings.engine_settings.apply")(*values(slots=3, max_rank=16))
+    assert not build_field(studio, "slots").interactive
+    assert build_field(studio, "max_rank").interactive
+    apply_settings(studio, *values(slots=3, max_rank=16))
     assert saved_settings(home) == {"slots": 5, "max_rank": 16}
     assert (studio.engine.settings.slots, studio.engine.settings.max_rank) == (3, 16)
     assert "<td>slots</td><td>3</td><td>decided at the start, by --slots</td>" in in_force_table(studio)
@@ -71,20 +64,19 @@ def test_what_the_command_line_decides_cannot_be_changed_on_the_page_and_stays_s
 def test_a_foreign_engine_is_not_set_here(home: Home) -> None:
     studio = studio_with(home, "http://127.0.0.1:9")
     assert "Another server is the engine" in in_force_table(studio)
-    assert not any(field_for(studio, name).interactive for name in SETTINGS)
-    with pytest.raises(gr.Error, match="another server"):
-        handler(page_of(studio), "settings.engine_settings.apply")(*values(slots=3))
+    assert not any(build_field(studio, name).interactive for name in SETTINGS)
+    with pytest.raises(UserError, match="another server"):
+        apply_settings(studio, *values(slots=3))
 
 
 def test_only_the_owner_is_shown_what_is_in_force(home: Home) -> None:
-    opened = handler(page_of(studio_with(home)), "settings.engine_settings.opened")
-    shown = opened(request_of(LOCAL_OWNER))
+    shown = show_settings(studio_with(home), request_of(LOCAL_OWNER))
     assert "<td>max_rank</td><td>64</td>" in shown[0]
     assert dict(zip(SETTINGS, shown[1:], strict=True))["max_rank"] == 64
     for name, value in zip(SETTINGS, shown[1:], strict=True):
-        field_for(studio_with(home), name).postprocess(value)  # as the page then takes it
+        build_field(studio_with(home), name).postprocess(value)  # as the page then takes it
     visitor = User(Role.VISITOR, "eve", "eve")
-    assert all(each == gr.skip() for each in opened(request_of(visitor)))
+    assert all(each == gr.skip() for each in show_settings(studio_with(home), request_of(visitor)))
 
 
 def test_the_reason_that_the_engine_gives_is_shown(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

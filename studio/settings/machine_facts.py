@@ -1,0 +1,24 @@
+"""What `python -m studio doctor` finds about this machine, asked in another process: torch stays out of this one."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+from adapters.common.errors import UserError
+from core.common.home import Home
+
+
+def read_facts(home: Home) -> dict[str, Any]:
+    """Takes seconds. Raises UserError when the process fails."""
+    command = [sys.executable, "-m", "studio", "doctor", "--json", "--home", str(home.root)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    try:
+        facts: dict[str, Any] = json.loads(done.stdout)
+    except json.JSONDecodeError:
+        raise UserError("The machine could not be examined.", "See `python -m studio doctor`.") from None
+    if error := facts.get("error"):
+        raise UserError(error["message"], error["remedy"])
+    return facts
