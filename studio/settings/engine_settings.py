@@ -51,11 +51,8 @@ def apply_settings(studio: Studio, *values: Any) -> Markup:
     """Save what the fields hold and start the engine again where something is different. Raises UserError."""
     engine = studio.engine
     settings = {name: from_field(name, value) for name, value in zip(SETTINGS, values, strict=True)}
-    chosen = {
-        name: value
-        for name, value in settings.items()
-        if value != SETTINGS[name].default and name not in engine.command_line
-    }
+    changed = {name: value for name, value in settings.items() if value != SETTINGS[name].default}
+    chosen = {name: value for name, value in changed.items() if name not in engine.command_line}
     decided_at_start = {name: value for name, value in engine.saved.items() if name in engine.command_line}
     if engine.apply_settings(chosen | decided_at_start):
         gr.Info(RESTART)
