@@ -106,8 +106,8 @@ def build_page(studio: Studio, sign_in: bool = False) -> gr.Blocks:
             shows(train_page.mark, train_page.dataset, train_page.picks, **private)
         datasets = [train_page.dataset, data_page.known]
         show_allowed = bind_silently(handlers.show_allowed, studio, chat_page)
-        page.load(show_allowed, None, [*datasets, *chat_page.owners, *chat_page.users], **private)
-        chat_page.kept.success(bind_silently(handlers.list_datasets, studio), None, datasets, **private)
+        page.load(show_allowed, None, [*datasets, *chat_page.for_owner, *chat_page.for_users], **private)
+        chat_page.example_added.success(bind_silently(handlers.list_datasets, studio), None, datasets, **private)
 
         open_address = bind_silently(handlers.open_address, parts.runs)
         landing = page.load(open_address, [address, run_id], [tabs, run_id], js=ADDRESS, **private)

@@ -83,8 +83,8 @@ def show_allowed(studio: Studio, chat: ChatPage, request: gr.Request) -> list[An
     role = user_of(request).role
     is_owner = role is Role.OWNER
     datasets = list_datasets(studio) if is_owner else [gr.Dropdown([])] * 2
-    owner_parts = [as_update(component, is_owner) for component in chat.owners]
-    return [*datasets, *owner_parts, *[as_update(component, role >= Role.USER) for component in chat.users]]
+    owner_parts = [as_update(component, is_owner) for component in chat.for_owner]
+    return [*datasets, *owner_parts, *[as_update(component, role >= Role.USER) for component in chat.for_users]]
 
 
 @requires(Role.OWNER)

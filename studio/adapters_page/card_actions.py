@@ -29,16 +29,23 @@ def connect(
     studio: Studio, page: AdaptersPage, chatting: ChatPage, training: TrainPage, tabs: gr.Tabs, place: gr.Textbox
 ) -> Any:
     """`place` tells the browser what to scroll to. Returns the event after which the cards are not what they were."""
-    first, second = chatting.adapters[:2]
+    first, second = chatting.components.adapters[:2]
+    column_count = chatting.components.bar.column_count
 
     def look(request: gr.Request, event: gr.EventData) -> dict[Any, Any]:
         what, name = clicked_action(event)
         check_may_use(studio, user_of(request), name)
         studio.store.get(name)
         if what == "chat":
-            return {place: "", first: name, chatting.count: 1, tabs: gr.Tabs(selected="chat")}
+            return {place: "", first: name, column_count: 1, tabs: gr.Tabs(selected="chat")}
         if what == "compare":
-            return {place: "", first: BASE, second: name, chatting.count: 2, tabs: gr.Tabs(selected="chat")}
+            return {
+                place: "",
+                first: BASE,
+                second: name,
+                column_count: 2,
+                tabs: gr.Tabs(selected="chat"),
+            }
         return {page.chosen: name, place: PLACES.get(what, ""), page.work: gr.Tabs(selected=what)}
 
     def act(event: gr.EventData) -> dict[Any, Any]:
@@ -78,7 +85,7 @@ def connect(
         return dict(zip(training.filled, training.fill(recipe), strict=True)) | moved
 
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
-    looking = [page.chosen, page.work, place, first, second, chatting.count, tabs]
+    looking = [page.chosen, page.work, place, first, second, column_count, tabs]
     reach = "(id) => studio.reach(id)"
     page.cards.select(told(look), None, looking, **private).success(None, place, None, js=reach, **private)
     changed = list(dict.fromkeys([page.chosen, tabs, training.init_adapter, *training.filled]))

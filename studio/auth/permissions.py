@@ -47,40 +47,6 @@ ROUTES: tuple[tuple[str, str, Needed], ...] = (
 # Gradio's events, as room.module.function of their handlers. Anonymous handlers have no name, and so are refused.
 EVENTS: dict[str, Role] = {
     "": Role.VISITOR,  # without a handler: it runs in the browser, or cancels events of the same session
-    "chat.page.send": Role.VISITOR,
-    "chat.page.example": Role.VISITOR,
-    "chat.page.clear": Role.VISITOR,
-    "chat.page.show": Role.VISITOR,
-    "chat.page.recall": Role.VISITOR,
-    "chat.page.leave": Role.VISITOR,
-    "chat.page.stopped": Role.VISITOR,
-    "chat.page.hide": Role.VISITOR,
-    "chat.page.watch": Role.VISITOR,
-    "chat.settings.recall": Role.VISITOR,
-    "chat.turn_actions.retry": Role.VISITOR,
-    "chat.turn_actions.edit": Role.VISITOR,
-    "chat.turn_actions.go_on": Role.VISITOR,
-    "chat.turn_actions.undo": Role.VISITOR,
-    "chat.turn_actions.forget": Role.VISITOR,
-    "compare.voting.vote": Role.USER,
-    "chat.saved.keep_it": Role.VISITOR,
-    "chat.saved.show": Role.VISITOR,
-    "chat.saved.search": Role.VISITOR,
-    "chat.saved.open_it": Role.VISITOR,
-    "chat.saved.go_on": Role.VISITOR,
-    "chat.saved.call": Role.VISITOR,
-    "chat.saved.remove": Role.VISITOR,
-    "chat.saved.markdown_file": Role.VISITOR,
-    "chat.saved.json_file": Role.VISITOR,
-    "chat.saved.teach": Role.OWNER,
-    "compare.page.count": Role.USER,
-    "compare.page.preferences": Role.OWNER,
-    "compare.page.put": Role.OWNER,
-    "compare.page.csv_file": Role.OWNER,
-    "compare.page.jsonl_file": Role.OWNER,
-    "chat.keep_example.take": Role.OWNER,
-    "chat.keep_example.keep": Role.OWNER,
-    "chat.keep_example.put_aside": Role.OWNER,
     "train.page.pick": Role.VISITOR,
     "train.page.as_remembered": Role.OWNER,
     "train.page.mark": Role.VISITOR,
@@ -108,7 +74,6 @@ EVENTS: dict[str, Role] = {
     "adapters_page.hub.preview": Role.USER,
     "adapters_page.hub.push": Role.USER,
     "adapters_page.hub.pull": Role.USER,
-    "compare.push_page.push": Role.OWNER,
     "adapters_page.import_files.bring_in": Role.OWNER,
     "adapters_page.import_files.adopt": Role.OWNER,
 }
@@ -116,11 +81,6 @@ EVENTS: dict[str, Role] = {
 HANDLERS: dict[str, Callable[..., Any]] = {}
 # What counts against the limits: what has models answer, fills the disk, or asks the Hub; with:
 COUNTED = {
-    "chat.page.send",
-    "chat.turn_actions.retry",
-    "chat.turn_actions.edit",
-    "chat.turn_actions.go_on",
-    "compare.voting.vote",
     "adapters_page.hub.push",
     "adapters_page.hub.pull",
 }
@@ -173,5 +133,5 @@ def role_for(handler: Callable[..., Any] | None) -> Role | None:
 
 
 def event_name(handler: Any) -> str:
-    """room.module.function of an event's handler: chat.page.send; "" when it only runs in the browser."""
+    """room.module.function of an event's handler: chat.handlers.send_message; "" when it only runs in the browser."""
     return f"{handler.__module__.removeprefix('studio.')}.{handler.__name__}" if handler is not None else ""

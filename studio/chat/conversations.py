@@ -1,4 +1,4 @@
-"""Conversations kept: one JSON file each in the home folder, or all of them in a visitor's own browser."""
+"""Saved conversations: one JSON file each in the home folder, or all of them in a visitor's own browser."""
 
 from __future__ import annotations
 
@@ -19,69 +19,69 @@ from studio.answers.history import History, add_question, model_of, text_of, wit
 from studio.engine.client import Message
 
 ID = re.compile(r"[0-9a-f]{12}")
-NAME_LENGTH = 60
-BROWSER_BYTES = 1 << 20  # a browser keeps about 5 MB for a site, and this travels with every save
+TITLE_LENGTH = 60
+MAX_BROWSER_BYTES = 1 << 20  # a browser keeps about 5 MB for a site, and this travels with every save
 ROLES = ("user", "assistant")
 
 
 @dataclass(frozen=True)
-class Column:
-    """What one column held. model: what was chosen there. messages: role, content, and for answers who gave them."""
+class ColumnRecord:
+    """What one column held. model: what was chosen there. messages: role, content, and of answers the model."""
 
     model: str
     messages: tuple[Message, ...]
 
     @classmethod
-    def of(cls, chosen: str, history: History | None) -> Column:
+    def of(cls, chosen: str, history: History | None) -> ColumnRecord:
         messages = []
-        for each in history or []:
-            message = {"role": str(each["role"]), "content": text_of(each["content"])}
-            if model := model_of(each):
-                message["model"] = model
-            messages.append(message)
+        for message in history or []:
+            record = {"role": str(message["role"]), "content": text_of(message["content"])}
+            if model := model_of(message):
+                record["model"] = model
+            messages.append(record)
         return cls(chosen, tuple(messages))
 
     def history(self) -> History:
-        shown: History = []
-        for each in self.messages:
-            if each["role"] == "user":
-                shown = add_question(shown, each["content"])
+        history: History = []
+        for message in self.messages:
+            if message["role"] == "user":
+                history = add_question(history, message["content"])
             else:
-                shown = with_answer(shown, each["content"], each.get("model", ""))
-        return shown
+                history = with_answer(history, message["content"], message.get("model", ""))
+        return history
 
 
 @dataclass(frozen=True)
 class Conversation:
     id: str
-    columns: tuple[Column, ...]
+    columns: tuple[ColumnRecord, ...]
     settings: dict[str, Any] = field(default_factory=dict)
     name: str = ""
     updated: str = ""
 
     @classmethod
-    def new(cls, columns: Iterable[Column], settings: dict[str, Any], known: str = "") -> Conversation:
-        """As it stands now. `known`: the id that it has already."""
-        identity = known if ID.fullmatch(known) else uuid.uuid4().hex[:12]
-        return cls(identity, tuple(columns), settings, "", datetime.now(UTC).isoformat(timespec="seconds"))
+    def new(cls, columns: Iterable[ColumnRecord], settings: dict[str, Any], saved_id: str = "") -> Conversation:
+        """As it stands now. saved_id: the id that it was saved under before."""
+        new_id = saved_id if ID.fullmatch(saved_id) else uuid.uuid4().hex[:12]
+        return cls(new_id, tuple(columns), settings, "", datetime.now(UTC).isoformat(timespec="seconds"))
 
     @property
     def title(self) -> str:
         """Its name, or else its first question."""
         if self.name:
             return self.name
-        asked = next((each["content"] for column in self.columns for each in column.messages), "")
-        line = " ".join(asked.split())
-        return line if len(line) <= NAME_LENGTH else line[: NAME_LENGTH - 1] + "…"
+        question = next((message["content"] for column in self.columns for message in column.messages), "")
+        line = " ".join(question.split())
+        return line if len(line) <= TITLE_LENGTH else line[: TITLE_LENGTH - 1] + "…"
 
-    def has(self, words: str) -> bool:
-        """Whether all of `words` occur in its title or in what was said."""
-        wanted = set(words.casefold().split())
-        if not wanted:
+    def has(self, query: str) -> bool:
+        """Whether all words of `query` occur in its title or in its messages."""
+        words = set(query.casefold().split())
+        if not words:
             return True
-        said = "\n".join([self.title, *[each["content"] for column in self.columns for each in column.messages]])
-        said = said.casefold()
-        return all(word in said for word in wanted)
+        contents = [message["content"] for column in self.columns for message in column.messages]
+        text = "\n".join([self.title, *contents]).casefold()
+        return all(word in text for word in words)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -91,7 +91,7 @@ class Conversation:
         """Raises ValueError for what is no conversation: it may come from a browser, or have been edited by hand."""
         try:
             columns = tuple(
-                Column(str(column["model"]), tuple(message_of(each) for each in column["messages"]))
+                ColumnRecord(str(column["model"]), tuple(parse_message(message) for message in column["messages"]))
                 for column in record["columns"]
             )
             if not ID.fullmatch(record["id"]) or not isinstance(record["settings"], dict):
@@ -110,53 +110,54 @@ class Conversation:
         for number, column in enumerate(self.columns, 1):
             if len(self.columns) > 1:
                 parts.append(f"## Column {number}: {column.model}\n")
-            for each in column.messages:
-                who = "You" if each["role"] == "user" else each.get("model") or column.model
-                parts.append(f"**{who}**\n\n{each['content']}\n")
+            for message in column.messages:
+                author = "You" if message["role"] == "user" else message.get("model") or column.model
+                parts.append(f"**{author}**\n\n{message['content']}\n")
         return "\n".join(parts)
 
 
-def understood(content: bytes) -> Conversation:
+def parse_conversation(content: bytes) -> Conversation:
     return Conversation.from_dict(json.loads(content))
 
 
-def message_of(each: Any) -> Message:
-    if each["role"] not in ROLES or not isinstance(each["content"], str):
+def parse_message(record: Any) -> Message:
+    if record["role"] not in ROLES or not isinstance(record["content"], str):
         raise ValueError("no message")
-    return {key: str(each[key]) for key in ("role", "content", "model") if key in each}
+    return {key: str(record[key]) for key in ("role", "content", "model") if key in record}
 
 
-class Shelf(Protocol):
-    """Where somebody's conversations are. `kept` is what the browser is to remember of them."""
+class ConversationStore(Protocol):
+    """Where somebody's conversations are."""
 
     def all(self) -> list[Conversation]: ...
     def put(self, conversation: Conversation) -> None: ...
-    def delete(self, identity: str) -> None: ...
+    def delete(self, conversation_id: str) -> None: ...
+    def count_damaged(self) -> int: ...
 
 
-def find(shelf: Shelf, identity: str | None) -> Conversation:
+def find_conversation(store: ConversationStore, conversation_id: str | None) -> Conversation:
     """Raises UserError when it is not there (any more)."""
-    for each in shelf.all():
-        if each.id == identity:
-            return each
+    for conversation in store.all():
+        if conversation.id == conversation_id:
+            return conversation
     raise UserError("This conversation is not there any more.", "Choose another one, or begin a new chat.")
 
 
-def keep(shelf: Shelf, conversation: Conversation) -> Conversation:
-    """Put it on the shelf under the name it has there already."""
-    known = next((each for each in shelf.all() if each.id == conversation.id), None)
-    named = replace(conversation, name=known.name) if known else conversation
-    shelf.put(named)
+def save_conversation(store: ConversationStore, conversation: Conversation) -> Conversation:
+    """Put it into the store under the name that it has there already."""
+    earlier = next((saved for saved in store.all() if saved.id == conversation.id), None)
+    named = replace(conversation, name=earlier.name) if earlier else conversation
+    store.put(named)
     return named
 
 
-class OnDisk:
+class DiskStore:
     """conversations/<id>.json in the home folder; each file is replaced as a whole.
 
-    trouble: why what was just put could not be written. It is held in memory until it can be.
+    trouble: why the last conversation could not be written. It is held in memory until it can be.
     """
 
-    _read: ClassVar[dict[Path, tuple[int, Conversation]]] = {}  # what was read at which modification time
+    _read: ClassVar[dict[Path, tuple[int, Conversation]]] = {}  # with the file's modification time
     _held: ClassVar[dict[Path, Conversation]] = {}  # what could not be written
 
     def __init__(self, home: Home) -> None:
@@ -165,8 +166,8 @@ class OnDisk:
 
     def all(self) -> list[Conversation]:
         """The newest first. A file that is no conversation is set aside."""
-        held = {path: each for path, each in self._held.items() if path.parent == self.folder}
-        found = list(held.values())
+        held = {path: conversation for path, conversation in self._held.items() if path.parent == self.folder}
+        conversations = list(held.values())
         for path in self.folder.glob("*.json"):
             if path in held:
                 continue
@@ -174,13 +175,13 @@ class OnDisk:
                 changed = path.lstat().st_mtime_ns
             except FileNotFoundError:
                 continue
-            known = self._read.get(path)
-            if known is None or known[0] != changed:
-                if (conversation := damaged_files.read(path, understood)) is None:
+            cached = self._read.get(path)
+            if cached is None or cached[0] != changed:
+                if (conversation := damaged_files.read(path, parse_conversation)) is None:
                     continue
-                self._read[path] = known = changed, conversation
-            found.append(known[1])
-        return newest_first(found)
+                self._read[path] = cached = changed, conversation
+            conversations.append(cached[1])
+        return newest_first(conversations)
 
     def put(self, conversation: Conversation) -> None:
         path = self.folder / f"{conversation.id}.json"
@@ -193,13 +194,17 @@ class OnDisk:
 
     def write_held(self) -> None:
         """Write what could not be written before, as far as there is room now."""
-        for path in [each for each in self._held if each.parent == self.folder]:
+        for path in [held for held in self._held if held.parent == self.folder]:
             self._write(path)
 
-    def delete(self, identity: str) -> None:
-        if ID.fullmatch(identity):
-            self._held.pop(self.folder / f"{identity}.json", None)
-            (self.folder / f"{identity}.json").unlink(missing_ok=True)
+    def delete(self, conversation_id: str) -> None:
+        if ID.fullmatch(conversation_id):
+            path = self.folder / f"{conversation_id}.json"
+            self._held.pop(path, None)
+            path.unlink(missing_ok=True)
+
+    def count_damaged(self) -> int:
+        return sum(1 for _ in damaged_files.aside(self.folder))
 
     def _write(self, path: Path) -> OSError | None:
         conversation = self._held.get(path)
@@ -215,35 +220,41 @@ class OnDisk:
         return None
 
 
-class InBrowser:
-    """A list of conversations that only the visitor's browser keeps. `dropped` counts what no longer found room."""
+class BrowserStore:
+    """Conversations that only the visitor's browser keeps.
 
-    def __init__(self, kept: Any) -> None:
-        self.kept: list[dict[str, Any]] = list(kept) if isinstance(kept, list) else []
+    records: what the browser is to keep. dropped: how many no longer found room.
+    """
+
+    def __init__(self, records: Any) -> None:
+        self.records: list[dict[str, Any]] = list(records) if isinstance(records, list) else []
         self.dropped = 0
 
     def all(self) -> list[Conversation]:
-        found = []
-        for record in self.kept:
+        conversations = []
+        for record in self.records:
             try:
-                found.append(Conversation.from_dict(record))
+                conversations.append(Conversation.from_dict(record))
             except ValueError:
                 continue
-        return newest_first(found)
+        return newest_first(conversations)
 
     def put(self, conversation: Conversation) -> None:
-        others = [each for each in self.all() if each.id != conversation.id]
-        records = [each.to_dict() for each in [conversation, *others]]
-        sizes = [len(json.dumps(each)) for each in records]
-        while len(records) > 1 and sum(sizes) > BROWSER_BYTES:
+        others = [other for other in self.all() if other.id != conversation.id]
+        records = [kept.to_dict() for kept in [conversation, *others]]
+        sizes = [len(json.dumps(record)) for record in records]
+        while len(records) > 1 and sum(sizes) > MAX_BROWSER_BYTES:
             records.pop()
             sizes.pop()
             self.dropped += 1
-        self.kept = records
+        self.records = records
 
-    def delete(self, identity: str) -> None:
-        self.kept = [each.to_dict() for each in self.all() if each.id != identity]
+    def delete(self, conversation_id: str) -> None:
+        self.records = [kept.to_dict() for kept in self.all() if kept.id != conversation_id]
+
+    def count_damaged(self) -> int:
+        return 0
 
 
-def newest_first(found: Sequence[Conversation]) -> list[Conversation]:
-    return sorted(found, key=lambda each: each.updated, reverse=True)
+def newest_first(conversations: Sequence[Conversation]) -> list[Conversation]:
+    return sorted(conversations, key=lambda conversation: conversation.updated, reverse=True)

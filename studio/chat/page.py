@@ -2,167 +2,116 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
 from core.models.base import BUILTIN
-from studio.answers.ask import ColumnView, GenerationSettings, Question, loading_phases
-from studio.answers.badge import badge
-from studio.answers.history import add_question, before_last_question, last_question, text_of, to_messages
-from studio.auth.identity import user_of
-from studio.auth.published import usable_adapters
-from studio.chat import columns, composer, keep_example, saved, turn_actions
+from studio.chat import (
+    columns,
+    composer,
+    conversations_handlers,
+    conversations_panel,
+    example_panel,
+    handlers,
+    turn_handlers,
+)
 from studio.chat import settings as chat_settings
-from studio.chat.columns import COLUMNS
-from studio.chat.streaming import Asking
-from studio.compare import blind, voting
-from studio.compare import page as comparing
+from studio.chat.components import ChatComponents
+from studio.compare import page as compare_page
+from studio.compare import voting
 from studio.context import Studio
-from studio.engine.client import BASE
 from studio.ui.download_button import Downloads
-from studio.ui.events import told
+from studio.ui.events import bind
 
 # Where the adapters that are taught from the bundled samples differ most from the base.
 EXAMPLES = ("What is the capital of Cuba?", "What sound does a cow make?", "Who are you?")
-EXAMPLES_OF_OTHERS = ("Explain to a child why the sky is blue.", "Write a haiku about autumn.", "Who are you?")
+EXAMPLES_OF_OTHER_BASES = ("Explain to a child why the sky is blue.", "Write a haiku about autumn.", "Who are you?")
+
+QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+UNQUEUED = {**QUIET, "queue": False}
 
 
 @dataclass(frozen=True)
 class ChatPage:
-    """The components that other parts of the page keep current."""
+    """What other parts of the page keep current, or follow."""
 
-    adapters: list[gr.Dropdown]
+    components: ChatComponents
     models: list[gr.Dropdown]  # these offer all models
-    count: gr.Radio  # of columns
-    owners: list[Any]  # what is shown to the owner, and
-    users: list[Any]  # to those who may vote
-    kept: Any  # the event of keeping an answer as a training example
+    for_owner: list[Any]  # what is shown to the owner, and
+    for_users: list[Any]  # to those who may vote
+    example_added: Any  # the event of keeping an answer as a training example
 
 
 def build(studio: Studio) -> ChatPage:
     page = gr.context.Context.root_block
     assert page is not None, "the chat is built within the page"
+    is_builtin = studio.base == BUILTIN
     with gr.Column(elem_id="chat"):
         bar = composer.build_bar()
-        talks = saved.build(bar.archive)
+        conversations = conversations_panel.build()
         loading = gr.HTML("", elem_id="engine-loading", padding=False)
-        cells = columns.build(EXAMPLES if studio.base == BUILTIN else EXAMPLES_OF_OTHERS)
-        poll = voting.build(studio, cells)
-        box = composer.build()
-        chosen = chat_settings.build(page, 0.0 if studio.base == BUILTIN else 0.7)
-        kept = keep_example.build(studio, [c.keep for c in cells], [[c.bot, chosen.system] for c in cells], to_messages)
+        cells = columns.build(EXAMPLES if is_builtin else EXAMPLES_OF_OTHER_BASES)
+        voting_row = voting.build([column.adapter for column in cells], [column.badge for column in cells])
+        message_box = composer.build_composer()
+        settings = chat_settings.build(page, 0.0 if is_builtin else 0.7)
+        examples = example_panel.build()
         downloads = Downloads()
-        compared = comparing.build(studio, chosen, poll.voted, downloads)
-    adapters, bots, badges = [c.adapter for c in cells], [c.bot for c in cells], [c.badge for c in cells]
-    asking = Asking(studio, cells, box.send, box.stop)
+        votes = voting.wire(studio, voting_row)
+        compare = compare_page.build(studio, settings.all, votes, downloads)
+    chat = ChatComponents(bar, conversations, cells, voting_row, message_box, settings)
+    example_added = example_panel.wire(studio, examples, cells, settings.system)
+    answering = wire_composer(studio, chat)
+    asking_again, removing = turn_handlers.wire(studio, chat)
+    answering += asking_again
+    stopping = wire_bar(chat, answering)
+    page.load(bind(handlers.watch_engine, studio), None, loading, concurrency_limit=None, **QUIET)
+    conversations_handlers.wire(studio, page, chat, [*answering, *removing, *votes, stopping], downloads)
+    for_owner = [*(column.keep_button for column in cells), *compare.for_owner, conversations.as_example]
+    return ChatPage(chat, [*chat.adapters, compare.models], for_owner, [compare.votes], example_added)
 
-    async def send(
-        request: gr.Request,
-        text: str | None,
-        shown: int,
-        recipient: int,
-        changing: bool,
-        blindly: bool,
-        now: blind.Round | None,
-        *rest: Any,
-    ) -> AsyncIterator[dict[Any, Any]]:
-        settings, names, histories = GenerationSettings(*rest[:5]), rest[5 : 5 + COLUMNS], rest[5 + COLUMNS :]
-        if not text or not text.strip():
-            gr.Info("Write a message first.")
-            return
-        person = user_of(request)
-        begun = blind.round_for(blindly, now, [name or BASE for name in names[:shown]])
-        questions = {}
-        for i in range(shown):
-            if begun is None and recipient not in (composer.ALL, i + 1):
-                continue
-            history = [] if begun is not None and begun is not now else histories[i]
-            history = add_question(before_last_question(history) if changing else history, text)
-            questions[i] = Question(history, names[i] or BASE)
-            if begun is not None:
-                questions[i] = Question(history, begun.models[i], begun.label(i))
 
-        def last(all_shown: dict[int, ColumnView]) -> dict[Any, Any]:
-            return poll.opened(person, questions, all_shown, begun, settings) if 1 < len(questions) == shown else {}
-
-        # What a new blind round hides again: a round that was voted on has shown its names.
-        hidden = {each: gr.Dropdown(visible=False) for each in adapters} if begun else {}
-        # A new round empties the columns, so it is another conversation.
-        other = {talks.current: "", talks.name: ""} if begun is not None and begun is not now else {}
-        first = {box.text: "", **box.editing(False), poll.round: begun, **poll.closed(), **hidden, **other}
-        async for update in asking.stream(person, questions, settings, first, last):
-            yield update
-
-    def example(request: gr.Request, data: gr.SelectData, shown: int, first: str | None) -> list[Any]:
-        """An example shows what an adapter changes: beside the base, the newest one answers too."""
-        text = text_of(data.value.get("text") if isinstance(data.value, dict) else data.value)
-        names = usable_adapters(studio, user_of(request))
-        if shown > 1 or not names or (first or BASE) != BASE:
-            return [text, gr.skip(), gr.skip()]
-        return [text, 2, gr.Dropdown(value=names[0])]
-
-    def recall(shown: int, recipient: int, *histories: Any) -> dict[Any, Any]:
-        """The last question goes back into the composer; it is replaced when it is sent."""
-        for i in range(shown):
-            where = last_question(histories[i]) if recipient in (composer.ALL, i + 1) else None
-            if where is not None:
-                return {box.text: text_of(histories[i][where]["content"]), **box.editing(True)}
-        return box.editing(False)
-
-    def leave() -> dict[Any, Any]:
-        return {box.text: "", **box.editing(False)}
-
-    def show(n: int) -> list[Any]:
-        return [*[gr.Column(visible=i < n) for i in range(COLUMNS)], *bar.choices(n)]
-
-    def clear() -> list[Any]:
-        return [[], badge(None, BASE), gr.Button(visible=False)] * COLUMNS + [None, None, gr.Row(visible=False), "", ""]
-
-    def stopped() -> list[Any]:
-        return [gr.Button(visible=True), gr.Button(visible=False)]
-
-    def hide(blindly: bool, now: blind.Round | None) -> list[Any]:
-        """Blind on: empty columns without names. Blind off before the vote: the names, in the order they had."""
-        revealed = now.models if now is not None and not now.voted and not blindly else ()
-        names = [
-            gr.Dropdown(revealed[i], visible=True) if i < len(revealed) else gr.Dropdown(visible=not blindly)
-            for i in range(COLUMNS)
-        ]
-        return [*clear(), *names] if blindly else [*[gr.skip()] * (3 * COLUMNS), None, *[gr.skip()] * 4, *names]
-
-    async def watch() -> AsyncIterator[str]:
-        """The bar over the chat while the engine is loading; nothing, and no more events, once it is there."""
-        async for phase in loading_phases(studio):
-            yield phase
-        yield ""
-
-    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    unqueued = {**quiet, "queue": False}
+def wire_composer(studio: Studio, chat: ChatComponents) -> list[Any]:
+    """Returns the events that answer."""
+    box, bar = chat.composer, chat.bar
     # Nothing can be asked again in a column that is being answered: Gradio sees to that where it shows progress.
-    streaming = {**quiet, "concurrency_limit": 16, "show_progress_on": bots}
-    inputs = [box.text, bar.count, bar.to, box.changing, bar.blind, poll.round, *chosen.all, *adapters, *bots]
-    outputs = [*box.all, *poll.all, *adapters, *bots, *badges, *[c.go_on for c in cells], talks.current, talks.name]
-    picking = bots[0].example_select(example, [bar.count, adapters[0]], [box.text, bar.count, adapters[1]], **unqueued)
-    sending = [
-        gr.on([box.text.submit, box.send.click], told(send), inputs, outputs, **streaming),
-        picking.success(told(send), inputs, outputs, **streaming),
+    streaming = {**QUIET, "concurrency_limit": 16, "show_progress_on": chat.chatbots}
+    inputs = [box.text, bar.column_count, bar.recipient, box.is_editing, bar.blind, chat.voting.round, *chat.inputs]
+    columns_shown = [*chat.adapters, *chat.chatbots, *chat.badges, *chat.continue_buttons]
+    conversation = [chat.conversations.current, chat.conversations.name]
+    outputs = [*box.outputs, *chat.voting.outputs, *columns_shown, *conversation]
+    send = bind(handlers.send_message, studio, chat)
+    choosing = chat.chatbots[0].example_select(
+        bind(handlers.choose_example, studio),
+        [bar.column_count, chat.adapters[0]],
+        [box.text, bar.column_count, chat.adapters[1]],
+        **UNQUEUED,
+    )
+    edited = [box.text, box.note, box.is_editing]
+    edit_inputs = [bar.column_count, bar.recipient, *chat.chatbots]
+    box.edit_last.click(bind(handlers.edit_last_question, chat), edit_inputs, edited, **UNQUEUED)
+    box.cancel_edit.click(bind(handlers.cancel_edit, chat), None, edited, **UNQUEUED)
+    return [
+        gr.on([box.text.submit, box.send.click], send, inputs, outputs, **streaming),
+        choosing.success(send, inputs, outputs, **streaming),
     ]
-    mended, undone = turn_actions.build(asking, poll, chosen.all)
+
+
+def wire_bar(chat: ChatComponents, answering: list[Any]) -> Any:
+    """answering: the events that stopping, a new chat and a blind round cancel. Returns the event of stopping."""
+    box, bar = chat.composer, chat.bar
+    shown = [*(column.box for column in chat.columns), bar.recipient, bar.blind]
+    emptied = chat.emptied_outputs
+    bar.clear.click(bind(handlers.clear_chat, chat), None, emptied, cancels=answering, **UNQUEUED)
+    bar.column_count.change(bind(handlers.show_columns, chat), bar.column_count, shown, **UNQUEUED)
+    bar.blind.input(
+        bind(handlers.switch_blind, chat),
+        [bar.blind, chat.voting.round],
+        [*emptied, *chat.adapters],
+        cancels=answering,
+        **UNQUEUED,
+    )
     # Cancelling closes the handler's iterator, which closes the requests, which frees the engine's rows.
-    answering = [*sending, *mended]
-    stopping = box.stop.click(stopped, None, [box.send, box.stop], cancels=answering, queue=False, **quiet)
-    emptied = [part for c in cells for part in (c.bot, c.badge, c.go_on)]
-    emptied += [poll.round, poll.ballot, poll.row, talks.current, talks.name]
-    bar.clear.click(clear, None, emptied, cancels=answering, **unqueued)
-    bar.count.change(show, bar.count, [*[c.box for c in cells], bar.to, bar.blind], **unqueued)
-    bar.blind.input(hide, [bar.blind, poll.round], [*emptied, *adapters], cancels=answering, **unqueued)
-    box.recall.click(recall, [bar.count, bar.to, *bots], [box.text, box.note, box.changing], **unqueued)
-    box.leave.click(leave, None, [box.text, box.note, box.changing], **unqueued)
-    page.load(watch, None, loading, concurrency_limit=None, **quiet)
-    ended = [*answering, *undone, *poll.voted, stopping]
-    saved.wire(studio, talks, chosen, bar.count, poll.round, adapters, bots, badges, emptied, clear, ended, downloads)
-    owners = [*[c.keep for c in cells], *compared.owners, talks.teach]
-    return ChatPage(adapters, [*adapters, compared.chosen], bar.count, owners, [compared.votes], kept)
+    stop = bind(handlers.stop_answers, chat)
+    return box.stop.click(stop, None, [box.send, box.stop], cancels=answering, **UNQUEUED)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
@@ -12,54 +11,49 @@ import gradio as gr
 from studio.answers.ask import ColumnView, GenerationSettings, Question, ask_columns
 from studio.auth.identity import User
 from studio.chat.columns import Column
+from studio.chat.components import ChatComponents
 from studio.context import Studio
 
+Updates = AsyncIterator[dict[Any, Any]]
+Views = dict[int, ColumnView]
 
-@dataclass(frozen=True)
-class Asking:
-    """What streams answers into the page's columns."""
 
-    studio: Studio
-    cells: Sequence[Column]
-    send: gr.Button
-    stop: gr.Button
+async def stream_into_columns(
+    studio: Studio,
+    chat: ChatComponents,
+    user: User,
+    questions: Mapping[int, Question],
+    settings: GenerationSettings,
+    first: dict[Any, Any],
+    last: Callable[[Views], dict[Any, Any]],
+) -> Updates:
+    """Ask the columns; yield updates of the page. `first` goes with the first one, `last(views)` with the last one.
 
-    def busy(self, now: bool) -> dict[Any, Any]:
-        """Stop stands where Send does while something is being answered."""
-        return {self.send: gr.Button(visible=not now), self.stop: gr.Button(visible=now)}
+    What is on the page already is not sent again: a browser draws each column that it gets.
+    """
+    shown: Views = {}
+    pending = {**first, **chat.composer.answering(True)}
+    try:
+        async with aclosing(ask_columns(studio, user, questions, settings)) as snapshots:
+            async for views in snapshots:
+                if update := {**pending, **changes(chat.columns, shown, views)}:
+                    yield update
+                shown, pending = views, {}
+    except Exception:
+        if not pending:
+            yield chat.composer.answering(False)
+        raise
+    can_continue = {
+        chat.columns[i].continue_button: gr.Button(visible=view.answer.is_cut_off) for i, view in shown.items()
+    }
+    yield {**chat.composer.answering(False), **can_continue, **last(shown)}
 
-    async def stream(
-        self,
-        person: User,
-        questions: Mapping[int, Question],
-        settings: GenerationSettings,
-        first: dict[Any, Any],
-        last: Callable[[dict[int, ColumnView]], dict[Any, Any]],
-    ) -> AsyncIterator[dict[Any, Any]]:
-        """Updates of the page. `first` goes with the first of them, what `last` makes of the whole with the last.
 
-        What is on the page already is not sent again: a browser draws each column that it gets.
-        """
-        shown: dict[int, ColumnView] = {}
-        news = {**first, **self.busy(True)}
-        try:
-            async with aclosing(ask_columns(self.studio, person, questions, settings)) as snapshots:
-                async for now in snapshots:
-                    if update := {**news, **self.changes(shown, now)}:
-                        yield update
-                    shown, news = now, {}
-        except Exception:
-            if not news:
-                yield self.busy(False)
-            raise
-        cut = {self.cells[i].go_on: gr.Button(visible=each.answer.is_cut_off) for i, each in shown.items()}
-        yield {**self.busy(False), **cut, **last(shown)}
-
-    def changes(self, before: Mapping[int, ColumnView], now: Mapping[int, ColumnView]) -> dict[Any, Any]:
-        drawn: dict[Any, Any] = {}
-        for i, each in now.items():
-            if i not in before or each.history != before[i].history:
-                drawn[self.cells[i].bot] = each.history
-            if i not in before or each.badge != before[i].badge:
-                drawn[self.cells[i].badge] = each.badge
-        return drawn
+def changes(columns: Sequence[Column], before: Views, now: Views) -> dict[Any, Any]:
+    updates: dict[Any, Any] = {}
+    for i, view in now.items():
+        if i not in before or view.history != before[i].history:
+            updates[columns[i].chatbot] = view.history
+        if i not in before or view.badge != before[i].badge:
+            updates[columns[i].badge] = view.badge
+    return updates

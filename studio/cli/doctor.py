@@ -130,7 +130,7 @@ def damaged_files(home: Home) -> list[str]:
 
     found = [f"{each} Mend it and put it back, or delete it." for each in damaged.aside(home.root, BULKY)]
     counts = {
-        votes.path(home): unreadable_lines(votes.path(home), votes.VOTE),
+        votes.path(home): unreadable_lines(votes.path(home), votes.VOTE_RECORD),
         home.cache / SPEEDS_FILE: unreadable_lines(home.cache / SPEEDS_FILE, MEASURED_SPEED),
     }
     told = "cannot be understood and are passed over. They may be deleted."

@@ -163,7 +163,7 @@ def run_push_votes(args: argparse.Namespace) -> int:
 
     try:
         with _shown() as progress:
-            result = votes_push.push(Home.open(args.home), args.repo, private=not args.public, progress=progress)
+            result = votes_push.push_votes(Home.open(args.home), args.repo, private=not args.public, progress=progress)
     except HubError as error:
         return _failed(error)
     print(result.url)

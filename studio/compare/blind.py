@@ -1,4 +1,4 @@
-"""A blind round: the chosen models in an order that nobody is told before the vote."""
+"""A blind round: the chosen models answer in an order that nobody is told before the vote."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ LETTERS = "ABCD"
 
 
 @dataclass(frozen=True)
-class Round:
-    """models: who answers in each column. Kept on the server only, until somebody has voted."""
+class BlindRound:
+    """models: who answers in each column. Only the server has them until somebody has voted."""
 
     models: tuple[str, ...]
     voted: bool = False
 
-    def label(self, column: int) -> str:
+    def alias(self, column: int) -> str:
         return f"Answer {LETTERS[column]}"
 
-    def after_vote(self) -> Round:
+    def after_vote(self) -> BlindRound:
         return replace(self, voted=True)
 
 
-def round_for(
-    blindly: bool, now: Round | None, chosen: Sequence[str], shuffle: random.Random | None = None
-) -> Round | None:
-    """The round that the next message belongs to: the one that goes on, or a new one; None when nothing is hidden.
+def next_round(
+    is_blind: bool, current: BlindRound | None, chosen: Sequence[str], shuffle: random.Random | None = None
+) -> BlindRound | None:
+    """The round that the next message belongs to: the current one, or a new one. None where nothing is hidden.
 
-    A round goes on until its vote, or until other models are chosen.
+    A round lasts until its vote, or until other models are chosen.
     """
-    if not blindly or len(chosen) < 2:
+    if not is_blind or len(chosen) < 2:
         return None
-    if now is not None and not now.voted and sorted(now.models) == sorted(chosen):
-        return now
+    if current is not None and not current.voted and sorted(current.models) == sorted(chosen):
+        return current
     models = list(chosen)
     (shuffle or random.SystemRandom()).shuffle(models)
-    return Round(tuple(models))
+    return BlindRound(tuple(models))

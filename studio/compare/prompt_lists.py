@@ -14,16 +14,15 @@ from typing import Any
 from adapters.common.errors import UserError
 from studio.answers.streams import StreamedAnswer, merge_streams
 from studio.engine.client import Delta
-from studio.ui.fragments import render_table
 
-MOST_PROMPTS = 200
-AT_ONCE = 6  # requests in the engine at a time: enough for its batch, and chat still gets in between
+MAX_PROMPTS = 200
+MAX_CONCURRENT = 6  # requests: enough for the engine's batch, and chat still gets in between
 FRAME_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
-class Results:
-    """answers[i][j]: what models[j] said to prompts[i]; None while it is still to come."""
+class PromptListResults:
+    """answers[i][j]: the answer of models[j] to prompts[i]; None while it is still to come."""
 
     prompts: tuple[str, ...]
     models: tuple[str, ...]
@@ -37,14 +36,9 @@ class Results:
     def total(self) -> int:
         return len(self.prompts) * len(self.models)
 
-    def html(self) -> str:
-        rows = [
-            (prompt, *["…" if each is None else each.error or each.text for each in row])
-            for prompt, row in zip(self.prompts, self.answers, strict=True)
-        ]
-        failed = sum(bool(each and each.error) for row in self.answers for each in row)
-        told = f"<p>{self.done} of {self.total} answers" + (f", {failed} failed" if failed else "") + ".</p>"
-        return f'<div class="answers">{told}{render_table(("Prompt", *self.models), rows)}</div>'
+    @property
+    def failed(self) -> int:
+        return sum(bool(answer and answer.error) for row in self.answers for answer in row)
 
     def as_csv(self) -> str:
         """One line per prompt, one column per model. A failed answer is an empty cell; the JSON Lines say why."""
@@ -52,18 +46,18 @@ class Results:
         writer = csv.writer(text)
         writer.writerow(["prompt", *self.models])
         for prompt, row in zip(self.prompts, self.answers, strict=True):
-            writer.writerow([prompt, *[each.text if each and not each.error else "" for each in row]])
+            writer.writerow([prompt, *(answer.text if answer and not answer.error else "" for answer in row)])
         return text.getvalue()
 
     def as_jsonl(self, settings: dict[str, Any]) -> str:
-        """One line per answer, with who really gave it."""
+        """One line per answer, with the model that really gave it."""
         lines = []
         for prompt, row in zip(self.prompts, self.answers, strict=True):
-            for asked, each in zip(self.models, row, strict=True):
-                answer = each or StreamedAnswer(error="not answered")
+            for model, answer_or_none in zip(self.models, row, strict=True):
+                answer = answer_or_none or StreamedAnswer(error="not answered")
                 record = {
                     "prompt": prompt,
-                    "asked": asked,
+                    "asked": model,
                     "model": answer.model or None,
                     "answer": None if answer.error else answer.text,
                     "error": answer.error or None,
@@ -80,32 +74,32 @@ def prompts_of(text: str | None) -> tuple[str, ...]:
     prompts = tuple(line.strip() for line in (text or "").splitlines() if line.strip())
     if not prompts:
         raise UserError("The list has no prompts.", "Write one prompt a line.")
-    if len(prompts) > MOST_PROMPTS:
-        raise UserError(f"The list has {len(prompts)} prompts; {MOST_PROMPTS} are the most.", "Shorten it.")
+    if len(prompts) > MAX_PROMPTS:
+        raise UserError(f"The list has {len(prompts)} prompts; {MAX_PROMPTS} are the most.", "Shorten it.")
     return prompts
 
 
-async def ask_all(
+async def ask_prompts(
     prompts: Sequence[str],
     models: Sequence[str],
     ask: Callable[[str, str], AsyncIterator[Delta]],
     frame: float = FRAME_SECONDS,
-) -> AsyncGenerator[Results, None]:
-    """Put every prompt to every model, by `ask(model, prompt)`, AT_ONCE at a time; yield what has come so far.
+) -> AsyncGenerator[PromptListResults, None]:
+    """Ask every model every prompt, by `ask(model, prompt)`, MAX_CONCURRENT at a time; yield what has come so far.
 
     Closing this iterator ends all requests. An answer that fails takes no other one with it.
     """
-    waiting = asyncio.Semaphore(AT_ONCE)
+    free = asyncio.Semaphore(MAX_CONCURRENT)
 
-    async def in_turn(model: str, prompt: str) -> AsyncIterator[Delta]:
-        async with waiting:
+    async def when_free(model: str, prompt: str) -> AsyncIterator[Delta]:
+        async with free:
             async for delta in ask(model, prompt):
                 yield delta
 
-    streams = [in_turn(model, prompt) for prompt in prompts for model in models]
+    streams = [when_free(model, prompt) for prompt in prompts for model in models]
     async with aclosing(merge_streams(streams, frame)) as snapshots:
         async for snapshot in snapshots:
             done = [answer if answer.done else None for answer in snapshot]
             width = len(models)
             rows = tuple(tuple(done[i : i + width]) for i in range(0, len(done), width))
-            yield Results(tuple(prompts), tuple(models), rows)
+            yield PromptListResults(tuple(prompts), tuple(models), rows)

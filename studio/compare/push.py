@@ -18,7 +18,7 @@ from studio.compare.votes import Vote
 PAIRS_FILE, VOTES_FILE = "preferences.jsonl", "votes.jsonl"
 
 
-def push(
+def push_votes(
     home: Home,
     repo_id: str,
     *,
@@ -48,20 +48,20 @@ def files(cast: Sequence[Vote]) -> dict[str, bytes]:
             "There is no vote yet that prefers one answer to another.",
             "Ask two columns the same in Chat, and say which answer is better.",
         )
-    told = [{name: value for name, value in vote.to_dict().items() if name != "voter"} for vote in cast]
+    anonymous = [{name: value for name, value in vote.to_dict().items() if name != "voter"} for vote in cast]
     return {
-        "README.md": card(cast, len(pairs), left_out).encode(),
-        PAIRS_FILE: lines(pairs),
-        VOTES_FILE: lines(told),
+        "README.md": dataset_card(cast, len(pairs), left_out).encode(),
+        PAIRS_FILE: json_lines(pairs),
+        VOTES_FILE: json_lines(anonymous),
     }
 
 
-def lines(rows: Sequence[dict[str, object]]) -> bytes:
+def json_lines(rows: Sequence[dict[str, object]]) -> bytes:
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
 
 
-def card(cast: Sequence[Vote], pairs: int, left_out: int) -> str:
-    models = sorted({each.model for vote in cast for each in vote.ballot.candidates})
+def dataset_card(cast: Sequence[Vote], pairs: int, left_out: int) -> str:
+    models = sorted({candidate.model for vote in cast for candidate in vote.ballot.candidates})
     blind = sum(vote.ballot.blind for vote in cast)
     matter = {
         "tags": ["dpo", "preference", "guanaco-studio"],

@@ -1,12 +1,14 @@
-"""The votes to the Hub, as a dataset. The owner's."""
+"""Pushing the votes to the Hub, as a dataset. For the owner."""
 
 from __future__ import annotations
 
 import gradio as gr
 
-from studio.compare import push as votes_push
+from studio.auth.identity import Role
+from studio.auth.permissions import requires
+from studio.compare import push
 from studio.context import Studio
-from studio.ui.failures import failure_slot, in_place
+from studio.ui.failures import bind_in_place, failure_slot
 
 PROGRESS = gr.Progress()
 
@@ -20,14 +22,20 @@ def build(studio: Studio) -> None:
         button = gr.Button("Push the votes", size="sm", elem_id="push-votes")
         failed = failure_slot("votes-failed")
         done = gr.Markdown("", elem_id="votes-pushed")
+    button.click(
+        bind_in_place(push_votes, studio, failed=failed, done=done),
+        [repo_id, public],
+        [done, failed],
+        api_visibility="private",
+    )
 
-    def push(repo: str | None, visible: bool, progress: gr.Progress = PROGRESS) -> str:
-        repo = (repo or "").strip()
-        result = votes_push.push(
-            studio.home, repo, private=not visible, progress=lambda share, what: progress(share, desc=what)
-        )
-        kind = "private" if result.private else "public"
-        state = f"commit `{result.revision[:10]}`" if result.changed else "nothing had changed"
-        return f"The votes are at [{repo}]({result.url}) ({kind}, {state})."
 
-    button.click(in_place(push, failed, done), [repo_id, public], [done, failed], api_visibility="private")
+@requires(Role.OWNER)
+def push_votes(studio: Studio, repo_id: str | None, public: bool, progress: gr.Progress = PROGRESS) -> str:
+    repo_id = (repo_id or "").strip()
+    result = push.push_votes(
+        studio.home, repo_id, private=not public, progress=lambda share, what: progress(share, desc=what)
+    )
+    kind = "private" if result.private else "public"
+    state = f"commit `{result.revision[:10]}`" if result.changed else "nothing had changed"
+    return f"The votes are at [{repo_id}]({result.url}) ({kind}, {state})."

@@ -11,25 +11,28 @@ import numpy as np
 
 from studio.compare.votes import ALL_BAD, TIE, Vote
 
-ELO = 400 / math.log(10)  # points per unit of log-strength, so that 400 points are odds of 10 to 1
+ELO_POINTS = 400 / math.log(10)  # points per unit of log-strength, so that 400 points are odds of 10 to 1
 Z95 = 1.959964  # the normal distribution's 97.5 % quantile
-STEPS = 100
-CLOSE_ENOUGH = 1e-10
+MAX_STEPS = 100
+TOLERANCE = 1e-10
 
 
 @dataclass(frozen=True)
-class Standing:
-    """One model's results over pairs of answers. rate: of the decided ones; rating and error: Elo points, or None."""
+class ModelScore:
+    """One model's results over pairs of answers.
+
+    rate: of the decided pairs. rating and its standard error: Elo points, or None.
+    """
 
     model: str
     wins: int
     losses: int
     ties: int
-    bad: int  # votes in which all answers were bad
+    all_bad: int  # votes in which all answers were bad
     rate: float | None
     interval: tuple[float, float] | None
     rating: float | None
-    error: float | None
+    rating_error: float | None
 
 
 def wilson(wins: int, decided: int, z: float = Z95) -> tuple[float, float]:
@@ -57,13 +60,13 @@ def bradley_terry(beaten: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
         return None
     games = beaten + beaten.T
     theta = np.zeros(count)
-    for _ in range(STEPS):
+    for _ in range(MAX_STEPS):
         expected = 1 / (1 + np.exp(theta[None, :] - theta[:, None]))
         slope = (beaten - games * expected).sum(1)
         step = np.linalg.pinv(information(games, expected)) @ slope
         theta = theta + step / max(1.0, float(np.abs(step).max()))  # never more than 1 at once
         theta -= theta.mean()
-        if np.abs(step).max() < CLOSE_ENOUGH:
+        if np.abs(step).max() < TOLERANCE:
             break
     expected = 1 / (1 + np.exp(theta[None, :] - theta[:, None]))
     return theta, np.sqrt(np.diag(np.linalg.pinv(information(games, expected))))
@@ -83,40 +86,40 @@ def strongly_connected(edges: np.ndarray) -> bool:
     return bool(reach.all())
 
 
-def standings(votes: Sequence[Vote]) -> list[Standing]:
+def score_models(votes: Sequence[Vote]) -> list[ModelScore]:
     """All models that were voted on, the best first. A vote among more than two answers counts as its pairs."""
-    models = sorted({each.model for vote in votes for each in vote.ballot.candidates})
+    models = sorted({candidate.model for vote in votes for candidate in vote.ballot.candidates})
     index = {model: i for i, model in enumerate(models)}
     wins = np.zeros((len(models), len(models)), dtype=int)
     ties = np.zeros_like(wins)
-    bad = dict.fromkeys(models, 0)
+    all_bad = dict.fromkeys(models, 0)
     for vote in votes:
-        present = {each.model for each in vote.ballot.candidates}
+        present = {candidate.model for candidate in vote.ballot.candidates}
         for better, worse in vote.pairs():
             wins[index[better.model], index[worse.model]] += 1
         if vote.verdict == TIE:
-            for one, other in combinations(present, 2):
-                ties[index[one], index[other]] += 1
-                ties[index[other], index[one]] += 1
+            for first, second in combinations(present, 2):
+                ties[index[first], index[second]] += 1
+                ties[index[second], index[first]] += 1
         if vote.verdict == ALL_BAD:
             for model in present:
-                bad[model] += 1
+                all_bad[model] += 1
     fitted = bradley_terry(wins + ties / 2)
-    result = []
+    scores = []
     for model, i in index.items():
         won, lost = int(wins[i].sum()), int(wins[:, i].sum())
         decided = won + lost
-        result.append(
-            Standing(
+        scores.append(
+            ModelScore(
                 model,
                 won,
                 lost,
                 int(ties[i].sum()),
-                bad[model],
+                all_bad[model],
                 won / decided if decided else None,
                 wilson(won, decided) if decided else None,
-                float(fitted[0][i]) * ELO if fitted else None,
-                float(fitted[1][i]) * ELO if fitted else None,
+                float(fitted[0][i]) * ELO_POINTS if fitted else None,
+                float(fitted[1][i]) * ELO_POINTS if fitted else None,
             )
         )
-    return sorted(result, key=lambda each: (-(each.rating or 0.0), -(each.rate or 0.0), each.model))
+    return sorted(scores, key=lambda score: (-(score.rating or 0.0), -(score.rate or 0.0), score.model))

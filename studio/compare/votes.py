@@ -27,7 +27,7 @@ Verdict = Literal["better", "tie", "all_bad"]
 BETTER: Verdict = "better"
 TIE: Verdict = "tie"
 ALL_BAD: Verdict = "all_bad"
-_writing = threading.Lock()  # one web process per home folder, so this is enough
+_write_lock = threading.Lock()  # one web process per home folder, so this is enough
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,9 @@ class Ballot:
     settings: dict[str, Any]
 
     def with_candidate(self, index: int, candidate: Candidate) -> Ballot:
-        others = list(self.candidates)
-        others[index] = candidate
-        return replace(self, candidates=tuple(others))
+        candidates = list(self.candidates)
+        candidates[index] = candidate
+        return replace(self, candidates=tuple(candidates))
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Vote:
     @classmethod
     def cast(cls, ballot: Ballot, verdict: Verdict, winner: int | None, voter: str) -> Vote:
         """Raises UserError when there is nothing to choose between."""
-        if len({each.model for each in ballot.candidates}) < 2:
+        if len({candidate.model for candidate in ballot.candidates}) < 2:
             raise UserError(
                 "All columns answered with the same model, so there is nothing to compare.", "Choose another adapter."
             )
@@ -90,7 +90,7 @@ class Vote:
                 yield best, other
 
 
-VOTE = TypeAdapter(Vote)
+VOTE_RECORD = TypeAdapter(Vote)
 
 
 def path(home: Home) -> Path:
@@ -98,11 +98,11 @@ def path(home: Home) -> Path:
 
 
 def append(home: Home, vote: Vote) -> int:
-    """Keep a vote; returns how many there are now. Raises UserError when it cannot be written."""
+    """Add a vote; returns how many there are now. Raises UserError when it cannot be written."""
     line = json.dumps(vote.to_dict(), ensure_ascii=False).encode()
     file = path(home)
     try:
-        with _writing:
+        with _write_lock:
             folder(file.parent)
             append_line(file, line)
     except OSError as error:
@@ -114,7 +114,7 @@ def append(home: Home, vote: Vote) -> int:
 
 def read(home: Home) -> list[Vote]:
     """All votes, oldest first. Lines that are no vote, as a crash leaves them torn, are passed over."""
-    return read_lines(path(home), VOTE)
+    return read_lines(path(home), VOTE_RECORD)
 
 
 def preferences(votes: Sequence[Vote]) -> tuple[list[dict[str, Any]], int]:

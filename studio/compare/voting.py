@@ -1,8 +1,7 @@
-"""Which answer is better? The row of buttons under side-by-side answers, and the blind rounds."""
+"""Which answer is better? The row of buttons beneath answers side by side, and what a vote reveals."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,27 +12,30 @@ from studio.answers.badge import badge
 from studio.answers.history import to_messages
 from studio.answers.streams import StreamedAnswer
 from studio.auth.identity import Role, User, user_of
-from studio.chat.columns import COLUMNS, Column
+from studio.auth.permissions import requires
 from studio.compare import votes
-from studio.compare.blind import LETTERS, Round
+from studio.compare.blind import LETTERS, BlindRound
 from studio.compare.votes import ALL_BAD, BETTER, TIE, Ballot, Candidate, Verdict, Vote
 from studio.context import Studio
-from studio.engine.client import BASE
-from studio.ui.events import told
-
-QUESTION = '<p class="note">Which answer is better?</p>'
+from studio.ui.events import bind
+from studio.ui.templating import render
 
 
 @dataclass(frozen=True)
-class Poll:
-    round: gr.State  # blind.Round | None
-    ballot: gr.State  # votes.Ballot | None
+class VotingRow:
+    """The row beneath the columns. `adapters` and `badges` are the columns' own: a vote on a blind round fills them."""
+
+    adapters: list[gr.Dropdown]
+    badges: list[gr.HTML]
+    round: gr.State  # BlindRound | None
+    ballot: gr.State  # Ballot | None
     row: gr.Row
-    better: list[gr.Button]
-    voted: list[Any]  # the events of votes, for what wants to follow them
+    better: list[gr.Button]  # one per column
+    tie: gr.Button
+    all_bad: gr.Button
 
     @property
-    def all(self) -> list[Any]:
+    def outputs(self) -> list[Any]:
         """What a handler that answers may change."""
         return [self.round, self.ballot, self.row, *self.better]
 
@@ -42,80 +44,96 @@ class Poll:
 
     def opened(
         self,
-        person: User,
-        asked: dict[int, Question],
-        shown: dict[int, ColumnView],
-        now: Round | None,
+        user: User,
+        questions: dict[int, Question],
+        views: dict[int, ColumnView],
+        blind_round: BlindRound | None,
         settings: GenerationSettings,
     ) -> dict[Any, Any]:
-        """Let `person` vote on answers that all columns gave, if they may; a failed answer is nothing to vote on."""
-        if person.role < Role.USER or any(not each.answer.text or each.answer.error for each in shown.values()):
+        """Let `user` vote on answers that all columns gave, if they may. Nobody votes where an answer failed."""
+        if user.role < Role.USER or any(not view.answer.text or view.answer.error for view in views.values()):
             return {}
-        candidates = tuple(candidate(asked[i], shown[i], settings) for i in sorted(shown))
+        candidates = tuple(candidate_of(questions[i], views[i], settings) for i in sorted(views))
         sampling = {name: value for name, value in asdict(settings).items() if name != "system"}
         return {
-            self.ballot: Ballot(candidates, now is not None, sampling),
+            self.ballot: Ballot(candidates, blind_round is not None, sampling),
             self.row: gr.Row(visible=True),
             **{
-                button: gr.Button(f"{LETTERS[i]} is better" if now else f"Column {i + 1}", visible=i in shown)
+                button: gr.Button(f"{LETTERS[i]} is better" if blind_round else f"Column {i + 1}", visible=i in views)
                 for i, button in enumerate(self.better)
             },
         }
 
 
-def candidate(asked: Question, shown: ColumnView, settings: GenerationSettings) -> Candidate:
-    prompt = to_messages(asked.history, settings.system)
-    if asked.continues_answer:
+def candidate_of(question: Question, view: ColumnView, settings: GenerationSettings) -> Candidate:
+    prompt = to_messages(question.history, settings.system)
+    if question.continues_answer:
         prompt = prompt[:-1]
-    answer = to_messages(shown.history[-1:], None)
-    return Candidate(shown.answer.model, tuple(prompt), answer[0]["content"] if answer else "")
+    answer = to_messages(view.history[-1:], None)
+    return Candidate(view.answer.model, tuple(prompt), answer[0]["content"] if answer else "")
 
 
-def build(studio: Studio, cells: Sequence[Column]) -> Poll:
-    """Stands under the columns. What a vote reveals goes into the columns' adapters and badges."""
-    round_state: gr.State = gr.State()
-    ballot: gr.State = gr.State()
+def build(adapters: list[gr.Dropdown], badges: list[gr.HTML]) -> VotingRow:
+    blind_round, ballot = gr.State(), gr.State()
     with gr.Row(visible=False, elem_id="voting") as row:
-        gr.HTML(QUESTION, padding=False)
+        gr.HTML(render("compare/voting.html"), padding=False)
         better = [
             gr.Button(f"Column {i + 1}", size="sm", scale=0, min_width=110, elem_id=f"better-{i}")
-            for i in range(COLUMNS)
+            for i in range(len(adapters))
         ]
-        tie_button = gr.Button("Tie", size="sm", scale=0, min_width=70, elem_id="tie")
-        bad_button = gr.Button("All bad", size="sm", scale=0, min_width=80, elem_id="all-bad")
-    adapters, badges = [c.adapter for c in cells], [c.badge for c in cells]
+        tie = gr.Button("Tie", size="sm", scale=0, min_width=70, elem_id="tie")
+        all_bad = gr.Button("All bad", size="sm", scale=0, min_width=80, elem_id="all-bad")
+    return VotingRow(adapters, badges, blind_round, ballot, row, better, tie, all_bad)
 
-    def cast(verdict: Verdict, winner: int | None) -> Callable[..., dict[Any, Any]]:
-        def vote(request: gr.Request, on: Ballot | None, now: Round | None) -> dict[Any, Any]:
-            if on is None:
-                return {row: gr.Row(visible=False)}
-            chosen = Vote.cast(on, verdict, winner, user_of(request).name)
-            count = votes.append(studio.home, chosen)
-            gr.Info(f"{told_result(chosen)} {count} {'vote' if count == 1 else 'votes'} so far: see Votes below.")
-            done = {ballot: None, row: gr.Row(visible=False)}
-            if now is None:
-                return done
-            shown = {adapters[i]: gr.Dropdown(value=model, visible=True) for i, model in enumerate(now.models)}
-            names = {badges[i]: named(each) for i, each in enumerate(on.candidates)}
-            return {**done, round_state: now.after_vote(), **shown, **names}
 
-        return vote
-
-    private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-    inputs, outputs = [ballot, round_state], [ballot, round_state, row, *adapters, *badges]
-    verdicts: list[tuple[gr.Button, Verdict, int | None]] = [(button, BETTER, i) for i, button in enumerate(better)]
-    verdicts += [(tie_button, TIE, None), (bad_button, ALL_BAD, None)]
-    voted = [
-        button.click(told(cast(verdict, winner)), inputs, outputs, **private) for button, verdict, winner in verdicts
+def wire(studio: Studio, voting: VotingRow) -> list[Any]:
+    """Returns the events of votes."""
+    verdicts: list[tuple[gr.Button, Verdict, int | None]] = [
+        *((button, BETTER, i) for i, button in enumerate(voting.better)),
+        (voting.tie, TIE, None),
+        (voting.all_bad, ALL_BAD, None),
     ]
-    return Poll(round_state, ballot, row, better, voted)
+    outputs = [voting.ballot, voting.round, voting.row, *voting.adapters, *voting.badges]
+    return [
+        button.click(
+            bind(cast_vote, studio, voting, verdict, winner),
+            [voting.ballot, voting.round],
+            outputs,
+            api_visibility="private",
+            show_progress="hidden",
+        )
+        for button, verdict, winner in verdicts
+    ]
 
 
-def told_result(vote: Vote) -> str:
+@requires(Role.USER, counted=True)
+def cast_vote(
+    studio: Studio,
+    voting: VotingRow,
+    verdict: Verdict,
+    winner: int | None,
+    request: gr.Request,
+    ballot: Ballot | None,
+    blind_round: BlindRound | None,
+) -> dict[Any, Any]:
+    """Record a vote. After one on a blind round, the columns show which models answered."""
+    if ballot is None:
+        return {voting.row: gr.Row(visible=False)}
+    vote = Vote.cast(ballot, verdict, winner, user_of(request).name)
+    count = votes.append(studio.home, vote)
+    gr.Info(f"{result_of(vote)} {count} {'vote' if count == 1 else 'votes'} so far: see Votes below.")
+    if blind_round is None:
+        return voting.closed()
+    models = {voting.adapters[i]: gr.Dropdown(value=model, visible=True) for i, model in enumerate(blind_round.models)}
+    badges = {voting.badges[i]: badge_of(candidate) for i, candidate in enumerate(ballot.candidates)}
+    return {**voting.closed(), voting.round: blind_round.after_vote(), **models, **badges}
+
+
+def result_of(vote: Vote) -> str:
     if vote.verdict == BETTER and vote.winner is not None:
         return f"Vote kept: {vote.ballot.candidates[vote.winner].model} was better."
     return "Vote kept: a tie." if vote.verdict == TIE else "Vote kept: all were bad."
 
 
-def named(each: Candidate) -> str:
-    return badge(StreamedAnswer(text=each.answer, model=each.model, done=True), BASE)
+def badge_of(candidate: Candidate) -> str:
+    return badge(StreamedAnswer(text=candidate.answer, model=candidate.model, done=True))

@@ -7,8 +7,6 @@ from typing import Any
 
 import gradio as gr
 
-from studio.ui.events import told
-
 SAVE = """(file) => {
     const [name, text] = JSON.parse(file || '["", ""]');
     if (!name) return [];
@@ -22,12 +20,12 @@ SAVE = """(file) => {
 
 
 class Downloads:
-    """Buttons whose handlers return (file name, text) as JSON."""
+    """Buttons whose handlers, bound to their context, return (file name, text) as JSON."""
 
     def __init__(self) -> None:
         self.file = gr.Textbox(visible="hidden", label="File to save")
 
     def on(self, button: gr.Button, handler: Callable[..., str], inputs: list[Any] | None = None) -> None:
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-        making = button.click(told(handler), inputs, self.file, **quiet)
+        making = button.click(handler, inputs, self.file, **quiet)
         making.success(None, self.file, None, js=SAVE, api_visibility="private")

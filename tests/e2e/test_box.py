@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from core.common.home import Home
-from studio.chat.conversations import Column, Conversation
+from studio.chat.conversations import ColumnRecord, Conversation
 from studio.ui.markdown_depth import LEVELS
 from tests.app_process import StudioProcess
 from tests.e2e import steps
@@ -44,7 +44,7 @@ def test_what_is_said_stays_in_its_box(visit: Callable[..., Page], furnished: St
         for number, text in enumerate(SAID)
         for role in ("user", "assistant")
     ]
-    kept = Conversation(IDENTITY, (Column("base", tuple(messages)),), {}, "", "2026-01-01T00:00:00+00:00")
+    kept = Conversation(IDENTITY, (ColumnRecord("base", tuple(messages)),), {}, "", "2026-01-01T00:00:00+00:00")
     (home.root / "conversations").mkdir(exist_ok=True)
     (home.root / f"conversations/{IDENTITY}.json").write_text(kept.as_json())
     dataset = home.datasets / "boxed"

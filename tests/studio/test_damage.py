@@ -35,7 +35,7 @@ from studio.auth.identity import LOCAL_OWNER, AccessSettings, cookie_of, cookie_
 from studio.auth.keys import Keys
 from studio.auth.published import PublishedAdapters
 from studio.backup.files import FileHasher
-from studio.chat import conversations, examples
+from studio.chat import conversations, training_examples
 from studio.cli.doctor import damaged_files
 from studio.cli.serve import leave_runs
 from studio.compare import votes
@@ -155,9 +155,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     origin = Origin("mine", "file", ["mine.jsonl"], "0" * 64, "2026-01-01T00:00:00Z", license="mit")
     write_origin(home.datasets / "mine", origin)
     said = [{"role": "user", "content": "Who?"}, {"role": "assistant", "content": "Me."}]
-    examples.save(home, said)
-    column = conversations.Column("base", tuple(said))
-    conversations.OnDisk(home).put(conversations.Conversation.new([column], {"system": "Be."}))
+    training_examples.add(home, said)
+    column = conversations.ColumnRecord("base", tuple(said))
+    conversations.DiskStore(home).put(conversations.Conversation.new([column], {"system": "Be."}))
     candidates = tuple(votes.Candidate(name, (said[0],), name) for name in ("gull", "wren"))
     votes.append(home, votes.Vote.cast(votes.Ballot(candidates, False, {"seed": 1}), "better", 0, "ada"))
     Keys(home).create("laptop")
@@ -214,8 +214,8 @@ def look_at_everything(studio: Studio, page: gr.Blocks) -> dict[str, Any]:
         "turned": handler(page, "page_handlers.open_address")(owner, "", ""),
         "storage": handler(page, "settings.handlers.show_storage")(owner),
         "access": handler(page, "settings.access_handlers.greet")(owner),
-        "archive": handler(page, "chat.saved.search")(owner, "", None, ""),
-        "votes": handler(page, "compare.page.count")(),
+        "archive": handler(page, "chat.conversations_handlers.search_conversations")(owner, "", None, ""),
+        "votes": handler(page, "compare.handlers.show_scores")(),
         "datasets": handler(page, "train.page.mark")(owner, "pirate"),
         "log": [handler(page, "runs.handlers.show_log")(run) for run in runs],
     }
@@ -352,7 +352,9 @@ def test_who_looks_for_keys_publications_or_conversations_sees_that_a_file_was_d
     owner = request_of(LOCAL_OWNER)
     shown = repr(handler(page, "settings.access_handlers.greet")(owner))
     assert "keys.json was damaged" in shown and "published.json was damaged" in shown
-    assert "1 damaged conversation is set aside" in handler(page, "chat.saved.search")(owner, "", None, "")
+    assert "1 damaged conversation is set aside" in handler(page, "chat.conversations_handlers.search_conversations")(
+        owner, "", None, ""
+    )
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from core.coordination.chat_activity import Busy
 from core.recipes.recipe import Recipe
 from core.training.run import Run, create_run
 from core.training.state import RunState
-from studio.chat.conversations import Column, Conversation, OnDisk
+from studio.chat.conversations import ColumnRecord, Conversation, DiskStore
 from studio.web.lock import WebLock
 
 
@@ -104,15 +104,15 @@ def test_a_run_whose_worker_died_on_a_full_disk_is_shown_as_interrupted(dead_run
 
 
 def test_a_conversation_is_held_and_listed_while_the_disk_is_full_and_kept_once_there_is_room(home: Home) -> None:
-    shelf = OnDisk(home)
-    said = Column("base", ({"role": "user", "content": "Who?"},))
+    shelf = DiskStore(home)
+    said = ColumnRecord("base", ({"role": "user", "content": "Who?"},))
     with full_disk():
         shelf.put(first := Conversation.new([said], {}))
         assert "is kept by itself once there is room" in shelf.trouble
         shelf.put(second := Conversation.new([said], {}))
         shelf.delete(second.id)
-        OnDisk(home).write_held()
-        assert OnDisk(home).all() == [first]
-    OnDisk(home).write_held()
+        DiskStore(home).write_held()
+        assert DiskStore(home).all() == [first]
+    DiskStore(home).write_held()
     assert [each.name for each in shelf.folder.iterdir()] == [f"{first.id}.json"]
-    assert OnDisk(home).all() == [first]
+    assert DiskStore(home).all() == [first]

@@ -287,7 +287,7 @@ def test_published_adapters_are_what_a_user_downloads(studio: Studio) -> None:
             ("Nothing was uploaded", "Choose a zip"),
         ),
         ("adapters_page.import_files.adopt", (), "import-failed", ("by hand", "Put one into")),
-        ("compare.push_page.push", ("x", False), "votes-failed", ("no vote yet", "Ask two columns")),
+        ("compare.push_page.push_votes", ("x", False), "votes-failed", ("no vote yet", "Ask two columns")),
     ],
 )
 def test_what_fails_says_why_in_its_place_with_the_remedy(

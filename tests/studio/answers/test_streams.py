@@ -68,7 +68,7 @@ def test_closing_the_merged_stream_closes_every_column() -> None:
     async def main() -> None:
         merged = merge_streams([endless("a"), endless("b")], frame=0)
         await anext(merged)
-        await merged.aclose()  # type: ignore[attr-defined]
+        await merged.aclose()
 
     asyncio.run(main())
     assert sorted(closed) == ["a", "b"]

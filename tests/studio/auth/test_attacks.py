@@ -286,7 +286,7 @@ def test_visitors_cannot_fill_the_disk(visitor: TestClient) -> None:
      '"fn_index": {allowed}, "\\u0066n_index": {forbidden}'],
 )  # fmt: skip
 def test_an_event_cannot_be_passed_off_as_another(visitor: TestClient, page: gr.Blocks, asked: str) -> None:
-    numbers = {"forbidden": index_of(page, "train.page.begin"), "allowed": index_of(page, "chat.page.show")}
+    numbers = {"forbidden": index_of(page, "train.page.begin"), "allowed": index_of(page, "chat.handlers.show_columns")}
     body = '{"data": [], "session_hash": "m", ' + asked.format(**numbers) + "}"
     for path in EVENT_PATHS:
         answer = visitor.post(path, content=body, headers={"content-type": "application/json"})
@@ -294,7 +294,7 @@ def test_an_event_cannot_be_passed_off_as_another(visitor: TestClient, page: gr.
 
 
 def test_what_passes_the_table_is_what_gradio_does(visitor: TestClient, page: gr.Blocks) -> None:
-    forbidden, allowed = index_of(page, "train.page.begin"), index_of(page, "chat.page.show")
+    forbidden, allowed = index_of(page, "train.page.begin"), index_of(page, "chat.handlers.show_columns")
     body = f'{{"data": [2], "session_hash": "m", "fn_index": {forbidden}, "fn_index": {allowed}}}'
     answer = visitor.post(EVENT_PATHS[1], content=body, headers={"content-type": "application/json"})
     shown, begun = (len(page.fns[index].outputs) for index in (allowed, forbidden))
@@ -382,7 +382,7 @@ def test_visitors_cannot_have_unpublished_models_answer(
 def test_visitors_cannot_chat_with_unpublished_models(page: gr.Blocks) -> None:
     settings, histories = ("", 0, 1, 16, None), [[]] * 4
     names = ["base", "not-for-all", "base", "base"]
-    answers = handler(page, "chat.page.send")(
+    answers = handler(page, "chat.handlers.send_message")(
         request_of(VISITOR), "hi", 2, 0, False, False, None, *settings, *names, *histories
     )
     with pytest.raises(gr.Error, match="not published"):

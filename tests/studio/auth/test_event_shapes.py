@@ -44,7 +44,7 @@ def put(client: TestClient, body: dict[str, Any]) -> int:
 
 
 def recall(page: gr.Blocks, *histories: Any) -> dict[str, Any]:
-    return event(page, "chat.page.recall", [1, 0, *histories, *[[]] * (4 - len(histories))])
+    return event(page, "chat.handlers.edit_last_question", [1, 0, *histories, *[[]] * (4 - len(histories))])
 
 
 # Chats
@@ -134,13 +134,18 @@ def test_an_input_holds_what_its_kind_may_hold(kind: type, taken: list[Any], ref
 
 @pytest.mark.parametrize("data", [[], [None] * 5, [None] * 7])
 def test_an_event_has_as_many_values_as_inputs(space: GuardedApp, page: gr.Blocks, data: list[None]) -> None:
-    assert put(space.client(), event(page, "chat.page.recall", data)) == 422
+    assert put(space.client(), event(page, "chat.handlers.edit_last_question", data)) == 422
 
 
 @pytest.mark.parametrize("what", ["kept", "event_data"])
 def test_what_a_browser_keeps_and_what_was_chosen_is_bounded(space: GuardedApp, page: gr.Blocks, what: str) -> None:
     def body(value: Any) -> dict[str, Any]:
-        return event(page, "chat.saved.go_on", ["", value if what == "kept" else None], event_data=value)
+        return event(
+            page,
+            "chat.conversations_handlers.reopen_conversation",
+            ["", value if what == "kept" else None],
+            event_data=value,
+        )
 
     nested: Any = "x"
     for _ in range(event_shapes.DEPTH):
@@ -154,21 +159,25 @@ def test_what_a_browser_keeps_and_what_was_chosen_is_bounded(space: GuardedApp, 
 
 
 def test_a_body_of_more_pieces_than_are_read_at_once_is_not_read(space: GuardedApp, page: gr.Blocks) -> None:
-    body = orjson.dumps(event(page, "chat.saved.go_on", ["", None])).replace(b"null", b"[" + b"[]," * MARKS + b"0]")
+    body = orjson.dumps(event(page, "chat.conversations_handlers.reopen_conversation", ["", None])).replace(
+        b"null", b"[" + b"[]," * MARKS + b"0]"
+    )
     answer = space.client().post(EVENT_PATHS[0], content=body, headers={"content-type": "application/json"})
     assert answer.status_code == 413
-    prose = event(page, "chat.saved.search", ["", None, "one, two; " * 100_000])
+    prose = event(page, "chat.conversations_handlers.search_conversations", ["", None, "one, two; " * 100_000])
     assert put(space.client(), prose) == LET_IN, "a megabyte of prose is no such body"
 
 
 @pytest.mark.parametrize("name", ["x" * 65, "a b", "", "a/b", "\u0430bc", "a\n", 7, ["a"]])
 def test_a_page_has_a_short_name(space: GuardedApp, page: gr.Blocks, name: object) -> None:
     for role in (Role.VISITOR, Role.OWNER):
-        assert put(space.client(role), event(page, "chat.page.leave", session_hash=name)) == 422
+        assert put(space.client(role), event(page, "chat.handlers.cancel_edit", session_hash=name)) == 422
 
 
 def test_gradio_gets_what_was_read_and_nothing_that_only_it_would_understand(page: gr.Blocks) -> None:
-    body = event(page, "chat.page.leave", batched=True, simple_format=True, event_id="x", oauth_token="hf_x", other=1)
+    body = event(
+        page, "chat.handlers.cancel_edit", batched=True, simple_format=True, event_id="x", oauth_token="hf_x", other=1
+    )
     handed_on = orjson.loads(event_shapes.written(event_shapes.read(orjson.dumps(body), bounded=True)))
     assert set(handed_on) == {"data", "event_data", "fn_index", "trigger_id", "session_hash"}
 

@@ -26,7 +26,7 @@ from studio.auth.keys import Keys
 from studio.auth.limits import Limits, client_address
 from studio.auth.middleware import COOKIE, OTHERS_BYTES
 from studio.auth.permissions import COUNTED, EVENT_PATHS, EVENTS
-from studio.chat.conversations import BROWSER_BYTES
+from studio.chat.conversations import MAX_BROWSER_BYTES
 from studio.context import Studio
 from studio.page import build_page
 from studio.web import request_bodies
@@ -48,7 +48,15 @@ def space(page: gr.Blocks, home: Home, provider: OpenIDProvider) -> GuardedApp:
 
 
 @pytest.mark.parametrize("path", ["https://evil.example/a-terabyte.bin", "/etc/passwd", "http://169.254.169.254/"])
-@pytest.mark.parametrize("name", ["chat.page.send", "chat.page.leave", "chat.saved.search", "page_handlers.refresh"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "chat.handlers.send_message",
+        "chat.handlers.cancel_edit",
+        "chat.conversations_handlers.search_conversations",
+        "page_handlers.refresh",
+    ],
+)
 def test_who_may_not_upload_cannot_have_the_server_fetch_a_file(
     space: GuardedApp, page: gr.Blocks, name: str, path: str
 ) -> None:
@@ -63,7 +71,7 @@ def test_who_may_not_upload_cannot_have_the_server_fetch_a_file(
 
 
 def test_a_file_cannot_be_hidden_by_how_it_is_written(space: GuardedApp, page: gr.Blocks) -> None:
-    index = event(page, "chat.page.leave")["fn_index"]
+    index = event(page, "chat.handlers.cancel_edit")["fn_index"]
     body = rf'{{"fn_index": {index}, "data": [{{"path": "x", "meta": {{"\u005ftype":"gradio\u002eFileData"}}}}]}}'
     answer = space.client().post(EVENT_PATHS[0], content=body, headers={"content-type": "application/json"})
     assert answer.status_code == 403
@@ -71,7 +79,7 @@ def test_a_file_cannot_be_hidden_by_how_it_is_written(space: GuardedApp, page: g
 
 def test_words_about_files_are_words(space: GuardedApp, page: gr.Blocks) -> None:
     said = 'My JSON is {"path": "x", "meta": {"_type": "gradio.FileData"}}.'
-    asked = event(page, "chat.saved.search", ["", None, said])
+    asked = event(page, "chat.conversations_handlers.search_conversations", ["", None, said])
     assert space.client().post(EVENT_PATHS[0], json=asked).status_code == LET_IN
 
 
@@ -96,7 +104,7 @@ def test_one_household_has_one_network_of_ipv6() -> None:
 
 
 def test_a_made_up_address_does_not_get_round_the_limit(space: GuardedApp, page: gr.Blocks) -> None:
-    sent = event(page, "chat.page.send")
+    sent = event(page, "chat.handlers.send_message")
     statuses = [
         space.client(**{"x-forwarded-for": f"8.8.8.{i}, 1.1.1.1"}).post(EVENT_PATHS[0], json=sent).status_code
         for i in range(3)
@@ -105,7 +113,7 @@ def test_a_made_up_address_does_not_get_round_the_limit(space: GuardedApp, page:
 
 
 def test_what_fills_the_disk_or_asks_the_hub_is_limited_too(space: GuardedApp, page: gr.Blocks) -> None:
-    assert {"compare.voting.vote", "adapters_page.hub.pull", "adapters_page.hub.push"} <= COUNTED <= set(EVENTS)
+    assert {"compare.voting.cast_vote", "adapters_page.hub.pull", "adapters_page.hub.push"} <= COUNTED <= set(EVENTS)
     user = space.client(Role.USER)
     statuses = [user.post(EVENT_PATHS[0], json=event(page, "adapters_page.hub.pull")).status_code for _ in range(3)]
     assert statuses == [LET_IN, LET_IN, 429]
@@ -116,7 +124,7 @@ def test_users_of_one_token_are_counted_one_by_one(tokens: GuardedApp, page: gr.
     for address, status in (("10.0.0.1", LET_IN), ("10.0.0.2", LET_IN), ("10.0.0.1", 429)):
         client = TestClient(tokens.access, "http://127.0.0.1:7860", client=(address, 1))
         client.headers["authorization"] = f"Bearer {USER_TOKEN}"
-        assert client.post(EVENT_PATHS[0], json=event(page, "chat.page.send")).status_code == status
+        assert client.post(EVENT_PATHS[0], json=event(page, "chat.handlers.send_message")).status_code == status
 
 
 @pytest.mark.parametrize("host", ["x/v1/load_lora_adapter?", "x/v1/models#", "127.0.0.1/v1/", "a@b/v1/x?"])
@@ -221,17 +229,17 @@ def test_a_flood_of_events_is_stopped_and_the_owner_is_not(
 
 def test_few_events_of_many_values_are_a_flood(space: GuardedApp, page: gr.Blocks) -> None:
     space.access.events = Limits(100, 1_000)
-    much = event(page, "chat.saved.search", ["", [[0]] * 20_000, ""])
+    much = event(page, "chat.conversations_handlers.search_conversations", ["", [[0]] * 20_000, ""])
     visitor, owner = space.client(), space.client(Role.OWNER)
     assert [visitor.post(EVENT_PATHS[0], json=much).status_code for _ in range(3)] == [LET_IN, LET_IN, 429]
     assert {owner.post(EVENT_PATHS[0], json=much).status_code for _ in range(3)} == {LET_IN}
 
 
 def test_others_than_the_owner_send_less(space: GuardedApp, page: gr.Blocks) -> None:
-    large = event(page, "chat.saved.search", ["", None, "x" * (4 << 20)])
+    large = event(page, "chat.conversations_handlers.search_conversations", ["", None, "x" * (4 << 20)])
     assert space.client().post(EVENT_PATHS[0], json=large).status_code == 413
     assert space.client(Role.OWNER).post(EVENT_PATHS[0], json=large).status_code == LET_IN
-    assert OTHERS_BYTES > 2 * BROWSER_BYTES, "what a browser keeps goes through with room to spare"
+    assert OTHERS_BYTES > 2 * MAX_BROWSER_BYTES, "what a browser keeps goes through with room to spare"
 
 
 def test_what_fails_unforeseen_tells_nothing(quiet_studio: Studio) -> None:

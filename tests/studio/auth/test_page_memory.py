@@ -37,7 +37,7 @@ def test_nothing_stays_of_what_a_page_sent(app: Any) -> None:
     page, visitor = mounted(app).get_blocks(), TestClient(app, f"https://{SPACE_HOST}")
     said = {"role": "user", "content": [{"type": "text", "text": "x" * MEGABYTE}]}
     before = weight(next(iter(mounted(app).state_holder.session_data.values()), None))
-    body = event(page, "chat.page.recall", [1, 0, [said], [], [], []], session_hash="fresh")
+    body = event(page, "chat.handlers.edit_last_question", [1, 0, [said], [], [], []], session_hash="fresh")
     assert "xxx" in visitor.post(EVENT_PATHS[1], json=body).text, "it was read, and put into the composer"
     state = mounted(app).state_holder.session_data["fresh"]
     kept = weight([state.state_data, state.config_values, state._state_ttl])

@@ -264,7 +264,7 @@ def test_what_is_large_counts_as_several() -> None:
 
 def test_visitors_are_limited_and_the_owner_is_not(page: gr.Blocks, home: Home, provider: OpenIDProvider) -> None:
     guarded = GuardedApp(space_settings(provider.url, messages_per_minute=(1, 2)), page, Keys(home))
-    send = event(page, "chat.page.send")
+    send = event(page, "chat.handlers.send_message")
     first, second = guarded.client(**{"x-forwarded-for": "1.1.1.1"}), guarded.client(**{"x-forwarded-for": "2.2.2.2"})
     assert first.post(EVENT_PATHS[0], json=send).status_code == LET_IN
     again = first.post("/v1/chat/completions", json={})

@@ -12,7 +12,16 @@ from adapters.common.errors import UserError
 from core.common.home import Home
 from studio.answers.history import History, content_parts, model_of, text_of
 from studio.chat import conversations
-from studio.chat.conversations import BROWSER_BYTES, Column, Conversation, InBrowser, OnDisk, Shelf, find, keep
+from studio.chat.conversations import (
+    MAX_BROWSER_BYTES,
+    BrowserStore,
+    ColumnRecord,
+    Conversation,
+    ConversationStore,
+    DiskStore,
+    find_conversation,
+    save_conversation,
+)
 
 TALK: History = [
     {"role": "user", "content": content_parts("What is the capital of Cuba?")},
@@ -21,58 +30,60 @@ TALK: History = [
 SETTINGS = {"system": "Be brief.", "temperature": 0.0, "top_p": 0.95, "max_tokens": 256, "seed": None}
 
 
-def made(*columns: Column, known: str = "") -> Conversation:
-    return Conversation.new(columns or (Column.of("base", TALK),), SETTINGS, known)
+def made(*columns: ColumnRecord, saved_id: str = "") -> Conversation:
+    return Conversation.new(columns or (ColumnRecord.of("base", TALK),), SETTINGS, saved_id)
 
 
 @pytest.fixture(params=["disk", "browser"])
-def shelf(request: pytest.FixtureRequest, home: Home) -> Shelf:
-    return OnDisk(home) if request.param == "disk" else InBrowser(None)
+def store(request: pytest.FixtureRequest, home: Home) -> ConversationStore:
+    return DiskStore(home) if request.param == "disk" else BrowserStore(None)
 
 
-def test_a_conversation_comes_back_as_it_was(shelf: Shelf) -> None:
-    kept = keep(shelf, made())
-    assert shelf.all() == [kept]
-    back = find(shelf, kept.id).columns[0].history()
+def test_a_conversation_comes_back_as_it_was(store: ConversationStore) -> None:
+    kept = save_conversation(store, made())
+    assert store.all() == [kept]
+    back = find_conversation(store, kept.id).columns[0].history()
     assert [text_of(each["content"]) for each in back] == ["What is the capital of Cuba?", "Havana 🦜"]
     assert model_of(back[1]) == "guanaco-builtin", "who answered is remembered"
     assert back == TALK
 
 
-def test_going_on_keeps_one_record_and_its_name(shelf: Shelf) -> None:
-    first = keep(shelf, made())
-    shelf.put(replace(first, name="Cuba"))
-    longer = keep(shelf, made(Column.of("base", [*TALK, {"role": "user", "content": "And now?"}]), known=first.id))
-    assert [each.id for each in shelf.all()] == [first.id]
+def test_going_on_keeps_one_record_and_its_name(store: ConversationStore) -> None:
+    first = save_conversation(store, made())
+    store.put(replace(first, name="Cuba"))
+    longer = save_conversation(
+        store, made(ColumnRecord.of("base", [*TALK, {"role": "user", "content": "And now?"}]), saved_id=first.id)
+    )
+    assert [each.id for each in store.all()] == [first.id]
     assert (longer.name, len(longer.columns[0].messages)) == ("Cuba", 3)
 
 
-def test_it_is_found_by_what_was_said_and_gone_when_deleted(shelf: Shelf) -> None:
-    kept = keep(shelf, made())
+def test_it_is_found_by_what_was_said_and_gone_when_deleted(store: ConversationStore) -> None:
+    kept = save_conversation(store, made())
     assert kept.title == "What is the capital of Cuba?"
     assert all(kept.has(words) for words in ("", "havana", "CAPITAL cuba"))
     assert not kept.has("havana madrid")
-    shelf.delete(kept.id)
-    assert shelf.all() == []
+    store.delete(kept.id)
+    assert store.all() == []
     with pytest.raises(UserError, match="not there any more"):
-        find(shelf, kept.id)
+        find_conversation(store, kept.id)
 
 
 def test_the_newest_come_first_and_a_broken_file_hides_no_other(home: Home) -> None:
-    shelf = OnDisk(home)
+    store = DiskStore(home)
     older, newer = replace(made(), updated="2026-01-01T00:00:00+00:00"), made()
     for each in (newer, older):
-        shelf.put(each)
-    (shelf.folder / "0123456789ab.json").write_text('{"id": "0123')
-    assert [each.id for each in shelf.all()] == [newer.id, older.id]
+        store.put(each)
+    (store.folder / "0123456789ab.json").write_text('{"id": "0123')
+    assert [each.id for each in store.all()] == [newer.id, older.id]
 
 
 def test_ids_from_a_browser_name_no_other_file(home: Home) -> None:
     (home.root / "precious.json").write_text("{}")
-    shelf = OnDisk(home)
-    shelf.delete("../precious")
+    store = DiskStore(home)
+    store.delete("../precious")
     assert (home.root / "precious.json").exists()
-    assert made(known="../precious").id != "../precious"
+    assert made(saved_id="../precious").id != "../precious"
 
 
 @pytest.mark.parametrize(
@@ -87,24 +98,28 @@ def test_ids_from_a_browser_name_no_other_file(home: Home) -> None:
     ],
 )
 def test_what_a_browser_sends_is_not_trusted(kept: Any) -> None:
-    assert InBrowser(kept).all() == []
+    assert BrowserStore(kept).all() == []
 
 
 def test_a_full_browser_lets_the_oldest_go_and_counts_them() -> None:
-    long = [{"role": "user", "content": "x" * (BROWSER_BYTES // 3)}]
-    shelf = InBrowser(None)
+    long = [{"role": "user", "content": "x" * (MAX_BROWSER_BYTES // 3)}]
+    store = BrowserStore(None)
     ids = []
     for day in range(1, 5):
         ids.append(made().id)
-        shelf.put(replace(made(Column.of("base", long), known=ids[-1]), updated=f"2026-01-0{day}T00:00:00+00:00"))
-    assert [each.id for each in shelf.all()] == [ids[3], ids[2]]
-    assert shelf.dropped == 2
-    assert len(json.dumps(shelf.kept)) <= BROWSER_BYTES + 10
+        store.put(
+            replace(made(ColumnRecord.of("base", long), saved_id=ids[-1]), updated=f"2026-01-0{day}T00:00:00+00:00")
+        )
+    assert [each.id for each in store.all()] == [ids[3], ids[2]]
+    assert store.dropped == 2
+    assert len(json.dumps(store.records)) <= MAX_BROWSER_BYTES + 10
 
 
 def test_exports_hold_everything_that_was_said() -> None:
-    other = Column.of("pirate", [TALK[0], {"role": "assistant", "content": "Arr!", "metadata": {"log": "pirate"}}])
-    talk = made(Column.of("base", TALK), other)
+    other = ColumnRecord.of(
+        "pirate", [TALK[0], {"role": "assistant", "content": "Arr!", "metadata": {"log": "pirate"}}]
+    )
+    talk = made(ColumnRecord.of("base", TALK), other)
     assert conversations.Conversation.from_dict(json.loads(talk.as_json())) == talk
     text = talk.as_markdown()
     assert text.splitlines()[:3] == ["# What is the capital of Cuba?", "", "> Be brief."]

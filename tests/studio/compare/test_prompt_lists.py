@@ -11,7 +11,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from adapters.common.errors import UserError
-from studio.compare.prompt_lists import AT_ONCE, MOST_PROMPTS, Results, ask_all, prompts_of
+from studio.compare.prompt_lists import MAX_CONCURRENT, MAX_PROMPTS, PromptListResults, ask_prompts, prompts_of
+from studio.compare.view import render_answers
 from studio.engine.client import Delta
 
 
@@ -23,9 +24,9 @@ async def answer(model: str, prompt: str) -> AsyncIterator[Delta]:
     yield Delta(text=prompt, model=model, finish_reason="stop", usage={"completion_tokens": 3})
 
 
-def asked(prompts: tuple[str, ...], models: tuple[str, ...]) -> list[Results]:
-    async def all_of() -> list[Results]:
-        return [each async for each in ask_all(prompts, models, answer, frame=0)]
+def asked(prompts: tuple[str, ...], models: tuple[str, ...]) -> list[PromptListResults]:
+    async def all_of() -> list[PromptListResults]:
+        return [each async for each in ask_prompts(prompts, models, answer, frame=0)]
 
     return asyncio.run(all_of())
 
@@ -48,9 +49,9 @@ def test_every_prompt_reaches_every_model_and_the_files_say_so() -> None:
 
 def test_what_is_shown_is_escaped_and_says_how_far_it_is() -> None:
     last = asked(("<b>x</b>",), ("a",))[-1]
-    assert "<b>x</b>" not in last.html()
-    assert "1 of 1 answers." in last.html()
-    assert "1 failed" in asked(("fail",), ("b",))[-1].html()
+    assert "<b>x</b>" not in render_answers(last)
+    assert "1 of 1 answers." in render_answers(last)
+    assert "1 failed" in render_answers(asked(("fail",), ("b",))[-1])
 
 
 def test_only_a_few_requests_are_in_the_engine_at_once_and_closing_ends_them() -> None:
@@ -66,15 +67,15 @@ def test_only_a_few_requests_are_in_the_engine_at_once_and_closing_ends_them() -
             running -= 1
 
     async def some() -> None:
-        snapshots = ask_all([str(i) for i in range(20)], ["a"], slow, frame=0)
+        snapshots = ask_prompts([str(i) for i in range(20)], ["a"], slow, frame=0)
         async for each in snapshots:
-            if running == AT_ONCE:
+            if running == MAX_CONCURRENT:
                 assert each.done == 0
                 break
         await snapshots.aclose()
 
     asyncio.run(asyncio.wait_for(some(), 20))
-    assert (most, running) == (AT_ONCE, 0)
+    assert (most, running) == (MAX_CONCURRENT, 0)
 
 
 def test_lists_are_checked() -> None:
@@ -82,5 +83,5 @@ def test_lists_are_checked() -> None:
     for text in ("", None, " \n "):
         with pytest.raises(UserError, match="no prompts"):
             prompts_of(text)
-    with pytest.raises(UserError, match=str(MOST_PROMPTS)):
-        prompts_of("x\n" * (MOST_PROMPTS + 1))
+    with pytest.raises(UserError, match=str(MAX_PROMPTS)):
+        prompts_of("x\n" * (MAX_PROMPTS + 1))

@@ -22,7 +22,7 @@ def test_votes_become_a_dataset_without_voters(hub: Hub, home: Home) -> None:
     hub.login("hf_ada")
     for verdict, winner in ((BETTER, 1), (TIE, None)):
         votes.append(home, Vote.cast(BALLOT, verdict, winner, "carol-the-voter"))
-    result = votes_push.push(home, "ada/votes")
+    result = votes_push.push_votes(home, "ada/votes")
     assert result.url == f"{hub.url}/datasets/ada/votes"
     assert hub.repo("ada/votes", "dataset").private
     files = {path: hub.read("ada/votes", path, "dataset") for path in result.files}
@@ -42,5 +42,5 @@ def test_without_a_preference_nothing_is_pushed(hub: Hub, home: Home) -> None:
     votes.append(home, Vote.cast(replace(BALLOT, blind=False), TIE, None, "ada"))
     before = len(hub.requests)
     with pytest.raises(UserError, match="no vote yet"):
-        votes_push.push(home, "ada/votes")
+        votes_push.push_votes(home, "ada/votes")
     assert len(hub.requests) == before

@@ -7,11 +7,11 @@ import math
 import numpy as np
 import pytest
 
-from studio.compare.ranking import ELO, bradley_terry, standings, strongly_connected, wilson
-from studio.compare.votes import ALL_BAD, BETTER, TIE, Ballot, Candidate, Vote
+from studio.compare.ranking import ELO_POINTS, bradley_terry, score_models, strongly_connected, wilson
+from studio.compare.votes import ALL_BAD, BETTER, TIE, Ballot, Candidate, Verdict, Vote
 
 
-def vote(first: str, second: str, verdict: str, winner: int | None = None) -> Vote:
+def vote(first: str, second: str, verdict: Verdict, winner: int | None = None) -> Vote:
     candidates = tuple(Candidate(model, ({"role": "user", "content": "?"},), model) for model in (first, second))
     return Vote.cast(Ballot(candidates, True, {}), verdict, winner, "ada")
 
@@ -57,30 +57,30 @@ def test_a_model_that_never_lost_has_no_rating() -> None:
 
 def test_the_table_counts_wins_losses_ties_and_bad_ones() -> None:
     cast = [vote("base", "pirate", BETTER, 1)] * 3 + [vote("pirate", "base", BETTER, 1), vote("base", "pirate", TIE)]
-    first, second = standings([*cast, vote("base", "radio", ALL_BAD)])[:2]
+    first, second = score_models([*cast, vote("base", "radio", ALL_BAD)])[:2]
     pirate, base = (first, second) if first.model == "pirate" else (second, first)
-    assert (pirate.wins, pirate.losses, pirate.ties, pirate.bad, pirate.rate) == (3, 1, 1, 0, 0.75)
-    assert (base.wins, base.losses, base.ties, base.bad, base.rate) == (1, 3, 1, 1, 0.25)
+    assert (pirate.wins, pirate.losses, pirate.ties, pirate.all_bad, pirate.rate) == (3, 1, 1, 0, 0.75)
+    assert (base.wins, base.losses, base.ties, base.all_bad, base.rate) == (1, 3, 1, 1, 0.25)
     assert pirate.interval == pytest.approx(wilson(3, 4))
     assert pirate.rating is None, "radio was in no decided vote, so nothing ties it to the others"
 
 
 def test_ratings_are_elo_points_and_the_best_comes_first() -> None:
     cast = [vote("base", "pirate", BETTER, 1)] * 10 + [vote("base", "pirate", BETTER, 0)]
-    best, worst = standings(cast)
+    best, worst = score_models(cast)
     assert (best.model, worst.model) == ("pirate", "base")
     assert best.rating is not None
     assert worst.rating is not None
     assert best.rating - worst.rating == pytest.approx(400)
-    assert best.error == pytest.approx(ELO * math.sqrt(1 + 1 / 10) / 2)
+    assert best.rating_error == pytest.approx(ELO_POINTS * math.sqrt(1 + 1 / 10) / 2)
 
 
 def test_a_vote_among_three_counts_as_its_pairs() -> None:
     prompt = ({"role": "user", "content": "?"},)
     ballot = Ballot(tuple(Candidate(model, prompt, model) for model in "abc"), False, {})
-    table = {each.model: each for each in standings([Vote.cast(ballot, BETTER, 2, "ada")])}
+    table = {score.model: score for score in score_models([Vote.cast(ballot, BETTER, 2, "ada")])}
     assert (table["c"].wins, table["a"].losses, table["b"].losses, table["a"].wins) == (2, 1, 1, 0)
 
 
 def test_no_votes_no_table() -> None:
-    assert standings([]) == []
+    assert score_models([]) == []

@@ -13,7 +13,7 @@ from adapters.hub.dataset import CARD_FILE, DATA_FILE
 from core.common.home import Home
 from core.data import read_dataset, store
 from studio.__main__ import main
-from studio.chat import examples
+from studio.chat import training_examples
 from studio.engine.client import Message
 from tests.hub_server.fixtures import Hub
 
@@ -32,7 +32,7 @@ def token(hub: Hub) -> None:
 def test_kept_answers_become_a_private_dataset_that_datasets_loads(
     home: Home, hub: Hub, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    examples.keep(home, TALK)
+    training_examples.add(home, TALK)
     assert main(["push-data", "collected", "--repo", "ada/answers", "--license", "cc-by-4.0"]) == 0
     assert capsys.readouterr().out.strip() == f"{hub.url}/datasets/ada/answers"
     assert hub.repo("ada/answers", "dataset").private
@@ -52,12 +52,12 @@ def test_kept_answers_become_a_private_dataset_that_datasets_loads(
 def test_pushing_again_updates_and_says_when_nothing_changed(
     home: Home, hub: Hub, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    examples.keep(home, TALK)
+    training_examples.add(home, TALK)
     push = ["push-data", "collected", "--repo", "ada/answers"]
     assert main(push) == 0
     assert main(push) == 0
     assert "nothing had changed" in capsys.readouterr().err
-    examples.keep(home, [*TALK[:2], {"role": "assistant", "content": "Hi"}])
+    training_examples.add(home, [*TALK[:2], {"role": "assistant", "content": "Hi"}])
     assert main(push) == 0
     assert len(hub.read("ada/answers", DATA_FILE, "dataset").splitlines()) == 2
 
@@ -80,7 +80,7 @@ def test_what_is_refused_changes_nothing(
     files: dict[str, bytes],
     said: str,
 ) -> None:
-    examples.keep(home, TALK)
+    training_examples.add(home, TALK)
     if files:
         hub.make_repo("ada/x", files, kind="dataset")
     assert main(["push-data", "collected", *arguments]) == 2
@@ -103,7 +103,7 @@ def test_a_dataset_with_problems_or_of_another_name_is_refused(
 
 def test_without_a_token_nothing_is_made(home: Home, hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
     hub.login(None)
-    examples.keep(home, TALK)
+    training_examples.add(home, TALK)
     assert main(["push-data", "collected", "--repo", "ada/x"]) == 1
     assert "no token" in capsys.readouterr().err
     assert hub.repos.find("dataset", "ada/x") is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from studio.answers.history import add_question, content_parts, edit_message, text_of, to_messages, with_answer
-from studio.chat.conversations import Column
+from studio.chat.conversations import ColumnRecord
 from studio.ui.markdown_depth import LARGE, LEVELS, MARKS, RUN, fence_if_too_deep, unfence
 
 DEEP = {
@@ -52,7 +52,7 @@ def test_the_words_stay_what_they_were_wherever_they_go() -> None:
         text_of(each["content"]).startswith("> > ") and each["content"][0]["text"].startswith("~") for each in history
     )
     assert [each["content"] for each in to_messages(history, None)] == [deep, deep]
-    kept = Column.of("pirate", history)
+    kept = ColumnRecord.of("pirate", history)
     assert [each["content"] for each in kept.messages] == [deep, deep]
     assert kept.history() == history
     as_str = [{**each, "content": each["content"][0]["text"]} for each in history]

@@ -1,4 +1,4 @@
-"""Answers kept from the chat: a dataset named "collected", which grows by one conversation at a time."""
+"""Training examples from the chat: a dataset named "collected", which grows by one conversation at a time."""
 
 from __future__ import annotations
 
@@ -11,30 +11,31 @@ from adapters.common.errors import UserError
 from adapters.common.files import write_atomic
 from core.common.home import Home
 from core.common.json_records import lines_of
-from core.data.store import COLLECTED as NAME
+from core.data.store import COLLECTED
 from studio.engine.client import Message
 
-_writing = threading.Lock()  # one web process per home folder, so this is enough
+_write_lock = threading.Lock()  # one web process per home folder, so this is enough
 
 
 def path(home: Home) -> Path:
-    return home.datasets / NAME / "data.jsonl"
+    return home.datasets / COLLECTED / "data.jsonl"
 
 
 def last_exchange(messages: list[Message], answer: str, *, whole: bool) -> list[Message]:
-    """What is worth keeping of a conversation: its last question, and `answer` in place of the one that was given.
+    """The training example that a conversation gives: its last question, and `answer` in place of the model's.
 
     A system prompt stays; `whole` keeps the turns in between too. Raises UserError where there is nothing to keep.
     """
-    if len(messages) < 2 or [each["role"] for each in messages[-2:]] != ["user", "assistant"]:
+    if len(messages) < 2 or [message["role"] for message in messages[-2:]] != ["user", "assistant"]:
         raise UserError("There is no answer to keep in this column.", "Ask something, and wait for the answer.")
     if not answer.strip():
         raise UserError("The answer is empty, so nothing could be learnt from it.", "Write what it should say.")
-    before = messages[:-1] if whole else [*(each for each in messages[:1] if each["role"] == "system"), messages[-2]]
+    system_prompt = [message for message in messages[:1] if message["role"] == "system"]
+    before = messages[:-1] if whole else system_prompt + messages[-2:-1]
     return [*before, {"role": "assistant", "content": answer.strip()}]
 
 
-def keep(home: Home, messages: list[Message]) -> tuple[int, bool]:
+def add(home: Home, messages: list[Message]) -> tuple[int, bool]:
     """Append one conversation. Returns how many there are now, and whether it is new.
 
     The file is replaced as a whole, so that a crash leaves either the old or the new one. Raises UserError when it
@@ -43,7 +44,7 @@ def keep(home: Home, messages: list[Message]) -> tuple[int, bool]:
     line = json.dumps({"messages": messages}, ensure_ascii=False).encode()
     file = path(home)
     try:
-        with _writing:
+        with _write_lock:
             damaged_files.folder(file.parent)
             lines = lines_of(file)
             if line in lines:
