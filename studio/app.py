@@ -17,6 +17,7 @@ from studio.auth.identity import AccessSettings
 from studio.auth.keys import Keys
 from studio.auth.middleware import AccessMiddleware
 from studio.auth.page_memory import PageStates
+from studio.auth.sessions import Sessions
 from studio.backup.backup import status_word
 from studio.context import Studio
 from studio.page import build_page
@@ -50,7 +51,7 @@ def build_app(studio: Studio, settings: AccessSettings | None = None) -> FastAPI
         CORSMiddleware, allow_origins=list(settings.cors_origins), allow_methods=["GET", "POST"], allow_headers=["*"]
     )
     app.add_middleware(OwnAddresses)
-    sessions = signin.Sessions()
+    sessions = Sessions()
     if settings.provider is not None:
         app.include_router(signin.router(settings, settings.provider, sessions))
     page = build_page(studio, sign_in=settings.provider is not None)

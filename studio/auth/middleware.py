@@ -43,9 +43,9 @@ from studio.auth.permissions import (
     role_for,
 )
 from studio.auth.security_headers import with_headers
+from studio.auth.sessions import Sessions
 from studio.auth.signin import COOKIE as SESSION_COOKIE
 from studio.auth.signin import PATHS as SIGN_IN_PATHS
-from studio.auth.signin import Sessions
 from studio.ui.templating import render
 from studio.web.request_bodies import Refusal, bounded, replayed
 

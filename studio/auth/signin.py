@@ -1,28 +1,23 @@
-"""Signing in with Hugging Face on a Space: OpenID Connect's code flow with PKCE (RFC 6749, RFC 7636).
+"""Signing in with Hugging Face on a Space: the three addresses, around the requests to the provider (openid.py).
 
 The browser gets a random session id and nothing else; who that is, and their Hub token, stay in this process's memory
-until the token expires. A restarted Space asks people to sign in again. Of a sign-in under way nothing is kept: its
-state carries its time and this process's signature, so that nobody's can be pushed out by others'.
+(sessions.py) until the token expires. Of a sign-in under way nothing is stored, which is why its state and its code
+verifier are made here and not by Authlib: the state carries its time and this process's signature, so that nobody's can
+be pushed out by others', and the verifier follows from the state by a secret of this process.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import hmac
 import logging
-import math
 import secrets
 import time
-from collections import OrderedDict
-from dataclasses import dataclass
-from urllib.parse import urlencode
 
-import httpx
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from studio.auth.identity import AccessSettings, Provider, User, same
+from studio.auth.identity import AccessSettings, Provider, same
+from studio.auth.sessions import Sessions
 from studio.ui.templating import render
 
 log = logging.getLogger(__name__)
@@ -32,52 +27,9 @@ PENDING_COOKIE = "guanaco_studio_signing_in"
 CALLBACK = "/login/callback"
 PATHS = ("/login/huggingface", CALLBACK)
 PENDING_SECONDS = 600
-LONGEST_SECONDS = 8 * 3600
-MOST = 10_000  # sessions; the oldest are forgotten first,
-MOST_OF_ONE = 20  # so nobody has so many that others' go
 
 
-UNUSABLE = (httpx.HTTPError, KeyError, TypeError, ValueError)  # a provider's answer that raises one of these
-
-
-@dataclass(frozen=True)
-class Session:
-    user: User
-    expires: float
-
-
-class Sessions:
-    """Who is signed in. Ids are kept as hashes: what leaks from memory into a dump opens no session."""
-
-    def __init__(self) -> None:
-        self._of: OrderedDict[str, Session] = OrderedDict()
-
-    def open(self, user: User, seconds: float) -> str:
-        session_id = secrets.token_urlsafe(32)
-        own = [key for key, session in self._of.items() if session.user.key == user.key]
-        for oldest in own[: max(0, len(own) + 1 - MOST_OF_ONE)]:
-            del self._of[oldest]
-        self._of[hashed(session_id)] = Session(user, time.time() + seconds)
-        while len(self._of) > MOST:
-            self._of.popitem(last=False)
-        return session_id
-
-    def user(self, session_id: str | None) -> User | None:
-        if not session_id:
-            return None
-        session = self._of.get(hashed(session_id))
-        if session is None:
-            return None
-        if session.expires <= time.time():
-            del self._of[hashed(session_id)]
-            return None
-        return session.user
-
-    def close(self, session_id: str | None) -> None:
-        self._of.pop(hashed(session_id or ""), None)
-
-
-class SignIns:
+class PendingSignIns:
     """The sign-ins under way, which are told from made-up ones by what only this process can calculate."""
 
     def __init__(self) -> None:
@@ -85,28 +37,30 @@ class SignIns:
 
     def begin(self) -> str:
         """A state: random, with the time in it, and signed."""
-        asked = f"{secrets.token_urlsafe(32)}.{int(time.time())}"
-        return f"{asked}.{self._of('state', asked)}"
+        payload = f"{secrets.token_urlsafe(32)}.{int(time.time())}"
+        return f"{payload}.{self._sign('state', payload)}"
 
-    def under_way(self, state: str) -> bool:
+    def is_pending(self, state: str) -> bool:
         """Whether `state` was begun here, not too long ago."""
-        asked, _, signature = state.rpartition(".")
-        return same(signature, self._of("state", asked)) and (
-            time.time() - int(asked.rpartition(".")[2]) < PENDING_SECONDS
+        payload, _, signature = state.rpartition(".")
+        return same(signature, self._sign("state", payload)) and (
+            time.time() - int(payload.rpartition(".")[2]) < PENDING_SECONDS
         )
 
-    def verifier(self, state: str) -> str:
+    def code_verifier(self, state: str) -> str:
         """The code verifier of RFC 7636, which the browser never has."""
-        return self._of("verifier", state)
+        return self._sign("verifier", state)
 
-    def _of(self, what: str, text: str) -> str:
-        return hmac.digest(self._secret, f"{what} {text}".encode(), "sha256").hex()
+    def _sign(self, purpose: str, text: str) -> str:
+        return hmac.digest(self._secret, f"{purpose} {text}".encode(), "sha256").hex()
 
 
 def router(settings: AccessSettings, provider: Provider, sessions: Sessions) -> APIRouter:
     """The three addresses of signing in and out."""
+    from studio.auth import openid  # Authlib takes a while to import, and only a Space needs it
+
     routes = APIRouter()
-    sign_ins = SignIns()
+    sign_ins = PendingSignIns()
     origin = f"https://{min(settings.hosts)}" if settings.hosts else ""
 
     def redirect_uri(request: Request) -> str:
@@ -115,21 +69,12 @@ def router(settings: AccessSettings, provider: Provider, sessions: Sessions) -> 
     @routes.get("/login/huggingface")
     async def sign_in(request: Request) -> Response:
         state = sign_ins.begin()
-        digest = hashlib.sha256(sign_ins.verifier(state).encode()).digest()
-        asked = {
-            "response_type": "code",
-            "client_id": provider.client_id,
-            "redirect_uri": redirect_uri(request),
-            "scope": provider.scopes,
-            "state": state,
-            "code_challenge": base64.urlsafe_b64encode(digest).rstrip(b"=").decode(),
-            "code_challenge_method": "S256",
-        }
+        verifier = sign_ins.code_verifier(state)
         try:
-            endpoint = (await discover(provider))["authorization_endpoint"]
-        except UNUSABLE as failure:
-            return sorry("Hugging Face could not be asked.", failure, 503)
-        answer = RedirectResponse(f"{endpoint}?{urlencode(asked)}", 303)
+            url = await openid.authorization_url(provider, redirect_uri(request), state, verifier)
+        except openid.PROVIDER_ERRORS as error:
+            return failure_page("Hugging Face could not be asked.", error, 503)
+        answer = RedirectResponse(url, 303)
         # The answer must come back to the browser that asked: otherwise one could sign others in as oneself.
         answer.set_cookie(
             PENDING_COOKIE, state, max_age=PENDING_SECONDS, httponly=True, secure=bool(origin), samesite="lax"
@@ -137,19 +82,20 @@ def router(settings: AccessSettings, provider: Provider, sessions: Sessions) -> 
         return answer
 
     @routes.get(CALLBACK)
-    async def called_back(request: Request, code: str = "", state: str = "", error: str = "") -> Response:
-        if not same(request.cookies.get(PENDING_COOKIE), state) or not sign_ins.under_way(state):
-            return sorry("This sign-in took too long, or was begun in another window.")
+    async def finish_sign_in(request: Request, code: str = "", state: str = "", error: str = "") -> Response:
+        if not same(request.cookies.get(PENDING_COOKIE), state) or not sign_ins.is_pending(state):
+            return failure_page("This sign-in took too long, or was begun in another window.")
         if error or not code:
-            return sorry("Hugging Face did not confirm the sign-in.")
+            return failure_page("Hugging Face did not confirm the sign-in.")
+        verifier = sign_ins.code_verifier(state)
         try:
-            token, seconds, profile = await exchange(provider, code, sign_ins.verifier(state), redirect_uri(request))
+            token, seconds, profile = await openid.exchange_code(provider, redirect_uri(request), code, verifier)
             user = settings.by_profile(profile, token)
-        except UNUSABLE as failure:
-            return sorry("Hugging Face's answer could not be used.", failure)
+        except openid.PROVIDER_ERRORS as failure:
+            return failure_page("Hugging Face's answer could not be used.", failure)
         answer = RedirectResponse("/", 303)
         # Inside the Hub's page the studio is a frame of another site, where only SameSite=None cookies are sent.
-        # What that opens for other sites, Access closes: it refuses state-changing calls of another origin.
+        # What that opens for other sites, AccessMiddleware closes: it refuses state-changing calls of another origin.
         answer.set_cookie(
             COOKIE,
             sessions.open(user, seconds),
@@ -171,49 +117,8 @@ def router(settings: AccessSettings, provider: Provider, sessions: Sessions) -> 
     return routes
 
 
-async def discover(provider: Provider) -> dict[str, str]:
-    async with httpx.AsyncClient(timeout=10.0) as http:
-        answer = await http.get(f"{provider.url}/.well-known/openid-configuration")
-        return dict(answer.raise_for_status().json())
-
-
-async def exchange(
-    provider: Provider, code: str, verifier: str, redirect_uri: str
-) -> tuple[str, float, dict[str, object]]:
-    """(Hub token, seconds it lasts, userinfo) for an authorization code.
-
-    Who it is comes from the provider's own userinfo endpoint, asked directly, so no ID token needs to be verified.
-    Raises what is in UNUSABLE when the provider's answers are not as they must be.
-    """
-    endpoints = await discover(provider)
-    form = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri, "code_verifier": verifier}
-    async with httpx.AsyncClient(timeout=10.0) as http:
-        answer = await http.post(
-            endpoints["token_endpoint"], data=form, auth=(provider.client_id, provider.client_secret)
-        )
-        granted = answer.raise_for_status().json()
-        token = granted["access_token"]
-        if not isinstance(token, str) or not token:
-            raise ValueError("the provider gave no token")
-        answer = await http.get(endpoints["userinfo_endpoint"], headers={"Authorization": f"Bearer {token}"})
-        profile = dict(answer.raise_for_status().json())
-    return token, lifetime(granted.get("expires_in", LONGEST_SECONDS)), profile
-
-
-def lifetime(expires_in: object) -> float:
-    """Seconds that a session lasts: as long as its token, and never too long. Raises ValueError for no such number."""
-    seconds = float(str(expires_in))
-    if not 0 < seconds < math.inf:
-        raise ValueError("a token's lifetime is a number of seconds")
-    return min(seconds, LONGEST_SECONDS)
-
-
-def sorry(reason: str, failure: Exception | None = None, status: int = 400) -> HTMLResponse:
+def failure_page(reason: str, error: Exception | None = None, status: int = 400) -> HTMLResponse:
     """No request's own text is in the page, and nothing of what failed."""
-    if failure is not None:
-        log.warning("a sign-in failed: %s", type(failure).__name__)
+    if error is not None:
+        log.warning("a sign-in failed: %s", type(error).__name__)
     return HTMLResponse(render("auth/sign_in_failed.html", reason=reason), status)
-
-
-def hashed(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
     from studio.web.server import serve_until_stopped
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
-    for chatty in ("httpx", "tensorboard"):
+    for chatty in ("httpx", "httpx2", "tensorboard"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     settings = AccessSettings.from_environment(args.access_token, args.user_token)
     settings.check_binding(args.host)

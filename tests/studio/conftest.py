@@ -18,8 +18,8 @@ from studio.auth.identity import SCOPE_KEY, AccessSettings, Provider, Role, User
 from studio.auth.keys import Keys
 from studio.auth.middleware import AccessMiddleware
 from studio.auth.permissions import event_name
+from studio.auth.sessions import Sessions
 from studio.auth.signin import COOKIE as SESSION_COOKIE
-from studio.auth.signin import Sessions
 from studio.context import Studio
 from studio.engine.supervisor import EngineSupervisor
 from tests.studio.auth.openid import CLIENT_ID, CLIENT_SECRET, OpenIDProvider

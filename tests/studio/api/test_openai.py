@@ -23,7 +23,8 @@ from studio.auth.identity import LOCAL_OWNER, Role, User
 from studio.auth.keys import Keys
 from studio.auth.middleware import AccessMiddleware
 from studio.auth.published import PublishedAdapters
-from studio.auth.signin import COOKIE, Sessions
+from studio.auth.sessions import Sessions
+from studio.auth.signin import COOKIE
 from studio.context import Studio
 from studio.engine.supervisor import EngineSupervisor
 from tests.adapters.folders import write_adapter

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import secrets
 import socket
 import threading
+from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import parse_qs, urlencode
 
@@ -16,23 +18,28 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+Endpoint = Callable[[Request], Awaitable[Response]]
 CLIENT_ID, CLIENT_SECRET = "the-space", "the-spaces-own-secret"
 
 
 class OpenIDProvider:
-    """Whoever comes is signed in as `profile`, or turned down when that is None. close() ends it."""
+    """Whoever comes is signed in as `profile`, or turned down when that is None. close() ends it.
+
+    answers: (status, JSON) by path, given in place of the right ones.
+    """
 
     def __init__(self) -> None:
         self.profile: dict[str, Any] | None = None
+        self.answers: dict[str, tuple[int, Any]] = {}
         self.codes: dict[str, dict[str, str]] = {}
         self.tokens: dict[str, dict[str, Any]] = {}
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         routes = [
-            Route("/.well-known/openid-configuration", self.configuration),
+            Route("/.well-known/openid-configuration", self._or_answer(self.configuration)),
             Route("/authorize", self.authorize),
-            Route("/token", self.token, methods=["POST"]),
-            Route("/userinfo", self.userinfo),
+            Route("/token", self._or_answer(self.token), methods=["POST"]),
+            Route("/userinfo", self._or_answer(self.userinfo)),
         ]
         config = uvicorn.Config(
             Starlette(routes=routes),
@@ -44,6 +51,14 @@ class OpenIDProvider:
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],), daemon=True)
         self._thread.start()
+
+    def _or_answer(self, endpoint: Endpoint) -> Endpoint:
+        async def answered(request: Request) -> Response:
+            if (answer := self.answers.get(request.url.path)) is None:
+                return await endpoint(request)
+            return Response(json.dumps(answer[1]), answer[0], media_type="application/json")
+
+        return answered
 
     def close(self) -> None:
         self._server.should_exit = True

@@ -23,7 +23,7 @@ from studio.auth.identity import LOCAL_OWNER, AccessSettings, Role, User
 from studio.auth.middleware import BODY_BYTES, UPLOAD_BYTES
 from studio.auth.permissions import EVENT_PATHS, event_name
 from studio.auth.published import PublishedAdapters
-from studio.auth.signin import PENDING_COOKIE, SignIns
+from studio.auth.signin import PENDING_COOKIE, PendingSignIns
 from studio.context import Studio
 from studio.page import build_page
 from studio.settings.access_view import render_greeting
@@ -510,17 +510,18 @@ def test_no_number_of_sign_ins_pushes_out_one_that_is_under_way(
 def test_a_sign_in_ends_after_ten_minutes_and_a_state_is_nothing_without_its_signature(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    sign_ins = SignIns()
+    sign_ins = PendingSignIns()
     state = sign_ins.begin()
     asked, made, signature = state.rsplit(".", 2)
-    assert sign_ins.under_way(state)
-    assert len({sign_ins.verifier(state), sign_ins.verifier(sign_ins.begin()), SignIns().verifier(state)}) == 3
+    assert sign_ins.is_pending(state)
+    others = (sign_ins.code_verifier(sign_ins.begin()), PendingSignIns().code_verifier(state))
+    assert len({sign_ins.code_verifier(state), *others}) == 3
     for other in ("", ".", "..", asked, f"{asked}.{int(made) + 60}.{signature}", f"{asked}.{made}.", f"x{state}"):
-        assert not sign_ins.under_way(other)
-    assert not SignIns().under_way(state), "of another start of the studio"
+        assert not sign_ins.is_pending(other)
+    assert not PendingSignIns().is_pending(state), "of another start of the studio"
     later = time.time() + 601
     monkeypatch.setattr(time, "time", lambda: later)
-    assert not sign_ins.under_way(state)
+    assert not sign_ins.is_pending(state)
 
 
 @pytest.mark.parametrize(

@@ -20,9 +20,10 @@ from studio.auth.identity import AccessSettings, Provider, Role, User
 from studio.auth.keys import Keys
 from studio.auth.limits import Limits
 from studio.auth.middleware import COOKIE
+from studio.auth.openid import session_seconds
 from studio.auth.permissions import EVENT_PATHS, EVENTS, HANDLERS, ROUTES, SEES_RUNS, event_name, needed_for, role_for
+from studio.auth.sessions import MAX_SESSIONS_OF_ONE, Sessions
 from studio.auth.signin import COOKIE as SESSION_COOKIE
-from studio.auth.signin import MOST_OF_ONE, Sessions, lifetime
 from studio.context import Studio
 from studio.page import build_page
 from studio.ui.events import bind
@@ -409,19 +410,19 @@ def test_a_declined_sign_in_opens_no_session(app: FastAPI, provider: OpenIDProvi
 @pytest.mark.parametrize("seconds", [None, "soon", float("nan"), float("inf"), 0, -1, [60], {}])
 def test_a_session_whose_end_is_not_told_is_not_begun(seconds: Any) -> None:
     with pytest.raises(ValueError):
-        lifetime(seconds)
+        session_seconds(seconds)
 
 
 def test_a_session_lasts_eight_hours_at_most() -> None:
-    assert [lifetime(each) for each in (60, "60", 10**9)] == [60, 60, 8 * 3600]
+    assert [session_seconds(each) for each in (60, "60", 10**9)] == [60, 60, 8 * 3600]
 
 
 def test_nobodys_sessions_are_pushed_out_by_another_person() -> None:
     sessions = Sessions()
     ada, eve = User(Role.OWNER, "ada", "hub:ada"), User(Role.USER, "eve", "hub:eve")
-    adas, eves = sessions.open(ada, 60), [sessions.open(eve, 60) for _ in range(MOST_OF_ONE + 5)]
+    adas, eves = sessions.open(ada, 60), [sessions.open(eve, 60) for _ in range(MAX_SESSIONS_OF_ONE + 5)]
     assert sessions.user(adas) == ada
-    assert [sessions.user(each) for each in eves] == [None] * 5 + [eve] * MOST_OF_ONE
+    assert [sessions.user(each) for each in eves] == [None] * 5 + [eve] * MAX_SESSIONS_OF_ONE
 
 
 def test_an_answer_of_the_provider_that_cannot_be_used_is_said_and_opens_nothing(
