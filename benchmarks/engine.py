@@ -40,10 +40,10 @@ from adapters.compat import BaseFacts
 from core.models.base import BaseSource, load_model, load_tokenizer, resolve
 from core.serving.engine.build import build_engine
 from core.serving.engine.sampling_params import SamplingParams
-from core.serving.engine.sequence import Piece, Row
+from core.serving.engine.sequence import RequestOutput, Sequence
 from core.serving.engine.weights import PACKED, PLAIN, write_out
 from core.serving.lora.cache import read_adapter
-from core.serving.lora.layers import linears
+from core.serving.lora.layers import linear_shapes
 from core.serving.lora.slots import HostAdapter
 from core.serving.settings import EngineSettings
 
@@ -67,7 +67,7 @@ class Ours:
     """The engine on a thread of its own, and columns that wait for their last token."""
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, base_id: str, weights: str) -> None:
-        self.facts = BaseFacts(base_id, None, linears(model))
+        self.facts = BaseFacts(base_id, None, linear_shapes(model))
         self.settings = EngineSettings(max_rows=8, slots=8, weights=weights, max_length=1024)
         self.engine = build_engine(model, tokenizer, self.settings).engine
         self._thread = threading.Thread(target=self.engine.run)
@@ -88,12 +88,12 @@ class Ours:
     def generate(self, prompt: list[int], adapters: list[HostAdapter | None], tokens: int) -> None:
         ended = threading.Semaphore(0)
 
-        def sink(piece: Piece) -> None:
-            if piece.last:
+        def on_output(output: RequestOutput) -> None:
+            if output.is_last:
                 ended.release()
 
         params = SamplingParams(max_tokens=tokens, temperature=0.0, ignore_eos=True)
-        self.engine.submit([Row(prompt, params, sink, adapter) for adapter in adapters])
+        self.engine.submit([Sequence(prompt, params, on_output, adapter) for adapter in adapters])
         for _ in adapters:
             ended.acquire()
 
@@ -102,7 +102,7 @@ class Operators(TorchDispatchMode):
     """Counts the operators that torch is asked for."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.count = 0
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]

@@ -24,12 +24,12 @@ from transformers import PreTrainedModel
 from benchmarks.gpu.shared_base import random_base
 from core.models.base import load_tokenizer, resolve
 from core.serving.engine.build import build_engine
-from core.serving.engine.cuda_graphs import CudaRecorder, Graphs
+from core.serving.engine.cuda_graphs import CudaGraphs, CudaRecorder
 from core.serving.engine.loop import Engine
 from core.serving.engine.sampling_params import SamplingParams
-from core.serving.engine.sequence import Row
+from core.serving.engine.sequence import Sequence
 from core.serving.engine.weights import PACKED
-from core.serving.lora.layers import linears
+from core.serving.lora.layers import linear_shapes
 from core.serving.lora.slots import HostAdapter
 from core.serving.settings import EngineSettings
 
@@ -39,7 +39,7 @@ STEPS = 20
 
 
 def random_adapters(model: PreTrainedModel) -> list[HostAdapter]:
-    shapes = {path: shape for path, shape in linears(model).items() if not path.endswith("lm_head")}
+    shapes = {path: shape for path, shape in linear_shapes(model).items() if not path.endswith("lm_head")}
     made = []
     for number in range(ADAPTERS):
         generator = torch.Generator().manual_seed(number)
@@ -83,20 +83,20 @@ def milliseconds(engine: Engine, adapters: list[HostAdapter | None], context: in
     """The median decode step over one row per adapter, each with `context` tokens in the cache."""
     prompt = [5 + i % 50 for i in range(context)]
     params = SamplingParams(max_tokens=2 * STEPS, temperature=0.0, ignore_eos=True)
-    rows = [Row(prompt, params, lambda piece: None, adapter) for adapter in adapters]
-    engine.submit(rows)
+    sequences = [Sequence(prompt, params, lambda output: None, adapter) for adapter in adapters]
+    engine.submit(sequences)
     taken: list[float] = []
 
     while len(taken) < STEPS:  # the engine's own verbs, on this thread
         engine._admit()
         engine._prefill()
         steps, started = engine.counters.steps, time.perf_counter()
-        if engine.decoding == len(rows):
+        if engine.decoding == len(sequences):
             engine._decode()
         if engine.counters.steps > steps:
             taken.append(time.perf_counter() - started)  # a step ends with its tokens on the host
-    engine._cancel(rows)
-    engine._flush()
+    engine._cancel(sequences)
+    engine._send_outputs()
     return 1000 * statistics.median(taken[3:])
 
 
@@ -126,7 +126,7 @@ def main() -> None:
         f"{given.layers} layers, {given.dtype}; a step reads {read / 2**30:.2f} GiB, copy at {bandwidth / 1e9:.0f} GB/s"
     )
     print(f"cache: {engine.cache.budget} tokens of {per_token / 1024:.0f} KiB\n")
-    graphs = None if given.dry_run else Graphs(CudaRecorder())
+    graphs = None if given.dry_run else CudaGraphs(CudaRecorder())
     print("| rows | base, ms/step | 8 adapters, ms/step | the same, graphs | floor, ms | graphs / floor | tokens/s |")
     print("|--:|--:|--:|--:|--:|--:|--:|")
     for rows in ROWS:
@@ -144,9 +144,8 @@ def main() -> None:
             f"| {1000 * rows / recorded:.0f} |"
         )
     if graphs is not None:
-        print(
-            f"\n{graphs.replays} steps were replayed{f'; then not any more: {graphs.given_up}' * bool(graphs.given_up)}"
-        )
+        stopped = f"; then not any more: {graphs.disabled_reason}" if graphs.disabled_reason else ""
+        print(f"\n{graphs.replays} steps were replayed{stopped}")
 
 
 def _wait(device: torch.device) -> None:

@@ -23,7 +23,7 @@ LONGEST_WAIT = 5.0  # seconds in one go, however long the trainer worked before
 _LAYOUT = struct.Struct("=qq")  # (when, in nanoseconds of CLOCK_MONOTONIC, which all processes share; rows in progress)
 
 
-class Busy:
+class ChatActivity:
     """How many answers the engine is working on, shared by way of a file in the home's processes folder."""
 
     def __init__(self, home: Home) -> None:
@@ -64,7 +64,7 @@ class Turns:
     says yes the wait is over (a signal has come).
     """
 
-    def __init__(self, busy: Busy, share: float = 0.25, give_up: Callable[[], bool] = lambda: False) -> None:
+    def __init__(self, busy: ChatActivity, share: float = 0.25, give_up: Callable[[], bool] = lambda: False) -> None:
         self._busy = busy
         self._patience = (1 - share) / share
         self._give_up = give_up

@@ -29,11 +29,11 @@ from core.models.base import BaseSource, resolve, without_location
 from core.models.device import Choice
 from core.serving.api.event_stream import deliver_on
 from core.serving.api.server import Server
-from core.serving.api.state import State
-from core.serving.settings import EngineSettings, add_arguments, given_in
+from core.serving.api.state import ServerState
+from core.serving.settings import EngineSettings, add_arguments, settings_from_arguments
 
 if TYPE_CHECKING:
-    from core.serving.engine.sequence import Piece, Row
+    from core.serving.engine.sequence import RequestOutput, Sequence
     from core.serving.service import Service
 
 EXIT_USAGE = 2
@@ -60,7 +60,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
-        settings = EngineSettings.from_dict(given_in(arguments))
+        settings = EngineSettings.from_dict(settings_from_arguments(arguments))
         source, home = resolve(arguments.base), Home.open(arguments.home)
         listening = listen(arguments.host, arguments.port)
     except UserError as error:
@@ -88,7 +88,7 @@ async def serve(settings: EngineSettings, source: BaseSource, home: Home, listen
     """Serve until SIGTERM or SIGINT; returns the exit code."""
     loop = asyncio.get_running_loop()
     instance = uuid.uuid4().hex
-    state = State(source.name, os.getpid(), psutil.Process().create_time(), instance)
+    state = ServerState(source.name, os.getpid(), psutil.Process().create_time(), instance)
     host, port = listening.getsockname()[:2]
     app = Server(state).app(hosts=["127.0.0.1", "localhost", "[::1]", host])
     config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE_SECONDS)
@@ -153,7 +153,7 @@ class Work:
     settings: EngineSettings
     source: BaseSource
     home: Home
-    state: State
+    state: ServerState
     loop: asyncio.AbstractEventLoop
     stop: Callable[[], None]
     exit_code: int = 0
@@ -202,13 +202,13 @@ class Work:
         service.choices["threads"] = threads
         return service
 
-    def _deliver(self) -> Callable[[list[tuple[Row, Piece]]], None]:
-        """Hands pieces over; the first ones tell how long it took from the process's start to a token."""
+    def _deliver(self) -> Callable[[list[tuple[Sequence, RequestOutput]]], None]:
+        """Hands outputs over; the first ones tell how long it took from the process's start to a token."""
         deliver = deliver_on(self.loop)
 
-        def delivering(pieces: list[tuple[Row, Piece]]) -> None:
+        def delivering(outputs: list[tuple[Sequence, RequestOutput]]) -> None:
             self.state.phases.answered()
-            deliver(pieces)
+            deliver(outputs)
 
         return delivering
 

@@ -11,20 +11,20 @@ from typing import Any
 from adapters.common.errors import UserError, shortened, without_paths
 from adapters.compat import BaseFacts
 from core.common.home import Home
-from core.coordination.chat_activity import Busy
+from core.coordination.chat_activity import ChatActivity
 from core.models.base import BaseSource, fingerprint, load_tokenizer
 from core.models.device import Choice
 from core.models.shared_weights.shared_base import open_base
 from core.serving.api.errors import ApiError
 from core.serving.api.prompts import Prompts
 from core.serving.api.requests import Ask, parse_chat
-from core.serving.api.responses import Answer
+from core.serving.api.responses import ResponseBuilder
 from core.serving.engine.build import build_engine
 from core.serving.engine.scheduler import QueueFull
-from core.serving.engine.sequence import Piece, Row
+from core.serving.engine.sequence import RequestOutput, Sequence
 from core.serving.engine.stats import EngineStats
 from core.serving.lora.cache import AdapterCache
-from core.serving.lora.layers import linears
+from core.serving.lora.layers import linear_shapes
 from core.serving.lora.slots import HostAdapter
 from core.serving.settings import EngineSettings
 
@@ -42,7 +42,7 @@ class Service:
         home: Home,
         settings: EngineSettings,
         *,
-        deliver: Callable[[list[tuple[Row, Piece]]], None],
+        deliver: Callable[[list[tuple[Sequence, RequestOutput]]], None],
         say: Callable[[str], None],
     ) -> None:
         self.base_name = source.name
@@ -50,13 +50,13 @@ class Service:
         tokenizer = load_tokenizer(source)
         base = open_base(source, home, publish=True, progress=say)
         model = base.model
-        facts = BaseFacts(source.id, fingerprint(source), linears(model))
-        built = build_engine(model, tokenizer, settings, say=say, deliver=deliver, busy=Busy(home).mark)
+        facts = BaseFacts(source.id, fingerprint(source), linear_shapes(model))
+        built = build_engine(model, tokenizer, settings, say=say, deliver=deliver, busy=ChatActivity(home).mark)
         self.engine, self.choices = built.engine, built.choices
         self.choices["base"] = base.how
         self.prompts = Prompts(tokenizer, model.get_input_embeddings().num_embeddings, self.engine.max_length)
         self.defaults: Mapping[str, float]
-        self.defaults, unusable = usable(_recommended(model.generation_config))
+        self.defaults, unusable = usable_sampling_defaults(_recommended(model.generation_config))
         if unusable:
             reason = f"its generation_config.json recommends what cannot be: {' '.join(unusable)}"
             self.choices["sampling"] = Choice("this engine's own", reason)
@@ -69,23 +69,23 @@ class Service:
             retire=self.engine.retire,
         )
 
-    def prepare(self, ask: Ask, client: str, sink: Callable[[int, Piece], None]) -> Answer:
-        """Find the adapter, encode the prompts, make the rows; `sink` gets (choice, piece). Reads files: not for loops.
+    def prepare(self, ask: Ask, client: str, on_output: Callable[[int, RequestOutput], None]) -> ResponseBuilder:
+        """Find the adapter, encode the prompts, make the sequences. Reads files, so it must not run on an event loop.
 
-        Raises ApiError when the request cannot be answered.
+        on_output: called with (choice, output). Raises ApiError when the request cannot be answered.
         """
         adapter = self._adapter(ask.model)
         prompts = self.prompts.encode(ask)
         most = self.engine.waiting.client_limit
         if len(prompts) * ask.n > most:
             raise ApiError(400, f"{len(prompts) * ask.n} completions are asked for at once; at most {most}.", param="n")
-        rows = []
+        sequences = []
         for i, (prompt, choice) in enumerate((prompt, choice) for prompt in prompts for choice in range(ask.n)):
             params = replace(ask.params, max_tokens=ask.max_tokens or self._default_length(len(prompt)))
             if params.seed is not None:
                 params = replace(params, seed=params.seed + choice)
             try:
-                self.engine.check(len(prompt), params.max_tokens)
+                self.engine.check_length(len(prompt), params.max_tokens)
             except UserError as error:
                 raise ApiError(
                     400,
@@ -93,14 +93,14 @@ class Service:
                     param="prompt" if ask.messages is None else "messages",
                     code="context_length_exceeded",
                 ) from error
-            rows.append(Row(prompt, params, _numbered(sink, i), adapter, client))
+            sequences.append(Sequence(prompt, params, _numbered(on_output, i), adapter, client))
         name = adapter.name if adapter else self.base_name
-        return Answer(ask, name, rows, sum(map(len, prompts)), self.prompts.token_text)
+        return ResponseBuilder(ask, name, sequences, sum(map(len, prompts)), self.prompts.token_text)
 
-    def submit(self, rows: list[Row]) -> None:
-        """Queue the rows of one client. Raises ApiError 429 when too many wait."""
+    def submit(self, sequences: list[Sequence]) -> None:
+        """Queue the sequences of one client. Raises ApiError 429 when too many wait."""
         try:
-            self.engine.submit(rows)
+            self.engine.submit(sequences)
         except QueueFull as full:
             whose = "of yours " if full.own else ""
             raise ApiError(
@@ -110,8 +110,8 @@ class Service:
                 retry_after=self._retry_after(),
             ) from full
 
-    def cancel(self, rows: list[Row]) -> None:
-        self.engine.cancel(rows)
+    def cancel(self, sequences: list[Sequence]) -> None:
+        self.engine.cancel(sequences)
 
     def stats(self) -> EngineStats:
         return self.engine.stats()
@@ -192,11 +192,11 @@ class Service:
         return int(min(60, max(1, seconds_per_token * self.default_max_tokens * len(self.engine.waiting) / 4)))
 
 
-def _numbered(sink: Callable[[int, Piece], None], number: int) -> Callable[[Piece], None]:
-    return lambda piece: sink(number, piece)
+def _numbered(on_output: Callable[[int, RequestOutput], None], number: int) -> Callable[[RequestOutput], None]:
+    return lambda output: on_output(number, output)
 
 
-def usable(recommended: dict[str, Any]) -> tuple[dict[str, float], list[str]]:
+def usable_sampling_defaults(recommended: dict[str, Any]) -> tuple[dict[str, float], list[str]]:
     """Those of the recommended settings that a request may have, and why the others can't be."""
     wrong = []
     for name, value in list(recommended.items()):

@@ -20,7 +20,7 @@ from adapters.common.files import write_atomic
 from core.common.home import Home
 from core.common.process import announced_engine
 
-FILE = "engine-settings.json"  # in the home folder: what was set on the page
+SETTINGS_FILE = "engine-settings.json"  # in the home folder: what was set on the page
 
 
 def setting(
@@ -104,7 +104,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             group.add_argument(flag(name), type=KINDS[name], choices=choices, default=None, help=about)
 
 
-def given_in(arguments: argparse.Namespace) -> dict[str, Any]:
+def settings_from_arguments(arguments: argparse.Namespace) -> dict[str, Any]:
     """The settings that a command line gave."""
     return {name: value for name in SETTINGS if (value := getattr(arguments, name)) is not None}
 
@@ -130,7 +130,7 @@ def save_settings(home: Home, given: Mapping[str, Any]) -> None:
 
 
 def settings_path(home: Home) -> Path:
-    return home.root / FILE
+    return home.root / SETTINGS_FILE
 
 
 def _understood(content: bytes) -> dict[str, Any]:

@@ -19,11 +19,11 @@ def check_run(run: Run, source: BaseSource, init_adapter: AdapterFacts | None) -
 
     What has been trained in part is gone on with. Raises UserError.
     """
-    from core.serving.lora.layers import linears
+    from core.serving.lora.layers import linear_shapes
 
     recipe, model = run.recipe, outline(source)
     if init_adapter is not None:
-        base = BaseFacts(source.id, fingerprint(source), linears(model))
+        base = BaseFacts(source.id, fingerprint(source), linear_shapes(model))
         reason = why_not_config(init_adapter.config) or why_not(init_adapter, base)
         if reason:
             what = f"The run can't begin from {recipe.init_adapter}: {reason}"

@@ -19,8 +19,8 @@ from starlette.exceptions import HTTPException
 from adapters.bases import shared_base
 from adapters.common.errors import UserError, shortened
 from core.coordination import suspend
-from core.serving.api.body import parse
-from core.serving.api.disconnect import unless_gone
+from core.serving.api.body import parse_json
+from core.serving.api.disconnect import unless_disconnected
 from core.serving.api.errors import ApiError
 from studio.api import vllm as vllm_api
 from studio.auth.identity import Role, User, user_of
@@ -74,7 +74,7 @@ def router(studio: Studio) -> APIRouter:
         renamed: vllm_api.Renamed = None
         if path.endswith("completions") and studio.engine.vllm is not None:
             content, renamed = await asyncio.to_thread(vllm_api.translated, studio, content)
-        answer = await unless_gone(request, ask(request, path, content))
+        answer = await unless_disconnected(request, ask(request, path, content))
         if answer is None:
             return Response(status_code=499)  # nobody is there to read it
         headers = {name: value for name, value in answer.headers.items() if name in RETURNED}
@@ -126,7 +126,7 @@ def pathless(model: dict[str, Any]) -> dict[str, Any]:
 
 def check_asked(studio: Studio, person: User, content: bytes) -> None:
     """Raises ApiError 400 when no model is asked for, 403 when it is one that the person may not use."""
-    model = parse(content).get("model")
+    model = parse_json(content).get("model")
     if not isinstance(model, str):
         raise ApiError(400, f"model must name the base or an adapter, not {shortened(model)}.", param="model")
     try:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from adapters.common.errors import UserError
-from core.serving.api.body import parse
+from core.serving.api.body import parse_json
 from core.serving.api.errors import ApiError
 from studio.auth.identity import User
 from studio.auth.published import usable_adapters
@@ -29,7 +29,7 @@ def translated(studio: Studio, content: bytes) -> tuple[bytes, Renamed]:
 
     Raises ApiError when the body is no JSON object, or the server does not take the adapter.
     """
-    asked = parse(content)
+    asked = parse_json(content)
     model = asked.get("model")
     if not isinstance(model, str):
         return content, None  # the server says so

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from adapters.common.errors import UserError
 from core.common.home import Home
-from core.serving.settings import EngineSettings, flag, given_in
+from core.serving.settings import EngineSettings, flag, settings_from_arguments
 from core.serving.settings import add_arguments as add_engine_arguments
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def run(args: argparse.Namespace) -> int:
 
 def engine_settings(args: argparse.Namespace) -> dict[str, Any]:
     """Those given on the command line. Raises UserError when one is wrong, or another server is the engine."""
-    given = given_in(args)
+    given = settings_from_arguments(args)
     EngineSettings.from_dict(given)
     if args.engine_url and not args.engine_url.startswith(("http://", "https://")):
         raise UserError(f"--engine-url is {args.engine_url}.", "Give its whole address, such as http://127.0.0.1:8000.")

@@ -16,7 +16,7 @@ from adapters.common.files import no_room
 from core.common.home import Home
 from core.common.process import Identity
 from core.coordination import suspend
-from core.coordination.chat_activity import Busy
+from core.coordination.chat_activity import ChatActivity
 from core.serving.settings import EngineSettings, save_settings, saved_settings
 from studio.engine.engine_process import EngineProcess
 from studio.engine.process_files import end_process, has_room, read_last_line
@@ -207,7 +207,7 @@ class EngineSupervisor:
         self._url = None
         self._set_status(state, detail)
         if engine is not None and engine.alive():
-            busy, deadline = Busy(self.home), time.monotonic() + DRAIN_SECONDS
+            busy, deadline = ChatActivity(self.home), time.monotonic() + DRAIN_SECONDS
             while busy.rows() and time.monotonic() < deadline and not self._stopping.wait(POLL_SECONDS):
                 pass
             end_process(engine)

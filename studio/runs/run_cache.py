@@ -9,7 +9,7 @@ import psutil
 
 from adapters.common.errors import UserError
 from core.common.home import Home
-from core.coordination.chat_activity import Busy
+from core.coordination.chat_activity import ChatActivity
 from core.recipes.recipe import Recipe
 from core.training import queue
 from core.training.events import Evaluation, Event, Progress
@@ -56,7 +56,7 @@ class RunCache:
     def __init__(self, home: Home) -> None:
         self.home = home
         self._snapshots: dict[str, RunSnapshot] = {}
-        self._busy = Busy(home)
+        self._busy = ChatActivity(home)
 
     def runs(self) -> list[RunSnapshot]:
         """All runs, newest first."""
@@ -76,7 +76,7 @@ class RunCache:
 
     def answers_in_progress(self) -> int:
         """How many answers the engine is writing; training waits for them."""
-        return self._busy.rows()
+        return self._busy.answers()
 
 
 def active_run(runs: list[RunSnapshot]) -> RunSnapshot | None:

@@ -14,7 +14,7 @@ import pytest
 from adapters.common.files import append_line, no_room, write_atomic
 from core.common.home import Home
 from core.common.process import Identity, announced
-from core.coordination.chat_activity import Busy
+from core.coordination.chat_activity import ChatActivity
 from core.recipes.recipe import Recipe
 from core.training.run import Run, create_run
 from core.training.state import RunState
@@ -67,7 +67,7 @@ def test_who_is_answering_outlives_a_file_that_is_cut_off_or_has_no_room(home: H
     ended = subprocess.run([sys.executable, "-c", CUT_OFF, str(home.root)], capture_output=True, text=True)
     assert ended.returncode == 0, f"ended with {ended.returncode}: {ended.stderr}"
     (home.processes / "chat_busy").unlink()
-    engine, trainer = Busy(home), Busy(home)
+    engine, trainer = ChatActivity(home), ChatActivity(home)
     with full_disk():
         engine.mark(1)
         assert trainer.rows() == 0

@@ -17,9 +17,9 @@ _STRING = re.compile(r'"(?:[^"\\]|\\.)*+"')
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
-def parse(raw: bytes) -> dict[str, Any]:
+def parse_json(raw: bytes) -> dict[str, Any]:
     """The JSON object in a request's body. Raises ApiError for anything else, and for what is too large to look at."""
-    too_large(len(raw))
+    check_size(len(raw))
     try:
         text = raw.decode()
         _check_values(text)
@@ -36,7 +36,7 @@ def parse(raw: bytes) -> dict[str, Any]:
     return body
 
 
-def too_large(length: int) -> None:
+def check_size(length: int) -> None:
     """Raise ApiError 413 for a body of that many bytes, or more, where it is too large."""
     if length > MAX_BYTES:
         raise ApiError(413, f"The request body is larger than {MAX_BYTES >> 20} MiB.")

@@ -11,7 +11,7 @@ from starlette.requests import Request
 Result = TypeVar("Result")
 
 
-async def unless_gone(request: Request, work: Awaitable[Result]) -> Result | None:
+async def unless_disconnected(request: Request, work: Awaitable[Result]) -> Result | None:
     """The result of `work`, or None when the client leaves before, which cancels it. The body must have been read."""
 
     async def gone() -> None:

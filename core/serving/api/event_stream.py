@@ -14,8 +14,8 @@ from starlette.types import Receive, Scope, Send
 from core.serving.api.errors import FAILED_HERE, ApiError
 
 if TYPE_CHECKING:  # imports torch; the process listens before that
-    from core.serving.api.responses import Answer
-    from core.serving.engine.sequence import Piece, Row
+    from core.serving.api.responses import ResponseBuilder
+    from core.serving.engine.sequence import RequestOutput, Sequence
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +34,8 @@ class EventStream(StreamingResponse):
             self._leave()
 
 
-async def events(answer: Answer, inbox: asyncio.Queue[tuple[int, Piece]]) -> AsyncIterator[str]:
-    """The pieces as server-sent events. What fails ends the stream with an event in OpenAI's error shape."""
+async def events(answer: ResponseBuilder, inbox: asyncio.Queue[tuple[int, RequestOutput]]) -> AsyncIterator[str]:
+    """The outputs as server-sent events. What fails ends the stream with an event in OpenAI's error shape."""
     try:
         async for event in _answering(answer, inbox):
             yield event
@@ -46,46 +46,48 @@ async def events(answer: Answer, inbox: asyncio.Queue[tuple[int, Piece]]) -> Asy
         yield _event(ApiError(500, FAILED_HERE).body)
 
 
-async def _answering(answer: Answer, inbox: asyncio.Queue[tuple[int, Piece]]) -> AsyncIterator[str]:
-    open_rows = len(answer.rows)
-    sent = [0] * open_rows
+async def _answering(answer: ResponseBuilder, inbox: asyncio.Queue[tuple[int, RequestOutput]]) -> AsyncIterator[str]:
+    open_count = len(answer.sequences)
+    sent = [0] * open_count
     if answer.chat:
-        for index in range(open_rows):
+        for index in range(open_count):
             yield _event(answer.opening(index))
-    while open_rows:
-        index, piece = await inbox.get()
-        if piece.error is not None:
-            raise ApiError(500, piece.error)
-        yield _event(answer.chunk(index, piece, offset=sent[index]))
-        sent[index] += len(piece.text)
-        open_rows -= piece.last
+    while open_count:
+        index, output = await inbox.get()
+        if output.error is not None:
+            raise ApiError(500, output.error)
+        yield _event(answer.chunk(index, output, offset=sent[index]))
+        sent[index] += len(output.text)
+        open_count -= output.is_last
     if answer.ask.include_usage:
         yield _event(answer.closing())
     yield "data: [DONE]\n\n"
 
 
-async def collect(answer: Answer, inbox: asyncio.Queue[tuple[int, Piece]]) -> list[list[Piece]]:
-    """All pieces of each row. Raises ApiError 500 as soon as one row fails."""
-    said: list[list[Piece]] = [[] for _ in answer.rows]
-    open_rows = len(said)
-    while open_rows:
-        index, piece = await inbox.get()
-        if piece.error is not None:
-            raise ApiError(500, piece.error)
-        said[index].append(piece)
-        open_rows -= piece.last
+async def collect(
+    answer: ResponseBuilder, inbox: asyncio.Queue[tuple[int, RequestOutput]]
+) -> list[list[RequestOutput]]:
+    """All outputs of each sequence. Raises ApiError 500 as soon as one sequence fails."""
+    said: list[list[RequestOutput]] = [[] for _ in answer.sequences]
+    open_count = len(said)
+    while open_count:
+        index, output = await inbox.get()
+        if output.error is not None:
+            raise ApiError(500, output.error)
+        said[index].append(output)
+        open_count -= output.is_last
     return said
 
 
-def deliver_on(loop: asyncio.AbstractEventLoop) -> Callable[[list[tuple[Row, Piece]]], None]:
-    """A way for the engine's thread to hand over a step's pieces: one wake-up of the loop per step."""
+def deliver_on(loop: asyncio.AbstractEventLoop) -> Callable[[list[tuple[Sequence, RequestOutput]]], None]:
+    """A way for the engine's thread to hand over a step's outputs: one wake-up of the loop per step."""
 
-    def dispatch(pieces: list[tuple[Row, Piece]]) -> None:
-        for row, piece in pieces:
-            row.sink(piece)
+    def dispatch(outputs: list[tuple[Sequence, RequestOutput]]) -> None:
+        for sequence, output in outputs:
+            sequence.on_output(output)
 
-    def deliver(pieces: list[tuple[Row, Piece]]) -> None:
-        loop.call_soon_threadsafe(dispatch, pieces)
+    def deliver(outputs: list[tuple[Sequence, RequestOutput]]) -> None:
+        loop.call_soon_threadsafe(dispatch, outputs)
 
     return deliver
 

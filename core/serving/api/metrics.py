@@ -64,7 +64,7 @@ def render(service: Service | None) -> str:
     out.add("counter", "guanaco_step_seconds_total", "Time in decode steps.", ({}, counters.step_seconds))
     out.add("counter", "guanaco_forward_seconds_total", "The part of it in the model.", ({}, counters.forward_seconds))
     out.add("counter", "guanaco_completions_total", "Completions, by how they ended.",
-            *(({"end": end}, count) for end, count in counters.rows_by_end.items()))  # fmt: skip
+            *(({"end": end}, count) for end, count in counters.completions_by_end.items()))  # fmt: skip
     out.histogram("guanaco_queue_seconds", "Wait for a row.", counters.queue_seconds)
     out.histogram("guanaco_time_to_first_token_seconds", "From arrival on.", counters.first_token_seconds)
     out.histogram("guanaco_time_per_token_seconds", "Between two tokens of a row.", counters.token_seconds)

@@ -14,7 +14,7 @@ from core.data.dataset import Message
 from core.data.tokenize.chat_template import ChatTemplate, TemplateRefused
 from core.serving.api.errors import ApiError
 from core.serving.api.requests import Ask
-from core.serving.engine.stream import decoder
+from core.serving.engine.stream import make_decoder
 
 MAX_REASON = 300  # characters of what a template says
 
@@ -88,7 +88,7 @@ class Prompts:
             )
 
 
-def encoder(tokenizer: PreTrainedTokenizerBase) -> Callable[[str, bool], list[int]]:
+def make_encoder(tokenizer: PreTrainedTokenizerBase) -> Callable[[str, bool], list[int]]:
     """Text to token ids, with or without the special tokens that the tokenizer puts around a text by itself.
 
     Several threads encode at once: the fast tokenizers' own batches let all other threads go on meanwhile (a single

@@ -9,18 +9,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.serving.api.requests import Ask
-from core.serving.engine.sampling_params import Drawn
-from core.serving.engine.sequence import Piece, Row
+from core.serving.engine.sampling_params import SampledToken
+from core.serving.engine.sequence import RequestOutput, Sequence
 
 
 @dataclass
-class Answer:
-    """One answer under way: what its rows have said so far, and how to write it."""
+class ResponseBuilder:
+    """One answer under way: what its sequences have said so far, and how to write it."""
 
     ask: Ask
     model: str
     """Who really answers: the base's id or the adapter's name."""
-    rows: list[Row]
+    sequences: list[Sequence]
     prompt_tokens: int
     token_text: Callable[[int], str]
     id: str = ""
@@ -33,14 +33,14 @@ class Answer:
     def chat(self) -> bool:
         return self.ask.messages is not None
 
-    def chunk(self, index: int, piece: Piece, *, offset: int) -> dict[str, Any]:
-        """A streamed piece of choice `index`; `offset` is how many characters of it were sent before."""
-        choice: dict[str, Any] = {"index": index, "finish_reason": piece.finish_reason}
+    def chunk(self, index: int, output: RequestOutput, *, offset: int) -> dict[str, Any]:
+        """A streamed output of choice `index`; `offset` is how many characters of it were sent before."""
+        choice: dict[str, Any] = {"index": index, "finish_reason": output.finish_reason}
         if self.chat:
-            choice["delta"] = {"content": piece.text} if piece.text or not piece.last else {}
+            choice["delta"] = {"content": output.text} if output.text or not output.is_last else {}
         else:
-            choice["text"] = piece.text
-        choice["logprobs"] = self._logprobs([piece], offset)
+            choice["text"] = output.text
+        choice["logprobs"] = self._logprobs([output], offset)
         return self._envelope([choice], chunk=True)
 
     def opening(self, index: int) -> dict[str, Any]:
@@ -55,12 +55,12 @@ class Answer:
 
     def closing(self) -> dict[str, Any]:
         """The last chunk, with the usage, for who asked for it."""
-        return self._envelope([], chunk=True) | {"usage": self.usage(), "timings": timings(self.rows)}
+        return self._envelope([], chunk=True) | {"usage": self.usage(), "timings": timings(self.sequences)}
 
-    def whole(self, pieces: list[list[Piece]]) -> dict[str, Any]:
+    def whole(self, outputs: list[list[RequestOutput]]) -> dict[str, Any]:
         choices = []
-        for index, said in enumerate(pieces):
-            text = "".join(piece.text for piece in said)
+        for index, said in enumerate(outputs):
+            text = "".join(output.text for output in said)
             choice: dict[str, Any] = {"index": index, "finish_reason": said[-1].finish_reason}
             if self.chat:
                 choice["message"] = {"role": "assistant", "content": text, "refusal": None}
@@ -68,10 +68,10 @@ class Answer:
                 choice["text"] = text
             choice["logprobs"] = self._logprobs(said, 0)
             choices.append(choice)
-        return self._envelope(choices, chunk=False) | {"usage": self.usage(), "timings": timings(self.rows)}
+        return self._envelope(choices, chunk=False) | {"usage": self.usage(), "timings": timings(self.sequences)}
 
     def usage(self) -> dict[str, int]:
-        written = sum(len(row.output) for row in self.rows)
+        written = sum(len(sequence.output_ids) for sequence in self.sequences)
         return {
             "prompt_tokens": self.prompt_tokens,
             "completion_tokens": written,
@@ -85,41 +85,42 @@ class Answer:
             body["usage"] = None
         return body
 
-    def _logprobs(self, pieces: list[Piece], offset: int) -> dict[str, Any] | None:
+    def _logprobs(self, outputs: list[RequestOutput], offset: int) -> dict[str, Any] | None:
         if self.ask.params.logprobs is None:
             return None
-        drawn = [piece.drawn for piece in pieces if piece.drawn is not None]
+        sampled = [output.sampled for output in outputs if output.sampled is not None]
         if self.chat:
-            return {"content": [self._chat_logprob(each) for each in drawn], "refusal": None}
+            return {"content": [self._chat_logprob(each) for each in sampled], "refusal": None}
         offsets = []
-        for piece in pieces:
-            offsets += [offset] if piece.drawn is not None else []
-            offset += len(piece.text)
+        for output in outputs:
+            offsets += [offset] if output.sampled is not None else []
+            offset += len(output.text)
         return {
-            "tokens": [self.token_text(each.token) for each in drawn],
-            "token_logprobs": [each.logprob for each in drawn],
-            "top_logprobs": [{self.token_text(token): value for token, value in each.top} for each in drawn],
+            "tokens": [self.token_text(each.token) for each in sampled],
+            "token_logprobs": [each.logprob for each in sampled],
+            "top_logprobs": [{self.token_text(token): value for token, value in each.top} for each in sampled],
             "text_offset": offsets,
         }
 
-    def _chat_logprob(self, drawn: Drawn) -> dict[str, Any]:
-        return self._token(drawn.token, drawn.logprob) | {"top_logprobs": [self._token(*each) for each in drawn.top]}
+    def _chat_logprob(self, sampled: SampledToken) -> dict[str, Any]:
+        return self._token(sampled.token, sampled.logprob) | {
+            "top_logprobs": [self._token(*each) for each in sampled.top]
+        }
 
     def _token(self, token: int, logprob: float | None) -> dict[str, Any]:
         text = self.token_text(token)
         return {"token": text, "logprob": logprob, "bytes": list(text.encode())}
 
 
-def timings(rows: list[Row]) -> dict[str, float | None]:
+def timings(sequences: list[Sequence]) -> dict[str, float | None]:
     """Seconds in the queue and to the first token, and tokens per second after it; not part of OpenAI's protocol."""
-    first = [row.first_token - row.arrived for row in rows if row.first_token is not None]
-    queued = [row.admitted - row.arrived for row in rows if row.admitted is not None]
-    began = min((row.first_token for row in rows if row.first_token is not None), default=None)
-    ended = max((row.last_token for row in rows if row.last_token is not None), default=None)
-    later = sum(max(0, len(row.output) - 1) for row in rows)
-    speed = later / (ended - began) if began is not None and ended is not None and ended > began else None
+    queued = [s.admitted_at - s.arrived_at for s in sequences if s.admitted_at is not None]
+    to_first_token = [s.first_token_at - s.arrived_at for s in sequences if s.first_token_at is not None]
+    first = min((s.first_token_at for s in sequences if s.first_token_at is not None), default=0.0)
+    last = max((s.last_token_at for s in sequences if s.last_token_at is not None), default=0.0)
+    later_tokens = sum(max(0, len(s.output_ids) - 1) for s in sequences)
     return {
         "queue_seconds": round(min(queued), 4) if queued else None,
-        "time_to_first_token": round(min(first), 4) if first else None,
-        "tokens_per_second": round(speed, 2) if speed is not None else None,
+        "time_to_first_token": round(min(to_first_token), 4) if to_first_token else None,
+        "tokens_per_second": round(later_tokens / (last - first), 2) if last > first else None,
     }

@@ -16,17 +16,17 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from core.serving.api.body import parse, too_large
-from core.serving.api.disconnect import unless_gone
+from core.serving.api.body import check_size, parse_json
+from core.serving.api.disconnect import unless_disconnected
 from core.serving.api.errors import FAILED_HERE, ApiError
 from core.serving.api.event_stream import EventStream, collect, events
 from core.serving.api.metrics import CONTENT_TYPE, render
 from core.serving.api.requests import Ask, parse_chat, parse_completion
-from core.serving.api.state import State
+from core.serving.api.state import ServerState
 
 if TYPE_CHECKING:  # imports torch; the process listens before that
-    from core.serving.api.responses import Answer
-    from core.serving.engine.sequence import Piece
+    from core.serving.api.responses import ResponseBuilder
+    from core.serving.engine.sequence import RequestOutput
 
 Result = TypeVar("Result")
 MAX_PATH = 4096  # characters
@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 class Server:
     """The endpoints over a State."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: ServerState) -> None:
         self.state = state
         self._workers = ThreadPoolExecutor(4, thread_name_prefix="files")  # reading adapters, encoding prompts
         self._long = ThreadPoolExecutor(1, thread_name_prefix="long")
@@ -82,7 +82,7 @@ class Server:
 
     async def load(self, request: Request) -> Response:
         service = self.state.require()
-        body = parse(await _body(request))
+        body = parse_json(await _body(request))
         name, path = body.get("lora_name"), body.get("lora_path")
         if not isinstance(name, str) or not isinstance(path, str):
             raise ApiError(400, "lora_name and lora_path must both be given, as strings.", param="lora_name")
@@ -93,7 +93,7 @@ class Server:
 
     async def unload(self, request: Request) -> Response:
         service = self.state.require()
-        name = parse(await _body(request)).get("lora_name")
+        name = parse_json(await _body(request)).get("lora_name")
         if not isinstance(name, str):
             raise ApiError(400, "lora_name must be given, as a string.", param="lora_name")
         await self._off_loop(lambda: service.unload(name))
@@ -108,29 +108,29 @@ class Server:
     async def _answer(self, request: Request, check: Callable[[Any, Mapping[str, float]], Ask]) -> Response:
         service = self.state.require()
         body = await _body(request)
-        inbox: asyncio.Queue[tuple[int, Piece]] = asyncio.Queue()
+        inbox: asyncio.Queue[tuple[int, RequestOutput]] = asyncio.Queue()
 
-        def prepare() -> tuple[Ask, Answer]:
-            ask = check(parse(body), service.defaults)
+        def prepare() -> tuple[Ask, ResponseBuilder]:
+            ask = check(parse_json(body), service.defaults)
             client = request.headers.get("x-client-id") or ask.user or (request.client.host if request.client else "")
             return ask, service.prepare(ask, client, lambda *said: inbox.put_nowait(said))
 
         ask, answer = await self._off_loop(prepare, self._long if len(body) >= LONG else None)
-        service.submit(answer.rows)
+        service.submit(answer.sequences)
 
         def leave() -> None:
-            if under_way := [row for row in answer.rows if not row.done]:
+            if under_way := [sequence for sequence in answer.sequences if not sequence.finished]:
                 service.cancel(under_way)
 
         if ask.stream:
             return EventStream(events(answer, inbox), leave)
         try:
-            pieces = await unless_gone(request, collect(answer, inbox))
+            outputs = await unless_disconnected(request, collect(answer, inbox))
         finally:
             leave()
-        if pieces is None:
+        if outputs is None:
             return Response(status_code=499)  # nobody is there to read it
-        return JSONResponse(answer.whole(pieces))
+        return JSONResponse(answer.whole(outputs))
 
     async def _off_loop(self, function: Callable[[], Result], workers: ThreadPoolExecutor | None = None) -> Result:
         return await asyncio.get_running_loop().run_in_executor(workers or self._workers, function)
@@ -141,9 +141,9 @@ async def _body(request: Request) -> bytes:
     if not request.headers.get("content-type", "").startswith("application/json"):
         raise ApiError(400, "The request must be sent as application/json.")
     body = bytearray()
-    async for piece in request.stream():
-        too_large(len(body) + len(piece))
-        body += piece
+    async for output in request.stream():
+        check_size(len(body) + len(output))
+        body += output
     return bytes(body)
 
 

@@ -10,7 +10,7 @@ log = logging.getLogger("core.serving")
 
 
 @dataclass
-class Phases:
+class StartupPhases:
     """started: when the process began (seconds since the epoch). `taken` has seconds by phase, in their order."""
 
     started: float

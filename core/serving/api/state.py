@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 from adapters.common.errors import without_paths
 from core.models.device import Choice
 from core.serving.api.errors import ApiError
-from core.serving.api.startup_phases import Phases
+from core.serving.api.startup_phases import StartupPhases
 from core.serving.engine.stats import EngineStats
 
 if TYPE_CHECKING:  # imports torch; the process listens before that
     from core.serving.api.requests import Ask
-    from core.serving.api.responses import Answer
-    from core.serving.engine.sequence import Piece, Row
+    from core.serving.api.responses import ResponseBuilder
+    from core.serving.engine.sequence import RequestOutput, Sequence
 
 LOADING, READY, FAILED = "loading", "ready", "failed"
 RETRY_WHILE_LOADING = 2  # seconds
@@ -30,9 +30,9 @@ class Service(Protocol):
     defaults: Mapping[str, float]
     choices: dict[str, Choice]
 
-    def prepare(self, ask: Ask, client: str, sink: Callable[[int, Piece], None]) -> Answer: ...
-    def submit(self, rows: list[Row]) -> None: ...
-    def cancel(self, rows: list[Row]) -> None: ...
+    def prepare(self, ask: Ask, client: str, on_output: Callable[[int, RequestOutput], None]) -> ResponseBuilder: ...
+    def submit(self, sequences: list[Sequence]) -> None: ...
+    def cancel(self, sequences: list[Sequence]) -> None: ...
     def stats(self) -> EngineStats: ...
     def resident(self) -> list[dict[str, str]]: ...
     def models(self) -> dict[str, Any]: ...
@@ -43,7 +43,7 @@ class Service(Protocol):
 
 
 @dataclass
-class State:
+class ServerState:
     """What /health tells; written by the engine's thread, read by the loop."""
 
     base: str
@@ -57,8 +57,8 @@ class State:
     since: float = field(default_factory=time.monotonic)
 
     @cached_property
-    def phases(self) -> Phases:
-        return Phases(self.started)
+    def phases(self) -> StartupPhases:
+        return StartupPhases(self.started)
 
     def say(self, phase: str) -> None:
         self.phase = phase

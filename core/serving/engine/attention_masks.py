@@ -10,7 +10,7 @@ from torch import Tensor
 FULL, SLIDING = "full_attention", "sliding_attention"
 
 
-class Masks:
+class AttentionMasks:
     """Masks in the form the model expects, which transformers' own generate() derives from the same three facts:
 
     `layer_types` in the configuration: a mapping from layer type to mask; only `sliding_window`: one mask with a
@@ -33,21 +33,21 @@ class Masks:
         return self._build(self.positions[None, start:stop], stop)
 
     def step(self, positions: Tensor, read: int) -> Any:
-        """For one token per row at `positions` [rows], of `read` cached tokens; masks of shape [rows, 1, 1, read]."""
+        """For one token per row at `positions` [rows] over `read` cached tokens; masks of shape [rows, 1, 1, read]."""
         return self._build(positions[:, None], read)
 
-    def _build(self, at: Tensor, read: int) -> Any:
+    def _build(self, positions: Tensor, read: int) -> Any:
         keys = self.positions[:read]
-        causal = keys <= at[..., None]  # [rows, new, read]
+        causal = keys <= positions[..., None]  # [rows, new, read]
         masks: dict[str, Tensor] = {}
         for kind in self.kinds:
             mask = causal
             if kind == SLIDING and read > self.window:
-                mask = causal & (keys > at[..., None] - self.window)
-            masks[kind] = self._form(mask[:, None])
+                mask = causal & (keys > positions[..., None] - self.window)
+            masks[kind] = self._to_model_form(mask[:, None])
         return masks if self.mapped else masks[self.kinds[0]]
 
-    def _form(self, mask: Tensor) -> Tensor:
+    def _to_model_form(self, mask: Tensor) -> Tensor:
         if not self.additive:
             return mask
         zero = torch.zeros((), dtype=self.dtype, device=mask.device)

@@ -16,17 +16,17 @@ from adapters.common.errors import UserError
 from core.data.tokenize.end_of_turn import stop_ids
 from core.models.base_check import context_length, vocabulary
 from core.models.device import Choice
-from core.serving.engine.attention_masks import FULL, SLIDING, Masks
-from core.serving.engine.cuda_graphs import CudaRecorder, Graphs
+from core.serving.engine.attention_masks import FULL, SLIDING, AttentionMasks
+from core.serving.engine.cuda_graphs import CudaGraphs, CudaRecorder
 from core.serving.engine.forward import Forward
-from core.serving.engine.kv_cache import ALIGN, KvShape, RowCache, ShapeProbe, aligned
+from core.serving.engine.kv_cache import ALIGN, KVCache, KVCacheProbe, KVCacheSpec, aligned
 from core.serving.engine.loop import Engine
 from core.serving.engine.sampling_params import SamplingParams
-from core.serving.engine.sequence import Row
-from core.serving.engine.stream import decoder
+from core.serving.engine.sequence import Sequence
+from core.serving.engine.stream import make_decoder
 from core.serving.engine.weights import PLAIN, add_batched, choose_batched, choose_weights, write_out
 from core.serving.lora.layers import shared_inputs
-from core.serving.lora.slots import Slots
+from core.serving.lora.slots import LoraSlots
 from core.serving.settings import EngineSettings
 
 CPU_SHARE = 0.25  # of the free memory, for keys and values
@@ -36,8 +36,8 @@ KNOWN_TO_WORK = "Llama, Mistral, Qwen2, Qwen3, Phi-3, Gemma-2"
 
 
 @dataclass
-class Built:
-    """An engine and what was chosen for it, with reasons."""
+class BuiltEngine:
+    """An engine, and the choices made for it with their reasons."""
 
     engine: Engine
     choices: dict[str, Choice] = field(default_factory=dict)
@@ -48,15 +48,15 @@ def build_engine(
     tokenizer: PreTrainedTokenizerBase,
     settings: EngineSettings,
     *,
-    say: Callable[[str], None] = lambda phase: None,
+    on_phase: Callable[[str], None] = lambda phase: None,
     **engine_arguments: Any,
-) -> Built:
+) -> BuiltEngine:
     """Raises UserError when this family cannot be served row by row, with the reason."""
     device, choices = model.device, {}
     refuse_unknown_kinds(model)
     choices["weights"] = Choice(settings.weights, "asked for") if settings.weights else choose_weights(model, device)
     if choices["weights"].value == PLAIN:
-        say("writing the 4-bit weights out")
+        on_phase("writing the 4-bit weights out")
         write_out(model)
     choices["batched_products"] = choose_batched(model, device)
     if choices["batched_products"].value == "on":
@@ -70,29 +70,29 @@ def build_engine(
         )
     choices["context"] = choose_context(model.config, settings.max_length)
     length = int(choices["context"].value)
-    say("probing what the model caches")
-    shapes, shared = probe(model, Masks(model.config, model.dtype, device, ALIGN))
-    choices["kv_tokens"] = choose_budget(shapes, settings, length, device)
-    masks = Masks(model.config, model.dtype, device, aligned(length))
-    cache = RowCache(shapes, int(choices["kv_tokens"].value), settings.max_rows, device)
-    slots = Slots(model, settings.slots, model.dtype, device, shared, grouped=device.type == "cpu")
+    on_phase("probing what the model caches")
+    specs, shared = probe_model(model, AttentionMasks(model.config, model.dtype, device, ALIGN))
+    choices["kv_tokens"] = choose_budget(specs, settings, length, device)
+    masks = AttentionMasks(model.config, model.dtype, device, aligned(length))
+    cache = KVCache(specs, int(choices["kv_tokens"].value), settings.max_rows, device)
+    slots = LoraSlots(model, settings.slots, model.dtype, device, shared, grouped=device.type == "cpu")
     choices["cuda_graphs"] = choose_graphs(settings.cuda_graphs, device)
-    graphs = Graphs(CudaRecorder()) if choices["cuda_graphs"].value == "on" else None
+    graphs = CudaGraphs(CudaRecorder()) if choices["cuda_graphs"].value == "on" else None
     forward = Forward(model, cache, masks, slots, graphs)
-    say("checking the engine against the model")
+    on_phase("checking the engine against the model")
     check_against_model(forward, length)
-    if graphs is not None and graphs.given_up:
-        choices["cuda_graphs"] = Choice("off", graphs.given_up)
+    if graphs is not None and graphs.disabled_reason:
+        choices["cuda_graphs"] = Choice("off", graphs.disabled_reason)
     engine = Engine(
         forward,
-        decode=decoder(tokenizer),
+        decode=make_decoder(tokenizer),
         end_tokens=ends,
         max_length=length,
-        chunk=settings.prefill_chunk,
+        prefill_chunk=settings.prefill_chunk,
         max_waiting=settings.max_waiting,
         **engine_arguments,
     )
-    return Built(engine, choices)
+    return BuiltEngine(engine, choices)
 
 
 def refuse_unknown_kinds(model: PreTrainedModel) -> None:
@@ -125,7 +125,7 @@ def choose_context(config: Any, wanted: int | None) -> Choice:
             )
         return Choice(str(wanted), "asked for; the base itself names no limit")
     ropes = getattr(config, "rope_parameters", None) or {}
-    for rope in (ropes, *(each for each in ropes.values() if isinstance(each, dict))):
+    for rope in (ropes, *(nested for nested in ropes.values() if isinstance(nested, dict))):
         kind = rope.get("rope_type")
         original = rope.get("original_max_position_embeddings") or getattr(
             config, "original_max_position_embeddings", None
@@ -138,16 +138,16 @@ def choose_context(config: Any, wanted: int | None) -> Choice:
     return Choice(str(length), reason)
 
 
-def probe(model: PreTrainedModel, masks: Masks) -> tuple[dict[int, KvShape], list[list[str]]]:
-    """What each layer caches, and which linear layers share an input, seen in one small forward."""
-    seen = ShapeProbe()
+def probe_model(model: PreTrainedModel, masks: AttentionMasks) -> tuple[dict[int, KVCacheSpec], list[list[str]]]:
+    """What each layer caches, and which linear layers share an input, found by one small forward."""
+    kv_probe = KVCacheProbe()
     tokens = torch.arange(4, device=model.device)[None]
     forward = partial(
         model,
         input_ids=tokens,
         position_ids=masks.positions[None, :4],
         attention_mask=masks.chunk(0, 4),
-        past_key_values=seen,
+        past_key_values=kv_probe,
         use_cache=True,
     )
     try:
@@ -155,16 +155,16 @@ def probe(model: PreTrainedModel, masks: Masks) -> tuple[dict[int, KvShape], lis
             shared = shared_inputs(model, forward)
     except (AttributeError, TypeError, ValueError, KeyError, NotImplementedError) as error:
         raise _unserved(model, f"it does not take a cache per row ({error})") from error
-    if len(seen.shapes) != model.config.num_hidden_layers:
+    if len(kv_probe.specs) != model.config.num_hidden_layers:
         raise _unserved(
-            model, f"only {len(seen.shapes)} of its {model.config.num_hidden_layers} layers cache keys and values"
+            model, f"only {len(kv_probe.specs)} of its {model.config.num_hidden_layers} layers cache keys and values"
         )
-    return seen.shapes, shared
+    return kv_probe.specs, shared
 
 
-def choose_budget(shapes: dict[int, KvShape], settings: EngineSettings, length: int, device: torch.device) -> Choice:
-    """How many tokens all rows together may have in the cache. Raises UserError when not even one row fits."""
-    per_token = sum(shape.bytes_per_token for shape in shapes.values())
+def choose_budget(specs: dict[int, KVCacheSpec], settings: EngineSettings, length: int, device: torch.device) -> Choice:
+    """How many tokens the cache has room for. Raises UserError when not even one sequence fits."""
+    per_token = sum(spec.bytes_per_token for spec in specs.values())
     most = settings.max_rows * aligned(length)
     if settings.kv_tokens is not None:
         tokens, reason = settings.kv_tokens // ALIGN * ALIGN, "asked for"
@@ -186,7 +186,7 @@ def choose_budget(shapes: dict[int, KvShape], settings: EngineSettings, length: 
 
 
 def choose_graphs(wanted: bool, device: torch.device) -> Choice:
-    """Whether decode steps are recorded. Not by itself as long as that has not been seen on a GPU."""
+    """Whether decode steps are recorded. The default is off, as it has not been tried on a GPU yet."""
     if device.type != "cuda":
         return Choice("off", "they are for GPUs")
     return Choice("on", "asked for") if wanted else Choice("off", "not asked for (--cuda-graphs)")
@@ -194,29 +194,29 @@ def choose_graphs(wanted: bool, device: torch.device) -> Choice:
 
 @torch.inference_mode()
 def check_against_model(forward: Forward, longest: int) -> None:
-    """Let the engine's chunks and steps calculate what the model calculates in one forward without a cache.
+    """Compare the logits of the engine's chunks and steps with those of one forward of the model without a cache.
 
-    Raises UserError when the logits differ: the family then does something with positions, masks or the cache that
-    the step loop does not know of.
+    Raises UserError when they differ: the family then does something with positions, masks or the cache that the step
+    loop does not know of.
     """
     model, cache = forward.model, forward.cache
     window = getattr(model.config, "sliding_window", None) or 0
     length = min(longest, 24 if window > 64 else window + 24)
     generator = torch.Generator().manual_seed(0)
     tokens = torch.randint(model.config.vocab_size, (length,), generator=generator).tolist()
-    whole = model(input_ids=torch.tensor([tokens], device=model.device), use_cache=False).logits[0].float()
-    row = Row(tokens[: length - 4], SamplingParams(), lambda piece: None)
+    expected = model(input_ids=torch.tensor([tokens], device=model.device), use_cache=False).logits[0].float()
+    sequence = Sequence(tokens[: length - 4], SamplingParams(), lambda output: None)
     cache.arrange(1, length, [])
-    outcomes = {}
+    results = {}
     for start, stop in ((0, length // 3), (length // 3, length - 4)):
-        outcomes[stop - 1] = forward.chunk([row], 0, start, stop)
-    for row.cached in range(length - 4, length):
-        row.output.append(tokens[row.cached])
-        outcomes[row.cached] = forward.step([row], 0)
-    for at, outcome in outcomes.items():
-        if outcome.logits is None:
-            raise _unserved(model, f"a step fails ({outcome.failed[0][1]})")
-        difference = float((outcome.logits[0].float() - whole[at]).abs().max() / whole.std().clamp(min=1e-6))
+        results[stop - 1] = forward.chunk([sequence], 0, start, stop)
+    for sequence.cached in range(length - 4, length):
+        sequence.output_ids.append(tokens[sequence.cached])
+        results[sequence.cached] = forward.step([sequence], 0)
+    for position, result in results.items():
+        if result.logits is None:
+            raise _unserved(model, f"a step fails ({result.failed[0][1]})")
+        difference = float((result.logits[0].float() - expected[position]).abs().max() / expected.std().clamp(min=1e-6))
         if not difference <= (1e-2 if model.dtype == torch.float32 else 0.2):
             raise _unserved(model, f"step by step its logits differ by {difference:.2g} standard deviations")
     cache.wipe(0)

@@ -1,8 +1,8 @@
 """Decode steps that are recorded once and replayed: on a GPU one launch instead of one for every operator.
 
-A recording does the same operators on the same memory again. So everything that may change between two steps lies in
-memory that stays where it is (the tokens that are fed, keys and values, the slots), and everything else that a step
-depends on is its key: how many rows, how far the cache is read, which slots are calculated.
+A recording repeats the same operators on the same memory. So everything that may change between two steps lies in
+memory that does not move (the input tokens, keys and values, the slots), and everything else that a step depends on is
+its key: how many sequences, how far the cache is read, which slots are calculated.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-KEPT = 64  # recordings; the one longest unused goes first
+MAX_RECORDINGS = 64  # recordings; the least recently used is dropped first
 REFUSED_RECORDING = range(900, 909)  # cudaErrorStreamCapture…: the device itself is well
 
 Work: TypeAlias = Callable[[], Tensor]
@@ -25,39 +25,39 @@ Recorder: TypeAlias = Callable[[Work], Work]
 log = logging.getLogger(__name__)
 
 
-class Graphs:
-    """Recordings by key. One that does not give what the plain step gives ends all recording."""
+class CudaGraphs:
+    """Recordings by key. Recording stops for good when one does not return what the plain step returns."""
 
     def __init__(self, record: Recorder) -> None:
         self._record = record
         self._seen: set[Hashable] = set()
-        self._kept: OrderedDict[Hashable, Work] = OrderedDict()
+        self._recordings: OrderedDict[Hashable, Work] = OrderedDict()
         self.replays = 0
-        self.given_up = ""
-        """Why nothing is recorded any more; empty while it is."""
+        self.disabled_reason = ""
+        """Why nothing is recorded any more; empty while recording goes on."""
 
     def run(self, key: Hashable, work: Work) -> Tensor:
-        """What `work` returns. It must be repeatable: done twice it leaves the same behind as done once.
+        """The result of `work`, which must be idempotent: run twice, it leaves the same state as run once.
 
-        The first time a key comes, the work is done plainly (kernels are chosen and workspaces allocated then); the
-        second time plainly and recorded, if the recording gives the very same; from then on it is replayed.
+        The first call with a key runs the work plainly (kernels are chosen and workspaces allocated then). The second
+        runs it plainly and records it, if the recording gives exactly the same. From then on it is replayed.
         """
-        if replay := self._kept.get(key):
-            self._kept.move_to_end(key)
+        if replay := self._recordings.get(key):
+            self._recordings.move_to_end(key)
             self.replays += 1
             return replay().clone()
         result = work()
-        if key in self._seen and not self.given_up:
-            self._keep(key, work, result)
+        if key in self._seen and not self.disabled_reason:
+            self._record_checked(key, work, result)
         self._seen.add(key)
         return result
 
-    def forget(self) -> None:
-        """Drop all recordings: memory that they use is no longer what it was."""
+    def clear(self) -> None:
+        """Drop all recordings, when memory that they use has moved."""
         self._seen.clear()
-        self._kept.clear()
+        self._recordings.clear()
 
-    def _keep(self, key: Hashable, work: Work, result: Tensor) -> None:
+    def _record_checked(self, key: Hashable, work: Work, result: Tensor) -> None:
         try:
             replay = self._record(work)
             if not torch.allclose(replay(), result, rtol=0, atol=0, equal_nan=True):
@@ -66,13 +66,13 @@ class Graphs:
             code = getattr(error, "error_code", None)
             if isinstance(error, torch.AcceleratorError) and code not in REFUSED_RECORDING:
                 raise  # nothing on the device can be trusted any more
-            self.given_up = f"a recorded step is not right here: {error}"
+            self.disabled_reason = f"a recorded step is not right here: {error}"
             log.warning("decode steps are no longer recorded: %s", error)
-            self.forget()
+            self.clear()
             return
-        self._kept[key] = replay
-        if len(self._kept) > KEPT:
-            self._kept.popitem(last=False)
+        self._recordings[key] = replay
+        if len(self._recordings) > MAX_RECORDINGS:
+            self._recordings.popitem(last=False)
 
 
 class CudaRecorder:

@@ -1,4 +1,4 @@
-"""One forward of the model over rows: which slot, which cache positions and which mask each row gets."""
+"""One forward of the model over some sequences: which slot, cache positions and mask each of them gets."""
 
 from __future__ import annotations
 
@@ -9,106 +9,115 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from core.serving.engine.attention_masks import Masks
-from core.serving.engine.cuda_graphs import Graphs
-from core.serving.engine.kv_cache import ALIGN, RowCache, aligned
-from core.serving.engine.sequence import Row
-from core.serving.lora.layers import span_of
-from core.serving.lora.slots import Slots
+from core.serving.engine.attention_masks import AttentionMasks
+from core.serving.engine.cuda_graphs import CudaGraphs
+from core.serving.engine.kv_cache import ALIGN, KVCache, aligned
+from core.serving.engine.sequence import Sequence
+from core.serving.lora.layers import slot_span
+from core.serving.lora.slots import LoraSlots
 
 RECORDED_ALIGN = 256  # tokens: recorded steps read the cache up to a multiple of this, so that fewer are needed
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """Logits [rows, vocab] of the rows that came through, and what befell the others."""
+class ForwardResult:
+    """Logits [sequences, vocab] of the sequences that succeeded, and the errors of the others."""
 
-    rows: list[Row]
+    sequences: list[Sequence]
     logits: Tensor | None
-    failed: list[tuple[Row, Exception]]
+    failed: list[tuple[Sequence, Exception]]
 
 
 class Forward:
-    """The model with its cache, masks and slots. `first` is always the cache's row of the first row given."""
+    """The model with its cache, masks and slots. `first` is always the cache row of the first of the sequences."""
 
     def __init__(
-        self, model: PreTrainedModel, cache: RowCache, masks: Masks, slots: Slots, graphs: Graphs | None = None
+        self,
+        model: PreTrainedModel,
+        cache: KVCache,
+        masks: AttentionMasks,
+        slots: LoraSlots,
+        graphs: CudaGraphs | None = None,
     ) -> None:
         self.model, self.cache, self.masks, self.slots = model, cache, masks, slots
         self.graphs = graphs
         self._device = model.device
-        self._count = torch.arange(cache.max_rows, device=self._device)
-        self._fed = torch.zeros(3, cache.max_rows, dtype=torch.long, device=self._device)
+        self._row_numbers = torch.arange(cache.max_rows, device=self._device)
+        self._step_inputs = torch.zeros(3, cache.max_rows, dtype=torch.long, device=self._device)
         self._recorded_shape = slots.shape
 
-    def chunk(self, rows: list[Row], first: int, start: int, stop: int) -> Outcome:
-        """Read tokens start..stop-1 of the rows' prompts."""
-        return self._survivors(rows, first, lambda some, at: self._chunk(some, at, start, stop))
+    def chunk(self, sequences: list[Sequence], first: int, start: int, stop: int) -> ForwardResult:
+        """Read tokens start..stop-1 of the sequences' prompts."""
+        return self._isolate_failures(sequences, first, lambda part, row: self._chunk(part, row, start, stop))
 
-    def step(self, rows: list[Row], first: int) -> Outcome:
-        """Read each row's last token."""
-        return self._survivors(rows, first, self._step)
+    def step(self, sequences: list[Sequence], first: int) -> ForwardResult:
+        """Read each sequence's last token."""
+        return self._isolate_failures(sequences, first, self._step)
 
-    def _chunk(self, rows: list[Row], first: int, start: int, stop: int) -> Tensor:
-        slots = [row.slot for row in rows]
-        self.slots.route.set(slots, torch.tensor(slots, device=self._device), stop - start)
-        self.cache.plan_chunk(first, first + len(rows), start, stop)
-        tokens = torch.tensor([row.prompt[start:stop] for row in rows], device=self._device)
-        positions = self.masks.positions[None, start:stop].expand(len(rows), -1)
+    def _chunk(self, sequences: list[Sequence], first: int, start: int, stop: int) -> Tensor:
+        slots = [sequence.slot for sequence in sequences]
+        self.slots.routing.set(slots, torch.tensor(slots, device=self._device), stop - start)
+        self.cache.plan_chunk(first, first + len(sequences), start, stop)
+        tokens = torch.tensor([sequence.prompt_ids[start:stop] for sequence in sequences], device=self._device)
+        positions = self.masks.positions[None, start:stop].expand(len(sequences), -1)
         return self._logits(tokens, positions, self.masks.chunk(start, stop))
 
-    def _step(self, rows: list[Row], first: int) -> Tensor:
-        count, slots = len(rows), [row.slot for row in rows]
-        fed = self._fed[:, :count]
+    def _step(self, sequences: list[Sequence], first: int) -> Tensor:
+        count, slots = len(sequences), [sequence.slot for sequence in sequences]
+        last_tokens, cached = zip(*((sequence.output_ids[-1], sequence.cached) for sequence in sequences), strict=True)
+        inputs = self._step_inputs[:, :count]
         # one transfer to the device for all that changes between steps
-        fed.copy_(torch.tensor([[row.output[-1] for row in rows], [row.cached for row in rows], slots]))
-        tokens, positions, on_device = fed
+        inputs.copy_(torch.tensor([last_tokens, cached, slots]))
+        tokens, positions, slots_on_device = inputs
         # On a CPU no kernel gains by a round length, and each token that is read costs time.
         unit = RECORDED_ALIGN if self.graphs else 1 if self._device.type == "cpu" else ALIGN
-        read = min(self.cache.length, aligned(max(row.cached for row in rows) + 1, unit))
+        read = min(self.cache.length, aligned(max(cached) + 1, unit))
 
-        def work() -> Tensor:
-            self.slots.route.set(slots, on_device, 1)
-            self.cache.plan_step(first, first + count, positions, self._count[:count], read)
+        def run_step() -> Tensor:
+            self.slots.routing.set(slots, slots_on_device, 1)
+            self.cache.plan_step(first, first + count, positions, self._row_numbers[:count], read)
             return self._logits(tokens[:, None], positions[:, None], self.masks.step(positions, read))
 
         if self.graphs is None or first:
-            return work()
+            return run_step()
         if self._recorded_shape != self.slots.shape:  # the slots have moved to other memory
             self._recorded_shape = self.slots.shape
-            self.graphs.forget()
-        alone = len(set(slots)) == 1
-        return self.graphs.run((count, read, self.cache.length, span_of(slots), alone), work)
+            self.graphs.clear()
+        is_single_slot = len(set(slots)) == 1
+        return self.graphs.run((count, read, self.cache.length, slot_span(slots), is_single_slot), run_step)
 
     def _logits(self, tokens: Tensor, positions: Tensor, mask: Tensor | dict[str, Tensor]) -> Tensor:
-        return self.model(
+        logits: Tensor = self.model(
             input_ids=tokens,
             position_ids=positions,
             attention_mask=mask,
             past_key_values=self.cache,
             use_cache=True,
             logits_to_keep=1,
-        ).logits[:, -1]
+        ).logits
+        return logits[:, -1]
 
-    def _survivors(self, rows: list[Row], first: int, forward: Callable[[list[Row], int], Tensor]) -> Outcome:
-        """Run `forward` over the rows; if it fails, over each alone, so that only those which fail alone are lost.
+    def _isolate_failures(
+        self, sequences: list[Sequence], first: int, forward: Callable[[list[Sequence], int], Tensor]
+    ) -> ForwardResult:
+        """Run `forward` over all sequences; if it fails, over each alone, so that only those which fail alone are lost.
 
-        A forward writes the same cache positions again when repeated, so repeating it is harmless. Raises what the
+        A forward that is repeated writes the same cache positions again, so repeating it is harmless. Raises what the
         forward raises when the device itself has failed.
         """
         try:
-            return Outcome(rows, forward(rows, first), [])
+            return ForwardResult(sequences, forward(sequences, first), [])
         except Exception as error:
             if is_device_fault(error):
                 raise
-            if len(rows) == 1:
-                return Outcome([], None, [(rows[0], error)])
-        alone = [self._survivors([row], first + i, forward) for i, row in enumerate(rows)]
-        logits = [each.logits for each in alone if each.logits is not None]
-        return Outcome(
-            [row for each in alone for row in each.rows],
+            if len(sequences) == 1:
+                return ForwardResult([], None, [(sequences[0], error)])
+        results = [self._isolate_failures([sequence], first + row, forward) for row, sequence in enumerate(sequences)]
+        logits = [result.logits for result in results if result.logits is not None]
+        return ForwardResult(
+            [sequence for result in results for sequence in result.sequences],
             torch.cat(logits) if logits else None,
-            [failure for each in alone for failure in each.failed],
+            [failure for result in results for failure in result.failed],
         )
 
 

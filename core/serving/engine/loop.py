@@ -1,4 +1,4 @@
-"""One thread that owns the model: commands, a chunk of prefill, one decode step over all rows, and again."""
+"""One thread that owns the model: commands, a chunk of prefill, one decode step over all sequences, and again."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from typing import TypeVar
 import torch
 
 from adapters.common.errors import UserError
-from core.serving.engine.forward import Forward, Outcome
+from core.serving.engine.forward import Forward, ForwardResult
 from core.serving.engine.sampling import sample
-from core.serving.engine.sampling_params import Drawn
+from core.serving.engine.sampling_params import SampledToken
 from core.serving.engine.scheduler import FairQueue
-from core.serving.engine.sequence import Piece, Row
+from core.serving.engine.sequence import RequestOutput, Sequence
 from core.serving.engine.stats import EngineCounters, EngineStats
 from core.serving.engine.stream import Decode, TextStream
 from core.serving.lora.slots import HostAdapter
@@ -27,11 +27,12 @@ Result = TypeVar("Result")
 
 
 class Engine:
-    """Rows in, pieces out. `submit`, `cancel`, `call` and `close` may be called from any thread; `run` is the loop.
+    """Sequences in, outputs out. Any thread may call `submit`, `cancel`, `call` and `close`; `run` is the loop.
 
-    Rows 0..decoding-1 of the cache are decoding; the rows behind them are one group in prefill, all equally far.
-    `deliver` gets, once per step and on the engine's thread, all pieces of that step with their rows; `busy` is told
-    with each step how many rows there are, 0 at last.
+    The first `decoding` of the running sequences are decoding; those behind them are one group in prefill, all
+    equally far. Their order is that of the cache's rows. `on_outputs` is called once per step, on the engine's thread,
+    with all outputs of that step and their sequences; `on_step` is called with each step with the number of running
+    sequences, which is 0 at the end.
     """
 
     def __init__(
@@ -41,40 +42,40 @@ class Engine:
         decode: Decode,
         end_tokens: frozenset[int],
         max_length: int,
-        chunk: int = 256,
+        prefill_chunk: int = 256,
         max_waiting: int = 256,
-        deliver: Callable[[list[tuple[Row, Piece]]], None] | None = None,
-        busy: Callable[[int], None] | None = None,
+        on_outputs: Callable[[list[tuple[Sequence, RequestOutput]]], None] | None = None,
+        on_step: Callable[[int], None] | None = None,
     ) -> None:
         self.forward, self.cache, self.slots = forward, forward.cache, forward.slots
         self.decode_text, self.end_tokens = decode, end_tokens
         self.max_length = min(max_length, self.cache.budget)
-        self.chunk = chunk
-        self.waiting: FairQueue[Row] = FairQueue(max_waiting)
-        self.rows: list[Row] = []
+        self.prefill_chunk = prefill_chunk
+        self.waiting: FairQueue[Sequence] = FairQueue(max_waiting)
+        self.running: list[Sequence] = []
         self.decoding = 0
         self.counters = EngineCounters()
-        self.deliver = deliver or deliver_here
-        self.busy = busy or _ignored
+        self.on_outputs = on_outputs or call_each
+        self.on_step = on_step
         self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._pieces: list[tuple[Row, Piece]] = []
+        self._outputs: list[tuple[Sequence, RequestOutput]] = []
         self._closing = False
-        self._stopped = ""  # why the loop has ended
+        self._stop_reason = ""  # why the loop has ended
 
     # Any thread
 
-    def submit(self, rows: list[Row]) -> None:
-        """Queue rows of one client. Raises UserError when one can never fit, QueueFull when too many wait."""
-        for row in rows:
-            self.check(len(row.prompt), row.params.max_tokens)
-            row.text = TextStream(self.decode_text, row.params.stop)
-        self.waiting.put(rows)
-        self._commands.put(_nothing)
-        if self._stopped:
-            self._leave()
+    def submit(self, sequences: list[Sequence]) -> None:
+        """Queue sequences of one client. Raises UserError when one can never fit, QueueFull when too many wait."""
+        for sequence in sequences:
+            self.check_length(len(sequence.prompt_ids), sequence.params.max_tokens)
+            sequence.text = TextStream(self.decode_text, sequence.params.stop)
+        self.waiting.put(sequences)
+        self._commands.put(_wake_up)
+        if self._stop_reason:
+            self._release_waiting()
 
-    def check(self, prompt: int, max_tokens: int) -> None:
-        """Raise UserError unless a prompt of that many tokens, and as many new ones, can ever be held."""
+    def check_length(self, prompt: int, max_tokens: int) -> None:
+        """Raise UserError unless the cache can ever hold a prompt of that many tokens and as many new ones."""
         if prompt == 0:
             raise UserError("The prompt is empty.", "Send at least one token.")
         if prompt + max_tokens > self.max_length or not self.cache.can_hold(1, prompt + max_tokens):
@@ -85,21 +86,21 @@ class Engine:
             )
 
     def stats(self) -> EngineStats:
-        """How full the engine is, as of a copy of its rows."""
-        rows = list(self.rows)
+        """How full the engine is now. Other threads call this, so it works on a copy of the list."""
+        running = list(self.running)
         return EngineStats(
-            running=len(rows),
+            running=len(running),
             waiting=len(self.waiting),
             max_length=self.max_length,
             kv_budget=self.cache.budget,
-            kv_reserved=sum(row.reserved for row in rows),
-            kv_used=sum(row.cached for row in rows),
+            kv_reserved=sum(sequence.reserved for sequence in running),
+            kv_used=sum(sequence.cached for sequence in running),
             counters=self.counters,
         )
 
-    def cancel(self, rows: list[Row]) -> None:
-        """End rows before the next step; they get a last piece with finish_reason "cancelled"."""
-        self._commands.put(lambda: self._cancel(rows))
+    def cancel(self, sequences: list[Sequence]) -> None:
+        """End sequences before the next step; their last output has the finish_reason "cancelled"."""
+        self._commands.put(lambda: self._cancel(sequences))
 
     def call(self, function: Callable[[], Result]) -> Future[Result]:
         """Run `function` on the engine's thread between two steps."""
@@ -112,20 +113,20 @@ class Engine:
                 future.set_exception(error)
 
         self._commands.put(command)
-        if self._stopped:
-            self._leave()
+        if self._stop_reason:
+            self._release_waiting()
         return future
 
     def install(self, adapter: HostAdapter) -> Future[int | None]:
         """Copy an adapter into a slot between two steps; the result is the slot, None while all slots are in use."""
-        return self.call(lambda: self._timed_install(adapter))
+        return self.call(lambda: self._install(adapter))
 
     def retire(self, adapter: HostAdapter) -> Future[None]:
-        """Free the adapter's slot as soon as no row uses it."""
+        """Free the adapter's slot as soon as no sequence uses it."""
         return self.call(lambda: self.slots.retire(adapter))
 
     def close(self) -> None:
-        """Let `run` return after the step in progress; all rows then end with an error."""
+        """Let `run` return after the step in progress; all sequences then end with an error."""
 
         def command() -> None:
             self._closing = True
@@ -139,20 +140,20 @@ class Engine:
         """The loop. An exception that leaves it is a fault of the device or a bug: the process should end."""
         try:
             while not self._closing:
-                self._drain()
+                self._run_commands()
                 self._admit()
                 self._prefill()
                 self._decode()
-                self.busy(len(self.rows))
-                self._flush()
+                self._report_step()
+                self._send_outputs()
         except BaseException:
-            self._abandon("The engine has failed; its log says why.")
+            self._stop("The engine has failed; its log says why.")
             raise
-        self._abandon("The engine is shutting down.")
+        self._stop("The engine is shutting down.")
 
-    def _drain(self) -> None:
-        """Run the commands that have come in; with nothing else to do, wait for one."""
-        block = not self.rows and not len(self.waiting)
+    def _run_commands(self) -> None:
+        """Run the commands that have arrived; with nothing else to do, wait for one."""
+        block = not self.running and not len(self.waiting)
         while True:
             try:
                 command = self._commands.get(block=block)
@@ -162,171 +163,175 @@ class Engine:
             command()
 
     def _admit(self) -> None:
-        """Let the next waiting rows in as one prefill group: the fair choice, and all with a prompt as long as its."""
-        if len(self.rows) > self.decoding or len(self.rows) == self.cache.max_rows:
+        """Admit the next sequences as one prefill group: the fair choice, and all with a prompt of the same length."""
+        if len(self.running) > self.decoding or len(self.running) == self.cache.max_rows:
             return
-        running = Counter(row.client for row in self.rows)
-        head = self.waiting.head(running)
+        running_per_client = Counter(sequence.client for sequence in self.running)
+        head = self.waiting.head(running_per_client)
         if head is None:
             return
-        used = [row.cached for row in self.rows]
-        for row in self.waiting.like(head, running):
-            longest = max(row.reserved, *(other.reserved for other in self.rows)) if self.rows else row.reserved
-            if not self.cache.can_hold(len(self.rows) + 1, longest):
+        used = [sequence.cached for sequence in self.running]
+        for sequence in self.waiting.same_length(head, running_per_client):
+            longest = max(member.reserved for member in (*self.running, sequence))
+            if not self.cache.can_hold(len(self.running) + 1, longest):
                 break
             try:
-                slot = self._acquire(row)
+                slot = self._acquire_slot(sequence)
             except torch.OutOfMemoryError as error:
-                self.waiting.remove([row])
-                self._end(row, Piece(error=f"The adapter does not fit the device's memory: {error}"))
+                self.waiting.remove([sequence])
+                self._end(sequence, RequestOutput(error=f"The adapter does not fit the device's memory: {error}"))
                 continue
             if slot is None:
                 break
-            row.slot = slot
-            row.admitted = time.perf_counter()
-            self.counters.queue_seconds.observe(row.admitted - row.arrived)
-            self.waiting.remove([row])
-            self.rows.append(row)
-        if len(self.rows) > self.decoding:
-            self.cache.arrange(len(self.rows), max(row.reserved for row in self.rows), used)
+            sequence.slot = slot
+            sequence.admitted_at = time.perf_counter()
+            self.counters.queue_seconds.observe(sequence.admitted_at - sequence.arrived_at)
+            self.waiting.remove([sequence])
+            self.running.append(sequence)
+        if len(self.running) > self.decoding:
+            self.cache.arrange(len(self.running), max(sequence.reserved for sequence in self.running), used)
 
     def _prefill(self) -> None:
-        """One chunk for the group in prefill; after the last one its rows draw their first token and decode."""
-        group = self.rows[self.decoding :]
+        """One chunk for the group in prefill; after the last one its sequences sample their first token and decode."""
+        group = self.running[self.decoding :]
         if not group:
             return
-        start, length = group[0].cached, len(group[0].prompt)
-        stop = min(length, start + max(1, self.chunk // len(group)))
-        done = self.forward.chunk(group, self.decoding, start, stop)
-        for row in done.rows:
-            row.cached = stop
-        self.counters.prompt_tokens += len(done.rows) * (stop - start)
-        self._fail(done.failed)
+        start, length = group[0].cached, len(group[0].prompt_ids)
+        stop = min(length, start + max(1, self.prefill_chunk // len(group)))
+        result = self.forward.chunk(group, self.decoding, start, stop)
+        for sequence in result.sequences:
+            sequence.cached = stop
+        self.counters.prompt_tokens += len(result.sequences) * (stop - start)
+        self._fail(result.failed)
         if stop == length:
-            self.decoding = len(self.rows)
-            self._draw(done)
+            self.decoding = len(self.running)
+            self._sample(result)
 
     def _decode(self) -> None:
-        """One step: every decoding row reads its last token and draws the next."""
+        """One step: every decoding sequence reads its last token and samples the next."""
         if not self.decoding:
             return
         started = time.perf_counter()
-        done = self.forward.step(self.rows[: self.decoding], 0)
+        result = self.forward.step(self.running[: self.decoding], 0)
         self.counters.forward_seconds += time.perf_counter() - started
-        for row in done.rows:
-            row.cached += 1
-        self._fail(done.failed)
-        self._draw(done)
+        for sequence in result.sequences:
+            sequence.cached += 1
+        self._fail(result.failed)
+        self._sample(result)
         self.counters.steps += 1
         self.counters.step_seconds += time.perf_counter() - started
 
-    def _draw(self, done: Outcome) -> None:
-        """Draw each row's next token and hand it on; rows that end leave."""
-        if done.logits is None:
+    def _sample(self, result: ForwardResult) -> None:
+        """Sample each sequence's next token and pass it on; take out the sequences that end."""
+        if result.logits is None:
             return
-        drawn_tokens = sample(done.logits, [row.sampler for row in done.rows])
+        tokens = sample(result.logits, [sequence.sampler for sequence in result.sequences])
         now = time.perf_counter()
-        for row, drawn in zip(done.rows, drawn_tokens, strict=True):
-            if row.first_token is None:
-                row.first_token = now
-                self.counters.first_token_seconds.observe(now - row.arrived)
-            elif row.last_token is not None:
-                self.counters.token_seconds.observe(now - row.last_token)
-            row.last_token = now
-            if drawn is None:
-                self._finish(row, Piece(error="The model's output is not a number for this row."))
+        for sequence, sampled in zip(result.sequences, tokens, strict=True):
+            if sequence.first_token_at is None:
+                sequence.first_token_at = now
+                self.counters.first_token_seconds.observe(now - sequence.arrived_at)
+            elif sequence.last_token_at is not None:
+                self.counters.token_seconds.observe(now - sequence.last_token_at)
+            sequence.last_token_at = now
+            if sampled is None:
+                self._finish(sequence, RequestOutput(error="The model's output is not a number for this row."))
                 continue
             try:
-                piece = self._advance(row, drawn)
+                output = self._append_token(sequence, sampled)
             except Exception as error:
-                self._fail([(row, error)])
+                self._fail([(sequence, error)])
                 continue
-            if piece.last:
-                self._finish(row, piece)
-            elif piece.text or row.params.logprobs is not None:
-                self._pieces.append((row, piece))
+            if output.is_last:
+                self._finish(sequence, output)
+            elif output.text or sequence.params.logprobs is not None:
+                self._outputs.append((sequence, output))
 
-    def _advance(self, row: Row, drawn: Drawn) -> Piece:
-        """Append a token to its row: what the reader gets for it."""
-        row.output.append(drawn.token)
+    def _append_token(self, sequence: Sequence, sampled: SampledToken) -> RequestOutput:
+        """Append a token to its sequence; the result is what the reader gets for it."""
+        sequence.output_ids.append(sampled.token)
         self.counters.output_tokens += 1
-        params = row.params
-        if drawn.token in params.stop_token_ids or (drawn.token in self.end_tokens and not params.ignore_eos):
-            return Piece(row.text.finish(), drawn, "stop")
-        text = row.text.add(drawn.token)
-        if not row.text.stopped and len(row.output) >= params.max_tokens:
-            text += row.text.finish()
-            return Piece(text, drawn, "stop" if row.text.stopped else "length")
-        return Piece(text, drawn, "stop" if row.text.stopped else None)
+        params, text_stream = sequence.params, sequence.text
+        if sampled.token in params.stop_token_ids or (sampled.token in self.end_tokens and not params.ignore_eos):
+            return RequestOutput(text_stream.finish(), sampled, "stop")
+        text = text_stream.add(sampled.token)
+        if not text_stream.stopped and len(sequence.output_ids) >= params.max_tokens:
+            text += text_stream.finish()
+            return RequestOutput(text, sampled, "stop" if text_stream.stopped else "length")
+        return RequestOutput(text, sampled, "stop" if text_stream.stopped else None)
 
-    def _fail(self, failed: list[tuple[Row, Exception]]) -> None:
-        for row, error in failed:
-            log.error("a row has failed: %s", error, exc_info=error)
-            self._finish(row, Piece(error="This completion has failed; the log of the engine says why."))
+    def _fail(self, failed: list[tuple[Sequence, Exception]]) -> None:
+        for sequence, error in failed:
+            log.error("a completion has failed: %s", error, exc_info=error)
+            self._finish(sequence, RequestOutput(error="This completion has failed; the log of the engine says why."))
 
-    def _cancel(self, rows: list[Row]) -> None:
-        self.waiting.remove(rows, served=False)
-        for row in rows:
-            if row in self.rows:
-                self._finish(row, Piece(finish_reason="cancelled"))
-            elif not row.done:
-                self._end(row, Piece(finish_reason="cancelled"))
+    def _cancel(self, sequences: list[Sequence]) -> None:
+        self.waiting.remove(sequences, served=False)
+        for sequence in sequences:
+            if sequence in self.running:
+                self._finish(sequence, RequestOutput(finish_reason="cancelled"))
+            elif not sequence.finished:
+                self._end(sequence, RequestOutput(finish_reason="cancelled"))
 
-    def _finish(self, row: Row, piece: Piece) -> None:
-        """Take a row out and close the gap: by the last decoding row, and its place by the last row of all."""
-        index = self.rows.index(row)
-        if piece.finish_reason not in ("stop", "length"):
+    def _finish(self, sequence: Sequence, output: RequestOutput) -> None:
+        """Take a running sequence out. The last decoding row fills its row, and the last row of all fills that one."""
+        index = self.running.index(sequence)
+        if output.finish_reason not in ("stop", "length"):
             self.cache.wipe(index)
-        ends = [self.decoding - 1] if index < self.decoding else []
-        for end in (*ends, len(self.rows) - 1):
-            if end > index:
-                self.cache.move(end, index, self.rows[end].cached)
-                self.rows[index] = self.rows[end]
-                index = end
-        self.rows.pop()
-        self.decoding -= len(ends)
-        self.slots.release(row.slot)
-        self._end(row, piece)
+        last_decoding = [self.decoding - 1] if index < self.decoding else []
+        for last in (*last_decoding, len(self.running) - 1):
+            if last > index:
+                self.cache.move(last, index, self.running[last].cached)
+                self.running[index] = self.running[last]
+                index = last
+        self.running.pop()
+        self.decoding -= len(last_decoding)
+        self.slots.release(sequence.slot)
+        self._end(sequence, output)
 
-    def _end(self, row: Row, piece: Piece) -> None:
-        row.done = True
-        self.counters.rows_by_end[piece.finish_reason or "error"] += 1
-        self._pieces.append((row, piece))
+    def _end(self, sequence: Sequence, output: RequestOutput) -> None:
+        sequence.finished = True
+        self.counters.completions_by_end[output.finish_reason or "error"] += 1
+        self._outputs.append((sequence, output))
 
-    def _acquire(self, row: Row) -> int | None:
+    def _acquire_slot(self, sequence: Sequence) -> int | None:
         before, started = self.slots.installs, time.perf_counter()
-        slot = self.slots.acquire(row.adapter)
+        slot = self.slots.acquire(sequence.adapter)
         if self.slots.installs > before:
             self.counters.install_seconds.observe(time.perf_counter() - started)
         return slot
 
-    def _timed_install(self, adapter: HostAdapter) -> int | None:
+    def _install(self, adapter: HostAdapter) -> int | None:
         started = time.perf_counter()
         slot = self.slots.install(adapter)
         self.counters.install_seconds.observe(time.perf_counter() - started)
         return slot
 
-    def _flush(self) -> None:
-        if self._pieces:
-            pieces, self._pieces = self._pieces, []
-            self.deliver(pieces)
+    def _report_step(self) -> None:
+        if self.on_step is not None:
+            self.on_step(len(self.running))
 
-    def _abandon(self, reason: str) -> None:
+    def _send_outputs(self) -> None:
+        if self._outputs:
+            outputs, self._outputs = self._outputs, []
+            self.on_outputs(outputs)
+
+    def _stop(self, reason: str) -> None:
         """End everything that runs or waits, now and from now on."""
-        self._stopped = reason
-        for row in self.rows:
-            self._end(row, Piece(error=reason))
-        self.rows.clear()
+        self._stop_reason = reason
+        for sequence in self.running:
+            self._end(sequence, RequestOutput(error=reason))
+        self.running.clear()
         self.decoding = 0
-        self.busy(0)
-        self._flush()
-        self._leave()
+        self._report_step()
+        self._send_outputs()
+        self._release_waiting()
 
-    def _leave(self) -> None:
-        """Let nobody wait for a loop that has ended: rows get its reason, commands run where they are given."""
-        for row in self.waiting.drain():
-            row.done = True
-            self.deliver([(row, Piece(error=self._stopped))])
+    def _release_waiting(self) -> None:
+        """Let nobody wait for a loop that has ended: sequences end with its reason, commands run on this thread."""
+        for sequence in self.waiting.drain():
+            sequence.finished = True
+            self.on_outputs([(sequence, RequestOutput(error=self._stop_reason))])
         while True:
             try:
                 command = self._commands.get_nowait()
@@ -335,15 +340,11 @@ class Engine:
             command()
 
 
-def deliver_here(pieces: list[tuple[Row, Piece]]) -> None:
-    """Hand pieces to their readers on the engine's own thread, for readers that only take note."""
-    for row, piece in pieces:
-        row.sink(piece)
+def call_each(outputs: list[tuple[Sequence, RequestOutput]]) -> None:
+    """Call each sequence's `on_output` on the engine's own thread, for callers that only take note."""
+    for sequence, output in outputs:
+        sequence.on_output(output)
 
 
-def _ignored(rows: int) -> None:
-    """For engines that share their machine with nobody."""
-
-
-def _nothing() -> None:
+def _wake_up() -> None:
     """A command that only wakes the engine."""

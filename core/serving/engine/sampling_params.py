@@ -1,4 +1,4 @@
-"""How a completion is drawn, and one drawn token: plain values, without torch."""
+"""How a completion is sampled, and one sampled token: plain values, without torch."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ GREEDY_BELOW = 1e-5
 
 @dataclass(frozen=True)
 class SamplingParams:
-    """How one completion is drawn. Names and meanings are OpenAI's, and vLLM's for what OpenAI does not have."""
+    """How one completion is sampled. Names and meanings are OpenAI's, and vLLM's for what OpenAI does not have."""
 
     max_tokens: int = 16
     temperature: float = 1.0
-    """0 is greedy; then nothing below it up to `seed` has an effect, but for the penalties and the bias."""
+    """0 is greedy; then top_p, top_k, min_p and the seed have no effect."""
     top_p: float = 1.0
     top_k: int = 0
     """0: no limit."""
     min_p: float = 0.0
     repetition_penalty: float = 1.0
-    """Over prompt and output; > 1 makes tokens that were there less likely (CTRL, arXiv:1909.05858)."""
+    """Over prompt and output; > 1 makes tokens less likely that have occurred (CTRL, arXiv:1909.05858)."""
     frequency_penalty: float = 0.0
     presence_penalty: float = 0.0
     """Both over the output alone, as OpenAI defines them."""
@@ -31,7 +31,7 @@ class SamplingParams:
     stop_token_ids: tuple[int, ...] = ()
     ignore_eos: bool = False
     logprobs: int | None = None
-    """None: none wanted; n: the drawn token's log-probability and the n most likely tokens beside it."""
+    """None: no log-probabilities; n: those of the sampled token and of the n most likely tokens."""
 
     @property
     def adjusts_logits(self) -> bool:
@@ -45,8 +45,8 @@ class SamplingParams:
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """One drawn token; `logprob` and `top` ((token, logprob), most likely first) only where the row asked for them.
+class SampledToken:
+    """One sampled token; `logprob` and `top` ((token, logprob), most likely first) only where they are requested.
 
     Log-probabilities are those of the model's own distribution, before temperature and penalties.
     """

@@ -1,4 +1,4 @@
-"""Who waits, and who is next: a bounded queue that is fair between clients."""
+"""The queue of waiting sequences: bounded, and fair between clients."""
 
 from __future__ import annotations
 
@@ -7,34 +7,35 @@ from collections import Counter, OrderedDict, deque
 from typing import Generic, Protocol, TypeVar
 
 
-class Waiting(Protocol):
-    """What the queue needs to know of an entry."""
+class Queueable(Protocol):
+    """What the queue needs of an entry."""
 
     client: str
-    prompt: list[int]
+    prompt_ids: list[int]
 
 
 class QueueFull(Exception):
-    """`waiting` entries are in the queue; `own`: the client has used up its own share, others may still come."""
+    """`waiting` entries are in the queue. `own`: the client has used up its own share; others may still queue."""
 
     def __init__(self, waiting: int, own: bool) -> None:
         super().__init__(waiting, own)
         self.waiting, self.own = waiting, own
 
 
-Entry = TypeVar("Entry", bound=Waiting)
+Entry = TypeVar("Entry", bound=Queueable)
 
 
 class FairQueue(Generic[Entry]):
     """Entries by client, each client's in order of arrival. Any thread may call any method.
 
-    Next is always the first entry of the client with the fewest running rows; among equals, of the one served longest
-    ago. So a client with 50 requests gets all rows while it is alone, and one of n shares once n clients want some.
+    Next is always the first entry of the client with the fewest running sequences; among equals, of the one served
+    longest ago. So a client with 50 requests gets the whole batch while it is alone, and one of n equal shares while n
+    clients have requests.
     """
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self.client_limit = max(1, limit // 2)  # one client alone cannot make the queue full for the others
+        self.client_limit = max(1, limit // 2)  # one client alone cannot fill the queue for the others
         self._clients: OrderedDict[str, deque[Entry]] = OrderedDict()  # the client served longest ago first
         self._lock = threading.Lock()
         self._size = 0
@@ -53,28 +54,29 @@ class FairQueue(Generic[Entry]):
             self._size += len(entries)
 
     def head(self, running: Counter[str]) -> Entry | None:
-        """The entry that is next, given how many rows each client has running. It stays in the queue."""
+        """The entry that is next, given how many sequences of each client run. It stays in the queue."""
         with self._lock:
             order = self._order(running)
             return self._clients[order[0]][0] if order else None
 
-    def like(self, head: Entry, running: Counter[str]) -> list[Entry]:
+    def same_length(self, head: Entry, running: Counter[str]) -> list[Entry]:
         """`head` and all waiting entries whose prompt is as long, in fair order: they can share one prefill."""
         with self._lock:
             queues = [list(self._clients[client]) for client in self._order(running)]
-        same = [[entry for entry in queue if len(entry.prompt) == len(head.prompt)] for queue in queues]
-        longest = max(map(len, same), default=0)
-        fair = [queue[i] for i in range(longest) for queue in same if i < len(queue)]
+        length = len(head.prompt_ids)
+        matching = [[entry for entry in queue if len(entry.prompt_ids) == length] for queue in queues]
+        rounds = max(map(len, matching), default=0)
+        fair = [queue[i] for i in range(rounds) for queue in matching if i < len(queue)]
         return [head, *(entry for entry in fair if entry is not head)]
 
     def remove(self, entries: list[Entry], served: bool = True) -> None:
-        """Take entries out, those that are still in; `served`: they get rows, so their clients go to the line's end."""
+        """Take out the entries that are still queued. `served`: they now run, so their clients move to the end."""
         with self._lock:
             for entry in entries:
                 queue = self._clients.get(entry.client)
-                if queue is None or not any(each is entry for each in queue):
+                if queue is None or not any(queued is entry for queued in queue):
                     continue
-                self._clients[entry.client] = deque(each for each in queue if each is not entry)
+                self._clients[entry.client] = deque(queued for queued in queue if queued is not entry)
                 self._size -= 1
                 if served:
                     self._clients.move_to_end(entry.client)

@@ -25,7 +25,7 @@ class Histogram:
 
 @dataclass
 class EngineCounters:
-    """What the engine's thread counts. Monotonic but for nothing: gauges are read from the engine itself."""
+    """What the engine's thread counts. None of it ever falls; what rises and falls is in EngineStats."""
 
     prompt_tokens: int = 0
     output_tokens: int = 0
@@ -33,7 +33,7 @@ class EngineCounters:
     step_seconds: float = 0.0
     """Decode steps as a whole; `forward_seconds` is the part of it inside the model."""
     forward_seconds: float = 0.0
-    rows_by_end: dict[str, int] = field(
+    completions_by_end: dict[str, int] = field(
         default_factory=lambda: {"stop": 0, "length": 0, "cancelled": 0, "error": 0},
     )
     queue_seconds: Histogram = field(default_factory=lambda: Histogram(0.01, 0.1, 0.5, 1, 5, 15, 60))

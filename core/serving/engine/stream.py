@@ -1,4 +1,4 @@
-"""Tokens to text, piece by piece: whole characters only, and never a part of a stop string."""
+"""Tokens to text as they arrive: whole characters only, and never a part of a stop string."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ Decode: TypeAlias = Callable[[Sequence[int]], str]
 """Token ids to text."""
 
 
-def decoder(tokenizer: PreTrainedTokenizerBase, *, special: bool = False) -> Decode:
+def make_decoder(tokenizer: PreTrainedTokenizerBase, *, special: bool = False) -> Decode:
     """Token ids to text, with or without special tokens.
 
-    It works on a tokenizer of its own, which nobody changes, so that no lock is needed.
+    It works on its own copy of the tokenizer, which nobody changes, so that no lock is needed.
     """
     own = copy.deepcopy(tokenizer)
     backend = getattr(own, "backend_tokenizer", None)
@@ -25,10 +25,10 @@ def decoder(tokenizer: PreTrainedTokenizerBase, *, special: bool = False) -> Dec
 
 
 class TextStream:
-    """The text of one row as it grows.
+    """The text of one sequence as it grows.
 
-    `decode` turns token ids into text. A piece is let go once it can no longer change: bytes of an unfinished
-    character are kept, and so is any end of the text that may become a stop string.
+    `decode` turns token ids into text. Text is released once it can no longer change: bytes of an unfinished
+    character are held back, and so is any end of the text that may become a stop string.
     """
 
     def __init__(self, decode: Decode, stop: Sequence[str] = ()) -> None:
@@ -43,35 +43,35 @@ class TextStream:
         self.stopped = False
 
     def add(self, token: int) -> str:
-        """Text that has become certain with `token`. Sets `stopped` when a stop string is complete."""
+        """The text that `token` releases. Sets `stopped` when a stop string is complete."""
         self._ids.append(token)
-        known = self._decode(self._ids[self._start : self._end])
+        released = self._decode(self._ids[self._start : self._end])
         grown = self._decode(self._ids[self._start :])
-        if len(grown) <= len(known) or grown.endswith("�"):
+        if len(grown) <= len(released) or grown.endswith("�"):
             return ""
         self._start, self._end = self._end, len(self._ids)
-        return self._release(grown[len(known) :])
+        return self._release(grown[len(released) :])
 
     def finish(self) -> str:
-        """What is still held back, when the row has ended without completing a stop string."""
+        """What is still held back, when the sequence ends without a stop string."""
         if self.stopped:
             return ""
-        known = self._decode(self._ids[self._start : self._end])
-        text = self._release(self._decode(self._ids[self._start :])[len(known) :])
+        released = self._decode(self._ids[self._start : self._end])
+        text = self._release(self._decode(self._ids[self._start :])[len(released) :])
         if not self.stopped:
             text, self._held = text + self._held, ""
         return text
 
     def _release(self, text: str) -> str:
         text = self._held + text
-        found = [(at, stop) for stop in self._stop if (at := text.find(stop)) >= 0]
-        if found:
+        stops = [index for stop in self._stop if (index := text.find(stop)) >= 0]
+        if stops:
             self.stopped = True
             self._held = ""
-            return text[: min(found)[0]]
-        keep = max((_overlap(text, stop) for stop in self._stop), default=0)
-        self._held = text[len(text) - keep :]
-        return text[: len(text) - keep]
+            return text[: min(stops)]
+        held = max((_overlap(text, stop) for stop in self._stop), default=0)
+        self._held = text[len(text) - held :]
+        return text[: len(text) - held]
 
 
 def _overlap(text: str, stop: str) -> int:

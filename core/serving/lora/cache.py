@@ -1,4 +1,4 @@
-"""Adapters by name: on disk in the home's store or under a path that was loaded, and the latest ones in memory."""
+"""Adapters by name: in the home's store or at a path that was loaded, and the latest ones in memory."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from core.serving.lora.slots import HostAdapter
 
 
 class AdapterCache:
-    """Reads adapters off the engine's thread and keeps the latest used in host memory. Any thread may call it.
+    """Reads adapters off the engine's thread and keeps the most recently used in host memory. Any thread may call it.
 
-    An adapter whose files have changed on disk is read anew when it is next asked for; `retire` is told of the
-    version that it replaces.
+    An adapter whose files have changed on disk is read again on the next request; `retire` is called with the version
+    that it replaces.
     """
 
     def __init__(
@@ -46,21 +46,21 @@ class AdapterCache:
         self._reading: dict[str, threading.Lock] = {}
 
     def names(self) -> dict[str, Path]:
-        """All names that can be asked for, with their folders. What has gone from the disk leaves memory, too."""
+        """All names that requests may use, with their folders. What the disk no longer has is dropped from memory."""
         stored = {record.name: self.store.path(record.name) for record in self.store.list()}
         with self._lock:
-            known = stored | self._loaded
-            gone = [self._host.pop(name) for name in set(self._host) - set(known)]
-        for adapter in gone:
+            folders = stored | self._loaded
+            deleted = [self._host.pop(name) for name in set(self._host) - set(folders)]
+        for adapter in deleted:
             self._retire(adapter)
-        return known
+        return folders
 
     def in_memory(self) -> list[str]:
         with self._lock:
             return list(self._host)
 
     def get(self, name: str) -> HostAdapter | None:
-        """The adapter, read from disk unless memory has it as it is on disk. None when no adapter has that name.
+        """The adapter, read from disk unless memory has the same version. None when no adapter has that name.
 
         Raises UserError when its files are broken or it does not fit the base or the slots.
         """
@@ -68,11 +68,11 @@ class AdapterCache:
         return None if folder is None else self._current(name, folder)
 
     def load(self, name: str, folder: Path, *, replace: bool) -> HostAdapter:
-        """Make the adapter in `folder` known as `name` and read it. Raises UserError, and changes nothing then."""
+        """Read the adapter in `folder` and serve it as `name`. On UserError nothing has changed."""
         check_name(name)
         folder = self._allowed(folder)
-        present = self._folder(name)
-        if present is not None and present != folder and not replace:
+        current = self._folder(name)
+        if current is not None and current != folder and not replace:
             raise UserError(
                 f"There is another adapter named {name!r}.", "Choose another name, or replace it with load_inplace."
             )
@@ -85,23 +85,23 @@ class AdapterCache:
         return adapter
 
     def unload(self, name: str) -> bool:
-        """Forget an adapter until it is asked for again; one that was loaded by path is forgotten for good.
+        """Drop an adapter until the next request for it; one that was loaded by path is dropped for good.
 
         False when there is no such adapter.
         """
-        known = self._folder(name) is not None
+        exists = self._folder(name) is not None
         with self._lock:
             self._loaded.pop(name, None)
             adapter = self._host.pop(name, None)
         if adapter is not None:
             self._retire(adapter)
-        return known
+        return exists
 
     def _current(self, name: str, folder: Path) -> HostAdapter:
         """The adapter in `folder` as it is on disk now, under `name`; the version that it replaces is retired."""
         with self._lock:
             reading = self._reading.setdefault(name, threading.Lock())
-        with reading:  # several requests for a cold adapter read it once
+        with reading:  # several requests for an adapter that is not in memory read it once
             signature = _signature(folder)
             with self._lock:
                 known = self._host.get(name)
@@ -110,14 +110,14 @@ class AdapterCache:
                     return known
             adapter = read_adapter(name, folder, self.base, self.max_rank, self.dtype)
             with self._lock:
-                leaving = [known] if known is not None else []
+                dropped = [known] if known is not None else []
                 self._host[name] = adapter
                 self._host.move_to_end(name)
-                # Slots hold nothing that memory does not: what is pushed out here leaves its slot, too.
-                while len(self._host) > 1 and sum(each.bytes for each in self._host.values()) > self.max_bytes:
-                    leaving.append(self._host.popitem(last=False)[1])
-            for each in leaving:
-                self._retire(each)
+                # Slots hold nothing that memory does not: what is evicted here leaves its slot, too.
+                while len(self._host) > 1 and sum(kept.bytes for kept in self._host.values()) > self.max_bytes:
+                    dropped.append(self._host.popitem(last=False)[1])
+            for old in dropped:
+                self._retire(old)
             return adapter
 
     def _folder(self, name: str) -> Path | None:
@@ -130,7 +130,7 @@ class AdapterCache:
             return None
 
     def _allowed(self, folder: Path) -> Path:
-        """Only adapters and the checkpoints of runs may be loaded by path: this is no way to read other files."""
+        """Only adapters and the checkpoints of runs may be loaded by path, so that no other files can be read."""
         resolved = folder.resolve()
         roots = [self.home.adapters.resolve(), self.home.runs.resolve()]
         if not any(root in resolved.parents for root in roots):
@@ -142,13 +142,13 @@ class AdapterCache:
 
 
 def read_adapter(name: str, folder: Path, base: BaseFacts, max_rank: int, dtype: torch.dtype) -> HostAdapter:
-    """Read and check an adapter. Raises UserError when it is broken, not for this base, or does not fit the slots."""
+    """Read and check an adapter. Raises UserError when it is damaged, of another base, or does not fit the slots."""
     signature = _signature(folder)
     facts = inspect(folder)
     if reason := why_not(facts, base) or why_not_slots(facts, max_rank):
         raise UserError(f"The adapter {name!r} cannot be used here. {reason}", "Choose another adapter or base.")
     try:
-        # Read whole, not memory-mapped: a file that is cut off under the mapping would end the process.
+        # Read whole, not memory-mapped: a mapped file that is truncated would end the process by SIGBUS.
         tensors = load((folder / WEIGHTS_FILE).read_bytes())
     except (OSError, SafetensorError) as error:
         raise UserError(f"The weights of {name!r} cannot be read: {error}.", "Fetch or train it anew.") from error

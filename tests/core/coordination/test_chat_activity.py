@@ -7,22 +7,22 @@ import pytest
 
 from core.common.home import Home
 from core.coordination import chat_activity
-from core.coordination.chat_activity import Busy, Turns
+from core.coordination.chat_activity import ChatActivity, Turns
 
 
 def test_what_one_process_says_another_one_reads(home: Home) -> None:
-    busy = Busy(home)
+    busy = ChatActivity(home)
     assert busy.rows() == 0
     imports = "import sys; from core.common.home import Home; from core.coordination.chat_activity import Busy"
     say = f"{imports}; Busy(Home.open(sys.argv[1])).mark(3)"
     subprocess.run([sys.executable, "-c", say, str(home.root)], check=True)
     assert busy.rows() == 3
     busy.mark(0)
-    assert Busy(home).rows() == 0
+    assert ChatActivity(home).rows() == 0
 
 
 def test_an_engine_that_died_is_forgotten(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    busy = Busy(home)
+    busy = ChatActivity(home)
     busy.mark(2)
     later = time.monotonic_ns() + int(chat_activity.FRESH_SECONDS * 1e9)
     monkeypatch.setattr(time, "monotonic_ns", lambda: later)
@@ -83,7 +83,7 @@ def test_one_wait_is_never_longer_than_a_person_notices(monkeypatch: pytest.Monk
 
 
 def test_a_signal_ends_the_wait(home: Home) -> None:
-    busy, asked = Busy(home), threading.Event()
+    busy, asked = ChatActivity(home), threading.Event()
     busy.mark(1)
     turns = Turns(busy, share=0.001, give_up=lambda: asked.set() or True)
     turns._resumed -= 100

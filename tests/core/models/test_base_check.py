@@ -19,7 +19,7 @@ from core.serving.api.errors import ApiError
 from core.serving.api.prompts import Prompts
 from core.serving.api.requests import parse_chat, parse_completion
 from core.serving.engine.build import build_engine, choose_context
-from core.serving.service import usable
+from core.serving.service import usable_sampling_defaults
 from core.serving.settings import EngineSettings
 from core.training.dataset import prepare_data
 from studio.cli.doctor import base_problems
@@ -195,6 +195,8 @@ def test_end_tokens_that_the_base_can_never_say_are_refused() -> None:
 
 
 def test_sampling_that_cannot_be_is_not_taken_from_the_bases_files() -> None:
-    good, wrong = usable({"temperature": -1.0, "top_p": 0.9, "top_k": "many", "repetition_penalty": 0.0})
+    good, wrong = usable_sampling_defaults(
+        {"temperature": -1.0, "top_p": 0.9, "top_k": "many", "repetition_penalty": 0.0}
+    )
     assert good == {"top_p": 0.9}
     assert [each.split()[0] for each in wrong] == ["temperature", "top_k", "repetition_penalty"]

@@ -10,7 +10,7 @@ from adapters.common.errors import UserError
 from core.models.base import load_tokenizer, resolve
 from core.models.builtin import BASE_DIR
 from core.models.download import fetch_weights
-from core.serving.api.startup_phases import Phases
+from core.serving.api.startup_phases import StartupPhases
 from studio.cli.doctor import base_problems
 from tests.hub_server.fixtures import Hub
 
@@ -62,7 +62,7 @@ def test_offline_asks_nobody(hub: Hub) -> None:
 
 
 def test_phases_are_measured_in_their_order() -> None:
-    phases = Phases(0.0)
+    phases = StartupPhases(0.0)
     for each in ("importing torch", "downloading the weights: 1 %", "downloading the weights: 99 %", "quantising"):
         phases.begin(each)
     phases.ready()

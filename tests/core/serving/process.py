@@ -42,7 +42,8 @@ class EngineProcess:
         while not path.exists():
             assert self.process.poll() is None and time.monotonic() < deadline, self.log
             time.sleep(POLL_SECONDS)
-        return json.loads(path.read_text())
+        readiness: dict[str, Any] = json.loads(path.read_text())
+        return readiness
 
     @property
     def url(self) -> str:
@@ -53,7 +54,8 @@ class EngineProcess:
         return Path(self._log.name).read_text()
 
     def health(self) -> dict[str, Any]:
-        return httpx.get(f"{self.url}/health", timeout=30).json()
+        health: dict[str, Any] = httpx.get(f"{self.url}/health", timeout=30).json()
+        return health
 
     def ready(self) -> EngineProcess:
         """Wait until the base is loaded."""

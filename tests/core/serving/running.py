@@ -14,9 +14,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from adapters.compat import BaseFacts
 from core.serving.engine.build import build_engine
 from core.serving.engine.sampling_params import SamplingParams
-from core.serving.engine.sequence import Piece, Row
+from core.serving.engine.sequence import RequestOutput, Sequence
 from core.serving.lora.cache import read_adapter
-from core.serving.lora.layers import linears
+from core.serving.lora.layers import linear_shapes
 from core.serving.lora.slots import HostAdapter
 from core.serving.settings import EngineSettings
 from tests.core.serving import tiny
@@ -28,14 +28,14 @@ class Reader:
     """One row and what it has said."""
 
     def __init__(self, prompt: list[int], adapter: HostAdapter | None, client: str, params: SamplingParams) -> None:
-        self.pieces: list[Piece] = []
+        self.outputs: list[RequestOutput] = []
         self._ended, self._begun = threading.Event(), threading.Event()
-        self.row = Row(prompt, params, self._take, adapter, client)
+        self.sequence = Sequence(prompt, params, self._take, adapter, client)
 
-    def _take(self, piece: Piece) -> None:
-        self.pieces.append(piece)
+    def _take(self, output: RequestOutput) -> None:
+        self.outputs.append(output)
         self._begun.set()
-        if piece.last:
+        if output.is_last:
             self._ended.set()
 
     def begun(self) -> Reader:
@@ -49,19 +49,19 @@ class Reader:
     @property
     def tokens(self) -> list[int]:
         """The tokens of the whole answer."""
-        return self.ended().row.output
+        return self.ended().sequence.output_ids
 
     @property
     def text(self) -> str:
-        return "".join(piece.text for piece in self.ended().pieces)
+        return "".join(output.text for output in self.ended().outputs)
 
     @property
     def end(self) -> str | None:
-        return self.ended().pieces[-1].finish_reason
+        return self.ended().outputs[-1].finish_reason
 
     @property
     def error(self) -> str | None:
-        return self.ended().pieces[-1].error
+        return self.ended().outputs[-1].error
 
 
 class Running:
@@ -70,7 +70,7 @@ class Running:
     def __init__(
         self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None = None, **settings: Any
     ) -> None:
-        self.base = BaseFacts("tiny", None, linears(model))
+        self.base = BaseFacts("tiny", None, linear_shapes(model))
         self.settings = EngineSettings(**settings)
         self.engine = build_engine(model, tokenizer or tiny.tokenizer(), self.settings).engine
         self.failure: BaseException | None = None
@@ -100,7 +100,7 @@ class Running:
     def ask(self, prompt: list[int], adapter: HostAdapter | None = None, *, client: str = "", **params: Any) -> Reader:
         """Submit one greedy row (unless `params` say otherwise)."""
         reader = reader_for(prompt, adapter, client=client, **params)
-        self.engine.submit([reader.row])
+        self.engine.submit([reader.sequence])
         return reader
 
     def between_steps(self, function: Callable[[], Any]) -> Any:
@@ -123,4 +123,5 @@ def greedy(model: PreTrainedModel | PeftModel, prompt: list[int], max_tokens: in
         eos_token_id=2,
         pad_token_id=0,
     )
-    return out[0, len(prompt) :].tolist()
+    tokens: list[int] = out[0, len(prompt) :].tolist()
+    return tokens

@@ -16,9 +16,9 @@ from core.serving.settings import (
     SETTINGS,
     EngineSettings,
     add_arguments,
-    given_in,
     save_settings,
     saved_settings,
+    settings_from_arguments,
     settings_path,
 )
 
@@ -31,7 +31,7 @@ OTHER: dict[str, Any] = {
 def parsed(*words: str) -> dict[str, Any]:
     parser = argparse.ArgumentParser()
     add_arguments(parser)
-    return given_in(parser.parse_args(words))
+    return settings_from_arguments(parser.parse_args(words))
 
 
 def test_every_setting_can_be_given_on_a_command_line_and_handed_on() -> None:

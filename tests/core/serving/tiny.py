@@ -21,7 +21,6 @@ from transformers import (
 )
 
 from core.models.base import BaseSource
-from core.serving.lora.layers import linears
 
 SPECIAL = ["<pad>", "<s>", "</s>", "<|user|>", "<|assistant|>", "<|system|>"]
 CHAT_TEMPLATE = (
@@ -101,4 +100,4 @@ def source(folder: Path) -> BaseSource:
     return BaseSource(str(folder), str(folder), local=True)
 
 
-__all__ = ["FAMILIES", "adapter", "base_folder", "linears", "model", "source", "tokenizer"]
+__all__ = ["FAMILIES", "adapter", "base_folder", "model", "source", "tokenizer"]

@@ -17,9 +17,9 @@ from tests.core.data.rows import only_row
 from tests.core.data.tokenize.templates import FAMILIES, tokenizer_for
 from tests.core.serving import tiny
 
-SYSTEM = {"role": "system", "content": "Be brief."}
-QUESTION = {"role": "user", "content": "Where?"}
-ANSWER = {"role": "assistant", "content": "There."}
+SYSTEM: Any = {"role": "system", "content": "Be brief."}
+QUESTION: Any = {"role": "user", "content": "Where?"}
+ANSWER: Any = {"role": "assistant", "content": "There."}
 
 
 def ask_for(*messages: dict[str, str], prompts: list[str | list[int]] | None = None, **params: Any) -> Ask:

@@ -12,7 +12,7 @@ import httpx
 from core.serving.api.errors import ApiError
 from core.serving.api.requests import Ask
 from core.serving.api.server import LONG, Server
-from core.serving.api.state import READY, Service, State
+from core.serving.api.state import READY, ServerState, Service
 
 
 class Slow:
@@ -33,7 +33,7 @@ class Slow:
 
 def test_any_number_of_long_requests_keep_no_short_one_waiting() -> None:
     service = Slow()
-    state = State("base", 1, 0.0, "x", status=READY, service=cast(Service, service))
+    state = ServerState("base", 1, 0.0, "x", status=READY, service=cast(Service, service))
     transport = httpx.ASGITransport(Server(state).app(["127.0.0.1"]))
 
     async def ask(http: httpx.AsyncClient, prompt: str) -> int:

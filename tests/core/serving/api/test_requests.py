@@ -15,7 +15,7 @@ import trl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.serving.api.body import MAX_BYTES, MAX_NESTED, MAX_VALUES, parse
+from core.serving.api.body import MAX_BYTES, MAX_NESTED, MAX_VALUES, parse_json
 from core.serving.api.errors import ApiError
 from core.serving.api.prompts import Prompts
 from core.serving.api.requests import TEMPLATE_KEYS, Ask, parse_chat, parse_completion
@@ -24,14 +24,14 @@ from tests.core.serving.api.strange_requests import CHAT, OF_CHAT, OF_COMPLETION
 
 
 def chat(**change: Any) -> Ask:
-    return parse_chat(parse(written(CHAT | change)), {})
+    return parse_chat(parse_json(written(CHAT | change)), {})
 
 
 def refused(body: dict[str, Any]) -> ApiError:
     """How the engine refuses a body, of whichever endpoint, before anything is generated."""
     check = parse_chat if "messages" in body else parse_completion
     with pytest.raises(ApiError) as error:
-        prompts().encode(check(parse(written(body)), {}))
+        prompts().encode(check(parse_json(written(body)), {}))
     assert error.value.status == 400
     assert set(error.value.body["error"]) == {"message", "type", "param", "code"}
     return error.value
@@ -126,7 +126,12 @@ def test_what_a_message_says_beside_its_text_is_never_passed_over(role: str, mor
 def test_what_was_thought_and_who_speaks_reach_the_template() -> None:
     thought = {"role": "assistant", "content": "There.", "reasoning_content": "An island."}
     asked = {"role": "user", "content": "And now?", "name": "Ada"}
-    empty = {"refusal": None, "tool_calls": None, "annotations": [], "audio": None}  # as clients send answers back
+    empty: dict[str, Any] = {
+        "refusal": None,
+        "tool_calls": None,
+        "annotations": [],
+        "audio": None,
+    }  # as clients send answers back
     ask = chat(messages=[{"role": "user", "content": "Where?"}, thought | empty, asked])
     assert ask.messages is not None
     assert ask.messages[1:] == [thought, asked]
@@ -161,12 +166,12 @@ def test_a_temperature_that_vanishes_is_greedy(temperature: float) -> None:
 )
 def test_half_a_surrogate_pair_is_refused_wherever_it_is(body: str, half: str) -> None:
     with pytest.raises(ApiError, match="half of a surrogate pair") as error:
-        parse((body % half).encode())
+        parse_json((body % half).encode())
     error.value.message.encode()
 
 
 def test_a_whole_surrogate_pair_is_a_character() -> None:
-    assert parse(b'{"a": "\\ud83e\\udd9c \\\\ud83d"}') == {"a": "🦜 \\ud83d"}
+    assert parse_json(b'{"a": "\\ud83e\\udd9c \\\\ud83d"}') == {"a": "🦜 \\ud83d"}
 
 
 @pytest.mark.parametrize(
@@ -174,7 +179,7 @@ def test_a_whole_surrogate_pair_is_a_character() -> None:
 )
 def test_what_is_no_json_object_is_refused(raw: bytes) -> None:
     with pytest.raises(ApiError) as error:
-        parse(raw)
+        parse_json(raw)
     assert error.value.status == 400
 
 
@@ -193,17 +198,17 @@ def test_a_body_that_would_take_long_to_parse_is_not_parsed(raw: bytes, monkeypa
 
     monkeypatch.setattr(json, "loads", loads)
     with pytest.raises(ApiError, match="at most 20000 and 500000 are read"):
-        parse(raw)
+        parse_json(raw)
 
 
 def test_what_stands_in_a_text_is_not_counted() -> None:
     text = '[{"\\",' * MAX_NESTED
-    assert parse(json.dumps({"a": text}).encode()) == {"a": text}
+    assert parse_json(json.dumps({"a": text}).encode()) == {"a": text}
 
 
 def test_a_body_of_too_many_bytes_is_refused() -> None:
     with pytest.raises(ApiError) as error:
-        parse(b" " * (MAX_BYTES + 1))
+        parse_json(b" " * (MAX_BYTES + 1))
     assert (error.value.status, error.value.body["error"]["type"]) == (413, "invalid_request_error")
 
 
@@ -212,7 +217,7 @@ def test_a_body_of_too_many_bytes_is_refused() -> None:
 def test_a_strange_body_is_understood_or_refused_and_never_a_fault(body: dict[str, Any]) -> None:
     check = parse_chat if "messages" in body else parse_completion
     try:
-        ask = check(parse(written(body)), {})
+        ask = check(parse_json(written(body)), {})
         for prompt in prompts().encode(ask):
             assert all(0 <= token < 262 for token in prompt)
     except ApiError as error:

@@ -25,8 +25,8 @@ from hypothesis import strategies as st
 from adapters.record import AdapterRecord
 from adapters.store import AdapterStore
 from core.common.home import Home
-from core.coordination.chat_activity import Busy
-from core.models.shared_weights.shared_base import SharedBase
+from core.coordination.chat_activity import ChatActivity
+from core.models.shared_weights.shared_base import SharedBase, open_base
 from core.serving import service
 from core.serving.__main__ import EXIT_FAULT, EXIT_USAGE, main
 from tests.core.serving import tiny
@@ -158,7 +158,8 @@ def test_n_seeds_and_logprobs(client: openai.OpenAI) -> None:
 
 
 def test_plain_completions_take_text_and_token_ids(client: openai.OpenAI) -> None:
-    answer = client.completions.create(model="base", prompt=["Once", [6, 7, 8]], n=2, **GREEDY)
+    prompts: Any = ["Once", [6, 7, 8]]
+    answer = client.completions.create(model="base", prompt=prompts, n=2, **GREEDY)
     assert [choice.index for choice in answer.choices] == [0, 1, 2, 3]
     assert answer.choices[0].text == answer.choices[1].text != answer.choices[2].text
     chunks = list(client.completions.create(model="base", prompt="Once", stream=True, logprobs=1, **GREEDY))
@@ -217,7 +218,8 @@ def test_what_cannot_be_answered_gets_a_plain_error(
     client: openai.OpenAI, change: dict[str, Any], param: str | None, says: str
 ) -> None:
     with pytest.raises(openai.APIStatusError) as caught:
-        client.chat.completions.create(**({"model": "base", "messages": HELLO, "max_tokens": 4} | change))
+        body: dict[str, Any] = {"model": "base", "messages": HELLO, "max_tokens": 4}
+        client.chat.completions.create(**(body | change))
     assert caught.value.status_code == (404 if change.get("model") == "pirat" else 400)
     assert re.search(says, caught.value.message)
     assert caught.value.param == param
@@ -258,7 +260,7 @@ def test_only_this_machines_names_and_json_are_answered(engine: EngineProcess) -
 def test_a_client_that_goes_away_frees_its_row(engine: EngineProcess, stream: bool) -> None:
     cancelled = _metric(engine, 'guanaco_completions_total{end="cancelled"}')
     body = {"model": "pirate", "messages": HELLO, "stream": stream, "max_tokens": 490, "ignore_eos": True}
-    busy = Busy(Home(engine.home))
+    busy = ChatActivity(Home(engine.home))
     with socket.create_connection(("127.0.0.1", httpx.URL(engine.url).port or 0)) as connection:
         content = httpx.Request("POST", "http://127.0.0.1/", json=body).content
         head = "POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
@@ -454,7 +456,7 @@ def test_a_device_fault_ends_the_process_with_its_own_code(
     home: Home, base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A forward that fails as a broken card makes it fail."""
-    opened = service.open_base
+    opened = open_base
 
     def broken_later(*args: Any, **kwargs: Any) -> SharedBase:
         shared = opened(*args, **kwargs)

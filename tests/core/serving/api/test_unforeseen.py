@@ -13,11 +13,11 @@ from starlette.testclient import TestClient
 from core.serving.api.errors import FAILED_HERE
 from core.serving.api.event_stream import events
 from core.serving.api.requests import Ask
-from core.serving.api.responses import Answer
+from core.serving.api.responses import ResponseBuilder
 from core.serving.api.server import Server
-from core.serving.api.state import READY, Service, State
-from core.serving.engine.sampling_params import Drawn, SamplingParams
-from core.serving.engine.sequence import Piece, Row
+from core.serving.api.state import READY, ServerState, Service
+from core.serving.engine.sampling_params import SampledToken, SamplingParams
+from core.serving.engine.sequence import RequestOutput, Sequence
 
 SECRET = "/somebody/home"
 
@@ -33,7 +33,7 @@ class Broken:
 
 @pytest.fixture
 def client() -> TestClient:
-    state = State("base", 1, 0.0, "x", status=READY, service=cast(Service, Broken()))
+    state = ServerState("base", 1, 0.0, "x", status=READY, service=cast(Service, Broken()))
     app = Server(state).app(["127.0.0.1"])
     return TestClient(app, "http://127.0.0.1", raise_server_exceptions=False)
 
@@ -64,31 +64,31 @@ def test_what_there_is_not_is_a_clients_error(client: TestClient, method: str, p
     assert answer.json()["error"]["type"] == "invalid_request_error"
 
 
-def streamed(piece: Piece) -> list[str]:
-    """The events of a stream that hands over one piece, and would go on after it."""
+def streamed(output: RequestOutput) -> list[str]:
+    """The events of a stream that hands over one output, and would go on after it."""
     ask = Ask("base", [], None, {}, SamplingParams(logprobs=1), 4, 1, True, False, None)
-    rows = [Row([1], ask.params, lambda piece: None)]
-    answer = Answer(ask, "base", rows, 1, cast(Any, None))  # whose tokens have no text
+    sequences = [Sequence([1], ask.params, lambda output: None)]
+    answer = ResponseBuilder(ask, "base", sequences, 1, cast(Any, None))  # whose tokens have no text
 
     async def all_events() -> list[str]:
-        inbox: asyncio.Queue[tuple[int, Piece]] = asyncio.Queue()
-        inbox.put_nowait((0, piece))
+        inbox: asyncio.Queue[tuple[int, RequestOutput]] = asyncio.Queue()
+        inbox.put_nowait((0, output))
         return [event async for event in events(answer, inbox)]
 
     return asyncio.run(all_events())
 
 
 @pytest.mark.parametrize(
-    ("piece", "told"),
+    ("output", "told"),
     [
-        (Piece("x", Drawn(5, -0.1)), FAILED_HERE),
-        (Piece(error="The engine is shutting down."), "The engine is shutting"),
+        (RequestOutput("x", SampledToken(5, -0.1)), FAILED_HERE),
+        (RequestOutput(error="The engine is shutting down."), "The engine is shutting"),
     ],
 )
 def test_a_stream_that_fails_ends_with_an_error_in_openais_shape(
-    piece: Piece, told: str, caplog: pytest.LogCaptureFixture
+    output: RequestOutput, told: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    *_, last = streamed(piece)
+    *_, last = streamed(output)
     error = json.loads(last.removeprefix("data: "))["error"]
     assert error["message"].startswith(told)
     assert (error["type"], set(error)) == ("server_error", {"message", "type", "param", "code"})

@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 from core.models.base import load_model
-from core.serving.engine.cuda_graphs import Graphs, Work
+from core.serving.engine.cuda_graphs import CudaGraphs, Work
 from tests.core.serving import tiny
 from tests.core.serving.running import Reader, Running, greedy
 
@@ -26,7 +26,7 @@ class Operators(TorchDispatchMode):
     """Notes every operator that is done, and on which tensors."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.done: list[tuple[Any, Any, Any, Any]] = []
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
@@ -65,10 +65,8 @@ def test_replayed_steps_say_what_plain_ones_say_through_joins_leaves_and_install
 ) -> None:
     model = load_model(tiny.source(base), load_in_4bit=four_bit)
     plain = load_model(tiny.source(base), load_in_4bit=four_bit)
-    folders = [
-        tiny.adapter(tmp_path / name, plain, seed=i + 1, **lora)
-        for i, (name, lora) in enumerate({"small": {"r": 4}, "large": {"r": 24, "target_modules": ["q_proj"]}}.items())
-    ]
+    loras: dict[str, dict[str, Any]] = {"small": {"r": 4}, "large": {"r": 24, "target_modules": ["q_proj"]}}
+    folders = [tiny.adapter(tmp_path / name, plain, seed=i + 1, **lora) for i, (name, lora) in enumerate(loras.items())]
     weights = "packed" if four_bit else None
     with Running(plain, slots=2, max_rows=4, prefill_chunk=8, kv_tokens=512, weights=weights) as running:
         adapters = {None: None} | {folder.name: running.read(folder) for folder in folders}
@@ -79,9 +77,9 @@ def test_replayed_steps_say_what_plain_ones_say_through_joins_leaves_and_install
         }
     assert expected[None, 0] == greedy(load_model(tiny.source(base), load_in_4bit=four_bit), PROMPTS[0], NEW)
     with Running(model, slots=2, max_rows=4, prefill_chunk=8, kv_tokens=512, weights=weights) as running:
-        graphs = Graphs(tape)
+        graphs = CudaGraphs(tape)
         running.engine.forward.graphs = graphs
-        running.engine.slots.route.grouped = False  # as on a GPU
+        running.engine.slots.routing.grouped = False  # as on a GPU
         adapters = {None: None, "small": running.read(folders[0])}
         chance = random.Random(0)
         asked: list[tuple[str | None, int, int, Reader]] = []
@@ -97,14 +95,14 @@ def test_replayed_steps_say_what_plain_ones_say_through_joins_leaves_and_install
                 asked[-1][3].begun()
         for name, i, length, reader in asked:
             assert (reader.error, reader.tokens) == (None, expected[name, i][:length]), (name, i)
-    assert not graphs.given_up
+    assert not graphs.disabled_reason
     assert graphs.replays > before > 0
 
 
 def test_a_recording_that_is_not_right_is_never_used() -> None:
-    graphs = Graphs(lambda work: lambda: work() + 1)
+    graphs = CudaGraphs(lambda work: lambda: work() + 1)
     assert [graphs.run("key", lambda: torch.ones(2)).tolist() for _ in range(4)] == [[1.0, 1.0]] * 4
-    assert "differ" in graphs.given_up
+    assert "differ" in graphs.disabled_reason
     assert not graphs.replays
 
 
@@ -112,6 +110,6 @@ def test_a_recording_that_is_refused_ends_recording_not_the_step() -> None:
     def refused(work: Work) -> Work:
         raise RuntimeError("operation not permitted when stream is capturing")
 
-    graphs = Graphs(refused)
+    graphs = CudaGraphs(refused)
     assert [graphs.run("key", lambda: torch.ones(1)).item() for _ in range(3)] == [1.0] * 3
-    assert "not permitted" in graphs.given_up
+    assert "not permitted" in graphs.disabled_reason

@@ -25,7 +25,9 @@ def test_a_mixed_batch_gives_the_tokens_that_peft_gives(family: str, tmp_path: P
         tiny.adapter(tmp_path / "one", tiny.model(family), seed=1, r=4),
         tiny.adapter(tmp_path / "two", tiny.model(family), seed=2, r=12, target_modules=r".*\.1\..*_proj"),
     ]
-    expected = {None: [greedy(tiny.model(family), prompt, NEW) for prompt in PROMPTS]}
+    expected: dict[str | None, list[list[int]]] = {
+        None: [greedy(tiny.model(family), prompt, NEW) for prompt in PROMPTS]
+    }
     for folder in folders:
         peft = PeftModel.from_pretrained(tiny.model(family), folder).eval()
         expected[folder.name] = [greedy(peft, prompt, NEW) for prompt in PROMPTS]

@@ -39,7 +39,7 @@ def test_an_exception_ends_its_row_alone(running: Running) -> None:
     assert bad.error == bad_from_the_start.error == told
     assert [reader.tokens for reader in good] == [expected, expected]
     assert running.ask(PROMPT, max_tokens=40, ignore_eos=True).tokens == expected
-    assert running.engine.counters.rows_by_end["error"] == 2
+    assert running.engine.counters.completions_by_end["error"] == 2
 
 
 def test_a_stop_string_search_that_fails_ends_its_row_alone(running: Running) -> None:
@@ -47,7 +47,7 @@ def test_a_stop_string_search_that_fails_ends_its_row_alone(running: Running) ->
         def __len__(self) -> int:
             raise RuntimeError("broken stop")
 
-    bad = running.ask(PROMPT, stop=(Broken(),))  # type: ignore[arg-type]
+    bad = running.ask(PROMPT, stop=(Broken(),))
     good = running.ask(PROMPT)
     assert bad.error is not None
     assert good.error is None
@@ -92,7 +92,7 @@ def test_an_adapter_that_does_not_fit_the_device_ends_its_row_alone(
     def full(rank: int) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(layer.down, "grow", full)
+    monkeypatch.setattr(layer.lora_a, "grow", full)
     bad = running.ask(PROMPT, adapters[1])
     assert "does not fit the device's memory" in str(bad.error)
     assert running.ask(PROMPT, adapters[0]).error is None

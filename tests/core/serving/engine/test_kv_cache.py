@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import torch
 
-from core.serving.engine.kv_cache import ALIGN, KvShape, RowCache
+from core.serving.engine.kv_cache import ALIGN, KVCache, KVCacheSpec
 
-SHAPES = {0: KvShape(2, 4, 4, torch.float32), 1: KvShape(1, 4, 6, torch.float32)}
-
-
-def cache(budget: int = 8 * ALIGN) -> RowCache:
-    return RowCache(SHAPES, budget, max_rows=6, device=torch.device("cpu"))
+SHAPES = {0: KVCacheSpec(2, 4, 4, torch.float32), 1: KVCacheSpec(1, 4, 6, torch.float32)}
 
 
-def write(kept: RowCache, row: int, length: int, value: float) -> None:
+def cache(budget: int = 8 * ALIGN) -> KVCache:
+    return KVCache(SHAPES, budget, max_rows=6, device=torch.device("cpu"))
+
+
+def write(kept: KVCache, row: int, length: int, value: float) -> None:
     kept.plan_chunk(row, row + 1, 0, length)
     for layer, shape in SHAPES.items():
         kept.update(
@@ -23,7 +23,7 @@ def write(kept: RowCache, row: int, length: int, value: float) -> None:
         )
 
 
-def holds(kept: RowCache, row: int, length: int, value: float) -> bool:
+def holds(kept: KVCache, row: int, length: int, value: float) -> bool:
     """Whether a row holds what `write` wrote, as the next step would read it."""
     ok = True
     for layer, shape in SHAPES.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+from typing import Any
 
 import pytest
 import torch
@@ -19,7 +20,7 @@ PROMPT = [1, 3, 80, 81, 82]
 LONG = 400  # tokens: long enough to be under way still when the test acts
 
 
-def alone(adapter: HostAdapter | None, prompt: list[int], **params: object) -> Reader:
+def alone(adapter: HostAdapter | None, prompt: list[int], **params: Any) -> Reader:
     with Running(tiny.model()) as one:
         return one.ask(prompt, adapter, **params).ended()
 
@@ -49,9 +50,9 @@ def test_an_install_while_all_slots_decode_is_left_to_the_host(running: Running,
     busy = [running.ask(PROMPT, each, max_tokens=LONG, ignore_eos=True).begun() for each in adapters[:2]]
     assert running.engine.install(adapters[2]).result(60) is None
     waits = running.ask(PROMPT, adapters[2], max_tokens=2)
-    running.engine.cancel([busy[0].row])
+    running.engine.cancel([busy[0].sequence])
     assert waits.end == "length"  # it got the slot that became free
-    running.engine.cancel([busy[1].row])
+    running.engine.cancel([busy[1].sequence])
 
 
 def test_a_higher_rank_grows_the_slots_and_keeps_what_is_in_them(running: Running, adapters: list[HostAdapter]) -> None:
@@ -78,7 +79,7 @@ def test_columns_with_one_prompt_share_one_prefill(adapters: list[HostAdapter]) 
             lambda module, args, kwargs: forwards.append(tuple(kwargs["input_ids"].shape)), with_kwargs=True
         )
         readers = [reader_for(PROMPT, adapter, max_tokens=3) for adapter in (None, adapters[0], adapters[1], None)]
-        running.engine.submit([reader.row for reader in readers])
+        running.engine.submit([reader.sequence for reader in readers])
         for reader in readers:
             reader.ended()
     assert forwards[0] == (4, len(PROMPT))
@@ -92,7 +93,7 @@ def test_a_long_prompt_never_holds_up_running_rows_for_more_than_a_chunk(running
     )
     first = running.ask(PROMPT, max_tokens=LONG, ignore_eos=True).begun()
     running.ask(list(range(10, 110)), max_tokens=1, ignore_eos=True).ended()
-    running.engine.cancel([first.row])
+    running.engine.cancel([first.sequence])
     first.ended()
     chunks = [i for i, (_, tokens) in enumerate(forwards) if tokens > 1][1:]  # without the first row's own
     assert all(forwards[i][1] <= 8 for i in chunks)
@@ -105,7 +106,7 @@ def test_memory_is_kept_to_and_what_can_never_fit_is_refused_with_the_numbers() 
         most = [0]
         running.engine.forward.model.register_forward_pre_hook(
             lambda module, args, kwargs: most.append(
-                len(running.engine.rows) * aligned(max(row.reserved for row in running.engine.rows))
+                len(running.engine.running) * aligned(max(row.reserved for row in running.engine.running))
             ),
             with_kwargs=True,
         )
@@ -124,7 +125,7 @@ def test_the_queue_is_bounded() -> None:
         waiting = [running.ask(PROMPT, client=client, max_tokens=1) for client in "aabb"]
         with pytest.raises(QueueFull):
             running.ask(PROMPT, client="c")
-        running.engine.cancel([busy.row])
+        running.engine.cancel([busy.sequence])
         assert [reader.end for reader in waiting] == ["length"] * 4
 
 
@@ -132,23 +133,23 @@ def test_a_busy_client_does_not_keep_another_waiting(running: Running) -> None:
     many = [running.ask([1, 3, 90 + i], client="many", max_tokens=20, ignore_eos=True) for i in range(50)]
     few = running.ask([1, 3, 200, 7], client="few", max_tokens=20, ignore_eos=True)
     few.ended()
-    assert sum(reader.row.done for reader in many) <= 12
+    assert sum(reader.sequence.finished for reader in many) <= 12
 
 
 def test_a_cancelled_row_leaves_within_one_step_and_one_that_waits_at_once(running: Running) -> None:
     rows = [running.ask(PROMPT, max_tokens=240, ignore_eos=True).begun() for _ in range(4)]  # all that fit
     waits = running.ask(PROMPT)
-    running.engine.cancel([waits.row])
+    running.engine.cancel([waits.sequence])
     assert (waits.end, waits.tokens) == ("cancelled", [])
 
     def cancel_now() -> int:
-        running.engine.cancel([rows[1].row])
-        return len(rows[1].row.output)
+        running.engine.cancel([rows[1].sequence])
+        return len(rows[1].sequence.output_ids)
 
     at = running.between_steps(cancel_now)  # the command is in the queue before the next step begins
     assert rows[1].end == "cancelled"
-    assert len(rows[1].row.output) == at
-    running.engine.cancel([reader.row for reader in rows])
+    assert len(rows[1].sequence.output_ids) == at
+    running.engine.cancel([reader.sequence for reader in rows])
 
 
 def test_stop_strings_and_stop_tokens_end_a_row(running: Running) -> None:
@@ -191,15 +192,15 @@ def test_500_requests_with_random_cancels_leave_nothing_behind(running: Running,
         )
         readers.append(reader)
         if chance.random() < 0.3:
-            running.engine.cancel([chance.choice(readers[-20:]).row])
+            running.engine.cancel([chance.choice(readers[-20:]).sequence])
     assert {reader.error for reader in readers} == {None}
-    assert all(sum(piece.last for piece in reader.pieces) == 1 for reader in readers)
+    assert all(sum(output.is_last for output in reader.outputs) == 1 for reader in readers)
     engine = running.engine
-    assert running.between_steps(lambda: (engine.rows, engine.decoding, len(engine.waiting))) == ([], 0, 0)
-    assert [slot.rows for slot in engine.slots.slots] == [0, 0]
+    assert running.between_steps(lambda: (engine.running, engine.decoding, len(engine.waiting))) == ([], 0, 0)
+    assert [slot.users for slot in engine.slots.slots] == [0, 0]
     assert (engine.stats().kv_reserved, engine.stats().kv_used) == (0, 0)
     assert threading.active_count() == threads
-    ends = engine.counters.rows_by_end
+    ends = engine.counters.completions_by_end
     assert sum(ends.values()) == 500
     assert ends["cancelled"] > 10
 

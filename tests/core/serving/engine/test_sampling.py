@@ -16,17 +16,17 @@ from transformers.generation.logits_process import (
     TopPLogitsWarper,
 )
 
-from core.serving.engine.sampling import RowSampler, sample
+from core.serving.engine.sampling import SequenceSampler, sample
 from core.serving.engine.sampling_params import SamplingParams
 
 VOCAB = 40
 
 
-def rows(count: int, prompt: tuple[int, ...] = (1,), **params: Any) -> list[RowSampler]:
-    return [RowSampler(SamplingParams(**(params | {"seed": i})), prompt) for i in range(count)]
+def rows(count: int, prompt: tuple[int, ...] = (1,), **params: Any) -> list[SequenceSampler]:
+    return [SequenceSampler(SamplingParams(**(params | {"seed": i})), prompt) for i in range(count)]
 
 
-def drawn(logits: torch.Tensor, samplers: list[RowSampler]) -> list[int]:
+def drawn(logits: torch.Tensor, samplers: list[SequenceSampler]) -> list[int]:
     found = sample(logits, samplers)
     return [each.token for each in found if each is not None]
 
@@ -65,15 +65,19 @@ def test_draws_follow_the_distribution_that_transformers_warpers_leave(params: d
 def test_a_seed_gives_the_same_tokens_whatever_the_neighbours_ask_for() -> None:
     torch.manual_seed(2)
     logits = torch.randn(12, VOCAB)
-    for mine in ({}, {"top_p": 0.8}, {"top_k": 3, "frequency_penalty": 0.5}):
-        alone = RowSampler(SamplingParams(seed=7, **mine), (1, 2))
+    for mine in (
+        SamplingParams(seed=7),
+        SamplingParams(seed=7, top_p=0.8),
+        SamplingParams(seed=7, top_k=3, frequency_penalty=0.5),
+    ):
+        alone = SequenceSampler(mine, (1, 2))
         tokens = [drawn(step[None], [alone])[0] for step in logits]
-        me = RowSampler(SamplingParams(seed=7, **mine), (1, 2))
+        me = SequenceSampler(mine, (1, 2))
         others = [
-            RowSampler(SamplingParams(seed=1, top_p=0.3), (1,)),
-            RowSampler(SamplingParams(seed=7), (1,)),
-            RowSampler(SamplingParams(temperature=0.0), (1,)),
-            RowSampler(SamplingParams(min_p=0.5, presence_penalty=1.0), (1,)),
+            SequenceSampler(SamplingParams(seed=1, top_p=0.3), (1,)),
+            SequenceSampler(SamplingParams(seed=7), (1,)),
+            SequenceSampler(SamplingParams(temperature=0.0), (1,)),
+            SequenceSampler(SamplingParams(min_p=0.5, presence_penalty=1.0), (1,)),
         ]
         in_batch = [drawn(step.expand(5, -1), [*others[:2], me, *others[2:]])[2] for step in logits]
         assert in_batch == tokens
@@ -81,20 +85,20 @@ def test_a_seed_gives_the_same_tokens_whatever_the_neighbours_ask_for() -> None:
 
 def test_rows_without_a_seed_differ() -> None:
     flat = torch.zeros(8, 100_000)
-    samplers = [RowSampler(SamplingParams(), (1,)) for _ in range(8)]
+    samplers = [SequenceSampler(SamplingParams(), (1,)) for _ in range(8)]
     assert len(set(drawn(flat, samplers))) == 8
 
 
 def test_repetition_penalty_is_transformers() -> None:
     torch.manual_seed(3)
     logits, prompt = torch.randn(1, VOCAB), (3, 4, 4, 9)
-    row = RowSampler(SamplingParams(temperature=0.0, repetition_penalty=1.7), prompt)
+    row = SequenceSampler(SamplingParams(temperature=0.0, repetition_penalty=1.7), prompt)
     wanted = RepetitionPenaltyLogitsProcessor(1.7)(torch.tensor([prompt]), logits.clone())[0]
     assert torch.allclose(row.adjust(logits[0]), wanted)
 
 
 def test_frequency_and_presence_penalties_count_the_output_alone() -> None:
-    row = RowSampler(SamplingParams(temperature=0.0, frequency_penalty=0.5, presence_penalty=0.25), (5, 5))
+    row = SequenceSampler(SamplingParams(temperature=0.0, frequency_penalty=0.5, presence_penalty=0.25), (5, 5))
     logits = torch.zeros(1, VOCAB)
     logits[0, 6] = 1.2
     tokens = [drawn(logits, [row])[0] for _ in range(3)]
@@ -108,8 +112,8 @@ def test_frequency_and_presence_penalties_count_the_output_alone() -> None:
 def test_logit_bias_can_force_and_forbid() -> None:
     logits = torch.zeros(2, VOCAB)
     logits[:, 3] = 5.0
-    force = RowSampler(SamplingParams(temperature=0.0, logit_bias=((11, 100.0),)), (1,))
-    forbid = RowSampler(SamplingParams(temperature=0.0, logit_bias=((3, -100.0),)), (1,))
+    force = SequenceSampler(SamplingParams(temperature=0.0, logit_bias=((11, 100.0),)), (1,))
+    forbid = SequenceSampler(SamplingParams(temperature=0.0, logit_bias=((3, -100.0),)), (1,))
     assert drawn(logits, [force, forbid])[0] == 11
     assert drawn(logits, [force, forbid])[1] != 3
 
@@ -117,7 +121,7 @@ def test_logit_bias_can_force_and_forbid() -> None:
 def test_logprobs_are_those_of_the_model_before_temperature() -> None:
     torch.manual_seed(4)
     logits = torch.randn(1, VOCAB)
-    (one,) = sample(logits, [RowSampler(SamplingParams(temperature=0.5, seed=1, top_k=3, logprobs=4), (1,))])
+    (one,) = sample(logits, [SequenceSampler(SamplingParams(temperature=0.5, seed=1, top_k=3, logprobs=4), (1,))])
     wanted = logits.log_softmax(-1)[0]
     assert one is not None
     assert one.logprob == pytest.approx(float(wanted[one.token]))
@@ -128,5 +132,5 @@ def test_logprobs_are_those_of_the_model_before_temperature() -> None:
 def test_a_row_whose_logits_are_no_numbers_is_told_apart() -> None:
     logits = torch.zeros(4, VOCAB)
     logits[1, 5], logits[2, 5] = float("nan"), float("inf")
-    found = sample(logits, [RowSampler(SamplingParams(temperature=t), (1,)) for t in (0.0, 0.0, 1.0, 1.0)])
+    found = sample(logits, [SequenceSampler(SamplingParams(temperature=t), (1,)) for t in (0.0, 0.0, 1.0, 1.0)])
     assert [each is None for each in found] == [False, True, True, False]

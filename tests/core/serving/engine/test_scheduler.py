@@ -14,7 +14,7 @@ from core.serving.engine.scheduler import FairQueue, QueueFull
 class Entry:
     client: str
     number: int = 0
-    prompt: list[int] = field(default_factory=lambda: [1])
+    prompt_ids: list[int] = field(default_factory=lambda: [1])
 
 
 def fill(queue: FairQueue[Entry], **counts: int) -> None:
@@ -83,7 +83,7 @@ def test_those_with_an_equally_long_prompt_come_along_in_fair_order() -> None:
     queue.put([Entry("b", 1, [3, 4])])
     head = queue.head(Counter())
     assert head is not None
-    group = queue.like(head, Counter())
+    group = queue.same_length(head, Counter())
     assert [(entry.client, entry.number) for entry in group] == [("a", 0), ("b", 1), ("a", 1), ("a", 2)]
 
 

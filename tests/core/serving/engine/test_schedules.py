@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from peft import PeftModel
@@ -18,7 +19,7 @@ from tests.core.serving.running import Reader, Running, greedy
 NEW = 10
 PROMPTS = [[1, 3, 80, 81], [1, 3, 90, 91], list(range(30, 51))]
 # Ranks, targets and scalings of the eight adapters.
-ADAPTERS = [
+ADAPTERS: list[dict[str, Any]] = [
     {"r": 1},
     {"r": 2, "lora_alpha": 3, "target_modules": ["q_proj", "v_proj"]},
     {"r": 4, "use_rslora": True},
@@ -74,7 +75,7 @@ def test_any_schedule_gives_pefts_tokens(
     model = load_model(tiny.source(base), load_in_4bit=weights != "fp32")
     kept = "packed" if weights == "nf4-packed" else None
     with Running(model, slots=4, max_rows=6, prefill_chunk=8, kv_tokens=1024, max_waiting=400, weights=kept) as running:
-        adapters = {None: None} | {folder.name: running.read(folder) for folder in folders}
+        adapters = {folder.name: running.read(folder) for folder in folders}
         for seed in range(3):
             chance = random.Random(seed)
             asked: list[tuple[str | None, int, int, bool, Reader]] = []
@@ -87,18 +88,21 @@ def test_any_schedule_gives_pefts_tokens(
                     prompt, length = chance.randrange(len(PROMPTS)), chance.randint(1, NEW)
                     who = chance.choice([None, name])
                     reader = running.ask(
-                        PROMPTS[prompt], adapters[who], max_tokens=length, client=str(chance.randrange(3))
+                        PROMPTS[prompt],
+                        adapters[who] if who else None,
+                        max_tokens=length,
+                        client=str(chance.randrange(3)),
                     )
                     asked.append((who, prompt, length, False, reader))
                 elif action == "cancel" and asked:
                     i = chance.randrange(len(asked))
                     asked[i] = (*asked[i][:3], True, asked[i][4])
-                    running.engine.cancel([asked[i][4].row])
+                    running.engine.cancel([asked[i][4].sequence])
                 elif action == "install":
                     running.engine.install(adapters[name])
                 elif action == "retire":
                     running.engine.retire(adapters[name])
-                elif action == "replace":  # the same adapter read anew; rows under way keep the old object
+                elif action == "replace":  # the same adapter read anew; sequences under way keep the old object
                     old, adapters[name] = adapters[name], running.read(adapters[name].folder)
                     running.engine.retire(old)
                 elif action == "wait" and asked:
@@ -109,5 +113,5 @@ def test_any_schedule_gives_pefts_tokens(
                     assert reader.tokens == wanted[: len(reader.tokens)], (seed, who, prompt)
                 else:
                     assert (reader.error, reader.tokens) == (None, wanted), (seed, who, prompt)
-        assert running.between_steps(lambda: [slot.rows for slot in running.engine.slots.slots]) == [0] * 4
+        assert running.between_steps(lambda: [slot.users for slot in running.engine.slots.slots]) == [0] * 4
         assert running.engine.slots.installs > 4  # adapters were pushed out and came back

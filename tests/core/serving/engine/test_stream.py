@@ -22,7 +22,8 @@ Decode = Callable[[Sequence[int]], str]
 
 
 def byte_level() -> Tokenizer:
-    return tiny.tokenizer().backend_tokenizer
+    backend: Tokenizer = tiny.tokenizer().backend_tokenizer
+    return backend
 
 
 def sentencepiece_like() -> Tokenizer:

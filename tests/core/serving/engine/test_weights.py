@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -26,7 +27,12 @@ def test_a_batched_layer_gives_the_plain_ones_numbers(bias: bool) -> None:
 
 
 def test_only_large_plain_layers_get_a_second_copy(tmp_path: Path) -> None:
-    sizes = {"hidden_size": 512, "intermediate_size": 1024, "num_attention_heads": 4, "num_key_value_heads": 1}
+    sizes: dict[str, Any] = {
+        "hidden_size": 512,
+        "intermediate_size": 1024,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 1,
+    }
     model = load_model(tiny.source(tiny.base_folder(tmp_path / "base", num_hidden_layers=1, **sizes)))
     assert choose_batched(model, model.device).value == "off", "packed layers stay as they are"
     tokens = torch.arange(12).view(2, 6)

@@ -16,11 +16,11 @@ from adapters.record import AdapterRecord
 from adapters.store import AdapterStore
 from core.common.home import Home
 from core.serving.lora.cache import AdapterCache
-from core.serving.lora.layers import linears
+from core.serving.lora.layers import linear_shapes
 from core.serving.lora.slots import HostAdapter
 from tests.core.serving import tiny
 
-FACTS = BaseFacts("tiny", None, linears(tiny.model()))
+FACTS = BaseFacts("tiny", None, linear_shapes(tiny.model()))
 
 
 @pytest.fixture
