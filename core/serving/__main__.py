@@ -27,7 +27,7 @@ from core.common.home import Home
 from core.common.process import ENGINE_FILE, announced
 from core.models.base import BaseSource, resolve, without_location
 from core.models.device import Choice
-from core.serving.api.event_stream import deliver_on
+from core.serving.api.event_stream import send_to_loop
 from core.serving.api.server import Server
 from core.serving.api.state import ServerState
 from core.serving.settings import EngineSettings, add_arguments, settings_from_arguments
@@ -41,7 +41,7 @@ EXIT_FAULT = 70
 """The device has failed or the engine has a bug: start it anew."""
 GRACE_SECONDS = 3  # for answers under way when the process ends
 
-NO_ROOM_SECONDS = 2.0  # between two looks at a full disk
+NO_ROOM_SECONDS = 2.0  # between two attempts on a full disk
 
 log = logging.getLogger("core.serving")
 
@@ -95,35 +95,35 @@ async def serve(settings: EngineSettings, source: BaseSource, home: Home, listen
     server = QuietServer(config)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, lambda: setattr(server, "should_exit", True))
-    work = Work(settings, source, home, state, loop, stop=lambda: setattr(server, "should_exit", True))
-    thread = threading.Thread(target=work, name="engine", daemon=True)
+    engine = EngineThread(settings, source, home, state, loop, stop=lambda: setattr(server, "should_exit", True))
+    thread = threading.Thread(target=engine, name="engine", daemon=True)
     readiness = home.processes / ENGINE_FILE
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     facts = {"pid": state.pid, "started": state.started, "url": url, "base": source.id, "instance": instance}
     facts["settings"] = settings.to_dict()
-    said = json.dumps(facts)
-    telling = None if said_where(readiness, said) else asyncio.create_task(say_where(readiness, said))
+    content = json.dumps(facts)
+    writing = None if write_readiness(readiness, content) else asyncio.create_task(retry_readiness(readiness, content))
     log.info("listening on %s", url)
     thread.start()
     try:
         await server.serve(sockets=[listening])
     finally:
-        if telling is not None:
-            telling.cancel()
+        if writing is not None:
+            writing.cancel()
         if state.service is not None:
             state.service.close()
         with contextlib.suppress(OSError):
             if (found := announced(readiness)) is not None and found.instance == instance:
                 readiness.unlink()
     await loop.run_in_executor(None, thread.join, GRACE_SECONDS)
-    work.watchdog.cancel()
-    return work.exit_code
+    engine.watchdog.cancel()
+    return engine.exit_code
 
 
-def said_where(readiness: Path, facts: str) -> bool:
+def write_readiness(path: Path, content: str) -> bool:
     """Write the file by which the studio finds this engine. False on a full disk."""
     try:
-        write_atomic(readiness, facts)
+        write_atomic(path, content)
         return True
     except OSError as error:
         if not no_room(error):
@@ -131,10 +131,10 @@ def said_where(readiness: Path, facts: str) -> bool:
         return False
 
 
-async def say_where(readiness: Path, facts: str) -> None:
-    """As soon as there is room."""
-    log.warning("the disk is full: %s cannot be written yet, and the studio does not find this engine", readiness)
-    while not said_where(readiness, facts):
+async def retry_readiness(path: Path, content: str) -> None:
+    """Write the readiness file as soon as the disk has room."""
+    log.warning("the disk is full: %s cannot be written yet, and the studio does not find this engine", path)
+    while not write_readiness(path, content):
         await asyncio.sleep(NO_ROOM_SECONDS)
 
 
@@ -147,8 +147,8 @@ class QuietServer(uvicorn.Server):
 
 
 @dataclass
-class Work:
-    """The engine's thread: load, then run until closed."""
+class EngineThread:
+    """The engine's thread: load the base, then run the loop until it is closed."""
 
     settings: EngineSettings
     source: BaseSource
@@ -181,14 +181,14 @@ class Work:
             log.critical("the engine has failed; the process ends with code %d", EXIT_FAULT, exc_info=True)
             self.exit_code = EXIT_FAULT
             self.state.fail("The engine has failed; its log says why.")
-            # should the loop hang as well, the process must end all the same
+            # the process must end even if the event loop hangs as well
             self.watchdog.daemon = True
             self.watchdog.start()
             self.loop.call_soon_threadsafe(self.stop)
 
     def _load(self) -> Service:
-        self.state.say("importing torch")
-        # Nothing here is compiled, and on being told so torch does not import its compiler for bitsandbytes: 2 s less.
+        self.state.begin_phase("importing torch")
+        # Nothing here is compiled. With this torch does not import its compiler for bitsandbytes, which saves 2 s.
         os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
         import torch
         from transformers.utils import logging as transformers_logging
@@ -198,25 +198,26 @@ class Work:
         transformers_logging.disable_progress_bar()
         threads = choose_threads(self.settings.threads)
         torch.set_num_threads(int(threads.value))
-        service = Service(self.source, self.home, self.settings, deliver=self._deliver(), say=self.state.say)
+        on_outputs, on_phase = self._output_handler(), self.state.begin_phase
+        service = Service(self.source, self.home, self.settings, on_outputs=on_outputs, on_phase=on_phase)
         service.choices["threads"] = threads
         return service
 
-    def _deliver(self) -> Callable[[list[tuple[Sequence, RequestOutput]]], None]:
-        """Hands outputs over; the first ones tell how long it took from the process's start to a token."""
-        deliver = deliver_on(self.loop)
+    def _output_handler(self) -> Callable[[list[tuple[Sequence, RequestOutput]]], None]:
+        """Passes outputs to the event loop; the first ones show how long the process took to its first token."""
+        send = send_to_loop(self.loop)
 
-        def delivering(outputs: list[tuple[Sequence, RequestOutput]]) -> None:
-            self.state.phases.answered()
-            deliver(outputs)
+        def handle(outputs: list[tuple[Sequence, RequestOutput]]) -> None:
+            self.state.phases.end_start()
+            send(outputs)
 
-        return delivering
+        return handle
 
 
-def choose_threads(asked: int | None) -> Choice:
+def choose_threads(wanted: int | None) -> Choice:
     """How many threads torch gets."""
-    if asked:
-        return Choice(str(asked), "asked for")
+    if wanted:
+        return Choice(str(wanted), "asked for")
     if (given := os.environ.get("OMP_NUM_THREADS", "")).isdigit():
         return Choice(given, "OMP_NUM_THREADS")
     cores = psutil.cpu_count(logical=False) or 2

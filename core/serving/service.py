@@ -42,16 +42,18 @@ class Service:
         home: Home,
         settings: EngineSettings,
         *,
-        deliver: Callable[[list[tuple[Sequence, RequestOutput]]], None],
-        say: Callable[[str], None],
+        on_outputs: Callable[[list[tuple[Sequence, RequestOutput]]], None],
+        on_phase: Callable[[str], None],
     ) -> None:
         self.base_name = source.name
         self.default_max_tokens = settings.default_max_tokens
         tokenizer = load_tokenizer(source)
-        base = open_base(source, home, publish=True, progress=say)
+        base = open_base(source, home, publish=True, progress=on_phase)
         model = base.model
         facts = BaseFacts(source.id, fingerprint(source), linear_shapes(model))
-        built = build_engine(model, tokenizer, settings, say=say, deliver=deliver, busy=ChatActivity(home).mark)
+        built = build_engine(
+            model, tokenizer, settings, on_phase=on_phase, on_outputs=on_outputs, on_step=ChatActivity(home).report
+        )
         self.engine, self.choices = built.engine, built.choices
         self.choices["base"] = base.how
         self.prompts = Prompts(tokenizer, model.get_input_embeddings().num_embeddings, self.engine.max_length)

@@ -208,7 +208,7 @@ class EngineSupervisor:
         self._set_status(state, detail)
         if engine is not None and engine.alive():
             busy, deadline = ChatActivity(self.home), time.monotonic() + DRAIN_SECONDS
-            while busy.rows() and time.monotonic() < deadline and not self._stopping.wait(POLL_SECONDS):
+            while busy.answers() and time.monotonic() < deadline and not self._stopping.wait(POLL_SECONDS):
                 pass
             end_process(engine)
         self.process.forget()

@@ -52,14 +52,14 @@ def test_a_full_disk_leaves_files_as_they_were(tmp_path: Path) -> None:
 CUT_OFF = """
 import os, sys
 from core.common.home import Home
-from core.coordination.chat_activity import Busy
+from core.coordination.chat_activity import ChatActivity
 home = Home.open(sys.argv[1])
-busy = Busy(home)
-busy.mark(3)
+busy = ChatActivity(home)
+busy.report(3)
 os.truncate(home.processes / "chat_busy", 0)  # as a disk leaves it that had no room for its page
-assert busy.rows() == 0
-busy.mark(2)
-assert busy.rows() == 2
+assert busy.answers() == 0
+busy.report(2)
+assert busy.answers() == 2
 """
 
 

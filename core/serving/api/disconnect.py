@@ -1,4 +1,4 @@
-"""Clients that go away before they are answered."""
+"""Clients that disconnect before the response is ready."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ Result = TypeVar("Result")
 
 
 async def unless_disconnected(request: Request, work: Awaitable[Result]) -> Result | None:
-    """The result of `work`, or None when the client leaves before, which cancels it. The body must have been read."""
+    """The result of `work`, or None when the client disconnects first, which cancels it. Read the body before."""
 
-    async def gone() -> None:
+    async def wait_for_disconnect() -> None:
         while (await request.receive())["type"] != "http.disconnect":
             pass
 
-    task, watch = asyncio.ensure_future(work), asyncio.ensure_future(gone())
+    task, watch = asyncio.ensure_future(work), asyncio.ensure_future(wait_for_disconnect())
     try:
         await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
         return task.result() if task.done() else None

@@ -21,23 +21,23 @@ log = logging.getLogger(__name__)
 
 
 class EventStream(StreamingResponse):
-    """Server-sent events; `leave` is called when they end, for whatever reason."""
+    """Server-sent events; `on_end` is called when they end, for whatever reason."""
 
-    def __init__(self, events: AsyncIterator[str], leave: Callable[[], None]) -> None:
+    def __init__(self, events: AsyncIterator[str], on_end: Callable[[], None]) -> None:
         super().__init__(events, media_type="text/event-stream", headers={"Cache-Control": "no-cache"})
-        self._leave = leave
+        self._on_end = on_end
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await super().__call__(scope, receive, send)
         finally:
-            self._leave()
+            self._on_end()
 
 
 async def events(answer: ResponseBuilder, inbox: asyncio.Queue[tuple[int, RequestOutput]]) -> AsyncIterator[str]:
     """The outputs as server-sent events. What fails ends the stream with an event in OpenAI's error shape."""
     try:
-        async for event in _answering(answer, inbox):
+        async for event in _chunks(answer, inbox):
             yield event
     except ApiError as error:
         yield _event(error.body)
@@ -46,7 +46,7 @@ async def events(answer: ResponseBuilder, inbox: asyncio.Queue[tuple[int, Reques
         yield _event(ApiError(500, FAILED_HERE).body)
 
 
-async def _answering(answer: ResponseBuilder, inbox: asyncio.Queue[tuple[int, RequestOutput]]) -> AsyncIterator[str]:
+async def _chunks(answer: ResponseBuilder, inbox: asyncio.Queue[tuple[int, RequestOutput]]) -> AsyncIterator[str]:
     open_count = len(answer.sequences)
     sent = [0] * open_count
     if answer.chat:
@@ -68,28 +68,28 @@ async def collect(
     answer: ResponseBuilder, inbox: asyncio.Queue[tuple[int, RequestOutput]]
 ) -> list[list[RequestOutput]]:
     """All outputs of each sequence. Raises ApiError 500 as soon as one sequence fails."""
-    said: list[list[RequestOutput]] = [[] for _ in answer.sequences]
-    open_count = len(said)
+    collected: list[list[RequestOutput]] = [[] for _ in answer.sequences]
+    open_count = len(collected)
     while open_count:
         index, output = await inbox.get()
         if output.error is not None:
             raise ApiError(500, output.error)
-        said[index].append(output)
+        collected[index].append(output)
         open_count -= output.is_last
-    return said
+    return collected
 
 
-def deliver_on(loop: asyncio.AbstractEventLoop) -> Callable[[list[tuple[Sequence, RequestOutput]]], None]:
-    """A way for the engine's thread to hand over a step's outputs: one wake-up of the loop per step."""
+def send_to_loop(loop: asyncio.AbstractEventLoop) -> Callable[[list[tuple[Sequence, RequestOutput]]], None]:
+    """A function with which the engine's thread passes on a step's outputs: it wakes the loop once per step."""
 
     def dispatch(outputs: list[tuple[Sequence, RequestOutput]]) -> None:
         for sequence, output in outputs:
             sequence.on_output(output)
 
-    def deliver(outputs: list[tuple[Sequence, RequestOutput]]) -> None:
+    def send(outputs: list[tuple[Sequence, RequestOutput]]) -> None:
         loop.call_soon_threadsafe(dispatch, outputs)
 
-    return deliver
+    return send
 
 
 def _event(body: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""HTTP: OpenAI's endpoints, vLLM's endpoints for adapters, health and metrics. No model work happens on this loop."""
+"""HTTP: OpenAI's endpoints, vLLM's endpoints for adapters, health and metrics. Its event loop runs no model."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:  # imports torch; the process listens before that
 
 Result = TypeVar("Result")
 MAX_PATH = 4096  # characters
-LONG = 64 << 10  # bytes: requests as long as this one wait for each other, and nobody waits for them
+LONG = 64 << 10  # bytes: requests of this length and more have a thread of their own, so that no other waits for them
 
 log = logging.getLogger(__name__)
 
@@ -60,10 +60,10 @@ class Server:
             middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts)],
             exception_handlers={
                 ApiError: _api_error,
-                ClientDisconnect: _gone,
+                ClientDisconnect: _client_disconnected,
                 404: _no_route,
                 405: _no_route,
-                Exception: _unforeseen,
+                Exception: _internal_error,
             },
         )
 
@@ -113,21 +113,21 @@ class Server:
         def prepare() -> tuple[Ask, ResponseBuilder]:
             ask = check(parse_json(body), service.defaults)
             client = request.headers.get("x-client-id") or ask.user or (request.client.host if request.client else "")
-            return ask, service.prepare(ask, client, lambda *said: inbox.put_nowait(said))
+            return ask, service.prepare(ask, client, lambda *output: inbox.put_nowait(output))
 
         ask, answer = await self._off_loop(prepare, self._long if len(body) >= LONG else None)
         service.submit(answer.sequences)
 
-        def leave() -> None:
-            if under_way := [sequence for sequence in answer.sequences if not sequence.finished]:
-                service.cancel(under_way)
+        def cancel_unfinished() -> None:
+            if unfinished := [sequence for sequence in answer.sequences if not sequence.finished]:
+                service.cancel(unfinished)
 
         if ask.stream:
-            return EventStream(events(answer, inbox), leave)
+            return EventStream(events(answer, inbox), cancel_unfinished)
         try:
             outputs = await unless_disconnected(request, collect(answer, inbox))
         finally:
-            leave()
+            cancel_unfinished()
         if outputs is None:
             return Response(status_code=499)  # nobody is there to read it
         return JSONResponse(answer.whole(outputs))
@@ -157,10 +157,10 @@ async def _no_route(request: Request, error: Exception) -> Response:
     return JSONResponse(ApiError(status, f"There is no {request.method} {request.url.path} here.").body, status)
 
 
-async def _gone(request: Request, error: Exception) -> Response:
+async def _client_disconnected(request: Request, error: Exception) -> Response:
     return Response(status_code=499)  # nobody is there to read it
 
 
-async def _unforeseen(request: Request, error: Exception) -> Response:
+async def _internal_error(request: Request, error: Exception) -> Response:
     """A bug. Starlette raises it once more when this is sent, so that the log has it with its traceback."""
     return JSONResponse(ApiError(500, FAILED_HERE).body, 500)

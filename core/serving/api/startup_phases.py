@@ -1,4 +1,4 @@
-"""How long each phase of a start took, from the process's beginning to the first token: logged, and told in /health."""
+"""How long each phase of the start took, from the process's start to the first token: in the log and in /health."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ class StartupPhases:
 
     started: float
     taken: dict[str, float] = field(default_factory=dict)
-    _now: str = "starting the process"
+    _phase: str = "starting the process"
     _since: float = 0.0
     _first_token: bool = False
 
     def begin(self, phase: str) -> None:
-        """The phase before ends. What stands after a colon is how far it is, and begins no phase of its own."""
+        """End the phase before. What follows a colon is progress, and begins no new phase."""
         name = phase.split(":")[0]
-        if name == self._now:
+        if name == self._phase:
             return
         now = time.time()
         seconds = now - (self._since or self.started)
-        self.taken[self._now] = round(self.taken.get(self._now, 0.0) + seconds, 2)
-        log.info("%s took %.2f s", self._now, seconds)
-        self._now, self._since = name, now
+        self.taken[self._phase] = round(self.taken.get(self._phase, 0.0) + seconds, 2)
+        log.info("%s took %.2f s", self._phase, seconds)
+        self._phase, self._since = name, now
 
     def ready(self) -> None:
         self.begin("serving")
         log.info("ready %.2f s after the process began", self._since - self.started)
 
-    def answered(self) -> None:
-        """The first call tells the time to the first token."""
+    def end_start(self) -> None:
+        """The first call records the time to the first token."""
         if self._first_token:
             return
         self._first_token = True

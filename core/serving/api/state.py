@@ -60,7 +60,7 @@ class ServerState:
     def phases(self) -> StartupPhases:
         return StartupPhases(self.started)
 
-    def say(self, phase: str) -> None:
+    def begin_phase(self, phase: str) -> None:
         self.phase = phase
         self.phases.begin(phase)
 

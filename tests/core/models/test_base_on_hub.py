@@ -68,7 +68,7 @@ def test_phases_are_measured_in_their_order() -> None:
     phases.ready()
     assert list(phases.taken) == ["starting the process", "importing torch", "downloading the weights", "quantising"]
     assert all(seconds >= 0 for seconds in phases.taken.values())
-    phases.answered()
+    phases.end_start()
     first = phases.taken["until the first token"]
-    phases.answered()
+    phases.end_start()
     assert phases.taken["until the first token"] == first

@@ -267,10 +267,10 @@ def test_a_client_that_goes_away_frees_its_row(engine: EngineProcess, stream: bo
         connection.sendall(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content)
         if stream:
             connection.recv(1)
-        while busy.rows() != 1:  # what makes a training run yield
+        while busy.answers() != 1:  # what makes a training run yield
             time.sleep(POLL_SECONDS)
     idle(engine)
-    while busy.rows():
+    while busy.answers():
         time.sleep(POLL_SECONDS)
     assert _metric(engine, 'guanaco_completions_total{end="cancelled"}') == cancelled + 1
 
