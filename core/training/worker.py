@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from adapters.record import Sample
 from core.common.process import Identity
-from core.coordination.chat_activity import ChatActivity, Turns
+from core.coordination.chat_activity import ChatActivity
+from core.coordination.training_throttle import TrainingThrottle
 from core.models.base import read_config, resolve
 from core.models.base_check import vocabulary
 from core.planner.serving_limits import find_init_adapter
@@ -113,7 +114,7 @@ def run_training(run: Run, signals: Signals) -> int:
                 init_adapter=init_adapter.folder if init_adapter else None,
                 collator=PackedCollator(tokenizer.pad_token_id) if recipe.packing else None,
                 callbacks=[reporter],
-                before_step=Turns(ChatActivity(run.home), give_up=signals.received),
+                before_step=TrainingThrottle(ChatActivity(run.home), should_stop=signals.received),
                 check=check_owner,
             )
 

@@ -69,10 +69,10 @@ def test_who_is_answering_outlives_a_file_that_is_cut_off_or_has_no_room(home: H
     (home.processes / "chat_busy").unlink()
     engine, trainer = ChatActivity(home), ChatActivity(home)
     with full_disk():
-        engine.mark(1)
-        assert trainer.rows() == 0
-    engine.mark(1)
-    assert trainer.rows() == 1, "it comes back by itself"
+        engine.report(1)
+        assert trainer.answers() == 0
+    engine.report(1)
+    assert trainer.answers() == 1, "it comes back by itself"
 
 
 def test_a_studio_that_began_on_a_full_disk_says_where_it_is_once_there_is_room(home: Home) -> None:

@@ -28,8 +28,8 @@ class Prompts:
         # a tokenizer drops most of it, such as runs of blanks.
         self.max_characters = max_length * max(map(len, tokenizer.get_vocab()))
         self.template = ChatTemplate.of(tokenizer)
-        self._decode = decoder(tokenizer, special=True)
-        self._encode = encoder(tokenizer)
+        self._decode = make_decoder(tokenizer, special=True)
+        self._encode = make_encoder(tokenizer)
 
     def encode(self, ask: Ask) -> list[list[int]]:
         """Token ids of each prompt of a request.
