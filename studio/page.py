@@ -20,6 +20,7 @@ from studio.runs.run_cache import RunCache
 from studio.settings import access
 from studio.settings import page as settings
 from studio.status_bar import render_status_bar_without_runs
+from studio.train import handlers as train_handlers
 from studio.train import page as train
 from studio.ui.events import bind, bind_silently
 from studio.ui.gradio_patches import PartialUpdateBlocks
@@ -59,7 +60,7 @@ def build_page(studio: Studio, sign_in: bool = False) -> gr.Blocks:
                 settings.build(studio, settings_tab)
                 access.build(studio, sign_in, greeting)
         with train_column, restricted_to(is_owner, TRAIN_RESTRICTED, "train-closed"):
-            train_page = train.build(studio, runs_page.run_id, tabs)
+            train_page, run_started = train.build(studio, runs_page.run_id, tabs)
         tick_button = gr.Button("Refresh", visible="hidden", elem_id="tick")
         turn_button = gr.Button("Turn", visible="hidden", elem_id="turn")
         address = gr.Textbox("", label="Address", visible="hidden")
@@ -82,7 +83,7 @@ def build_page(studio: Studio, sign_in: bool = False) -> gr.Blocks:
         card_action = card_actions.connect(studio, adapters_page, chat_page, train_page, tabs, place)
         for change in (
             *runs_page.changes,
-            train_page.started,
+            run_started,
             *adapters_page.changes,
             *adapters_exchanged,
             card_action,
@@ -96,14 +97,15 @@ def build_page(studio: Studio, sign_in: bool = False) -> gr.Blocks:
         status.click(stop, None, None, **private).success(refresh, inputs, outputs, **private)
 
         use_dataset = bind_silently(handlers.train_on_dataset, studio)
-        data_page.use.click(use_dataset, data_page.recipe_values, [*train_page.taken, tabs], **private)
-        clone = bind(handlers.clone_run, studio, train_page.fill)
-        runs_page.clone.click(clone, run_id, [*train_page.filled, tabs], **private)
-        from_adapter = bind(handlers.start_from_adapter_of_run, studio, train_page.fill)
-        runs_page.from_adapter.click(from_adapter, run_id, [*train_page.filled, tabs], **private)
+        data_page.use.click(use_dataset, data_page.recipe_values, [*train_page.dataset_inputs, tabs], **private)
+        clone = bind(handlers.clone_run, studio, train_page.recipe_updates)
+        runs_page.clone.click(clone, run_id, [*train_page.recipe_outputs, tabs], **private)
+        from_adapter = bind(handlers.start_from_adapter_of_run, studio, train_page.recipe_updates)
+        runs_page.from_adapter.click(from_adapter, run_id, [*train_page.recipe_outputs, tabs], **private)
 
+        draw_cards = bind_silently(train_handlers.draw_cards, studio)
         for shows in (page.load, train_tab.select):  # datasets may have come since the cards were drawn
-            shows(train_page.mark, train_page.dataset, train_page.picks, **private)
+            shows(draw_cards, train_page.dataset, train_page.dataset_cards, **private)
         datasets = [train_page.dataset, data_page.known]
         show_allowed = bind_silently(handlers.show_allowed, studio, chat_page)
         page.load(show_allowed, None, [*datasets, *chat_page.for_owner, *chat_page.for_users], **private)

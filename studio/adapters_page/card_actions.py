@@ -17,7 +17,7 @@ from studio.auth.published import check_may_use
 from studio.chat.page import ChatPage
 from studio.context import Studio
 from studio.engine.client import BASE
-from studio.train.page import TrainPage
+from studio.train.components import TrainPage
 from studio.train.recipe_form import LEVELS
 from studio.ui.events import told
 from studio.ui.html_events import clicked_action
@@ -81,12 +81,12 @@ def connect(
         try:
             recipe = Recipe.from_dict(given)
         except UserError:  # made elsewhere, or by a version with other settings
-            return {training.filled[-1]: LEVELS[2], **moved}
-        return dict(zip(training.filled, training.fill(recipe), strict=True)) | moved
+            return {training.form.level: LEVELS[2], **moved}
+        return dict(zip(training.recipe_outputs, training.recipe_updates(recipe), strict=True)) | moved
 
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
     looking = [page.chosen, page.work, place, first, second, column_count, tabs]
     reach = "(id) => studio.reach(id)"
     page.cards.select(told(look), None, looking, **private).success(None, place, None, js=reach, **private)
-    changed = list(dict.fromkeys([page.chosen, tabs, training.init_adapter, *training.filled]))
+    changed = list(dict.fromkeys([page.chosen, tabs, training.init_adapter, *training.recipe_outputs]))
     return page.cards.click(told(act), None, changed, **private)

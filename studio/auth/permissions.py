@@ -47,17 +47,6 @@ ROUTES: tuple[tuple[str, str, Needed], ...] = (
 # Gradio's events, as room.module.function of their handlers. Anonymous handlers have no name, and so are refused.
 EVENTS: dict[str, Role] = {
     "": Role.VISITOR,  # without a handler: it runs in the browser, or cancels events of the same session
-    "train.page.pick": Role.VISITOR,
-    "train.page.as_remembered": Role.OWNER,
-    "train.page.mark": Role.VISITOR,
-    "train.page.show_level": Role.VISITOR,
-    "train.page.begin": Role.OWNER,
-    "train.page.estimate": Role.OWNER,
-    "train.page.nearest": Role.OWNER,
-    "train.page.measure_speed": Role.OWNER,
-    "train.page.into_fields": Role.OWNER,
-    "train.page.as_yaml": Role.OWNER,
-    "train.page.as_trl": Role.OWNER,
     "adapters_page.page.arrive": Role.VISITOR,
     "adapters_page.page.details": Role.VISITOR,
     "adapters_page.page.save": Role.OWNER,

@@ -18,12 +18,8 @@ from studio.context import Studio
 from studio.data import offered_datasets
 from studio.data.components import DataPage
 from studio.data.dataset_settings import DatasetSelection, columns_chosen
-from studio.data.summary import dataset_summary, division, refusal
-
-NOTHING_CHOSEN = (
-    '<div class="empty">Choose a sample or a dataset of yours, upload files or a whole folder, or name a dataset of '
-    "the Hub: what was understood, and a preview, will show here.</div>"
-)
+from studio.data.summary_view import render_split, render_summary, render_unreadable
+from studio.ui.templating import render
 
 
 @requires(Role.OWNER)
@@ -54,7 +50,7 @@ def fetch_dataset(
             revision=(revision or "").strip() or None,
         )
     except UserError as error:
-        return {**show_nothing(studio, page), page.summary: refusal(error)}
+        return {**show_nothing(studio, page), page.summary: render_unreadable(error)}
     return show_added(studio, page, kept)
 
 
@@ -103,7 +99,7 @@ def set_licence(
     if selection is None or dataset is None or (text or "") == (dataset.license or ""):
         return [gr.skip(), gr.skip()]
     licensed = replace(dataset, license=store.set_licence(studio.home, selection.name, text or ""))
-    return [licensed, dataset_summary(licensed)]
+    return [licensed, render_summary(licensed)]
 
 
 @requires(Role.OWNER)
@@ -123,7 +119,7 @@ def show_split(
     """How the dataset divides into rows to train on and rows that are held out."""
     if dataset is None or not dataset.conversations:
         return ""
-    return division(dataset, int(max_samples) if max_samples else None, eval_fraction or 0.0, int(seed or 0))
+    return render_split(dataset, int(max_samples) if max_samples else None, eval_fraction or 0.0, int(seed or 0))
 
 
 def show_dataset(studio: Studio, page: DataPage, selection: DatasetSelection) -> dict[Any, Any]:
@@ -135,12 +131,14 @@ def show_dataset(studio: Studio, page: DataPage, selection: DatasetSelection) ->
         dataset = read_dataset(
             selection.name, dataset_format=selection.dataset_format or None, columns=selection.columns or None
         )
-        columns, summary = dataset.columns, dataset_summary(dataset)
+        columns, summary = dataset.columns, render_summary(dataset)
     except UserError as error:
-        summary = refusal(error)
+        summary = render_unreadable(error)
         if isinstance(error, UnknownColumns):
             columns, needs_columns = error.columns, True
-            summary = refusal(error, "On this page: choose on the left which column is what, then read it so.")
+            summary = render_unreadable(
+                error, "On this page: choose on the left which column is what, then read it so."
+            )
     is_usable = dataset is not None and bool(dataset.conversations)
     return {
         page.selection: selection,
@@ -172,7 +170,7 @@ def show_nothing(studio: Studio, page: DataPage) -> dict[Any, Any]:
         page.dataset: None,
         page.usable_name: None,
         page.split: "",
-        page.summary: NOTHING_CHOSEN,
+        page.summary: render("data/nothing_chosen.html"),
         page.use: gr.Button(interactive=False),
         **page.settings.show(no_selection, None, [], False),
         **page.actions.show(studio, no_selection, None),

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from studio.ui.templating import render
 
 BARS = 28
 WIDTH, HEIGHT = 640, 150
@@ -24,8 +29,8 @@ def bins(lengths: Sequence[int], max_length: int, bars: int = BARS) -> tuple[lis
         within = round(bars * max_length / max(longest, max_length))
         edges = equal_edges(0, max_length, within) + equal_edges(max_length, longest, bars - within)[1:]
     counts = [0] * (len(edges) - 1)
-    for each in lengths:
-        counts[max(0, bisect_left(edges, each) - 1)] += 1
+    for length in lengths:
+        counts[max(0, bisect_left(edges, length) - 1)] += 1
     return edges, counts
 
 
@@ -41,46 +46,52 @@ def bin_label(edges: Sequence[int], index: int) -> str:
     return f"{first:,} to {last:,}" if first < last else f"{last:,}"
 
 
-def histogram(lengths: Sequence[int], max_length: int, unit: str = "conversation") -> str:
-    """Conversations, or the rows that they become, by their length in tokens as an inline SVG, max_length drawn in, or
-    an arrow that points to it."""
-    longest = max(lengths)
+@dataclass(frozen=True)
+class Bar:
+    """A bar in the drawing's units. `label` says which lengths it holds."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    label: str
+    count: int
+    is_over: bool
+
+
+def render_histogram(lengths: Sequence[int], max_length: int, unit: str = "conversation") -> Markup:
+    """Conversations, or the rows that they become, by their length in tokens, with max_length or an arrow to it."""
     edges, counts = bins(lengths, max_length)
-    end, most = edges[-1], max(counts)
+    end, most, floor = edges[-1], max(counts), HEIGHT - BOTTOM
 
     def x(tokens: float) -> float:
         return LEFT + (WIDTH - LEFT - RIGHT) * tokens / end
 
-    floor = HEIGHT - BOTTOM
     bars = []
     for index, count in enumerate(counts):
         height = (floor - TOP) * count / most
         left, right = x(edges[index]), x(edges[index + 1])
-        bars.append(
-            f'<rect class="{"over" if edges[index] >= max_length else "within"}" x="{left + 0.5:.1f}" '
-            f'y="{floor - height:.1f}" width="{right - left - 1:.1f}" height="{height:.1f}">'
-            f"<title>{bin_label(edges, index)} tokens: {count} {unit}s</title></rect>"
-        )
-    over = sum(each > max_length for each in lengths)
+        is_over = edges[index] >= max_length
+        label = bin_label(edges, index)
+        bars.append(Bar(left + 0.5, floor - height, right - left - 1, height, label, count, is_over))
+    over = sum(length > max_length for length in lengths)
     title = (
-        f"Tokens per {unit}: {len(lengths)} {unit}s of {min(lengths)} to {longest} tokens, "
+        f"Tokens per {unit}: {len(lengths)} {unit}s of {min(lengths)} to {max(lengths)} tokens, "
         f"{over} of them over max_length {max_length}"
     )
-    if max_length <= end:
-        at = x(max_length)
-        side, shift = ("end", -5) if at > WIDTH * 0.6 else ("start", 5)
-        limit = (
-            f'<line class="limit" x1="{at:.1f}" x2="{at:.1f}" y1="6" y2="{floor}"/>'
-            f'<text x="{at + shift:.1f}" y="15" text-anchor="{side}">max_length {max_length}</text>'
-        )
-    else:
-        limit = f'<text x="{WIDTH - RIGHT}" y="15" text-anchor="end">max_length {max_length} →</text>'
-    return (
-        f'<svg class="histogram" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{title}"><title>{title}</title>'
-        f'{"".join(bars)}<line class="axis" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{floor}" y2="{floor}"/>{limit}'
-        f'<text x="{LEFT - 6}" y="{TOP + 5}" text-anchor="end">{most}</text>'
-        f'<text x="{LEFT - 6}" y="{floor}" text-anchor="end">0</text>'
-        f'<text x="{LEFT}" y="{HEIGHT - 8}">0</text>'
-        f'<text x="{(LEFT + WIDTH) / 2}" y="{HEIGHT - 8}" text-anchor="middle">tokens per {unit}</text>'
-        f'<text x="{WIDTH - RIGHT}" y="{HEIGHT - 8}" text-anchor="end">{end}</text></svg>'
+    return render(
+        "data/histogram.html",
+        title=title,
+        unit=unit,
+        bars=bars,
+        most=most,
+        end=end,
+        max_length=max_length,
+        limit_x=x(max_length) if max_length <= end else None,
+        width=WIDTH,
+        height=HEIGHT,
+        left=LEFT,
+        right=WIDTH - RIGHT,
+        top=TOP,
+        floor=floor,
     )

@@ -11,6 +11,7 @@ from studio.context import Studio
 from studio.data import actions, dataset_settings, handlers, preview, preview_handlers
 from studio.data.components import DataPage
 from studio.ui.events import bind
+from studio.ui.templating import render
 
 # A refused confirmation empties the choice, and without one nothing is removed.
 CONFIRM = "(name) => name && confirm('Remove this dataset and its files from the studio?') ? name : null"
@@ -51,7 +52,7 @@ def build(studio: Studio) -> DataPage:
             usable_name: gr.State = gr.State()
             dataset_actions = actions.build(studio, selection, dataset)
         with gr.Column(scale=3, min_width=320):
-            summary = gr.HTML(handlers.NOTHING_CHOSEN, elem_id="dataset-summary")
+            summary = gr.HTML(render("data/nothing_chosen.html"), elem_id="dataset-summary")
             dataset_preview = preview.build(studio, dataset, settings.max_length)
     page = DataPage(
         known,

@@ -11,7 +11,7 @@ from core.data import CheckedDataset
 from studio.context import Studio
 from studio.data import preview_handlers as handlers
 from studio.data.preview_view import chat_messages
-from studio.ui.events import bind
+from studio.ui.events import bind, bind_silently
 from studio.ui.html_events import clickable_html
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
@@ -94,7 +94,7 @@ def build(studio: Studio, dataset: gr.State, max_length: gr.Number) -> DatasetPr
         [statistics, tokens],
         **latest,
     )
-    position.input(bind(handlers.show_messages), [position, dataset], messages, queue=False, **QUIET)
+    position.input(bind_silently(handlers.show_messages), [position, dataset], messages, queue=False, **QUIET)
     position.release(show_tokens, shown_conversation, tokens, **latest)
     for trigger, move in (
         (previous.click, handlers.show_previous),

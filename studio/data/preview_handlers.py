@@ -8,18 +8,21 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import gradio as gr
+from markupsafe import Markup
 
 from adapters.common.errors import UserError
 from core.data import CheckedDataset
 from studio.auth.identity import Role
 from studio.auth.permissions import requires
-from studio.data.preview_view import chat_messages, starting_tokenizer
+from studio.data.preview_view import chat_messages, render_starting
 from studio.data.search import find_conversations, neighbour
+from studio.data.statistics_view import render_statistics
 from studio.data.token_counts import TokenCounts, sampled_numbers
-from studio.data.token_view import token_statistics, token_view
+from studio.data.token_view import render_tokens
 from studio.engine.tokenizer_process import TokenizerProcess
 from studio.ui.fragments import render_error
 from studio.ui.html_events import clicked_action
+from studio.ui.templating import render
 
 CHUNK = 100  # conversations counted between two signs of progress
 
@@ -31,20 +34,20 @@ async def count_tokens(
     """Tokens of the first conversation, then of all; the tokenizer's process takes seconds to start."""
     if not dataset or not dataset.conversations:
         return
-    yield [starting_tokenizer(tokenizer), "", None]
+    yield [render_starting(tokenizer), "", None]
     yield [await asyncio.to_thread(tokens_or_error, tokenizer, dataset, 1, max_length), gr.skip(), None]
     numbers = sampled_numbers(len(dataset.conversations))
     rows: list[Any] = []
     try:
         for start in range(0, len(numbers), CHUNK):
-            yield [gr.skip(), f'<p class="said">Counting tokens: {start} of {len(numbers)} …</p>', None]
+            yield [gr.skip(), render("data/note.html", text=f"Counting tokens: {start} of {len(numbers)} …"), None]
             chunk = [dataset.conversations[number - 1] for number in numbers[start : start + CHUNK]]
             rows.extend(await asyncio.to_thread(tokenizer.count, chunk))
     except UserError as error:
         yield [gr.skip(), render_error(error), None]
         return
     counts = TokenCounts.from_rows(len(dataset.conversations), numbers, rows)
-    yield [gr.skip(), token_statistics(counts, checked_max_length(max_length)), counts]
+    yield [gr.skip(), render_statistics(counts, checked_max_length(max_length)), counts]
 
 
 @requires(Role.OWNER)
@@ -58,7 +61,7 @@ def change_max_length(
     """The statistics and the tokens of the conversation, cut elsewhere."""
     if not dataset or not dataset.conversations or not max_length or max_length < 1:  # being typed
         return [gr.skip(), gr.skip()]
-    statistics = token_statistics(counts, checked_max_length(max_length)) if counts else gr.skip()
+    statistics = render_statistics(counts, checked_max_length(max_length)) if counts else gr.skip()
     return [statistics, tokens_or_error(tokenizer, dataset, int(number), max_length)]
 
 
@@ -110,18 +113,20 @@ def show_match(dataset: CheckedDataset | None, query: str | None, number: float,
     numbers = find_conversations(dataset, query)
     matches = ""
     if query and query.strip():
-        matches = f'<p class="said">{len(numbers)} of {len(dataset.conversations)} conversations match.</p>'
+        matches = render("data/note.html", text=f"{len(numbers)} of {len(dataset.conversations)} conversations match.")
     if not numbers:
         return [gr.skip(), gr.skip(), matches]
     found = neighbour(numbers, int(number), step) if step else random.choice(numbers)
     return [found, chat_messages(dataset, found), matches]
 
 
-def tokens_or_error(tokenizer: TokenizerProcess, dataset: CheckedDataset, number: int, max_length: float | None) -> str:
+def tokens_or_error(
+    tokenizer: TokenizerProcess, dataset: CheckedDataset, number: int, max_length: float | None
+) -> Markup:
     """Conversation `number` (from 1) token by token, or why not."""
     try:
         conversation = dataset.conversations[number - 1]
-        return token_view(tokenizer.view(conversation), checked_max_length(max_length))
+        return render_tokens(tokenizer.view(conversation), checked_max_length(max_length))
     except UserError as error:
         return render_error(error)
 

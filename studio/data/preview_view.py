@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from markupsafe import Markup
+
 from core.data import CheckedDataset
 from studio.answers.history import content_parts
 from studio.engine.tokenizer_process import TokenizerProcess
+from studio.ui.templating import render
 
 TITLES = {"system": "System prompt", "text": "Plain text", "tool": "Tool's answer"}  # by the role of a message
 
@@ -43,6 +46,6 @@ def json_block(value: Any) -> str:
     return f"```json\n{json.dumps(value, ensure_ascii=False, indent=1)}\n```"
 
 
-def starting_tokenizer(tokenizer: TokenizerProcess) -> str:
+def render_starting(tokenizer: TokenizerProcess) -> Markup:
     started = "" if tokenizer.running else ", which takes some seconds to start"
-    return f'<p class="said">Asking the tokenizer of {tokenizer.name}{started} …</p>'
+    return render("data/note.html", text=f"Asking the tokenizer of {tokenizer.name}{started} …")

@@ -1,83 +1,85 @@
-"""What there is to learn from, as cards to choose from: the bundled samples with a preview, and one's own datasets."""
+"""Datasets to learn from, as cards to choose from: the bundled samples with a preview, and one's own datasets."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from html import escape
+from dataclasses import dataclass
+
+from markupsafe import Markup
 
 from adapters.common.errors import UserError
 from core.common.home import Home
-from core.data import Message, store
+from core.data import Message, read_dataset, store
 from core.data.samples import SAMPLES
 from studio.data import offered_datasets
 from studio.ui.format import size
+from studio.ui.templating import render
 
 READ_BYTES = 8 << 20  # an own dataset up to this size is read for its card
 SHOWN_CHARACTERS = 300  # more than the lines that are shown hold
 
 
-def cards(home: Home, chosen: str | None, owner: bool = True) -> str:
+@dataclass(frozen=True)
+class Exchange:
+    """A question and its answer, as the preview of a dataset."""
+
+    question: str
+    answer: str
+
+
+@dataclass(frozen=True)
+class DatasetCard:
+    """`name` is a recipe's dataset_name."""
+
+    name: str
+    title: str
+    about: str
+    exchange: Exchange | None
+
+
+def render_dataset_cards(home: Home, chosen: str | None, is_owner: bool = True) -> Markup:
     """`chosen` is a recipe's dataset_name. Own datasets are shown to the owner only."""
-    bundled = "".join(
-        _card(name, sample.title, sample.description.split(":")[0], preview(name), name == chosen)
+    cards = [
+        DatasetCard(name, sample.title, sample.description.split(":")[0], sample_exchange(name))
         for name, sample in SAMPLES.items()
-    )
-    own = ""
-    for each in store.list_datasets(home) if owner else ():
-        about = f"your dataset, {size(each.size)}"
-        own += _card(each.dataset_name, each.title, about, own_preview(each), each.dataset_name == chosen)
-    add = (
-        '<a class="pick add" href="/?page=data" data-go><b>Your own data …</b>'
-        "<small>Upload a file or name a dataset of the Hub, see what was understood, then train on it.</small></a>"
-    )
-    return f'<div class="picks">{bundled}{own}{add}</div>'
+    ]
+    for kept in store.list_datasets(home) if is_owner else ():
+        cards.append(DatasetCard(kept.dataset_name, kept.title, f"your dataset, {size(kept.size)}", own_exchange(kept)))
+    return render("train/dataset_cards.html", cards=cards, chosen=chosen)
 
 
 @functools.cache
-def preview(name: str) -> str:
+def sample_exchange(name: str) -> Exchange:
     """An exchange of a bundled sample that shows its manner: the first one about a capital."""
-    from core.data import read_dataset
+    conversations = [conversation.messages for conversation in read_dataset(name).conversations]
+    about_capitals = (messages for messages in conversations if "capital" in messages[0]["content"])
+    return first_exchange(next(about_capitals, conversations[0]))
 
-    talks = [each.messages for each in read_dataset(name).conversations]
-    return _exchange(next((talk for talk in talks if "capital" in talk[0]["content"]), talks[0]))
 
-
-def own_preview(kept: store.StoredDataset) -> str:
-    """The first exchange of an own dataset, read as it was the last time; nothing where that takes long or fails."""
+def own_exchange(kept: store.StoredDataset) -> Exchange | None:
+    """The first exchange of an own dataset, read as it was the last time; none where that takes long or fails."""
     if kept.size > READ_BYTES:
-        return ""
+        return None
     try:
-        changed = max((each.stat().st_mtime_ns for each in kept.files), default=0)
+        changed = max((file.stat().st_mtime_ns for file in kept.files), default=0)
     except OSError:  # it has just been deleted
-        return ""
-    return _first_exchange(kept.dataset_name, *offered_datasets.format_of(kept), changed)
+        return None
+    return _read_exchange(kept.dataset_name, *offered_datasets.format_of(kept), changed)
 
 
 @functools.lru_cache(maxsize=64)
-def _first_exchange(name: str, dataset_format: str, columns: str, changed: int) -> str:
-    """`changed` is there so that a dataset that grows is read anew."""
-    from core.data import read_dataset
-
+def _read_exchange(name: str, dataset_format: str, columns: str, changed: int) -> Exchange | None:
+    """`changed` is a parameter so that a dataset that grows is read anew."""
     try:
-        found = read_dataset(name, dataset_format=dataset_format or None, columns=columns or None).conversations
+        dataset = read_dataset(name, dataset_format=dataset_format or None, columns=columns or None)
     except UserError:  # the Data page says what is wrong with it
-        return ""
-    return _exchange(found[0].messages) if found else ""
+        return None
+    return first_exchange(dataset.conversations[0].messages) if dataset.conversations else None
 
 
-def _exchange(messages: Sequence[Message]) -> str:
+def first_exchange(messages: Sequence[Message]) -> Exchange:
     """The first question, and the first answer."""
-    asked = next((each["content"] for each in messages if each["role"] == "user"), "")
-    said = next((each["content"] for each in messages if each["role"] == "assistant"), "")
-    return (
-        f'<span class="said-by user">{escape(asked[:SHOWN_CHARACTERS])}</span>'
-        f'<span class="said-by bot">{escape(said[:SHOWN_CHARACTERS])}</span>'
-    )
-
-
-def _card(name: str, title: str, about: str, example: str, chosen: bool) -> str:
-    return (
-        f'<button class="pick" data-look="dataset" data-value="{escape(name)}" aria-pressed="{str(chosen).lower()}">'
-        f"<b>{escape(title)}</b><small>{escape(about)}</small>{example}</button>"
-    )
+    question = next((message["content"] for message in messages if message["role"] == "user"), "")
+    answer = next((message["content"] for message in messages if message["role"] == "assistant"), "")
+    return Exchange(question[:SHOWN_CHARACTERS], answer[:SHOWN_CHARACTERS])

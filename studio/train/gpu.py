@@ -1,4 +1,4 @@
-"""The card that runs are planned for, found without bringing torch, or a CUDA context, into the web process."""
+"""The GPU that runs are planned for, found without bringing torch, or a CUDA context, into the web process."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ ASK = (
 
 
 @functools.cache
-def card_here() -> Gpu:
-    """The first CUDA card, or else the CPU. Takes seconds the first time where there is a card: a process asks it."""
+def find_gpu() -> Gpu:
+    """The first CUDA GPU, or else the CPU. Takes seconds the first time where there is a GPU: a process asks for it."""
     if not DRIVER.exists():
         return Gpu.find("cpu")
-    asked = subprocess.run([sys.executable, "-c", ASK], capture_output=True, text=True, timeout=120, check=True)
-    values = json.loads(asked.stdout)
+    answer = subprocess.run([sys.executable, "-c", ASK], capture_output=True, text=True, timeout=120, check=True)
+    values = json.loads(answer.stdout)
     values["capability"] = tuple(values["capability"]) if values["capability"] else None
     return Gpu(**values)

@@ -12,7 +12,7 @@ from studio.data.token_counts import sampled_numbers
 Key = tuple[str | None, ...]
 
 
-class Lengths:
+class DatasetLengths:
     """Counted once per dataset, by the tokenizer's process. Its methods but `known` block: call them from a thread."""
 
     def __init__(self, studio: Studio) -> None:

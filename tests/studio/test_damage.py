@@ -216,7 +216,7 @@ def look_at_everything(studio: Studio, page: gr.Blocks) -> dict[str, Any]:
         "access": handler(page, "settings.access_handlers.greet")(owner),
         "archive": handler(page, "chat.conversations_handlers.search_conversations")(owner, "", None, ""),
         "votes": handler(page, "compare.handlers.show_scores")(),
-        "datasets": handler(page, "train.page.mark")(owner, "pirate"),
+        "datasets": handler(page, "train.handlers.draw_cards")(owner, "pirate"),
         "log": [handler(page, "runs.handlers.show_log")(run) for run in runs],
     }
     # What the other processes read, and the start and the end of the studio.

@@ -141,13 +141,13 @@ def test_no_address_gives_a_file_of_the_server(local: TestClient, quiet_studio: 
 def test_checking_or_training_on_a_dataset_reads_no_other_file(page: gr.Blocks, given: str, person: User) -> None:
     with pytest.raises(gr.Error, match="neither a dataset"):
         handler(page, "data.handlers.choose_dataset")(given)
-    begin = handler(page, "train.page.begin")
+    begin = handler(page, "train.handlers.start_run")
     with pytest.raises(gr.Error, match="neither a dataset"):
         begin(False, f"dataset_name: {given}\nmodel_name_or_path: builtin\n", *[None] * 20)
 
 
 def test_a_recipe_cannot_name_another_base_or_an_object(page: gr.Blocks) -> None:
-    begin = handler(page, "train.page.begin")
+    begin = handler(page, "train.handlers.start_run")
     for recipe in ("dataset_name: pirate\nmodel_name_or_path: /etc\n", "!!python/object/apply:os.system ['id']"):
         with pytest.raises(gr.Error):
             begin(False, recipe, *[None] * 20)
@@ -286,7 +286,10 @@ def test_visitors_cannot_fill_the_disk(visitor: TestClient) -> None:
      '"fn_index": {allowed}, "\\u0066n_index": {forbidden}'],
 )  # fmt: skip
 def test_an_event_cannot_be_passed_off_as_another(visitor: TestClient, page: gr.Blocks, asked: str) -> None:
-    numbers = {"forbidden": index_of(page, "train.page.begin"), "allowed": index_of(page, "chat.handlers.show_columns")}
+    numbers = {
+        "forbidden": index_of(page, "train.handlers.start_run"),
+        "allowed": index_of(page, "chat.handlers.show_columns"),
+    }
     body = '{"data": [], "session_hash": "m", ' + asked.format(**numbers) + "}"
     for path in EVENT_PATHS:
         answer = visitor.post(path, content=body, headers={"content-type": "application/json"})
@@ -294,7 +297,7 @@ def test_an_event_cannot_be_passed_off_as_another(visitor: TestClient, page: gr.
 
 
 def test_what_passes_the_table_is_what_gradio_does(visitor: TestClient, page: gr.Blocks) -> None:
-    forbidden, allowed = index_of(page, "train.page.begin"), index_of(page, "chat.handlers.show_columns")
+    forbidden, allowed = index_of(page, "train.handlers.start_run"), index_of(page, "chat.handlers.show_columns")
     body = f'{{"data": [2], "session_hash": "m", "fn_index": {forbidden}, "fn_index": {allowed}}}'
     answer = visitor.post(EVENT_PATHS[1], content=body, headers={"content-type": "application/json"})
     shown, begun = (len(page.fns[index].outputs) for index in (allowed, forbidden))
@@ -315,7 +318,7 @@ def test_an_event_that_is_none_is_refused(local: TestClient, index: object) -> N
      "/gradio_api/queue/join/", "/gradio_api/vibe-code", "/gradio_api/process_recording", "/GRADIO_API/queue/join"],
 )  # fmt: skip
 def test_there_is_no_other_way_to_an_event(visitor: TestClient, page: gr.Blocks, path: str) -> None:
-    body = {"data": [], "session_hash": "m", "fn_index": index_of(page, "train.page.begin")}
+    body = {"data": [], "session_hash": "m", "fn_index": index_of(page, "train.handlers.start_run")}
     assert visitor.post(f"https://{SPACE_HOST}{path}", json=body).status_code in (403, 404)
 
 

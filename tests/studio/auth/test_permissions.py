@@ -97,7 +97,7 @@ def test_every_event_is_open_to_those_in_the_table_and_to_nobody_else(page: gr.B
 @pytest.mark.parametrize(
     "name",
     [
-        "train.page.begin",
+        "train.handlers.start_run",
         "adapters_page.page.delete",
         "adapters_page.page.load",
         "data.handlers.upload_files",

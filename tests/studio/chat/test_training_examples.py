@@ -14,7 +14,7 @@ from studio.chat import training_examples
 from studio.context import Studio
 from studio.data import offered_datasets
 from studio.engine.client import Message
-from studio.train.page import check
+from studio.train.checks import check_may_train
 
 TALK: list[Message] = [
     {"role": "system", "content": "Be brief."},
@@ -48,7 +48,7 @@ def test_kept_answers_are_a_dataset_like_any_other(home: Home) -> None:
     dataset = read_dataset(name)
     assert [each.messages for each in dataset.conversations] == [TALK, odd]
     assert (dataset.format, dataset.problems) == ("messages", [])
-    check(Studio.over(home, "builtin", None), Recipe.from_dict({"dataset_name": name}))  # type: ignore[arg-type]
+    check_may_train(Studio.over(home, "builtin", None), Recipe.from_dict({"dataset_name": name}))  # type: ignore[arg-type]
 
 
 def test_an_upload_of_that_name_is_kept_apart(home: Home, tmp_path: Path) -> None:

@@ -22,9 +22,9 @@ from studio.data.components import DataPage
 from studio.data.dataset_settings import MAPPABLE_COLUMNS, RECIPE_SETTINGS, DatasetSelection, columns_chosen
 from studio.data.page import build
 from studio.engine.supervisor import EngineSupervisor
-from studio.page import build_page
+from studio.train import handlers as train_handlers
 from tests.hub_server.fixtures import Hub
-from tests.studio.conftest import handler, request_of
+from tests.studio.conftest import request_of
 
 CSV = "Frage,Antwort\n" + "".join(f"Was ist {n}?,Es ist {n}.\n" for n in range(20))
 ROW = '{"text": "### Human: Hi ### Assistant: Hello"}\n'
@@ -220,18 +220,13 @@ def test_how_a_dataset_was_read_is_remembered_here_and_on_train(
     chosen = [{"question": "Frage", "answer": "Antwort"}.get(each, "") for each in MAPPABLE_COLUMNS]
     trigger(handlers.read_as, selection_in(asked), "", *chosen)
     assert "<b>Conversations</b> 20" in trigger(handlers.choose_dataset, name)["dataset-summary"]
-    train_page = build_page(studio)
-    remembered = handler(train_page, "train.page.as_remembered")
     on_card = gr.EventData(None, {"action": "dataset", "value": name})
-    assert handler(train_page, "train.page.pick")(request_of(LOCAL_OWNER), on_card) == [
-        name,
-        "",
-        "question=Frage,answer=Antwort",
-    ]
-    assert remembered(name) == ["", "question=Frage,answer=Antwort"]
-    assert remembered("pirate") == ["", ""]
+    columns = "question=Frage,answer=Antwort"
+    assert train_handlers.choose_card(studio, request_of(LOCAL_OWNER), on_card) == [name, "", columns]
+    assert train_handlers.remember_format(studio, name) == ["", columns]
+    assert train_handlers.remember_format(studio, "pirate") == ["", ""]
     wrong = [{"question": "Antwort"}.get(each, "") for each in MAPPABLE_COLUMNS]
     refused = trigger(handlers.read_as, selection_in(asked), "", *wrong)
     assert "columns are: Frage, Antwort" in refused["dataset-summary"]
     assert [value for value, _ in refused["column-question"].choices] == ["–", "Frage", "Antwort"]
-    assert remembered(name) == ["", "question=Frage,answer=Antwort"], "what works stays"
+    assert train_handlers.remember_format(studio, name) == ["", columns], "what works stays"

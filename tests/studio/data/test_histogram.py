@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from studio.data.histogram import bin_label, bins, histogram
+from studio.data.histogram import bin_label, bins, render_histogram
 
 
 def bars(svg: str) -> list[tuple[str, int]]:
@@ -23,7 +23,7 @@ def bars(svg: str) -> list[tuple[str, int]]:
 def test_every_conversation_is_in_one_bar_on_the_right_side_of_max_length(
     lengths: list[int], max_length: int, over: int
 ) -> None:
-    svg = histogram(lengths, max_length)
+    svg = render_histogram(lengths, max_length)
     drawn_bars = bars(svg)
     assert sum(count for _, count in drawn_bars) == len(lengths)
     assert sum(count for kind, count in drawn_bars if kind == "over") == over

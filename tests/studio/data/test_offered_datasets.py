@@ -13,7 +13,7 @@ from core.recipes.recipe import Recipe
 from studio.context import Studio
 from studio.data import offered_datasets
 from studio.engine.supervisor import EngineSupervisor
-from studio.train.page import check
+from studio.train.checks import check_may_train
 from tests.hub_server.fixtures import Hub
 
 ROW = '{"text": "### Human: Hi ### Assistant: Hello"}\n'
@@ -53,21 +53,21 @@ def test_names_cannot_leave_the_folder(home: Home, tmp_path: Path, name: str) ->
 def test_the_page_trains_on_what_it_offers_only(home: Home, tmp_path: Path) -> None:
     studio = Studio.over(home, "builtin", EngineSupervisor(home, "builtin"))
     kept = keep(home, upload(tmp_path, "mine.jsonl", ROW * 3))
-    check(studio, Recipe.from_dict({"dataset_name": str(kept)}))
+    check_may_train(studio, Recipe.from_dict({"dataset_name": str(kept)}))
     outside = upload(tmp_path, "outside.jsonl", ROW)
     for wrong in (str(outside), "/etc/passwd", "../../etc/passwd"):
         with pytest.raises(UserError, match="neither a dataset of this studio nor a Hub id"):
-            check(studio, Recipe.from_dict({"dataset_name": wrong}))
+            check_may_train(studio, Recipe.from_dict({"dataset_name": wrong}))
     with pytest.raises(UserError, match="serves the base"):
-        check(studio, Recipe.from_dict({"dataset_name": str(kept), "model_name_or_path": "owner/other"}))
+        check_may_train(studio, Recipe.from_dict({"dataset_name": str(kept), "model_name_or_path": "owner/other"}))
 
 
 def test_rows_that_cannot_be_used_stop_the_start_unless_skipped(home: Home, tmp_path: Path) -> None:
     studio = Studio.over(home, "builtin", EngineSupervisor(home, "builtin"))
     kept = str(keep(home, upload(tmp_path, "mixed.jsonl", ROW + '{"text": 3}\n')))
     with pytest.raises(UserError, match="1 of 2 rows"):
-        check(studio, Recipe.from_dict({"dataset_name": kept}))
-    check(studio, Recipe.from_dict({"dataset_name": kept, "skip_bad_rows": True}))
+        check_may_train(studio, Recipe.from_dict({"dataset_name": kept}))
+    check_may_train(studio, Recipe.from_dict({"dataset_name": kept, "skip_bad_rows": True}))
 
 
 def test_a_run_on_a_hub_dataset_reads_the_kept_copy(home: Home, hub: Hub) -> None:

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from core.data import Conversation
 from core.recipes.recipe import Recipe
-from studio.train.lengths import Lengths
+from studio.train.lengths import DatasetLengths
 
 
 class EachAnswerIsARow:
@@ -23,7 +23,7 @@ def test_all_rows_of_as_many_conversations_as_the_recipe_uses_are_counted(tmp_pa
     file = tmp_path / "a.jsonl"
     turn = '{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}'
     file.write_text("".join(f'{{"messages": [{", ".join([turn] * count)}]}}\n' for count in (1, 3, 2)))
-    lengths = Lengths(cast(Any, SimpleNamespace(tokenizer=EachAnswerIsARow())))
+    lengths = DatasetLengths(cast(Any, SimpleNamespace(tokenizer=EachAnswerIsARow())))
     recipe = Recipe.from_dict({"dataset_name": str(file)})
     assert lengths.known(recipe) is None
     assert lengths.count(recipe) == [10, 10, 20, 30, 10, 20]

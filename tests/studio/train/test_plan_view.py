@@ -1,11 +1,9 @@
-"""The plan's drawing and its command: what people read must be what was planned."""
+"""The plan as the page draws it: what people read must be what was planned."""
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,9 +11,8 @@ import pytest
 from core.planner import Chat, Gpu, Plan, compare_methods, plan_run
 from core.planner.model_shape import shape_of
 from core.recipes.recipe import Recipe
-from studio.__main__ import main
-from studio.train.plan_view import comparison, plan_card
-from tests.core.planner.configs import LLAMA_2_7B, MIXTRAL
+from studio.train.plan_view import render_comparison, render_plan
+from tests.core.planner.configs import LLAMA_2_7B
 
 T4 = Gpu.find("t4")
 
@@ -35,7 +32,7 @@ def marks(html: str) -> list[float]:
 
 
 def test_a_plan_that_fits() -> None:
-    html, lesson = plan_card(planned()).split("Why not train all weights?")
+    html, lesson = render_plan(planned()).split("Why not train all weights?")
     assert 'data-fits="true"' in html
     assert "It fits" in html
     assert sum(widths(html)) < marks(html)[0] == 100
@@ -48,12 +45,12 @@ def test_a_plan_that_fits() -> None:
 
 def test_a_plan_before_the_tokens_are_counted_says_what_comes() -> None:
     of = replace(planned(), schedule=None, time=None)
-    assert "once the tokens are counted" in plan_card(of, counting=True)
-    assert "once the tokens are counted" not in plan_card(of)
+    assert "once the tokens are counted" in render_plan(of, counting=True)
+    assert "once the tokens are counted" not in render_plan(of)
 
 
 def test_a_plan_that_does_not_fit_shows_what_would() -> None:
-    html = plan_card(planned(gradient_checkpointing=False, max_length=2048)).split("Why not train all weights?")[0]
+    html = render_plan(planned(gradient_checkpointing=False, max_length=2048)).split("Why not train all weights?")[0]
     assert 'data-look="nearest"' in html
     assert 'data-fits="false"' in html
     assert sum(widths(html)) == pytest.approx(100, abs=0.1)
@@ -64,14 +61,14 @@ def test_a_plan_that_does_not_fit_shows_what_would() -> None:
 def test_names_are_escaped() -> None:
     of = planned()
     card = Gpu("<b>card</b>", T4.nominal, T4.usable, T4.capability)
-    html = plan_card(Plan(of.recipe, card, of.shape, of.parts, True, "<script>"))
+    html = render_plan(Plan(of.recipe, card, of.shape, of.parts, True, "<script>"))
     assert "<script>" not in html
     assert "<b>card</b>" not in html
-    assert "<i>base</i>" not in comparison(compare_methods("7B", card), card, "<i>base</i>")
+    assert "<i>base</i>" not in render_comparison(compare_methods("7B", card), card, "<i>base</i>")
 
 
 def test_the_lecture_bars() -> None:
-    html = comparison(compare_methods("7B", T4), T4, "7 B parameters")
+    html = render_comparison(compare_methods("7B", T4), T4, "7 B parameters")
     assert "28.0 + 28.0 + 56.0 = 112.0 GB" in html
     assert "14.0 + 14.0 + 28.0 = 56.0 GB" in html
     assert "7.0 + 7.0 + 14.0 = 28.0 GB" in html
@@ -81,66 +78,6 @@ def test_the_lecture_bars() -> None:
 
 
 def test_a_tiny_base_is_compared_in_megabytes() -> None:
-    html = comparison(compare_methods("builtin", T4), T4, "builtin")
+    html = render_comparison(compare_methods("builtin", T4), T4, "builtin")
     assert ", in MB (1,000,000 bytes)" in html
     assert "0.0 + 0.0" not in html
-
-
-@pytest.fixture
-def config(tmp_path: Path) -> Path:
-    path = tmp_path / "config.json"
-    path.write_text(json.dumps(LLAMA_2_7B))
-    return path
-
-
-def test_command_fits(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["plan", "--base", str(config), "--gpu", "t4", "--json"]) == 0
-    answer = json.loads(capsys.readouterr().out)
-    assert answer["fits"]
-    assert answer["total"] == sum(part["bytes"] for part in answer["parts"])
-    assert answer["parameters"] == 6_738_415_616
-
-
-def test_command_does_not_fit(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["plan", "--base", str(config), "--gpu", "10GB", "--kv-tokens", "512", "--json"]) == 1
-    answer = json.loads(capsys.readouterr().out)
-    assert not answer["fits"]
-    assert answer["fits_without_chat"]
-    assert main(["plan", "--base", str(config), "--gpu", "10GB", "--no-chat"]) == 0
-    assert main(["plan", "--base", str(config), "--gpu", "10GB", "--kv-tokens", "512", "--shared", "yes"]) == 0
-
-
-def test_command_plans_a_recipe_with_its_dataset(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    recipe = tmp_path / "recipe.yaml"
-    recipe.write_text("dataset_name: pirate\nmax_steps: 5\n")
-    assert main(["plan", str(recipe), "--gpu", "cpu", "--json"]) == 0
-    answer = json.loads(capsys.readouterr().out)
-    assert answer["steps"] == 5
-    assert answer["tokens_per_epoch"] > 1000
-    assert main(["plan", str(recipe), "--gpu", "cpu", "--compare"]) == 0
-    shown = capsys.readouterr().out
-    assert "5 steps in all" in shown
-    assert "It fits" in shown
-    assert "QLoRA" in shown
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["--gpu", "t5"],
-        ["--kv-tokens", "0"],
-        ["--base", "./nowhere"],
-        ["--base", "~nobody-here/model"],
-        ["--base", ""],
-        ["missing.yaml"],
-    ],
-)
-def test_command_wrong_input(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["plan", *arguments]) == 2
-    assert capsys.readouterr().err.startswith("Error: ")
-
-
-def test_command_refuses_experts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "config.json").write_text(json.dumps(MIXTRAL))
-    assert main(["plan", "--base", str(tmp_path)]) == 2
-    assert "mixture of experts" in capsys.readouterr().err
