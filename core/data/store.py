@@ -91,7 +91,7 @@ def store_files(home: Home, files: Sequence[Path]) -> StoredDataset:
 def store_folder(home: Home, files: Sequence[Path]) -> tuple[StoredDataset, list[str]]:
     """Keep the data files among a folder's `files` as one dataset; returns the names of the others too.
 
-    Raises UserError where none is one, and as keep_files does.
+    Raises UserError where none is one, and as store_files does.
     """
     data = [each for each in files if is_data_file(each) and not is_clutter(each.name) and each.name not in NOT_DATA]
     if not data:

@@ -20,7 +20,7 @@ ESCAPED = re.compile("[\udc80-\udcff]")
 
 @dataclass(frozen=True)
 class Encoding:
-    """`errors` is for open(): bytes that are not valid become lone surrogates, found per row (checked_values)."""
+    """`errors` is for open(): bytes that are not valid become lone surrogates, found per row (core.data.values)."""
 
     name: str
     said: str = ""

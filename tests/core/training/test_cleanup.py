@@ -91,7 +91,7 @@ from core.data import store
 store.write_origin = die
 data = home.root / "rows.jsonl"
 data.write_text('{"text": "### Human: One? ### Assistant: Two."}')
-store.keep_files(home, [data])
+store.store_files(home, [data])
 """
 MERGES = """
 from core.models.merge import staged
