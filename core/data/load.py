@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from adapters.common.errors import UserError
 from adapters.common.files import expanded
 from core.data import hub
+from core.data.cache import CheckedRows, RowsKey, read_once
 from core.data.check import DatasetChecker
 from core.data.column_mapping import parse_columns
 from core.data.dataset import CheckedDataset, DatasetRow, Problem, SourceKind
@@ -36,8 +37,13 @@ class Source:
         return read_rows(self.files, parse_columns(columns).values())
 
     @property
+    def paths(self) -> list[Path]:
+        """Each file on the disk once; an archive may hold several files of rows."""
+        return list(dict.fromkeys(file.path for file in self.files))
+
+    @property
     def sha256(self) -> str:
-        return hash_files(list(dict.fromkeys(file.path for file in self.files)))
+        return hash_files(self.paths)
 
 
 def read_dataset(
@@ -55,9 +61,11 @@ def read_dataset(
     columns: which columns stand for the known ones, as in core.data.column_mapping: question=Frage,answer=Antwort.
     """
     source = open_source(name_or_path_or_hub_id, config=config, split=split, revision=revision, token=token)
-    scan = DatasetChecker(source.rows(columns), dataset_format, columns)
-    conversations = list(scan)
-    sha256 = source.sha256
+    rows, sha256 = read_once(
+        lambda: RowsKey(source.sha256, tuple(file.name for file in source.files), dataset_format, columns),
+        sum(path.stat().st_size for path in source.paths),
+        lambda: check_rows(source, dataset_format, columns),
+    )
     changed = []
     if source.origin and source.origin.sha256 != sha256:
         licence = source.license if source.origin.source == "file" else None  # said by whoever changed them
@@ -67,16 +75,31 @@ def read_dataset(
     return CheckedDataset(
         name=source.name,
         source=source.kind,
-        format=scan.format.name,
-        evidence=scan.evidence,
-        rows=scan.rows,
-        conversations=conversations,
-        problems=scan.problems,
-        notes=changed + source.notes + scan.notes,
+        format=rows.format,
+        evidence=rows.evidence,
+        rows=rows.rows,
+        conversations=list(rows.conversations),
+        problems=list(rows.problems),
+        notes=[*changed, *source.notes, *rows.notes],
         sha256=sha256,
         revision=source.revision,
         license=source.license,
-        columns=scan.columns,
+        columns=list(rows.columns),
+    )
+
+
+def check_rows(source: Source, dataset_format: str | None, columns: str | None) -> CheckedRows:
+    """Raises UserError if nothing can be read."""
+    checker = DatasetChecker(source.rows(columns), dataset_format, columns)
+    conversations = tuple(checker)
+    return CheckedRows(
+        checker.format.name,
+        checker.evidence,
+        checker.rows,
+        conversations,
+        tuple(checker.problems),
+        tuple(checker.notes),
+        tuple(checker.columns),
     )
 
 
