@@ -56,7 +56,7 @@ def build_app(studio: Studio, settings: AccessSettings | None = None) -> FastAPI
         app.include_router(signin.router(settings, settings.provider, sessions))
     page = build_page(studio, sign_in=settings.provider is not None)
     app.add_middleware(AccessMiddleware, settings=settings, page=page, keys=Keys(studio.home), sessions=sessions)
-    app = gr.mount_gradio_app(
+    gr.mount_gradio_app(
         app,
         page,
         path="/",
@@ -71,7 +71,9 @@ def build_app(studio: Studio, settings: AccessSettings | None = None) -> FastAPI
     )
     # Mounted pages never "launch", and Gradio checks the file paths that a client sends only after the launch.
     page.has_launched = True
-    mounted = next(each.app for each in app.routes if isinstance(each, Mount) and isinstance(each.app, gr.routes.App))
+    mounted = next(
+        route.app for route in app.routes if isinstance(route, Mount) and isinstance(route.app, gr.routes.App)
+    )
     mounted.state_holder = PageStates()
     mounted.state_holder.set_blocks(page)
     return app

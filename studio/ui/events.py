@@ -69,7 +69,7 @@ def _without_context(wrapper: Callable[..., Any], handler: Callable[..., Any], c
     parameters = list(inspect.signature(handler).parameters.values())
     functools.update_wrapper(wrapper, handler)
     # Gradio asks for type hints; one that cannot be resolved, such as the context's, would cost it all of them.
-    known = {each.name for each in parameters[:count]}
+    known = {parameter.name for parameter in parameters[:count]}
     wrapper.__annotations__ = {name: hint for name, hint in handler.__annotations__.items() if name not in known}
     wrapper.__signature__ = inspect.Signature(parameters[count:])  # type: ignore[attr-defined]
     return wrapper
@@ -100,5 +100,5 @@ def to_gradio_error(error: Exception, args: Sequence[Any] = ()) -> gr.Error:
 
 def text_for_viewer(text: str, args: Sequence[Any]) -> str:
     """As who asked may read it: a gr.Request among the handler's arguments tells who that is."""
-    stranger = any(isinstance(each, gr.Request) and user_of(each).role < Role.OWNER for each in args)
-    return without_paths(text) if stranger else text
+    is_for_owner = all(user_of(arg).role is Role.OWNER for arg in args if isinstance(arg, gr.Request))
+    return text if is_for_owner else without_paths(text)

@@ -22,28 +22,31 @@ class PartialUpdateBlocks(gr.Blocks):
 
     async def postprocess_data(self, block_fn: Any, predictions: Any, state: Any) -> list[Any]:
         """As Gradio's own, with the same result, but without building anew what is left as it is."""
-        outputs, values = list(block_fn.outputs), predictions
+        outputs = list(block_fn.outputs)
+        values = predictions
         if isinstance(predictions, dict) and predictions and predictions != gr.skip():
             values = convert_component_dict_to_list(outputs, predictions)
         if len(outputs) < 2 or block_fn.batch or not isinstance(values, list | tuple) or len(values) != len(outputs):
             return list(await super().postprocess_data(block_fn, predictions, state))
-        stays = [isinstance(value, dict) and value == gr.skip() for value in values]
-        changing = copy(block_fn)
-        changing.outputs = [each for each, same in zip(outputs, stays, strict=True) if not same]
-        given = [value for value, same in zip(values, stays, strict=True) if not same]
-        news = await super().postprocess_data(changing, given if len(given) > 1 else given[0], state) if given else []
-        drawn = iter(news)
+        is_skipped = [isinstance(value, dict) and value == gr.skip() for value in values]
+        changed = [value for value, skipped in zip(values, is_skipped, strict=True) if not skipped]
+        changed_fn = copy(block_fn)
+        changed_fn.outputs = [output for output, skipped in zip(outputs, is_skipped, strict=True) if not skipped]
+        updates: list[Any] = []
+        if changed:
+            updates = await super().postprocess_data(changed_fn, changed if len(changed) > 1 else changed[0], state)
+        remaining = iter(updates)
         return [
-            (None if each.stateful else gr.skip()) if same else next(drawn)
-            for each, same in zip(outputs, stays, strict=True)
+            (None if output.stateful else gr.skip()) if skipped else next(remaining)
+            for output, skipped in zip(outputs, is_skipped, strict=True)
         ]
 
     def reduce_event_overhead(self) -> None:
-        for each in self.fns.values():
+        for event in self.fns.values():
             # The browser goes through everything that an event ever showed its progress on, at each step of each
             # event: where no progress is to be seen there is nothing to show it on.
-            if each.show_progress == "hidden" and each.show_progress_on is None:
-                each.show_progress_on = []
+            if event.show_progress == "hidden" and event.show_progress_on is None:
+                event.show_progress_on = []
         self._queue.sleep_when_free = QUEUE_POLL_SECONDS
         self._queue.progress_update_sleep_when_free = PROGRESS_SECONDS
         self._queue.ANALYTICS_MAX_EVENTS = 1  # it makes a table of them after each event, for a page that is not here

@@ -82,7 +82,7 @@ def space_settings(url: str, **others: Any) -> AccessSettings:
 
 def request_of(person: User) -> gr.Request:
     """What a handler gets when `person` triggers its event."""
-    return gr.Request(request=Request({"type": "http", "headers": [], SCOPE_KEY: person}))  # type: ignore[arg-type]
+    return gr.Request(request=Request({"type": "http", "headers": [], SCOPE_KEY: person}))
 
 
 def event(page: gr.Blocks, name: str, data: list[Any] | None = None, **others: Any) -> dict[str, Any]:
