@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from studio import page_handlers as handlers
-from studio.adapters_page import card_actions, hub
+from studio.adapters_page import card_actions
 from studio.adapters_page import page as adapters
 from studio.chat import page as chat
 from studio.context import Studio
@@ -55,7 +55,6 @@ def build_page(studio: Studio, sign_in: bool = False) -> gr.Blocks:
                 tensorboard_tab.build()
             with gr.Tab("Adapters", id="adapters") as adapters_tab:
                 adapters_page = adapters.build(studio)
-                adapters_exchanged = hub.build(studio, adapters_page)
             with gr.Tab("Settings", id="settings") as settings_tab:
                 settings.build(studio, settings_tab)
                 access.build(studio, sign_in, greeting)
@@ -85,7 +84,6 @@ def build_page(studio: Studio, sign_in: bool = False) -> gr.Blocks:
             *runs_page.changes,
             run_started,
             *adapters_page.changes,
-            *adapters_exchanged,
             card_action,
         ):
             change.success(refresh, inputs, outputs, **private)

@@ -11,8 +11,8 @@ import gradio as gr
 
 from core.recipes.recipe import Recipe
 from core.training.run import find_run
+from studio.adapters_page.overview import render_adapters
 from studio.adapters_page.page import AdaptersPage
-from studio.adapters_page.page import overview as render_adapters
 from studio.answers import checkpoints
 from studio.auth.identity import Role, User, user_of
 from studio.auth.permissions import requires

@@ -9,24 +9,24 @@ from adapters.common.errors import UserError
 from core.common.redaction import masked
 
 
-class Troubles:
+class AdapterFailures:
     """Kept in memory only, by adapter; for the owner's eyes."""
 
     def __init__(self) -> None:
-        self._of: dict[str, str] = {}
+        self._by_name: dict[str, str] = {}
 
     @contextmanager
-    def noting(self, name: str, what: str) -> Iterator[None]:
-        """What is tried: Loading, Push, Merge. A UserError goes on its way and is kept; success forgets."""
+    def recording(self, name: str, action: str) -> Iterator[None]:
+        """action: Loading, The push, Merging. A UserError is recorded and raised on; success removes what was there."""
         try:
             yield
         except UserError as error:
-            self._of[name] = f"{what} failed. {masked(str(error))}"
+            self._by_name[name] = f"{action} failed. {masked(str(error))}"
             raise
-        self._of.pop(name, None)
+        self._by_name.pop(name, None)
 
     def of(self, name: str) -> str:
-        return self._of.get(name, "")
+        return self._by_name.get(name, "")
 
     def forget(self, name: str) -> None:
-        self._of.pop(name, None)
+        self._by_name.pop(name, None)

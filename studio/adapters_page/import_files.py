@@ -12,10 +12,12 @@ from adapters.common.errors import UserError
 from adapters.common.files import expanded
 from adapters.record import RECORD_FILE
 from adapters.store import AdapterStore
-from studio.adapters_page import same_base, upload
-from studio.auth.identity import LOCAL_OWNER, user_of
+from studio.adapters_page.same_base import declare_for_new_adapter
+from studio.adapters_page.upload import import_upload
+from studio.auth.identity import LOCAL_OWNER, Role, user_of
+from studio.auth.permissions import requires
 from studio.context import Studio
-from studio.ui.failures import failure_slot, in_place
+from studio.ui.failures import bind_in_place, failure_slot
 
 TYPES = [".zip", ".safetensors", ".json", ".jinja", ".model", ".txt", ".md"]
 
@@ -30,51 +32,28 @@ def build(studio: Studio) -> list[Any]:
     )
     folder = gr.Textbox(label="Or a folder of this machine", placeholder="/path/to/adapter", elem_id="import-folder")
     name = gr.Textbox(label="Name here", placeholder="the zip's or folder's name", elem_id="import-name")
-    same = same_base_box("import-same-base")
-    button = gr.Button("Import", elem_id="import")
+    same_base = same_base_box("import-same-base")
+    import_button = gr.Button("Import", elem_id="import")
     adopt_button = gr.Button("Adopt what was put into the store by hand", elem_id="adopt")
     failed = failure_slot("import-failed")
     done = gr.Markdown("", elem_id="imported")
 
-    def bring_in(
-        request: gr.Request, uploads: list[str] | None, path: str | None, wanted: str | None, alike: bool = False
-    ) -> list[Any]:
-        wanted, path = (wanted or "").strip(), (path or "").strip()
-        if path and uploads:
-            raise UserError("There are both an upload and a folder.", "Leave one of them out.")
-        if path:
-            if user_of(request) != LOCAL_OWNER:
-                raise UserError("A folder of the machine can only be named at the machine itself.", "Upload a zip.")
-            given = expanded(path)
-            record = studio.store.import_folder(given, wanted or studio.store.free_name(given.name))
-        else:
-            record = upload.take(studio.store, [Path(each) for each in uploads or []], wanted)
-        if alike:
-            record = same_base.say_of_new(studio, record.name)
-        copy = f", said to be a copy of {shared_base(record.same_base.base)}" if record.same_base else ""
-        return [f"**{record.name}** is here, for the base {shared_base(record.base_model)}{copy}.", None, "", ""]
-
-    def adopt() -> str:
-        found = without_record(studio.store)
-        if not found:
-            raise UserError("No folder was put into the store by hand.", f"Put one into {studio.store.root} first.")
-        adopted = [studio.store.adopt(each).name for each in found]
-        return f"Adopted: {', '.join(adopted)}."
-
     private: dict[str, Any] = {"api_visibility": "private"}
     return [
-        button.click(
-            in_place(bring_in, failed, done),
-            [files, folder, name, same],
+        import_button.click(
+            bind_in_place(import_adapter, studio, failed=failed, done=done),
+            [files, folder, name, same_base],
             [done, files, folder, name, failed],
             **private,
         ),
-        adopt_button.click(in_place(adopt, failed, done), None, [done, failed], **private),
+        adopt_button.click(
+            bind_in_place(adopt_adapters, studio, failed=failed, done=done), None, [done, failed], **private
+        ),
     ]
 
 
 def same_base_box(elem_id: str, *, visible: bool = True) -> gr.Checkbox:
-    """The owner's word on what is about to come in."""
+    """The owner's statement on the adapter that is about to come in."""
     return gr.Checkbox(
         False,
         label="Its base is a copy of the base here",
@@ -84,7 +63,41 @@ def same_base_box(elem_id: str, *, visible: bool = True) -> gr.Checkbox:
     )
 
 
-def without_record(store: AdapterStore) -> list[str]:
+@requires(Role.OWNER)
+def import_adapter(
+    studio: Studio,
+    request: gr.Request,
+    uploads: list[str] | None,
+    path: str | None,
+    name: str | None,
+    is_same_base: bool = False,
+) -> list[Any]:
+    name, path = (name or "").strip(), (path or "").strip()
+    if path and uploads:
+        raise UserError("There are both an upload and a folder.", "Leave one of them out.")
+    if path:
+        if user_of(request) != LOCAL_OWNER:
+            raise UserError("A folder of the machine can only be named at the machine itself.", "Upload a zip.")
+        folder = expanded(path)
+        record = studio.store.import_folder(folder, name or studio.store.free_name(folder.name))
+    else:
+        record = import_upload(studio.store, [Path(upload) for upload in uploads or []], name)
+    if is_same_base:
+        record = declare_for_new_adapter(studio, record.name)
+    copy = f", said to be a copy of {shared_base(record.same_base.base)}" if record.same_base else ""
+    return [f"**{record.name}** is here, for the base {shared_base(record.base_model)}{copy}.", None, "", ""]
+
+
+@requires(Role.OWNER)
+def adopt_adapters(studio: Studio) -> str:
+    found = folders_without_record(studio.store)
+    if not found:
+        raise UserError("No folder was put into the store by hand.", f"Put one into {studio.store.root} first.")
+    adopted = [studio.store.adopt(name).name for name in found]
+    return f"Adopted: {', '.join(adopted)}."
+
+
+def folders_without_record(store: AdapterStore) -> list[str]:
     """Folders that lack the studio's record; whether they lack more, adopting them says."""
     found = []
     for name, _ in store.broken():

@@ -8,15 +8,17 @@ from typing import Any
 
 import gradio as gr
 
-from adapters.common.errors import UserError
 from adapters.hub.login import check_repo_id
 from adapters.hub.merged_model import push_merged
 from core.models.base import resolve
-from studio.adapters_page import merged_models, same_base
-from studio.adapters_page.failures import Troubles
-from studio.auth.identity import LOCAL_OWNER, user_of
+from studio.adapters_page.failures import AdapterFailures
+from studio.adapters_page.handlers import required_name, text_of
+from studio.adapters_page.merged_models import is_merged, make_merged_model, merged_folder
+from studio.adapters_page.same_base import local_base_of
+from studio.auth.identity import LOCAL_OWNER, Role, user_of
+from studio.auth.permissions import requires
 from studio.context import Studio
-from studio.ui.failures import failure_slot, in_place
+from studio.ui.failures import bind_in_place, failure_slot
 
 ABOUT = (
     "Full weights in the base's own precision, as safetensors, for programs that know nothing of adapters. "
@@ -25,7 +27,7 @@ ABOUT = (
 PROGRESS = gr.Progress()
 
 
-def build(studio: Studio, chosen: gr.Dropdown, troubles: Troubles) -> list[Any]:
+def build(studio: Studio, chosen: gr.Dropdown, failures: AdapterFailures) -> list[Any]:
     """Returns the events after which cards are not what they were."""
     gr.Markdown(ABOUT)
     with gr.Row():
@@ -39,46 +41,64 @@ def build(studio: Studio, chosen: gr.Dropdown, troubles: Troubles) -> list[Any]:
     failed = failure_slot("merge-failed")
     done = gr.Markdown("", elem_id="merged")
 
-    def merge(request: gr.Request, name: str | None, progress: gr.Progress = PROGRESS) -> str:
-        folder = made(name, progress)
-        where = f"in `{folder}`" if user_of(request) == LOCAL_OWNER else "in the studio's cache"
-        return f"**{name}** is merged, {where}: [download it as a zip](/adapters/{name}/merged.zip)."
-
-    def push(name: str | None, repo: str | None, visible: bool, progress: gr.Progress = PROGRESS) -> str:
-        repo = (repo or "").strip()
-        check_repo_id(repo)
-        folder = made(name, progress)
-        assert name
-        with troubles.noting(name, "Pushing the merged model"):
-            record = studio.store.get(name)
-            result = push_merged(
-                folder,
-                replace(record, base_model=resolve(same_base.base_of(studio, record)).id),
-                repo,
-                private=not visible,
-                progress=lambda share, what: progress(share, desc=what),
-            )
-        what = "Pushed" if result.changed else "Nothing had changed in"
-        kind = "private" if result.private else "public"
-        return f"{what} [{repo}]({result.url}) ({kind}) as commit `{result.revision[:10]}`."
-
-    def made(name: str | None, progress: gr.Progress) -> Path:
-        if not name:
-            raise UserError("No adapter is chosen.", "Choose one in the list above first.")
-        record = studio.store.get(name)
-        target = merged_models.folder_of(studio.home, name)
-        if not merged_models.is_there(studio.home, record):
-            with troubles.noting(name, "Merging"):
-                merged_models.make(
-                    studio.store.path(name),
-                    same_base.base_of(studio, record),
-                    target,
-                    lambda share, what: progress(share, desc=what),
-                )
-        return target
-
     private: dict[str, Any] = {"api_visibility": "private"}
+    merge = bind_in_place(merge_adapter, studio, failures, failed=failed, done=done)
+    push = bind_in_place(push_merged_model, studio, failures, failed=failed, done=done)
     return [
-        merge_button.click(in_place(merge, failed, done), chosen, [done, failed], **private),
-        push_button.click(in_place(push, failed, done), [chosen, repo_id, public], [done, failed], **private),
+        merge_button.click(merge, chosen, [done, failed], **private),
+        push_button.click(push, [chosen, repo_id, public], [done, failed], **private),
     ]
+
+
+@requires(Role.OWNER)
+def merge_adapter(
+    studio: Studio,
+    failures: AdapterFailures,
+    request: gr.Request,
+    name: str | None,
+    progress: gr.Progress = PROGRESS,
+) -> str:
+    folder = merge_unless_merged(studio, failures, required_name(name), progress)
+    where = f"in `{folder}`" if user_of(request) == LOCAL_OWNER else "in the studio's cache"
+    return f"**{name}** is merged, {where}: [download it as a zip](/adapters/{name}/merged.zip)."
+
+
+@requires(Role.OWNER)
+def push_merged_model(
+    studio: Studio,
+    failures: AdapterFailures,
+    name: str | None,
+    repo_id: str | None,
+    public: bool,
+    progress: gr.Progress = PROGRESS,
+) -> str:
+    repo_id = check_repo_id(text_of(repo_id))
+    name = required_name(name)
+    folder = merge_unless_merged(studio, failures, name, progress)
+    with failures.recording(name, "Pushing the merged model"):
+        record = studio.store.get(name)
+        result = push_merged(
+            folder,
+            replace(record, base_model=resolve(local_base_of(studio, record)).id),
+            repo_id,
+            private=not public,
+            progress=lambda share, what: progress(share, desc=what),
+        )
+    outcome = "Pushed" if result.changed else "Nothing had changed in"
+    kind = "private" if result.private else "public"
+    return f"{outcome} [{repo_id}]({result.url}) ({kind}) as commit `{result.revision[:10]}`."
+
+
+def merge_unless_merged(studio: Studio, failures: AdapterFailures, name: str, progress: gr.Progress) -> Path:
+    """The folder with the merged weights, which are made unless those of this adapter are there already."""
+    record = studio.store.get(name)
+    target = merged_folder(studio.home, name)
+    if not is_merged(studio.home, record):
+        with failures.recording(name, "Merging"):
+            make_merged_model(
+                studio.store.path(name),
+                local_base_of(studio, record),
+                target,
+                lambda share, what: progress(share, desc=what),
+            )
+    return target

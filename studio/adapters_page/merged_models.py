@@ -5,24 +5,22 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from adapters.common.errors import UserError
+from adapters.hub.progress import Progress
 from adapters.record import AdapterRecord
 from adapters.store import check_name
 from core.common.home import Home
 
-Progress = Callable[[float, str], None]  # share done (0 to 1), what is being done
 
-
-def folder_of(home: Home, name: str) -> Path:
+def merged_folder(home: Home, name: str) -> Path:
     return home.cache / "merged" / check_name(name)
 
 
-def is_there(home: Home, record: AdapterRecord) -> bool:
+def is_merged(home: Home, record: AdapterRecord) -> bool:
     """Whether there are merged weights of this adapter, and not of an earlier one that had its name."""
-    config = folder_of(home, record.name) / "config.json"
+    config = merged_folder(home, record.name) / "config.json"
     weights = home.adapters / record.name / "adapter_model.safetensors"
     try:
         return config.stat().st_mtime >= weights.stat().st_mtime
@@ -30,12 +28,12 @@ def is_there(home: Home, record: AdapterRecord) -> bool:
         return False
 
 
-def make(adapter: Path, base: str, target: Path, progress: Progress) -> Path:
+def make_merged_model(adapter: Path, base: str, target: Path, progress: Progress) -> Path:
     """Merge the adapter in a process, as the web process has no torch. Raises UserError with what stood in the way."""
     command = [sys.executable, "-m", "core.models.merge", str(adapter), "--base", base, "--to", str(target)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
-            last = follow(process, progress)
+            last = report_progress(process, progress)
         except BaseException:
             process.kill()
             raise
@@ -49,12 +47,12 @@ def make(adapter: Path, base: str, target: Path, progress: Progress) -> Path:
     raise RuntimeError(f"merging ended with code {process.returncode}: {lines[-1] if lines else 'killed'}")
 
 
-def follow(process: subprocess.Popen[str], progress: Progress) -> dict[str, object]:
-    """Tell how far it is; returns the last that it said."""
+def report_progress(process: subprocess.Popen[str], progress: Progress) -> dict[str, object]:
+    """Report how far the process is; returns the last line that it printed."""
     assert process.stdout is not None
-    fact: dict[str, object] = {}
+    message: dict[str, object] = {}
     for line in process.stdout:
-        fact = json.loads(line)
-        if "share" in fact:
-            progress(float(str(fact["share"])), str(fact["what"]))
-    return fact
+        message = json.loads(line)
+        if "share" in message:
+            progress(float(str(message["share"])), str(message["what"]))
+    return message

@@ -1,4 +1,4 @@
-"""The base here, by which adapters are judged, and the owner's word that an adapter was made on a copy of it."""
+"""The base here, by which adapters are judged, and the owner's statement that an adapter was made on a copy of it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from core.models.base_facts import facts_of, with_shapes
 from studio.context import Studio
 
 
-def base_here(studio: Studio) -> BaseFacts | None:
+def serving_base(studio: Studio) -> BaseFacts | None:
     """The base that answers here; None while a server elsewhere has not yet said which it has."""
     engine = studio.engine
     if engine.external_url is None:
@@ -22,13 +22,13 @@ def base_here(studio: Studio) -> BaseFacts | None:
     return facts_of(engine.status.base) if engine.status.base else None
 
 
-def say(studio: Studio, name: str) -> AdapterRecord:
-    """Record the owner's word that the adapter was made on a copy of the base here, and have the engine look at it.
+def declare_same_base(studio: Studio, name: str) -> AdapterRecord:
+    """Record that the adapter was made on a copy of the base here, as the owner says, and have the engine check it.
 
     Raises UserError, and leaves the record as it was, when the engine is not there or cannot serve it: shapes count,
-    whatever is said.
+    whatever the owner says.
     """
-    before, base = studio.store.get(name), base_here(studio)
+    before, base = studio.store.get(name), serving_base(studio)
     if base is None or not studio.engine.ready.is_set():
         raise UserError("The engine is not there, which compares the adapter with the base.", "Try again when it is.")
     if studio.engine.vllm is not None and not with_shapes(base, studio.store.facts(name)).linears:
@@ -48,19 +48,19 @@ def say(studio: Studio, name: str) -> AdapterRecord:
     return record
 
 
-def say_of_new(studio: Studio, name: str) -> AdapterRecord:
-    """The same of an adapter that has just come in, which stays whatever the engine says."""
+def declare_for_new_adapter(studio: Studio, name: str) -> AdapterRecord:
+    """The same for an adapter that has just come in: it stays, also where the engine refuses it."""
     try:
-        return say(studio, name)
+        return declare_same_base(studio, name)
     except UserError as error:
         raise UserError(f"{name} is here, but not used on this base. {error.message}", error.remedy) from error
 
 
-def base_of(studio: Studio, record: AdapterRecord) -> str:
-    """What is its base on this machine: the studio's own where that is the same, else what it names."""
+def local_base_of(studio: Studio, record: AdapterRecord) -> str:
+    """Where the adapter's base is on this machine: the studio's own base where that is the same, else what it names."""
     own = facts_of(studio.base)
     return record.base_model if why_not_base(Origin.of(record), own.id, own.fingerprint) else studio.base
 
 
-def take_back(studio: Studio, name: str) -> None:
+def withdraw_same_base(studio: Studio, name: str) -> None:
     studio.store.update(replace(studio.store.get(name), same_base=None))

@@ -1,4 +1,4 @@
-"""Adapters that have moved on where they came from: noticed, never applied."""
+"""Adapters whose repository on the Hub has another commit than the one here: noticed, never applied."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ FRESH_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
-class News:
-    """newer: the commit upstream when it is another than the one here. error: why it could not be asked for."""
+class UpstreamVersion:
+    """newer: the commit upstream when it is another than the one here. error: why the Hub could not be asked."""
 
     name: str
     repo_id: str
@@ -31,25 +31,25 @@ class Updates:
     def __init__(self, store: AdapterStore) -> None:
         self.store = store
         self._lock = threading.Lock()
-        self._looked = float("-inf")
-        self._news: list[News] = []
+        self._checked_at = float("-inf")
+        self._versions: list[UpstreamVersion] = []
 
-    def look(self, *, now: bool = False) -> list[News]:
+    def check(self, *, now: bool = False) -> list[UpstreamVersion]:
         with self._lock:
-            if now or time.monotonic() - self._looked > FRESH_SECONDS:
-                self._news = [each for each in map(self._about, self.store.list()) if each]
-                self._looked = time.monotonic()
-            return self._news
+            if now or time.monotonic() - self._checked_at > FRESH_SECONDS:
+                self._versions = [version for version in map(self._upstream, self.store.list()) if version]
+                self._checked_at = time.monotonic()
+            return self._versions
 
-    def newer(self) -> dict[str, str]:
-        """Adapter -> the commit upstream that is not the one here, as far as was looked; asks nobody."""
-        return {each.name: each.newer for each in self._news if each.newer}
+    def newer_commits(self) -> dict[str, str]:
+        """Adapter -> the commit upstream that is not the one here, as of the last check; asks nobody."""
+        return {version.name: version.newer for version in self._versions if version.newer}
 
-    def _about(self, record: AdapterRecord) -> News | None:
+    def _upstream(self, record: AdapterRecord) -> UpstreamVersion | None:
         if record.hub is None:
             return None
-        about = (record.name, record.hub.repo_id, record.hub.revision)
+        name, repo_id, here = record.name, record.hub.repo_id, record.hub.revision
         try:
-            return News(*about, newer_revision(record))
+            return UpstreamVersion(name, repo_id, here, newer_revision(record))
         except UserError as error:
-            return News(*about, None, str(error))
+            return UpstreamVersion(name, repo_id, here, None, str(error))

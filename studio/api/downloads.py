@@ -40,9 +40,9 @@ def router(studio: Studio) -> APIRouter:
     def download_merged(name: str) -> Response:
         try:
             record = studio.store.get(name)
-            if not merged_models.is_there(studio.home, record):
+            if not merged_models.is_merged(studio.home, record):
                 raise UserError(f"{name} is not merged, or has changed since.", "Merge it on the Adapters page first.")
-            files = merged_files(merged_models.folder_of(studio.home, name), record, f"you/{name}-merged")
+            files = merged_files(merged_models.merged_folder(studio.home, name), record, f"you/{name}-merged")
         except UserError as error:
             return JSONResponse({"detail": str(error)}, 404)
         return sent(f"{name}-merged", files)

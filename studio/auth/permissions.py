@@ -47,32 +47,11 @@ ROUTES: tuple[tuple[str, str, Needed], ...] = (
 # Gradio's events, as room.module.function of their handlers. Anonymous handlers have no name, and so are refused.
 EVENTS: dict[str, Role] = {
     "": Role.VISITOR,  # without a handler: it runs in the browser, or cancels events of the same session
-    "adapters_page.page.arrive": Role.VISITOR,
-    "adapters_page.page.details": Role.VISITOR,
-    "adapters_page.page.save": Role.OWNER,
-    "adapters_page.page.load": Role.OWNER,
-    "adapters_page.page.unload": Role.OWNER,
-    "adapters_page.page.delete": Role.OWNER,
-    "adapters_page.card_actions.look": Role.VISITOR,
-    "adapters_page.card_actions.act": Role.OWNER,
-    "adapters_page.merge.merge": Role.OWNER,
-    "adapters_page.merge.push": Role.OWNER,
-    "adapters_page.hub.arrive": Role.VISITOR,
-    "adapters_page.hub.notice": Role.VISITOR,
-    "adapters_page.hub.look": Role.OWNER,
-    "adapters_page.hub.preview": Role.USER,
-    "adapters_page.hub.push": Role.USER,
-    "adapters_page.hub.pull": Role.USER,
-    "adapters_page.import_files.bring_in": Role.OWNER,
-    "adapters_page.import_files.adopt": Role.OWNER,
 }
 # The function that `requires` has marked, by its event's name: another one that merely has the name is none.
 HANDLERS: dict[str, Callable[..., Any]] = {}
 # What counts against the limits: what has models answer, fills the disk, or asks the Hub; with:
-COUNTED = {
-    "adapters_page.hub.push",
-    "adapters_page.hub.pull",
-}
+COUNTED: set[str] = set()
 MESSAGE_PATHS = re.compile(r"/v1/(chat/)?completions")
 QUEUE_PATH = "/gradio_api/queue/join"
 EVENT_PATHS = (QUEUE_PATH, "/gradio_api/run/predict")

@@ -135,13 +135,13 @@ def run_merge(args: argparse.Namespace) -> int:
     from core.common.home import Home
     from core.models.base import resolve
     from core.models.merge import merge
-    from studio.adapters_page.merged_models import folder_of
+    from studio.adapters_page.merged_models import merged_folder
 
     home = Home.open(args.home)
     store = _store(args.home)
     record = store.get(args.name)
     base = resolve(args.base or (record.same_base.base if record.same_base else record.base_model))
-    target = expanded(args.to) if args.to else folder_of(home, args.name)
+    target = expanded(args.to) if args.to else merged_folder(home, args.name)
     try:
         with _shown() as progress:
             folder = merge(base, store.path(args.name), target, progress)

@@ -137,8 +137,8 @@ def test_adapters_that_are_deleted_renamed_or_replaced_leave_the_server_well(stu
     before = {name: ask(studio, name)[1] for name in "abcd"}
     shutil.rmtree(studio.store.path("a"))  # by hand: the server has put it out of its memory, and reads it again
     assert ask(studio, "a") == ("a", before["a"])
-    handler(page, "adapters_page.page.delete")("b")
-    handler(page, "adapters_page.page.save")("c", "renamed", "", "")
+    handler(page, "adapters_page.handlers.delete_adapter")("b")
+    handler(page, "adapters_page.handlers.save_adapter")("c", "renamed", "", "")
     assert ask(studio, "renamed") == ("renamed", before["c"])
     studio.store.delete("d")
     studio.store.rename("renamed", "d")  # another one under the name of one that the server has

@@ -162,18 +162,18 @@ def test_adapter_names_lead_nowhere_else(page: gr.Blocks, quiet_studio: Studio, 
     (root / "precious.txt").write_text("x")
     before = files_beneath(root)
     for event in (
-        "adapters_page.page.load",
-        "adapters_page.page.unload",
-        "adapters_page.page.delete",
+        "adapters_page.handlers.load_adapter",
+        "adapters_page.handlers.unload_adapter",
+        "adapters_page.handlers.delete_adapter",
         "settings.access_handlers.publish_adapter",
-        "adapters_page.merge.merge",
+        "adapters_page.merge.merge_adapter",
     ):
         with pytest.raises(gr.Error):
             handler(page, event)(name)
     with pytest.raises(gr.Error):
-        handler(page, "adapters_page.page.save")(name, "fine", "", "")
+        handler(page, "adapters_page.handlers.save_adapter")(name, "fine", "", "")
     with pytest.raises(gr.Error):
-        handler(page, "adapters_page.hub.push")(request_of(LOCAL_OWNER), name, "ada/x", False, "")
+        handler(page, "adapters_page.hub_handlers.push_to_hub")(request_of(LOCAL_OWNER), name, "ada/x", False, "")
     assert files_beneath(root) == before
 
 
@@ -184,7 +184,7 @@ def test_an_adapter_cannot_be_renamed_out_of_the_store(
     quiet_studio.store.import_folder(write_adapter(tmp_path / "lora"), "mine")
     before = files_beneath(quiet_studio.home.root)
     with pytest.raises(gr.Error):
-        handler(page, "adapters_page.page.save")("mine", name, "", "")
+        handler(page, "adapters_page.handlers.save_adapter")("mine", name, "", "")
     assert files_beneath(quiet_studio.home.root) == before
     quiet_studio.store.delete("mine")
 
@@ -231,7 +231,7 @@ def test_run_ids_lead_nowhere_else(page: gr.Blocks, quiet_studio: Studio, run_id
 def test_repository_ids_lead_nowhere_else(page: gr.Blocks, quiet_studio: Studio, repo_id: str) -> None:
     before = files_beneath(quiet_studio.home.adapters)
     with pytest.raises(gr.Error):
-        handler(page, "adapters_page.hub.pull")(request_of(LOCAL_OWNER), repo_id, "", "hf_token")
+        handler(page, "adapters_page.hub_handlers.pull_from_hub")(request_of(LOCAL_OWNER), repo_id, "", "hf_token")
     assert files_beneath(quiet_studio.home.adapters) == before
 
 
@@ -345,7 +345,9 @@ def test_visitors_get_nothing_of_unpublished_adapters_and_runs(
     assert "not-for-all" not in str(tick(request_of(VISITOR), None))
     assert "not-for-all" not in json.dumps(page.get_config_file(), default=str)
     with pytest.raises(gr.Error, match="not published"):
-        handler(page, "adapters_page.hub.push")(request_of(USER), "not-for-all", "bob/stolen", False, "")
+        handler(page, "adapters_page.hub_handlers.push_to_hub")(
+            request_of(USER), "not-for-all", "bob/stolen", False, ""
+        )
     PublishedAdapters(quiet_studio.home).set(record, True)
     assert "not-for-all" in str(tick(request_of(VISITOR), None))
     quiet_studio.store.delete("not-for-all")
@@ -402,8 +404,8 @@ def test_a_users_push_and_pull_never_use_the_studios_own_token(
         used.append(token)
         raise RuntimeError("far enough")
 
-    monkeypatch.setattr("studio.adapters_page.hub.pull_adapter", pull_adapter)
-    pull = handler(page, "adapters_page.hub.pull")
+    monkeypatch.setattr("studio.adapters_page.hub_handlers.pull_adapter", pull_adapter)
+    pull = handler(page, "adapters_page.hub_handlers.pull_from_hub")
     nobody = User(Role.USER, "user", "user")
     for person, given in ((nobody, ""), (USER, ""), (USER, "hf_typed"), (LOCAL_OWNER, ""), (LOCAL_OWNER, "hf_typed")):
         with pytest.raises(gr.Error):

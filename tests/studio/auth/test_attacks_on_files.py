@@ -47,7 +47,7 @@ def test_a_link_in_a_zip_is_refused(store: AdapterStore, tmp_path: Path, name: s
     link = zipfile.ZipInfo(name)
     link.external_attr = (stat.S_IFLNK | 0o777) << 16
     with pytest.raises(UserError, match="is a link"):
-        upload.take(store, [added(archive(tmp_path), link, b"/etc/passwd")], "x")
+        upload.import_upload(store, [added(archive(tmp_path), link, b"/etc/passwd")], "x")
     assert files_beneath(store.root) == set()
 
 
@@ -57,7 +57,7 @@ def test_a_link_in_a_zip_is_refused(store: AdapterStore, tmp_path: Path, name: s
 def test_names_in_a_zip_lead_nowhere_else(store: AdapterStore, tmp_path: Path, name: str) -> None:
     before = {each for each in files_beneath(tmp_path) if "good" not in each}
     path = added(archive(tmp_path), name, b"{}")
-    upload.take(store, [path], "x")
+    upload.import_upload(store, [path], "x")
     after = {each for each in files_beneath(tmp_path) if "good" not in each}
     new = {each for each in after - before if not each.startswith("home/adapters/x")}
     assert new == {"evil.zip"}
@@ -68,7 +68,7 @@ def test_of_a_zip_only_an_adapters_files_are_taken(store: AdapterStore, tmp_path
     path = archive(tmp_path)
     for name in ("training_args.bin", "run.py", ".bashrc", "adapter_model.bin", "studio.json"):
         added(path, name, b"evil")
-    upload.take(store, [path], "x")
+    upload.import_upload(store, [path], "x")
     assert not {"training_args.bin", "run.py", ".bashrc", "adapter_model.bin"} & files_beneath(store.path("x"))
     assert store.get("x").name == "x"
 
@@ -78,7 +78,7 @@ def test_what_would_fill_the_disk_is_refused(
 ) -> None:
     monkeypatch.setattr(upload, "MOST_BYTES", 100)
     with pytest.raises(UserError, match="larger than"):
-        upload.take(store, [archive(tmp_path)], "x")
+        upload.import_upload(store, [archive(tmp_path)], "x")
 
 
 def test_a_zip_that_says_less_than_it_holds_is_refused(store: AdapterStore, tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_a_zip_that_says_less_than_it_holds_is_refused(store: AdapterStore, tmp_
     content = path.read_bytes().replace(struct.pack("<I", 10_000_000), struct.pack("<I", 10))
     path.write_bytes(content)
     with pytest.raises(UserError):
-        upload.take(store, [path], "x")
+        upload.import_upload(store, [path], "x")
     assert files_beneath(store.root) == set()
 
 
@@ -98,7 +98,7 @@ def test_what_is_no_zip_is_said_to_be_none(store: AdapterStore, tmp_path: Path, 
     path = tmp_path / "x.zip"
     path.write_bytes(content)
     with pytest.raises(UserError):
-        upload.take(store, [path], "x")
+        upload.import_upload(store, [path], "x")
 
 
 def test_zips_with_no_or_several_adapters_are_refused(store: AdapterStore, tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_zips_with_no_or_several_adapters_are_refused(store: AdapterStore, tmp_p
     with zipfile.ZipFile(empty, "w") as made:
         made.writestr("a/README.md", b"")
     with pytest.raises(UserError, match="holds no PEFT adapter"):
-        upload.take(store, [empty], "x")
+        upload.import_upload(store, [empty], "x")
     two = io.BytesIO()
     with zipfile.ZipFile(two, "w") as made:
         made.writestr("a/adapter_config.json", b"{}")
@@ -115,7 +115,7 @@ def test_zips_with_no_or_several_adapters_are_refused(store: AdapterStore, tmp_p
     path = tmp_path / "two.zip"
     path.write_bytes(two.getvalue())
     with pytest.raises(UserError, match="several adapters"):
-        upload.take(store, [path], "x")
+        upload.import_upload(store, [path], "x")
 
 
 def bomb() -> str:

@@ -113,9 +113,10 @@ def test_a_made_up_address_does_not_get_round_the_limit(space: GuardedApp, page:
 
 
 def test_what_fills_the_disk_or_asks_the_hub_is_limited_too(space: GuardedApp, page: gr.Blocks) -> None:
-    assert {"compare.voting.cast_vote", "adapters_page.hub.pull", "adapters_page.hub.push"} <= COUNTED <= set(EVENTS)
+    pull, push = "adapters_page.hub_handlers.pull_from_hub", "adapters_page.hub_handlers.push_to_hub"
+    assert {"compare.voting.cast_vote", pull, push} <= COUNTED <= set(EVENTS)
     user = space.client(Role.USER)
-    statuses = [user.post(EVENT_PATHS[0], json=event(page, "adapters_page.hub.pull")).status_code for _ in range(3)]
+    statuses = [user.post(EVENT_PATHS[0], json=event(page, pull)).status_code for _ in range(3)]
     assert statuses == [LET_IN, LET_IN, 429]
 
 

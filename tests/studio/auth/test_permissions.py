@@ -98,8 +98,8 @@ def test_every_event_is_open_to_those_in_the_table_and_to_nobody_else(page: gr.B
     "name",
     [
         "train.handlers.start_run",
-        "adapters_page.page.delete",
-        "adapters_page.page.load",
+        "adapters_page.handlers.delete_adapter",
+        "adapters_page.handlers.load_adapter",
         "data.handlers.upload_files",
         "settings.access_handlers.create_key",
         "page_handlers.train_on_dataset",
@@ -121,7 +121,7 @@ def test_a_refusal_says_who_may(space: GuardedApp) -> None:
     answer = space.client().post("/v1/load_lora_adapter", json={})
     assert "owner" in answer.json()["error"]["message"]
     assert "visitor" in answer.json()["detail"]
-    answer = space.client().post(EVENT_PATHS[0], json=event(space.access.page, "adapters_page.hub.push"))
+    answer = space.client().post(EVENT_PATHS[0], json=event(space.access.page, "adapters_page.hub_handlers.push_to_hub"))
     assert "signed in" in answer.json()["detail"]
 
 

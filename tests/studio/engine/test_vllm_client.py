@@ -18,7 +18,7 @@ from core.common.home import Home
 from core.common.redaction import MASK, masked
 from core.models.builtin import BASE_DIR
 from studio.adapters_page import same_base
-from studio.adapters_page.page import overview
+from studio.adapters_page.overview import render_adapters
 from studio.app import build_app
 from studio.auth.identity import LOCAL_OWNER
 from studio.context import Studio
@@ -83,7 +83,7 @@ def test_an_adapter_is_brought_when_it_is_first_asked_for_and_once(
     assert ask(studio, "pirate") == ("pirate", "Aye.")
     ask(studio, "pirate")
     assert server.calls == ["load pirate", "ask pirate", "ask pirate"]
-    poll(lambda: "on the server" in overview(studio), 10, "the card to say where it is")
+    poll(lambda: "on the server" in render_adapters(studio), 10, "the card to say where it is")
 
 
 def test_an_adapter_is_unloaded_when_it_is_deleted_renamed_or_replaced(
@@ -95,8 +95,8 @@ def test_an_adapter_is_unloaded_when_it_is_deleted_renamed_or_replaced(
         ask(studio, name)
     poll(lambda: len(studio.engine.status.adapters) == 2, 10, "the server to say so")
     server.calls.clear()
-    handler(page, "adapters_page.page.delete")("pirate")
-    handler(page, "adapters_page.page.save")("radio", "news", "", "")
+    handler(page, "adapters_page.handlers.delete_adapter")("pirate")
+    handler(page, "adapters_page.handlers.save_adapter")("radio", "news", "", "")
     assert server.calls == ["unload pirate", "unload radio"]
     assert not server.adapters
     make("pirate", rank=8)
@@ -187,13 +187,13 @@ def test_the_owners_word_is_taken_where_shapes_fit_and_not_where_they_do_not(
 ) -> None:
     make("copied", base_model_name_or_path="ada/copy")
     make("small", linears={"model.layers.0.self_attn.q_proj": (128, 64)}, base_model_name_or_path="ada/copy")
-    said = same_base.say(studio, "copied").same_base
+    said = same_base.declare_same_base(studio, "copied").same_base
     assert said is not None and (said.made_for, said.base) == ("ada/copy", "guanaco-builtin")
     assert ask(studio, "copied") == ("copied", "Aye.")
     with pytest.raises(UserError, match="128 x 64"):
-        same_base.say(studio, "small")
+        same_base.declare_same_base(studio, "small")
     folder = write_adapter(tmp_path / "files", tensors=weights(LINEARS), base_model_name_or_path="ada/copy")
-    bring_in = handler(build_page(studio), "adapters_page.import_files.bring_in")
+    bring_in = handler(build_page(studio), "adapters_page.import_files.import_adapter")
     said, *_ = bring_in(request_of(LOCAL_OWNER), None, str(folder), "imported", True)
     assert "for the base ada/copy, said to be a copy of guanaco-builtin" in said
     assert ask(studio, "imported") == ("imported", "Aye.")
@@ -246,7 +246,7 @@ def test_a_server_that_is_set_otherwise_says_what_to_set(
     assert server.calls[-1] == "ask mine"
     studio.store.import_folder(write_adapter(tmp_path / "b", base_model_name_or_path="ada/copy"), "copied")
     with pytest.raises(UserError, match=r"shapes of .* are not known here"):
-        same_base.say(studio, "copied")
+        same_base.declare_same_base(studio, "copied")
     engine.stop()
     server.stop()
 
