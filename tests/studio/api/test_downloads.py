@@ -15,7 +15,9 @@ from studio.adapters_page import upload
 from studio.app import build_app
 from studio.auth.published import PublishedAdapters
 from studio.context import Studio
-from tests.studio.adapters_page.conftest import BOB
+from tests.studio.adapters_page.conftest import BOB, studio
+
+__all__ = ["studio"]
 
 
 def test_a_zip_is_what_a_push_would_send_and_comes_in_again(studio: Studio, tmp_path: Path) -> None:
