@@ -121,7 +121,9 @@ def test_a_refusal_says_who_may(space: GuardedApp) -> None:
     answer = space.client().post("/v1/load_lora_adapter", json={})
     assert "owner" in answer.json()["error"]["message"]
     assert "visitor" in answer.json()["detail"]
-    answer = space.client().post(EVENT_PATHS[0], json=event(space.access.page, "adapters_page.hub_handlers.push_to_hub"))
+    answer = space.client().post(
+        EVENT_PATHS[0], json=event(space.access.page, "adapters_page.hub_handlers.push_to_hub")
+    )
     assert "signed in" in answer.json()["detail"]
 
 
