@@ -1,1 +1,1 @@
-"""The engine room: data, recipe, plan, base, training, serving."""
+"""What the studio is made of, without a page: data, models, recipes, plans, training, serving."""
