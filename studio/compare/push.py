@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
-import yaml
+from huggingface_hub import DatasetCard, DatasetCardData
 
 from adapters.common.errors import UserError
 from adapters.hub.files import push_files
@@ -13,9 +15,10 @@ from adapters.hub.progress import Progress, no_progress
 from adapters.hub.repository import PushResult
 from core.common.home import Home
 from studio.compare import votes
-from studio.compare.votes import Vote
+from studio.compare.votes import ALL_BAD, BETTER, TIE, Vote
 
 PAIRS_FILE, VOTES_FILE = "preferences.jsonl", "votes.jsonl"
+CARD_TEMPLATE = str(Path(__file__).with_name("dataset_card.md"))
 
 
 def push_votes(
@@ -50,7 +53,7 @@ def files(cast: Sequence[Vote]) -> dict[str, bytes]:
         )
     anonymous = [{name: value for name, value in vote.to_dict().items() if name != "voter"} for vote in cast]
     return {
-        "README.md": dataset_card(cast, len(pairs), left_out).encode(),
+        "README.md": render_dataset_card(cast, len(pairs), left_out).encode(),
         PAIRS_FILE: json_lines(pairs),
         VOTES_FILE: json_lines(anonymous),
     }
@@ -60,23 +63,25 @@ def json_lines(rows: Sequence[dict[str, object]]) -> bytes:
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
 
 
-def dataset_card(cast: Sequence[Vote], pairs: int, left_out: int) -> str:
-    models = sorted({candidate.model for vote in cast for candidate in vote.ballot.candidates})
-    blind = sum(vote.ballot.blind for vote in cast)
-    matter = {
-        "tags": ["dpo", "preference", "guanaco-studio"],
-        "configs": [
+def render_dataset_card(cast: Sequence[Vote], pairs: int, left_out: int) -> str:
+    verdicts = Counter(vote.verdict for vote in cast)
+    data = DatasetCardData(
+        tags=["dpo", "preference", "guanaco-studio"],
+        configs=[
             {"config_name": "preferences", "data_files": PAIRS_FILE, "default": True},
             {"config_name": "votes", "data_files": VOTES_FILE},
         ],
-    }
-    verdicts = {name: sum(vote.verdict == name for vote in cast) for name in (votes.BETTER, votes.TIE, votes.ALL_BAD)}
-    return (
-        f"---\n{yaml.safe_dump(matter, sort_keys=False)}---\n\n# Votes\n\n"
-        f"{len(cast)} votes of people who saw answers side by side in Guanaco Studio, {blind} of them without knowing "
-        f"which model had given which: {verdicts[votes.BETTER]} prefer one answer, {verdicts[votes.TIE]} say that they "
-        f"are equally good, {verdicts[votes.ALL_BAD]} that all are bad.\n\n"
-        f"`preferences` ({pairs} pairs) has `prompt`, `chosen` and `rejected`, as TRL's DPOTrainer takes them; "
-        f"{left_out} pairs were left out, as their prompts differed or their answers did not. `votes` has every vote "
-        "with all answers. Who voted is in neither.\n\nModels: " + ", ".join(f"`{name}`" for name in models) + ".\n"
     )
+    card = DatasetCard.from_template(
+        data,
+        template_path=CARD_TEMPLATE,
+        votes=len(cast),
+        blind=sum(vote.ballot.blind for vote in cast),
+        better=verdicts[BETTER],
+        tie=verdicts[TIE],
+        all_bad=verdicts[ALL_BAD],
+        pairs=pairs,
+        left_out=left_out,
+        models=sorted({candidate.model for vote in cast for candidate in vote.ballot.candidates}),
+    )
+    return f"{card}\n"

@@ -1,4 +1,4 @@
-"""What the votes say, as the page shows and exports it."""
+"""What the votes say, as the page exports it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,11 @@ import pytest
 from adapters.common.errors import UserError
 from studio.compare import votes
 from studio.compare.handlers import export_csv, export_preferences, show_scores
-from studio.compare.ranking import score_models
-from studio.compare.view import render_scores
 from studio.compare.votes import BETTER, TIE, Ballot, Candidate, Vote
 from studio.context import Studio
 
 PROMPT = ({"role": "user", "content": "Capital of Cuba?"},)
-BALLOT = Ballot((Candidate("<i>base</i>", PROMPT, "Havana."), Candidate("pirate", PROMPT, "Arr!")), True, {})
+BALLOT = Ballot((Candidate("base", PROMPT, "Havana."), Candidate("pirate", PROMPT, "Arr!")), True, {})
 
 
 def test_without_votes_there_is_a_hint_and_no_file(quiet_studio: Studio) -> None:
@@ -26,16 +24,9 @@ def test_without_votes_there_is_a_hint_and_no_file(quiet_studio: Studio) -> None
         export_csv(None)
 
 
-def test_the_table_has_rates_and_ratings_where_there_are_some(quiet_studio: Studio) -> None:
-    only = [Vote.cast(BALLOT, BETTER, 1, "ada")]
-    assert "100% (21% to 100%)" in render_scores(score_models(only))
-    assert "±" not in render_scores(score_models(only)).split("<p")[0], "one win connects nothing"
-    both = [*only, *only, Vote.cast(BALLOT, BETTER, 0, "ada"), Vote.cast(BALLOT, TIE, None, "ada")]
-    shown = render_scores(score_models(both))
-    assert shown.split("<p")[0].count("±") == 2
-    assert "<i>base" not in shown
-    for vote in both:
-        votes.append(quiet_studio.home, vote)
+def test_the_file_has_a_row_for_each_decided_pair(quiet_studio: Studio) -> None:
+    for verdict, winner in ((BETTER, 1), (BETTER, 1), (BETTER, 0), (TIE, None)):
+        votes.append(quiet_studio.home, Vote.cast(BALLOT, verdict, winner, "ada"))
     name, text = json.loads(export_preferences(quiet_studio))
     rows = [json.loads(line) for line in text.splitlines()]
     assert (name, len(rows)) == ("preferences.jsonl", 3)

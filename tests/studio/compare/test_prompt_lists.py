@@ -12,7 +12,6 @@ import pytest
 
 from adapters.common.errors import UserError
 from studio.compare.prompt_lists import MAX_CONCURRENT, MAX_PROMPTS, PromptListResults, ask_prompts, prompts_of
-from studio.compare.view import render_answers
 from studio.engine.client import Delta
 
 
@@ -47,11 +46,9 @@ def test_every_prompt_reaches_every_model_and_the_files_say_so() -> None:
     assert (records[5]["answer"], "No such adapter" in records[5]["error"]) == (None, True)
 
 
-def test_what_is_shown_is_escaped_and_says_how_far_it_is() -> None:
-    last = asked(("<b>x</b>",), ("a",))[-1]
-    assert "<b>x</b>" not in render_answers(last)
-    assert "1 of 1 answers." in render_answers(last)
-    assert "1 failed" in render_answers(asked(("fail",), ("b",))[-1])
+def test_the_results_say_how_many_answers_failed() -> None:
+    assert asked(("<b>x</b>",), ("a",))[-1].failed == 0
+    assert asked(("fail",), ("b",))[-1].failed == 1
 
 
 def test_only_a_few_requests_are_in_the_engine_at_once_and_closing_ends_them() -> None:

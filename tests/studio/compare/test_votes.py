@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,6 @@ import pytest
 from adapters.common.errors import UserError
 from core.common.home import Home
 from studio.compare import votes
-from studio.compare.blind import next_round
 from studio.compare.votes import ALL_BAD, BETTER, TIE, Ballot, Candidate, Vote
 
 PROMPT = ({"role": "system", "content": "Be brief."}, {"role": "user", "content": "Capital of Cuba?"})
@@ -93,22 +91,3 @@ def test_trl_loads_and_takes_the_export(tmp_path: Path) -> None:
     assert "Capital of Cuba?" in made["prompt"]
     assert "Arr" in made["chosen"]
     assert "Arr" not in made["rejected"]
-
-
-def test_a_blind_round_goes_on_until_its_vote() -> None:
-    chosen = ["base", "pirate", "radio"]
-    first = next_round(True, None, chosen, random.Random(1))
-    assert first is not None
-    assert sorted(first.models) == chosen
-    assert next_round(True, first, chosen) is first
-    again = next_round(True, first.after_vote(), chosen, random.Random(2))
-    assert again is not first
-    assert next_round(True, first, ["base", "pirate"]) != first
-    assert next_round(False, first, chosen) is None
-    assert next_round(True, None, ["base"]) is None
-
-
-def test_blind_orders_are_all_equally_likely() -> None:
-    rounds = [next_round(True, None, ["base", "pirate"], random.Random(seed)) for seed in range(400)]
-    first = sum(each is not None and each.models[0] == "base" for each in rounds)
-    assert 150 < first < 250
