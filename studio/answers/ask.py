@@ -10,7 +10,7 @@ from typing import Any
 
 from studio.answers import checkpoints
 from studio.answers.badge import badge
-from studio.answers.history import History, text_of, to_messages, with_answer
+from studio.answers.history import History, add_answer, text_of, to_messages
 from studio.answers.streams import StreamedAnswer, merge_streams
 from studio.auth.identity import User
 from studio.auth.published import check_may_use
@@ -59,8 +59,8 @@ class Question:
         if not answer.text and not answer.done:
             return self.history  # under a question without an answer Gradio shows that one is coming
         if not self.continues_answer:
-            return with_answer(self.history, answer.text, model)
-        return with_answer(self.history[:-1], text_of(self.history[-1]["content"]) + answer.text, model)
+            return add_answer(self.history, answer.text, model)
+        return add_answer(self.history[:-1], text_of(self.history[-1]["content"]) + answer.text, model)
 
     def badge(self, answer: StreamedAnswer) -> str:
         if not self.alias:

@@ -23,15 +23,14 @@ from studio.auth.published import usable_adapters
 from studio.chat import training_examples
 from studio.chat.columns import COLUMNS
 from studio.chat.components import ChatComponents, ChatInputs
-from studio.chat.conversations import (
+from studio.chat.conversation_stores import (
     BrowserStore,
-    ColumnRecord,
-    Conversation,
     ConversationStore,
     DiskStore,
     find_conversation,
     save_conversation,
 )
+from studio.chat.conversations import ColumnRecord, Conversation
 from studio.chat.conversations_view import render_conversations
 from studio.chat.example_panel import add_example
 from studio.chat.settings import restore_settings

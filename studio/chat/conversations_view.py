@@ -7,7 +7,8 @@ from datetime import datetime
 
 from markupsafe import Markup
 
-from studio.chat.conversations import Conversation, ConversationStore
+from studio.chat.conversation_stores import ConversationStore
+from studio.chat.conversations import Conversation
 from studio.chat.conversations_panel import MAX_QUERY
 from studio.ui.templating import render
 

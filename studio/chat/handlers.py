@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from studio.answers.ask import Question, loading_phases
-from studio.answers.history import add_question, before_last_question, last_question, text_of
+from studio.answers.history import add_question, before_last_question, last_question_index, text_of
 from studio.auth.identity import Role, user_of
 from studio.auth.permissions import requires
 from studio.auth.published import usable_adapters
@@ -85,7 +85,7 @@ def choose_example(
 def edit_last_question(chat: ChatComponents, column_count: int, recipient: int, *histories: Any) -> dict[Any, Any]:
     """Put the last question back into the composer. The next message replaces it."""
     for i in range(column_count):
-        index = last_question(histories[i]) if recipient in (ALL, i + 1) else None
+        index = last_question_index(histories[i]) if recipient in (ALL, i + 1) else None
         if index is not None:
             return {chat.composer.text: text_of(histories[i][index]["content"]), **chat.composer.editing(True)}
     return chat.composer.editing(False)
@@ -124,7 +124,7 @@ def switch_blind(chat: ChatComponents, is_blind: bool, blind_round: BlindRound |
         return {**chat.emptied(), **{adapter: gr.Dropdown(visible=False) for adapter in chat.adapters}}
     models = blind_round.models if blind_round is not None and not blind_round.voted else ()
     names = {adapter: gr.Dropdown(visible=True) for adapter in chat.adapters}
-    names |= {chat.adapters[i]: gr.Dropdown(model, visible=True) for i, model in enumerate(models)}
+    names |= {chat.adapters[i]: gr.Dropdown(value=model, visible=True) for i, model in enumerate(models)}
     return {chat.voting.round: None, **names}
 
 

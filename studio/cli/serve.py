@@ -194,7 +194,7 @@ def leave_runs(home: Home) -> None:
 def keep_queue_moving(home: Home, engine: EngineSupervisor, lock: WebLock, stop: threading.Event) -> None:
     """Start the next queued run whenever none is training, notice dead workers, write what a full disk has held up."""
     from core.training import queue
-    from studio.chat.conversations import DiskStore
+    from studio.chat.conversation_stores import DiskStore
 
     log, trouble, conversations = logging.getLogger(__name__), "", DiskStore(home)
     while not stop.wait(QUEUE_SECONDS):

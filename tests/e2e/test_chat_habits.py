@@ -26,7 +26,7 @@ Visit = Callable[..., Page]
 
 
 def bubbles(page: Page, column: int, role: str) -> list[str]:
-    return [each.strip() for each in page.locator(f"#bot-{column} .{role}.message").all_inner_texts()]
+    return [text.strip() for text in page.locator(f"#bot-{column} .{role}.message").all_inner_texts()]
 
 
 def test_retry_edit_arrow_up_continue_undo_and_swap(visit: Visit) -> None:
@@ -163,7 +163,7 @@ def test_conversations_are_kept_found_named_exported_and_survive_a_reload(
     with page.expect_download() as saved:
         page.locator("#conversation-json").click()
     record = json.loads(saved.value.path().read_text())
-    assert [each["role"] for each in record["columns"][0]["messages"]] == ["user", "assistant"]
+    assert [message["role"] for message in record["columns"][0]["messages"]] == ["user", "assistant"]
     with page.expect_download() as saved:
         page.locator("#conversation-markdown").click()
     assert f"**{BASE}**" in saved.value.path().read_text()
@@ -173,7 +173,7 @@ def test_conversations_are_kept_found_named_exported_and_survive_a_reload(
     page.on("dialog", lambda dialog: dialog.accept())
     talks.get_by_role("button", name=f"Delete {PERU}").click()
     expect(page.locator("#conversation-list")).to_contain_text("No conversation has all these words")
-    assert PERU not in "".join(each.read_text() for each in (furnished.home / "conversations").glob("*.json"))
+    assert PERU not in "".join(path.read_text() for path in (furnished.home / "conversations").glob("*.json"))
 
 
 def test_two_people_at_once_do_not_see_each_others_chat(visit: Visit) -> None:

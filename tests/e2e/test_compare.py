@@ -66,5 +66,5 @@ def test_a_list_of_prompts_goes_to_several_models_and_comes_back_as_a_file(visit
     with page.expect_download() as saved:
         page.locator("#list-jsonl").click()
     records = [json.loads(line) for line in saved.value.path().read_text().splitlines()]
-    assert {each["model"] for each in records} == {"guanaco-builtin", "wren"}
-    assert {each["max_tokens"] for each in records} == {16}
+    assert {record["model"] for record in records} == {"guanaco-builtin", "wren"}
+    assert {record["max_tokens"] for record in records} == {16}

@@ -35,7 +35,7 @@ from studio.auth.identity import LOCAL_OWNER, AccessSettings, cookie_of, cookie_
 from studio.auth.keys import Keys
 from studio.auth.published import PublishedAdapters
 from studio.backup.files import FileHasher
-from studio.chat import conversations, training_examples
+from studio.chat import conversation_stores, conversations, training_examples
 from studio.cli.doctor import damaged_files
 from studio.cli.serve import leave_runs
 from studio.compare import votes
@@ -157,7 +157,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     said = [{"role": "user", "content": "Who?"}, {"role": "assistant", "content": "Me."}]
     training_examples.add(home, said)
     column = conversations.ColumnRecord("base", tuple(said))
-    conversations.DiskStore(home).put(conversations.Conversation.new([column], {"system": "Be."}))
+    conversation_stores.DiskStore(home).put(conversations.Conversation.new([column], {"system": "Be."}))
     candidates = tuple(votes.Candidate(name, (said[0],), name) for name in ("gull", "wren"))
     votes.append(home, votes.Vote.cast(votes.Ballot(candidates, False, {"seed": 1}), "better", 0, "ada"))
     Keys(home).create("laptop")

@@ -18,7 +18,8 @@ from core.coordination.chat_activity import ChatActivity
 from core.recipes.recipe import Recipe
 from core.training.run import Run, create_run
 from core.training.state import RunState
-from studio.chat.conversations import ColumnRecord, Conversation, DiskStore
+from studio.chat.conversation_stores import DiskStore
+from studio.chat.conversations import ColumnRecord, Conversation
 from studio.web.lock import WebLock
 
 

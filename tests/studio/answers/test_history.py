@@ -9,16 +9,16 @@ import pytest
 
 from studio.answers.history import (
     History,
+    add_answer,
     add_question,
     before_last_question,
     edit_message,
-    last_question,
+    last_question_index,
     model_of,
     remove_turn,
     text_of,
     to_messages,
     up_to_question,
-    with_answer,
 )
 
 
@@ -37,7 +37,7 @@ TALK: History = [
 
 
 def said(history: History) -> list[str]:
-    return [text_of(each["content"]) for each in history]
+    return [text_of(message["content"]) for message in history]
 
 
 def test_text_comes_plain_or_in_parts() -> None:
@@ -47,7 +47,7 @@ def test_text_comes_plain_or_in_parts() -> None:
 
 
 def test_a_conversation_keeps_its_turns_and_its_system_prompt() -> None:
-    history = with_answer(add_question(None, "Hi"), "Hello!", "pirate")
+    history = add_answer(add_question(None, "Hi"), "Hello!", "pirate")
     messages = to_messages(add_question(history, "And now?"), " Be brief. ")
     assert messages == [
         turn("system", "Be brief."),
@@ -60,7 +60,7 @@ def test_a_conversation_keeps_its_turns_and_its_system_prompt() -> None:
 @pytest.mark.parametrize("text", ["def f():\n    return 1", "```make\nall:\n\techo hi\n```", "  two blanks first"])
 def test_code_comes_through_the_chat_as_it_was_written(text: str) -> None:
     bot = gr.Chatbot()
-    asked, answered = bot.preprocess(bot.postprocess(with_answer(add_question(None, text), text)))
+    asked, answered = bot.preprocess(bot.postprocess(add_answer(add_question(None, text), text)))
     assert text_of(asked["content"]) == text
     assert text_of(answered["content"]) == text
     changed, _ = edit_message([asked, answered], 1, text)
@@ -73,15 +73,15 @@ def test_a_question_that_never_got_an_answer_is_left_out() -> None:
 
 
 def test_an_answer_remembers_who_gave_it() -> None:
-    history = with_answer([], "Arr!", "pirate")
+    history = add_answer([], "Arr!", "pirate")
     assert model_of(history[0]) == "pirate"
-    assert model_of(with_answer([], "Hello")[0]) == ""
+    assert model_of(add_answer([], "Hello")[0]) == ""
 
 
 def test_the_last_question_and_what_came_before_it() -> None:
-    assert last_question(TALK) == 5
+    assert last_question_index(TALK) == 5
     assert said(before_last_question(TALK)) == ["one", "1", "two", "2", "2 again"]
-    assert (last_question([]), before_last_question(None)) == (None, [])
+    assert (last_question_index([]), before_last_question(None)) == (None, [])
 
 
 @pytest.mark.parametrize("index", [2, 3, 4])
@@ -105,8 +105,8 @@ def test_a_turn_with_no_words_left_is_left_out() -> None:
 
 
 def test_the_history_that_was_given_is_not_changed() -> None:
-    before = [dict(each) for each in TALK]
-    with_answer(TALK, "Hello!")
+    before = [dict(message) for message in TALK]
+    add_answer(TALK, "Hello!")
     add_question(TALK, "More")
     edit_message(TALK, 0, "x")
     remove_turn(TALK, 0)

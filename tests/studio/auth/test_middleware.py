@@ -26,7 +26,7 @@ from studio.auth.keys import Keys
 from studio.auth.limits import Limits, client_address
 from studio.auth.middleware import COOKIE, OTHERS_BYTES
 from studio.auth.permissions import COUNTED, EVENT_PATHS, EVENTS
-from studio.chat.conversations import MAX_BROWSER_BYTES
+from studio.chat.conversation_stores import MAX_BROWSER_BYTES
 from studio.context import Studio
 from studio.page import build_page
 from studio.web import request_bodies

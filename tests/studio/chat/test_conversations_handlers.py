@@ -12,7 +12,8 @@ from studio.answers.history import content_parts
 from studio.auth.identity import LOCAL_OWNER, Role, User
 from studio.chat.columns import COLUMNS
 from studio.chat.components import ChatComponents
-from studio.chat.conversations import Conversation, DiskStore
+from studio.chat.conversation_stores import DiskStore
+from studio.chat.conversations import Conversation
 from studio.chat.conversations_handlers import (
     add_to_examples,
     delete_conversation,

@@ -46,7 +46,7 @@ def test_kept_answers_are_a_dataset_like_any_other(home: Home) -> None:
     name = str(training_examples.path(home))
     assert ("collected", name) in offered_datasets.dataset_choices(home)
     dataset = read_dataset(name)
-    assert [each.messages for each in dataset.conversations] == [TALK, odd]
+    assert [conversation.messages for conversation in dataset.conversations] == [TALK, odd]
     assert (dataset.format, dataset.problems) == ("messages", [])
     check_may_train(Studio.over(home, "builtin", None), Recipe.from_dict({"dataset_name": name}))  # type: ignore[arg-type]
 

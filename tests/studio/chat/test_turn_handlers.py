@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from adapters.common.errors import UserError
-from studio.answers.history import add_question, text_of, with_answer
+from studio.answers.history import add_answer, add_question, text_of
 from studio.chat.turn_handlers import delete_turn, last_answer_badge, undo_turn
 
-TALK = with_answer(add_question(with_answer(add_question(None, "one"), "1", "pirate"), "two"), "2", "radio")
+TALK = add_answer(add_question(add_answer(add_question(None, "one"), "1", "pirate"), "two"), "2", "radio")
 
 
 @pytest.mark.parametrize(("turn", "stays", "said"), [(0, ["two", "2"], "radio"), (3, ["one", "1"], "pirate")])
@@ -27,5 +27,5 @@ def test_undoing_takes_out_the_last_turn() -> None:
 
 
 def test_no_badge_names_what_a_blind_round_has_not_told() -> None:
-    assert "<b>" not in last_answer_badge(with_answer(add_question(None, "one"), "1"))
+    assert "<b>" not in last_answer_badge(add_answer(add_question(None, "one"), "1"))
     assert "<b>" not in last_answer_badge([])

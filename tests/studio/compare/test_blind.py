@@ -22,5 +22,5 @@ def test_a_blind_round_goes_on_until_its_vote() -> None:
 
 def test_blind_orders_are_all_equally_likely() -> None:
     rounds = [next_round(True, None, ["base", "pirate"], random.Random(seed)) for seed in range(400)]
-    first = sum(each is not None and each.models[0] == "base" for each in rounds)
+    first = sum(blind_round is not None and blind_round.models[0] == "base" for blind_round in rounds)
     assert 150 < first < 250

@@ -25,7 +25,7 @@ async def answer(model: str, prompt: str) -> AsyncIterator[Delta]:
 
 def asked(prompts: tuple[str, ...], models: tuple[str, ...]) -> list[PromptListResults]:
     async def all_of() -> list[PromptListResults]:
-        return [each async for each in ask_prompts(prompts, models, answer, frame=0)]
+        return [results async for results in ask_prompts(prompts, models, answer, frame=0)]
 
     return asyncio.run(all_of())
 
@@ -33,7 +33,7 @@ def asked(prompts: tuple[str, ...], models: tuple[str, ...]) -> list[PromptListR
 def test_every_prompt_reaches_every_model_and_the_files_say_so() -> None:
     snapshots = asked(("one", 'two, "quoted"\nline', "fail"), ("a", "b"))
     last = snapshots[-1]
-    assert [each.done for each in snapshots] == sorted(each.done for each in snapshots)
+    assert [results.done for results in snapshots] == sorted(results.done for results in snapshots)
     assert (last.done, last.total) == (6, 6)
     rows = list(csv.reader(io.StringIO(last.as_csv())))
     assert rows[0] == ["prompt", "a", "b"]
@@ -65,9 +65,9 @@ def test_only_a_few_requests_are_in_the_engine_at_once_and_closing_ends_them() -
 
     async def some() -> None:
         snapshots = ask_prompts([str(i) for i in range(20)], ["a"], slow, frame=0)
-        async for each in snapshots:
+        async for results in snapshots:
             if running == MAX_CONCURRENT:
-                assert each.done == 0
+                assert results.done == 0
                 break
         await snapshots.aclose()
 

@@ -24,7 +24,7 @@ BALLOT = Ballot(
 
 def test_votes_come_back_as_they_were_cast(home: Home) -> None:
     cast = [Vote.cast(BALLOT, BETTER, 1, "ada"), Vote.cast(BALLOT, TIE, None, "bob")]
-    assert [votes.append(home, each) for each in cast] == [1, 2]
+    assert [votes.append(home, vote) for vote in cast] == [1, 2]
     assert votes.read(home) == cast
     assert votes.path(home).stat().st_mode & 0o077 == 0, "who said what is nobody else's business"
 
@@ -35,7 +35,7 @@ def test_a_torn_line_is_skipped_and_harms_no_later_vote(home: Home) -> None:
     whole = file.read_bytes()
     file.write_bytes(whole + whole[: len(whole) // 2])
     assert votes.append(home, Vote.cast(BALLOT, BETTER, 1, "ada")) == 2
-    assert [each.winner for each in votes.read(home)] == [0, 1]
+    assert [vote.winner for vote in votes.read(home)] == [0, 1]
 
 
 def test_votes_at_the_same_time_are_all_kept(home: Home) -> None:
@@ -60,7 +60,9 @@ def test_one_model_against_itself_is_no_vote() -> None:
 def test_only_comparable_pairs_become_preferences() -> None:
     other = replace(BALLOT.candidates[1], prompt=(*PROMPT, {"role": "user", "content": "And now?"}))
     three = replace(BALLOT, candidates=(*BALLOT.candidates, replace(other, model="radio")))
-    cast = [Vote.cast(BALLOT, each, None, "ada") for each in (TIE, ALL_BAD)] + [Vote.cast(three, BETTER, 1, "ada")]
+    cast = [Vote.cast(BALLOT, verdict, None, "ada") for verdict in (TIE, ALL_BAD)] + [
+        Vote.cast(three, BETTER, 1, "ada")
+    ]
     rows, left_out = votes.preferences(cast)
     assert rows == [
         {

@@ -56,7 +56,7 @@ def test_one_step_of_dpo_on_the_exported_votes(home: Home, tmp_path: Path) -> No
     )
     assert len(trainer.train_dataset) == len(ASKED), "ties teach nothing, and every decided pair is there"
     trainer.train()
-    first = next(each["loss"] for each in trainer.state.log_history if "loss" in each)
+    first = next(record["loss"] for record in trainer.state.log_history if "loss" in record)
     assert math.isclose(first, math.log(2), rel_tol=1e-3), "before the first step both answers are as likely as before"
     learnt = [value for name, value in trainer.model.named_parameters() if "lora_B" in name]
     assert learnt

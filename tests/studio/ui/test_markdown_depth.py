@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from studio.answers.history import add_question, content_parts, edit_message, text_of, to_messages, with_answer
+from studio.answers.history import add_answer, add_question, content_parts, edit_message, text_of, to_messages
 from studio.chat.conversations import ColumnRecord
 from studio.ui.markdown_depth import LARGE, LEVELS, MARKS, RUN, fence_if_too_deep, unfence
 
@@ -47,7 +47,7 @@ def test_what_people_write_is_drawn(text: str) -> None:
 
 def test_the_words_stay_what_they_were_wherever_they_go() -> None:
     deep = DEEP["quotes"]
-    history = with_answer(add_question([], deep), deep, "pirate")
+    history = add_answer(add_question([], deep), deep, "pirate")
     assert all(
         text_of(each["content"]).startswith("> > ") and each["content"][0]["text"].startswith("~") for each in history
     )
@@ -61,7 +61,7 @@ def test_the_words_stay_what_they_were_wherever_they_go() -> None:
 
 def test_a_changed_turn_is_shown_by_what_it_says_now() -> None:
     deep = DEEP["lists"]
-    history = with_answer(add_question([], deep), "Yes.")
+    history = add_answer(add_question([], deep), "Yes.")
     assert edit_message(history, 0, "> short")[0][0]["content"] == content_parts("> short")
     assert edit_message(history, 0, fence_if_too_deep(deep) + "")[0][0]["content"] == content_parts(deep), (
         "it is not put between fences twice"
