@@ -13,8 +13,8 @@ import pytest
 from adapters.common.errors import UserError
 from core.planner import plan_run
 from core.recipes.recipe import Recipe
-from core.training.calibration import read_speeds
 from core.training.run import list_runs
+from core.training.speeds import read_speeds
 from studio.context import Studio
 from studio.train import handlers, recipe_form
 from studio.train.components import TrainPage
