@@ -11,36 +11,32 @@ import traceback
 from typing import NoReturn
 
 from adapters.common.errors import UserError
-from studio.cli import check_data, deploy, doctor, hub, plan, printed, push_data, serve, train
+from studio.cli import check_data, deploy, doctor, hub, output, plan, push_data, serve, train
 
 COMMANDS = (serve, train, plan, check_data, hub, push_data, deploy, doctor)
 
 
 def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
-    for_programs = printed.is_asked(arguments)
+    as_json = output.wants_json(arguments)
     try:
         args = parse(arguments)
-        stop_if_intruded()
+        check_packages()
         return int(args.run(args))
     except UserError as error:
-        return failed(error, for_programs, 2)
+        return failed(error, as_json, 2)
     except KeyboardInterrupt:
-        return failed(UserError("It was interrupted."), True, 130) if for_programs else 130
+        return failed(UserError("It was interrupted."), True, 130) if as_json else 130
     except Exception as error:
-        if not for_programs:
+        if not as_json:
             raise
         traceback.print_exc()
-        what = f"Something unforeseen went wrong ({type(error).__name__}: {error})."
-        return failed(UserError(what, "The traceback is on stderr."), True, 2)
+        message = f"Something unforeseen went wrong ({type(error).__name__}: {error})."
+        return failed(UserError(message, "The traceback is on stderr."), True, 2)
 
 
-def failed(error: UserError, for_programs: bool, code: int) -> int:
-    print(f"Error: {error.message}", file=sys.stderr)
-    if error.remedy:
-        print(f"       {error.remedy}", file=sys.stderr)
-    if for_programs:
-        printed.print_error(error.message, error.remedy)
+def failed(error: UserError, as_json: bool, code: int) -> int:
+    output.print_error(error, as_json=as_json)
     return code
 
 
@@ -66,10 +62,10 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def stop_if_intruded() -> None:
-    found = doctor.intruders()
-    if found:
-        raise UserError("\n".join(found))
+def check_packages() -> None:
+    """Raises UserError where another package has the name of one of the studio's."""
+    if problems := doctor.find_foreign_packages():
+        raise UserError("\n".join(problems))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.data.formats import FORMATS
+from studio.cli.options import Subparsers, add_json_option
 
 if TYPE_CHECKING:
     from core.data.dataset import Problem
@@ -20,7 +21,7 @@ WIDEST = 40  # characters of the histogram's longest bar
 SHOWN = 100  # problems listed on the terminal; --json has them all
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser(
         "check-data",
         help="read a dataset and report its format, problems and token counts",
@@ -45,7 +46,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--max-length", type=int, metavar="N", help="count conversations over N tokens (default: base's)"
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    add_json_option(parser)
     parser.set_defaults(run=run)
 
 
@@ -55,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     from core.data.report import build_report
     from core.models.base import load_tokenizer, resolve
     from core.recipes.recipe import Recipe, defaults_for
-    from studio.cli.printed import print_json
+    from studio.cli.output import print_json
 
     max_length = args.max_length
     if max_length is None:
@@ -67,19 +68,19 @@ def run(args: argparse.Namespace) -> int:
     else:
         source = open_source(args.dataset[0], config=args.config, split=args.split, revision=args.revision)
     tokenizer = load_tokenizer(resolve(args.base))
-    with counting() as progress:
+    with row_counter() as progress:
         report = build_report(source, tokenizer, max_length, args.format, args.columns, progress)
     if args.json:
         for note in report.notes:
-            print(one_line(note), file=sys.stderr)
+            print(problem_line(note), file=sys.stderr)
         print_json(report.to_dict())
     else:
-        show(report, source, args.base, max_length)
+        print_report(report, source, args.base, max_length)
     return 1 if report.problems else 0
 
 
 @contextmanager
-def counting() -> Iterator[Callable[[int], None]]:
+def row_counter() -> Iterator[Callable[[int], None]]:
     """The rows so far, on stderr; nothing where that is no terminal."""
     from rich.console import Console
 
@@ -92,7 +93,7 @@ def counting() -> Iterator[Callable[[int], None]]:
         yield told
 
 
-def packing(lengths: Sequence[int], max_length: int) -> str:
+def describe_packing(lengths: Sequence[int], max_length: int) -> str:
     from core.planner import count_packed_rows
 
     if not lengths:
@@ -102,7 +103,7 @@ def packing(lengths: Sequence[int], max_length: int) -> str:
     return f"{rows:,} rows of {max_length} instead of {len(lengths):,}, {full:.0%} full"
 
 
-def bars(lengths: Sequence[int], max_length: int) -> Iterator[tuple[str, bool]]:
+def histogram_lines(lengths: Sequence[int], max_length: int) -> Iterator[tuple[str, bool]]:
     """A histogram line by line, and whether the line is over max_length."""
     from studio.data.histogram import bin_label, bins
 
@@ -112,12 +113,12 @@ def bars(lengths: Sequence[int], max_length: int) -> Iterator[tuple[str, bool]]:
         yield f"{bin_label(edges, index):>18} {bar:<{WIDEST}} {count:,}", edges[index] >= max_length
 
 
-def one_line(problem: Problem) -> str:
+def problem_line(problem: Problem) -> str:
     where = f"row {problem.row}: " if problem.row else ""
     return f"{where}{problem.what} {problem.remedy}".strip()
 
 
-def show(report: Report, source: Source, base: str, max_length: int) -> None:
+def print_report(report: Report, source: Source, base: str, max_length: int) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -142,13 +143,13 @@ def show(report: Report, source: Source, base: str, max_length: int) -> None:
         ),
         ("trained share", f"{tokens.trained_share:.0%} of the tokens"),
         (f"over {max_length}", f"{tokens.over_max_length:,} {unit}s, cut there"),
-        ("packing", packing(report.lengths, max_length)),
+        ("packing", describe_packing(report.lengths, max_length)),
     ):
         facts.add_row(label, Text(value))
     console.print(facts)
     if report.lengths:
         console.print(Text(f"Tokens per {unit}; beyond {max_length} they are cut:"))
-        for line, over in bars(report.lengths, max_length):
+        for line, over in histogram_lines(report.lengths, max_length):
             console.print(Text(line, style="yellow" if over else "green"))
     for title, problems in (("Problems", report.problems), ("Notes", report.notes)):
         if problems:

@@ -7,9 +7,10 @@ import getpass
 import sys
 
 from adapters.common.errors import UserError
+from studio.cli.options import Subparsers
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(subparsers: Subparsers) -> None:
     from studio.deploy import catalogue
 
     choices = "\n".join(
@@ -66,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
         keep_in=args.keep_in,
         sleep_time=args.sleep_time,
         owners=tuple(args.owner),
-        secrets={name: "" if args.dry_run else ask(name) for name in names},
+        secrets={name: "" if args.dry_run else ask_secret(name) for name in names},
     )
     print(space.describe(deployment))
     if args.dry_run:
@@ -78,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def ask(name: str) -> str:
+def ask_secret(name: str) -> str:
     """A secret, typed unseen; or the next line of standard input when that is no terminal."""
     value = getpass.getpass(f"Value of the secret {name}: ") if sys.stdin.isatty() else sys.stdin.readline().strip()
     if not value:

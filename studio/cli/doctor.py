@@ -10,19 +10,20 @@ from typing import Any
 
 from adapters.common.errors import UserError
 from core.common.home import Home
-from studio.cli.printed import print_json
+from studio.cli.options import Subparsers, add_json_option
+from studio.cli.output import print_json
 
 LOW_DISK_BYTES = 2 << 30
 BULKY = frozenset({"checkpoints", "tb", "tensorboard", "merged"})  # folders in which nothing is ever set aside
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser("doctor", help="show device, versions, choices with reasons, and problems")
     parser.add_argument("--home", default=None, help="the home folder to look at")
     parser.add_argument(
         "--base", default=os.environ.get("STUDIO_BASE", "builtin"), help="the base to look for (default: STUDIO_BASE)"
     )
-    parser.add_argument("--json", action="store_true", help="print as JSON")
+    add_json_option(parser, "print as JSON")
     parser.set_defaults(run=run)
 
 
@@ -38,18 +39,18 @@ def run(args: argparse.Namespace) -> int:
         facts |= {"home": str(home.root), "disk_free": free}
         if free < LOW_DISK_BYTES:
             problems.append(f"Only {size(free)} are free in {home.root}: checkpoints may not fit. Free some space.")
-        problems += [*broken_adapters(home), *damaged_files(home)]
+        problems += [*find_broken_adapters(home), *find_damaged_files(home)]
     except UserError as error:
         problems.append(str(error))
-    problems += intruders()
+    problems += find_foreign_packages()
     try:
         facts |= device.facts()
     except (UserError, ImportError, OSError) as error:
         problems.append(f"The device could not be examined: {error}")
     facts["base"] = args.base
-    wrong = base_problems(args.base)
+    wrong = find_base_problems(args.base)
     problems += wrong
-    if not wrong and (ends := answers_end_with(args.base)):
+    if not wrong and (ends := answer_end_tokens(args.base)):
         facts["answers_end_with"] = ends
     # Whether there is a token, never the token.
     facts["hub"] = {
@@ -60,11 +61,11 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json({**facts, "problems": problems})
     else:
-        show(facts, problems)
+        print_report(facts, problems)
     return 1 if problems else 0
 
 
-def intruders() -> list[str]:
+def find_foreign_packages() -> list[str]:
     """The three packages must come from one folder: PyPI has an unrelated package named `adapters`."""
     import adapters
     import core
@@ -79,7 +80,7 @@ def intruders() -> list[str]:
     ]
 
 
-def base_problems(base: str) -> list[str]:
+def find_base_problems(base: str) -> list[str]:
     """Why the base could not be loaded or chatted with: no such folder or repository, one that this token may not
     read, or files that do not belong together."""
     from adapters.hub.login import api_with, is_offline
@@ -99,7 +100,7 @@ def base_problems(base: str) -> list[str]:
     return []
 
 
-def answers_end_with(base: str) -> str | None:
+def answer_end_tokens(base: str) -> str | None:
     """The tokens at which the base's answers end in chat, and what training does where its template writes none."""
     from core.data.tokenize.end_of_turn import find_end_of_turn, stop_ids
     from core.models.base import load_tokenizer, read_generation_config, resolve
@@ -115,13 +116,13 @@ def answers_end_with(base: str) -> str | None:
     return " ".join(str(each) for each in tokenizer.convert_ids_to_tokens(stops)) + put
 
 
-def broken_adapters(home: Home) -> list[str]:
+def find_broken_adapters(home: Home) -> list[str]:
     from adapters.store import AdapterStore
 
     return [f"The adapter {name} cannot be used: {reason}" for name, reason in AdapterStore(home.adapters).broken()]
 
 
-def damaged_files(home: Home) -> list[str]:
+def find_damaged_files(home: Home) -> list[str]:
     """What was set aside, and which lines are passed over."""
     from adapters.common import damaged_files as damaged
     from core.common.json_records import unreadable_lines
@@ -137,7 +138,7 @@ def damaged_files(home: Home) -> list[str]:
     return found + [f"{count} lines of {path} {told}" for path, count in counts.items() if count]
 
 
-def show(facts: dict[str, Any], problems: list[str]) -> None:
+def print_report(facts: dict[str, Any], problems: list[str]) -> None:
     from rich.console import Console
     from rich.table import Table
 

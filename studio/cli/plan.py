@@ -27,7 +27,8 @@ from core.recipes.recipe import Recipe
 from core.recipes.warmup import check_learns
 from core.serving.settings import settings_in_force
 from core.training.speeds import known_speeds
-from studio.cli.printed import print_json
+from studio.cli.options import Subparsers, add_json_option
+from studio.cli.output import print_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 NO_DATASET = "no-dataset"  # a recipe needs a name; planning without one reads no data
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser(
         "plan",
         help="say whether a run fits this card or another, and how long it takes",
@@ -55,42 +56,42 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--calibrate", action="store_true", help="train a few steps of the recipe first to learn this machine's speed"
     )
     parser.add_argument("--compare", action="store_true", help="also show full fine-tuning, LoRA and QLoRA in numbers")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    add_json_option(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    recipe = recipe_of(args)
+    recipe = read_recipe(args)
     gpu = Gpu.find(args.gpu)
     home = Home.open(args.home)
     shape = read_shape(recipe.model_name_or_path)
-    lengths = conversation_lengths(recipe) if args.recipe else None
+    lengths = count_tokens(recipe) if args.recipe else None
     check_learns(recipe, count_most_steps(recipe, lengths))
     if args.calibrate:
-        learn_speed(args, recipe, home)
+        measure_speed(args, recipe, home)
     planned = plan_run(
         recipe,
         gpu,
         dataset_lengths=lengths,
         home=home,
         speeds=partial(known_speeds, home, recipe.model_name_or_path),
-        chat=chat_of(args, home),
+        chat=chat_settings(args, home),
         shape=shape,
         limits=ServingLimits.of_home(home),
     )
     if args.json:
-        print_json(as_json(planned))
+        print_json(plan_to_json(planned))
     else:
         from rich.console import Console
 
         console = Console()
-        show(console, planned)
+        print_plan(console, planned)
         if args.compare:
-            show_comparison(console, planned)
+            print_comparison(console, planned)
     return 1 if planned.refused else 0
 
 
-def recipe_of(args: argparse.Namespace) -> Recipe:
+def read_recipe(args: argparse.Namespace) -> Recipe:
     if args.base == "":  # a shell variable that is not set, say: the built-in base would be planned without a word
         raise UserError("--base is empty.", "Give builtin, a Hub id, a folder or a config.json, or leave --base out.")
     if args.recipe is None:
@@ -101,7 +102,7 @@ def recipe_of(args: argparse.Namespace) -> Recipe:
     return recipe
 
 
-def learn_speed(args: argparse.Namespace, recipe: Recipe, home: Home) -> None:
+def measure_speed(args: argparse.Namespace, recipe: Recipe, home: Home) -> None:
     from core.training.calibration import calibrate
     from core.training.speeds import save_speeds
 
@@ -113,7 +114,7 @@ def learn_speed(args: argparse.Namespace, recipe: Recipe, home: Home) -> None:
     save_speeds(home, recipe, calibrate(recipe, home))
 
 
-def chat_of(args: argparse.Namespace, home: Home) -> Chat | None:
+def chat_settings(args: argparse.Namespace, home: Home) -> Chat | None:
     """The engine as it is set in this home, but for what the command line says of it."""
     if args.no_chat:
         return None
@@ -123,7 +124,7 @@ def chat_of(args: argparse.Namespace, home: Home) -> Chat | None:
     return chat if args.kv_tokens is None else replace(chat, kv_tokens=args.kv_tokens)
 
 
-def conversation_lengths(recipe: Recipe) -> list[int] | None:
+def count_tokens(recipe: Recipe) -> list[int] | None:
     """Tokens of each conversation, before anything is cut. None for a base that is a mere config.json."""
     if recipe.model_name_or_path.endswith(".json"):
         return None
@@ -139,7 +140,7 @@ def conversation_lengths(recipe: Recipe) -> list[int] | None:
     return list(counter.lengths)
 
 
-def as_json(planned: Plan) -> dict[str, Any]:
+def plan_to_json(planned: Plan) -> dict[str, Any]:
     """Bytes, seconds and tokens, as plain values."""
     steps, time = planned.schedule, planned.time
     before = planned.recipe.to_dict()
@@ -169,7 +170,7 @@ def as_json(planned: Plan) -> dict[str, Any]:
     }
 
 
-def show(console: Console, planned: Plan) -> None:
+def print_plan(console: Console, planned: Plan) -> None:
     from rich.table import Table
     from rich.text import Text
 
@@ -212,7 +213,7 @@ def show(console: Console, planned: Plan) -> None:
                 console.print(Text(f"  {name}: {json.dumps(new[name])}"))
 
 
-def show_comparison(console: Console, planned: Plan) -> None:
+def print_comparison(console: Console, planned: Plan) -> None:
     from rich.table import Table
     from rich.text import Text
 

@@ -14,6 +14,7 @@ from adapters.common.errors import UserError
 from core.common.home import Home
 from core.serving.settings import EngineSettings, flag, settings_from_arguments
 from core.serving.settings import add_arguments as add_engine_arguments
+from studio.cli.options import Subparsers
 
 if TYPE_CHECKING:
     from core.training.run import Run
@@ -26,7 +27,7 @@ LEAVE_SECONDS = 12.0  # for a checkpoint; a Space going down gives 30 seconds fo
 KEEP_SECONDS = 10.0  # for the last state
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser("serve", help="start the studio (the default)")
     add_arguments(parser)
     parser.set_defaults(run=run)
@@ -84,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
     given = engine_settings(args)
     resolve(args.base)  # a wrong name should fail here, not in the engine's log
     home = Home.open(args.home)
-    listener = bind(args.host, args.port)
+    listener = open_listener(args.host, args.port)
     port = listener.getsockname()[1]
     url = f"http://{'127.0.0.1' if is_loopback(args.host) else args.host}:{port}"
     lock = WebLock(home)
@@ -97,13 +98,13 @@ def run(args: argparse.Namespace) -> int:
         backup = restore_home(home, args.keep_in)
         app = build_app(Studio.over(home, args.base, engine, backup), settings)
         engine.start()
-        threading.Thread(target=keep_queue_moving, args=(home, engine, lock, queue_stop), daemon=True).start()
+        threading.Thread(target=advance_queue, args=(home, engine, lock, queue_stop), daemon=True).start()
         print(f"Guanaco Studio: {url}   (home: {home.root})", flush=True)
-        log_start()
+        log_start_time()
         serve_until_stopped(app, listener)
     finally:
         queue_stop.set()
-        leave_runs(home)
+        stop_runs(home)
         if backup is not None:
             backup.stop(KEEP_SECONDS)
         engine.stop()
@@ -129,7 +130,7 @@ def engine_settings(args: argparse.Namespace) -> dict[str, Any]:
     return given
 
 
-def log_start() -> None:
+def log_start_time() -> None:
     """How long it took until the page is there; in a container also since that was started, its first process's age."""
     import psutil
 
@@ -139,7 +140,7 @@ def log_start() -> None:
         log.info("that is %.1f s after the container was started", now - psutil.Process(1).create_time())
 
 
-def bind(host: str, port: int) -> socket.socket:
+def open_listener(host: str, port: int) -> socket.socket:
     """A listening socket, bound before anything else is started. Raises UserError when the port is taken."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
@@ -172,7 +173,7 @@ def restore_home(home: Home, keep_in: str | None) -> Backup | None:
     return backup
 
 
-def leave_runs(home: Home) -> None:
+def stop_runs(home: Home) -> None:
     """Have living runs write a checkpoint and go; they resume by themselves when the studio starts again."""
     from core.training.launcher import request_pause
     from core.training.run import list_statuses
@@ -191,7 +192,7 @@ def leave_runs(home: Home) -> None:
         time.sleep(0.1)
 
 
-def keep_queue_moving(home: Home, engine: EngineSupervisor, lock: WebLock, stop: threading.Event) -> None:
+def advance_queue(home: Home, engine: EngineSupervisor, lock: WebLock, stop: threading.Event) -> None:
     """Start the next queued run whenever none is training, notice dead workers, write what a full disk has held up."""
     from core.training import queue
     from studio.chat.conversation_stores import DiskStore

@@ -10,6 +10,10 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from adapters.common.errors import UserError
+from studio.cli.options import Subparsers, add_home_option
+from studio.cli.output import print_error
+
 if TYPE_CHECKING:
     from core.common.home import Home
     from core.recipes.recipe import Recipe
@@ -20,7 +24,7 @@ POLL_SECONDS = 0.2
 PLAIN_SECONDS = 5.0  # between two progress lines where there is no terminal
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser(
         "train",
         help="train an adapter from a recipe",
@@ -30,7 +34,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     given = parser.add_mutually_exclusive_group(required=True)
     given.add_argument("recipe", nargs="?", type=Path, metavar="RECIPE.yaml", help="settings in TRL's and PEFT's names")
     given.add_argument("--resume", metavar="RUN", help="go on with a run that was stopped or cut off, by its id")
-    parser.add_argument("--home", metavar="DIR", help="home folder (default: $STUDIO_HOME, or the user's data folder)")
+    add_home_option(parser)
     parser.set_defaults(run=run)
 
 
@@ -66,11 +70,10 @@ def run(args: argparse.Namespace) -> int:
 
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
-    follow(training)
+    follow_run(training)
     status = training.status()
     if status.state not in (RunState.DONE, RunState.STOPPED) or status.adapter is None:
-        print(f"Error: {status.reason}", file=sys.stderr)
-        print(f"       The run is {training.id}; --resume {training.id} goes on with it.", file=sys.stderr)
+        print_error(UserError(status.reason, f"The run is {training.id}; --resume {training.id} goes on with it."))
         return 1
     print(home.adapters / status.adapter)
     return 0
@@ -78,7 +81,6 @@ def run(args: argparse.Namespace) -> int:
 
 def check_served(recipe: Recipe, home: Home) -> None:
     """As far as the base's config.json tells. Raises UserError when nobody could chat with what is trained here."""
-    from adapters.common.errors import UserError
     from core.planner import NOT_SERVED, NOT_SERVED_REMEDY, ServingLimits, read_shape
     from core.planner.serving_limits import find_init_adapter
 
@@ -92,12 +94,12 @@ def check_served(recipe: Recipe, home: Home) -> None:
         raise UserError(f"{NOT_SERVED} {reason}", NOT_SERVED_REMEDY)
 
 
-def follow(training: Run) -> None:
+def follow_run(training: Run) -> None:
     """Show the run's events as they come, until it is at rest. Its turn comes when no other run trains."""
     from core.training import queue
     from core.training.state import AT_REST, RunState
 
-    show = Bar() if sys.stderr.isatty() else Lines()
+    show = ProgressBar() if sys.stderr.isatty() else PlainProgress()
     offset = training.events_path.stat().st_size if training.status().attempts else 0  # a resume shows what is new
     with show:
         while True:
@@ -112,13 +114,13 @@ def follow(training: Run) -> None:
             time.sleep(POLL_SECONDS)
 
 
-class Lines:
+class PlainProgress:
     """Progress as plain lines on stderr, for logs and scripts."""
 
     def __init__(self) -> None:
         self.shown = 0.0
 
-    def __enter__(self) -> Lines:
+    def __enter__(self) -> PlainProgress:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -131,11 +133,11 @@ class Lines:
             if event.step < event.max_steps and time.monotonic() - self.shown < PLAIN_SECONDS:
                 return
             self.shown = time.monotonic()
-        if text := describe(event):
+        if text := describe_event(event):
             print(text, file=sys.stderr, flush=True)
 
 
-class Bar:
+class ProgressBar:
     """A progress bar on the terminal; everything else that happens is printed above it."""
 
     def __init__(self) -> None:
@@ -151,7 +153,7 @@ class Bar:
         self.progress = Progress(*columns, console=Console(stderr=True))
         self.task = self.progress.add_task("waiting", total=None, facts="")
 
-    def __enter__(self) -> Bar:
+    def __enter__(self) -> ProgressBar:
         self.progress.start()
         return self
 
@@ -163,21 +165,25 @@ class Bar:
 
         if isinstance(event, Progress):
             self.progress.update(
-                self.task, completed=event.step, total=event.max_steps, facts=facts(event), description="training"
+                self.task,
+                completed=event.step,
+                total=event.max_steps,
+                facts=describe_progress(event),
+                description="training",
             )
             return
         if isinstance(event, StateChanged):
             self.progress.update(self.task, description=event.state)
-        elif text := describe(event):
+        elif text := describe_event(event):
             self.progress.console.print(text, markup=False, highlight=False)
 
 
-def describe(event: Event) -> str:
+def describe_event(event: Event) -> str:
     """One line about an event; empty for what is no news on a terminal."""
     from core.training.events import Evaluation, Note, Progress, StateChanged
 
     if isinstance(event, Progress):
-        return f"step {event.step}/{event.max_steps}  {facts(event)}"
+        return f"step {event.step}/{event.max_steps}  {describe_progress(event)}"
     if isinstance(event, Evaluation):
         return f"step {event.step}: eval loss {event.eval_loss:.4f}" + (" (best so far)" if event.best else "")
     if isinstance(event, Note):
@@ -187,7 +193,7 @@ def describe(event: Event) -> str:
     return ""
 
 
-def facts(event: Event) -> str:
+def describe_progress(event: Event) -> str:
     from core.training.events import Progress
 
     assert isinstance(event, Progress)
@@ -195,11 +201,11 @@ def facts(event: Event) -> str:
     if event.tokens_per_second is not None:
         parts.append(f"{event.tokens_per_second:,.0f} tokens/s")
     if event.eta_seconds is not None:
-        parts.append(f"{duration(event.eta_seconds)} left")
+        parts.append(f"{clock_time(event.eta_seconds)} left")
     return "  ".join(parts)
 
 
-def duration(seconds: float) -> str:
+def clock_time(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -36,8 +36,8 @@ from studio.auth.keys import Keys
 from studio.auth.published import PublishedAdapters
 from studio.backup.files import FileHasher
 from studio.chat import conversation_stores, conversations, training_examples
-from studio.cli.doctor import damaged_files
-from studio.cli.serve import leave_runs
+from studio.cli.doctor import find_damaged_files
+from studio.cli.serve import stop_runs
 from studio.compare import votes
 from studio.context import Studio
 from studio.engine.supervisor import EngineSupervisor
@@ -227,7 +227,7 @@ def look_at_everything(studio: Studio, page: gr.Blocks) -> dict[str, Any]:
     lock.acquire("http://127.0.0.1:1")
     lock.release()
     remove_leftovers(home)
-    leave_runs(home)
+    stop_runs(home)
     FileHasher(home).hash_all()
     return shown
 
@@ -254,7 +254,7 @@ def test_damaged_files_stop_neither_the_start_nor_a_tab(
         assert {each.path.parent / each.was for each in aside} <= set(paths)
         said = [each for each in caplog.messages if "is set aside as" in each]
         assert len(said) == len(aside) == len({each.was for each in aside}), "it is said once of each"
-        assert all(str(each) in "\n".join(damaged_files(home)) for each in aside), "the doctor knows them"
+        assert all(str(each) in "\n".join(find_damaged_files(home)) for each in aside), "the doctor knows them"
 
 
 def kinds_of(name: str) -> list[Any]:

@@ -22,7 +22,7 @@ from core.serving.engine.build import build_engine, choose_context
 from core.serving.service import usable_sampling_defaults
 from core.serving.settings import EngineSettings
 from core.training.dataset import prepare_data
-from studio.cli.doctor import base_problems
+from studio.cli.doctor import find_base_problems
 from tests.core.serving import tiny
 
 TOKENS = 262  # of the tiny base
@@ -98,7 +98,7 @@ def test_a_tokenizer_that_does_not_fit_its_base_is_refused_by_everyone_who_loads
     change(folder)
     with pytest.raises(UserError, match=words):
         load_tokenizer(tiny.source(folder))
-    (said,) = base_problems(str(folder))
+    (said,) = find_base_problems(str(folder))
     assert "\n" not in said
 
 
@@ -115,7 +115,7 @@ def test_an_added_token_that_no_question_needs_is_let_be_and_refused_where_a_tex
     with_tokenizer(cls_token="<image>")(folder)
     tokenizer = load_tokenizer(tiny.source(folder))
     assert len(tokenizer) == TOKENS + 1
-    assert base_problems(str(folder)) == []
+    assert find_base_problems(str(folder)) == []
 
     prompts = Prompts(tokenizer, TOKENS, 512)
     assert prompts.encode(parse_chat(asking("Look!"), {}))

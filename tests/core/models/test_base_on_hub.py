@@ -11,7 +11,7 @@ from core.models.base import load_tokenizer, resolve
 from core.models.builtin import BASE_DIR
 from core.models.download import fetch_weights
 from core.serving.api.startup_phases import StartupPhases
-from studio.cli.doctor import base_problems
+from studio.cli.doctor import find_base_problems
 from tests.hub_server.fixtures import Hub
 
 FILES = {path.name: path.read_bytes() for path in BASE_DIR.iterdir() if path.is_file()}
@@ -44,12 +44,12 @@ def test_a_gated_base_says_where_to_ask_and_what_the_token_must_allow(hub: Hub) 
         load_tokenizer(resolve("meta/gated"))
     for words in (f"{hub.url}/meta/gated", "settings/tokens", "permission to read gated", "--base builtin"):
         assert words in str(caught.value)
-    (problem,) = base_problems("meta/gated")
+    (problem,) = find_base_problems("meta/gated")
     assert "is gated" in problem
     repo = hub.repo("meta/gated")
     repo.granted.append("bob")
     hub.repos.save(repo)
-    assert base_problems("meta/gated") == []
+    assert find_base_problems("meta/gated") == []
     assert load_tokenizer(resolve("meta/gated")).chat_template
 
 
@@ -57,7 +57,7 @@ def test_offline_asks_nobody(hub: Hub) -> None:
     hub.go_offline()
     before = len(hub.requests)
     fetch_weights("ada/base", None, print)
-    assert base_problems("ada/base") == []
+    assert find_base_problems("ada/base") == []
     assert len(hub.requests) == before
 
 

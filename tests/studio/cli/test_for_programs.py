@@ -83,7 +83,7 @@ def test_so_is_what_nobody_foresaw(
 def test_a_package_that_stands_in_the_way_is_told_so_too(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(doctor, "intruders", lambda: ["The package core comes from elsewhere."])
+    monkeypatch.setattr(doctor, "find_foreign_packages", lambda: ["The package core comes from elsewhere."])
     assert main(["doctor", "--json"]) == 2
     assert "comes from elsewhere" in printed(capsys)[0]["error"]["message"]
 

@@ -13,7 +13,7 @@ from core.data import Conversation, Message, TokenCounter
 from core.data.tokenize.encode import encode
 from core.data.tokenize.end_of_turn import find_end_of_turn, stop_ids
 from core.models.base import load_tokenizer
-from studio.cli.doctor import answers_end_with
+from studio.cli.doctor import answer_end_tokens
 from tests.core.data.rows import trained_runs
 from tests.core.data.tokenize.templates import changed, tokenizer_for
 from tests.core.serving import tiny
@@ -147,13 +147,13 @@ def test_a_base_on_which_no_answer_could_end_is_refused(tokenizer: Any) -> None:
 
 
 def test_doctor_says_at_which_tokens_answers_end(tmp_path: Path) -> None:
-    assert answers_end_with("builtin") == "<|end|>"
+    assert answer_end_tokens("builtin") == "<|end|>"
     folder = tiny.base_folder(tmp_path / "base")
-    assert answers_end_with(str(folder)) == "</s>"
+    assert answer_end_tokens(str(folder)) == "</s>"
     tokenizer = load_tokenizer(tiny.source(folder))
     tokenizer.chat_template = tiny.CHAT_TEMPLATE.replace("</s>", "")
     tokenizer.save_pretrained(folder)
     (folder / "generation_config.json").write_text('{"eos_token_id": [2, 3]}')
     said = "</s> <|user|> (the chat template writes no end: training puts </s> there)"
-    assert answers_end_with(str(folder)) == said
-    assert answers_end_with("nobody/nothing here") is None
+    assert answer_end_tokens(str(folder)) == said
+    assert answer_end_tokens("nobody/nothing here") is None
