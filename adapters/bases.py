@@ -26,6 +26,7 @@ _SAY_NOTHING = frozenset(
 _CACHED = re.compile(r"(?:.*[/\\])?models--([^/\\]+)(?:[/\\]snapshots(?:[/\\][^/\\]+)?)?")
 _ADDRESS = re.compile(r"https?://(?:www\.)?(?:huggingface\.co|hf\.co)/([^/?#]+/[^/?#]+)(?:[/?#].*)?")
 _HASH = re.compile(r"[0-9a-f]{7,64}")
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,11 @@ class Origin:
     @classmethod
     def of(cls, record: AdapterRecord) -> Origin:
         return cls(record.base_model, record.base_fingerprint, record.same_base)
+
+
+def is_on_hub(repo_id: str) -> bool:
+    """Whether it has the form of an id on the Hub; nobody is asked."""
+    return HUB_ID.fullmatch(repo_id) is not None
 
 
 def shared_base(base_id: str) -> str:

@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
-from adapters.cards.adapter_card import record_from_card
+from adapters.card_record import record_from_card
 from adapters.common.errors import UserError
 from adapters.common.files import remove_tree, sync_folder, temporary_name, write_atomic
 from adapters.compat import AdapterFacts, inspect

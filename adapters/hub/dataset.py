@@ -8,6 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from huggingface_hub import DatasetCard, DatasetCardData
+from markupsafe import Markup
+
+from adapters.cards.rendering import render_card
 from adapters.common.errors import UserError
 from adapters.hub.files import push_files
 from adapters.hub.repository import PushResult
@@ -19,7 +23,7 @@ SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_
 
 @dataclass(frozen=True)
 class DatasetFacts:
-    """What the card says. `about` is a sentence on where the conversations came from."""
+    """What the card says. about: a sentence in Markdown on where the conversations came from."""
 
     conversations: int
     turns: int
@@ -54,20 +58,21 @@ def push_dataset(
 
 
 def render_dataset_card(facts: DatasetFacts, repo_id: str) -> str:
-    size = next((name for most, name in SIZES if facts.conversations < most), "n>1M")
-    licence = [f"license: {facts.license}"] if facts.license else []
-    matter = [
-        *licence,
-        "task_categories:\n- text-generation",
-        f"size_categories:\n- {size}",
-        "tags:\n- conversational\n- guanaco-studio",
-        f"configs:\n- config_name: default\n  data_files:\n  - split: train\n    path: {DATA_FILE}",
-    ]
-    return (
-        "---\n" + "\n".join(matter) + f"\n---\n\n# {repo_id.split('/')[1]}\n\n"
-        f"{facts.conversations:,} conversations with {facts.turns:,} turns. {facts.about}\n\n"
-        "Each row has `messages`, a list of turns with `role` (system, user, assistant or tool) and `content`: the "
-        "conversational format that TRL's SFTTrainer takes. Rows with calls of tools also have `tools`.\n\n"
-        f'```python\nfrom datasets import load_dataset\n\nrows = load_dataset("{repo_id}", split="train")\n```\n'
-        + ("" if facts.license else "\nNo licence is stated.\n")
+    data = DatasetCardData(
+        license=facts.license,
+        task_categories=["text-generation"],
+        size_categories=[next((name for limit, name in SIZES if facts.conversations < limit), "n>1M")],
+        tags=["conversational", "guanaco-studio"],
+        configs=[{"config_name": "default", "data_files": [{"split": "train", "path": DATA_FILE}]}],
+    )
+    return render_card(
+        DatasetCard,
+        data,
+        "conversations.md.jinja",
+        repo_id=repo_id,
+        repo_name=repo_id.split("/")[1],
+        conversations=f"{facts.conversations:,}",
+        turns=f"{facts.turns:,}",
+        about=Markup(facts.about),
+        has_license=bool(facts.license),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from adapters.cards.adapter_card import HUB_ID
+from adapters.bases import is_on_hub
 from adapters.common.errors import UserError
 from adapters.hub.errors import LOG_IN, HubError, offline_error
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def check_repo_id(repo_id: str) -> str:
     """`repo_id` itself when it has the form owner/name. Raises UserError otherwise."""
-    if not HUB_ID.fullmatch(repo_id) or ".." in repo_id or "--" in repo_id or repo_id.endswith((".git", ".", "-")):
+    if not is_on_hub(repo_id) or ".." in repo_id or "--" in repo_id or repo_id.endswith((".git", ".", "-")):
         raise UserError(
             f"{repo_id!r} is not a repository on the Hub.",
             "Write owner/name, such as ada/pirate: letters, digits, dots, underscores and hyphens.",

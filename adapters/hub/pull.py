@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from adapters.bases import Origin, said_same, why_not_base
-from adapters.cards.adapter_card import MAX_CARD, record_from_card
+from adapters.card_record import MAX_CARD, record_from_card
 from adapters.common.errors import UserError
 from adapters.compat import BaseFacts, parse_config, why_not_config
 from adapters.folder_layout import CARD_FILE, CONFIG_FILE

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adapters.bases import shared_base
-from adapters.cards.adapter_card import record_from_card, render_card
+from adapters.card_record import record_from_card
+from adapters.cards.adapter_card import render_adapter_card
 from adapters.cards.loss_plot import loss_plot
 from adapters.common.errors import UserError
 from adapters.folder_layout import CARD_FILE, CONFIG_FILE, PLOT_FILE, known_files
@@ -117,7 +118,7 @@ def files_to_push(store: AdapterStore, name: str, repo_id: str) -> dict[str, Pat
         files[PLOT_FILE] = plot
     picture = PLOT_FILE if plot is not None else None
     own_tokenizer = "tokenizer_config.json" in names
-    files[CARD_FILE] = render_card(record, repo_id, loss_plot=picture, own_tokenizer=own_tokenizer).encode()
+    files[CARD_FILE] = render_adapter_card(record, repo_id, loss_plot=picture, own_tokenizer=own_tokenizer).encode()
     return dict(sorted(files.items()))
 
 

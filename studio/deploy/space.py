@@ -132,13 +132,13 @@ def front_matter(text: str) -> dict[str, Any]:
 
 def readme(text: str, base: str, hardware: str | None = None) -> str:
     """The project's README with its front matter made that of a Space with this base and hardware."""
-    settings = front_matter(text)
-    settings["suggested_hardware"] = hardware or DEFAULT_HARDWARE
-    settings["models"] = [base]
-    if base == BUILTIN:
-        del settings["models"]
-    block = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True, width=1000)
-    return f"---\n{block}---\n" + FRONT_MATTER.sub("", text, count=1)
+    from huggingface_hub import SpaceCard
+
+    front_matter(text)  # raises where there is none
+    card = SpaceCard(text)
+    card.data["suggested_hardware"] = hardware or DEFAULT_HARDWARE
+    card.data["models"] = None if base == BUILTIN else [base]
+    return str(card)
 
 
 def describe(deployment: Deployment) -> str:

@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from safetensors import SafetensorError, safe_open
 
-from adapters.cards.adapter_card import read_card
+from adapters.card_record import read_card
 from adapters.common.errors import UserError
 from adapters.compat import inspect, parse_config, why_not_config
 from adapters.safetensors_header import read_header

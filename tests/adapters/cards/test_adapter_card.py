@@ -6,7 +6,8 @@ import pytest
 import yaml
 from huggingface_hub import ModelCard, ModelCardData
 
-from adapters.cards.adapter_card import read_card, render_card
+from adapters.card_record import read_card
+from adapters.cards.adapter_card import render_adapter_card
 from adapters.common.errors import UserError
 from adapters.record import BUILTIN_ID, AdapterRecord, DatasetRef, HubRef, Sample
 from core.models import base
@@ -39,7 +40,7 @@ def local(**changes: object) -> AdapterRecord:
 
 
 def test_front_matter_links_base_and_dataset() -> None:
-    card = ModelCard(render_card(RECORD, "ada/pirate"))
+    card = ModelCard(render_adapter_card(RECORD, "ada/pirate"))
     assert isinstance(card.data, ModelCardData)
     data = card.data.to_dict()
     assert data["base_model"] == "meta-llama/Llama-2-7b-chat-hf"
@@ -52,7 +53,7 @@ def test_front_matter_links_base_and_dataset() -> None:
 
 
 def test_body_tells_a_stranger_what_is_needed() -> None:
-    text = render_card(RECORD, "ada/pirate")
+    text = render_adapter_card(RECORD, "ada/pirate")
     for wanted in (
         "https://huggingface.co/meta-llama/Llama-2-7b-chat-hf",
         'PeftModel.from_pretrained(base, "ada/pirate")',
@@ -76,17 +77,17 @@ def test_body_tells_a_stranger_what_is_needed() -> None:
 
 
 def test_the_recipe_stands_there_as_yaml_that_can_be_used_again() -> None:
-    block = render_card(RECORD, "ada/pirate").split("```yaml\n")[1].split("```")[0]
+    block = render_adapter_card(RECORD, "ada/pirate").split("```yaml\n")[1].split("```")[0]
     assert yaml.safe_load(block) == RECORD.recipe
 
 
 def test_code_in_the_card_is_python() -> None:
-    block = render_card(RECORD, "ada/pirate").split("```python\n")[1].split("```")[0]
+    block = render_adapter_card(RECORD, "ada/pirate").split("```python\n")[1].split("```")[0]
     compile(block, "card", "exec")
 
 
 def test_of_the_built_in_base_the_card_says_what_it_is() -> None:
-    text = render_card(local(), "ada/x")
+    text = render_adapter_card(local(), "ada/x")
     card = ModelCard(text)
     assert "base_model" not in card.data.to_dict() and "datasets" not in card.data.to_dict()
     assert "tiny model that is part of Guanaco Studio" in text
@@ -97,7 +98,7 @@ def test_of_the_built_in_base_the_card_says_what_it_is() -> None:
 
 
 def test_of_a_base_on_this_disk_only_its_name_is_told() -> None:
-    text = render_card(local(base_model="/home/ada/secret-project/my-llama"), "ada/x")
+    text = render_adapter_card(local(base_model="/home/ada/secret-project/my-llama"), "ada/x")
     assert "secret-project" not in text
     assert 'from_pretrained("path/to/my-llama"' in text
     assert "base_model:" not in text.split("guanaco_studio:")[0]
@@ -105,12 +106,12 @@ def test_of_a_base_on_this_disk_only_its_name_is_told() -> None:
 
 
 def test_what_is_not_known_is_left_out() -> None:
-    text = render_card(AdapterRecord("x", "a/b"), "ada/x")
+    text = render_adapter_card(AdapterRecord("x", "a/b"), "ada/x")
     assert "None" not in text and "### Recipe" not in text and "### Data" not in text
 
 
 def test_the_record_comes_back_from_the_card() -> None:
-    back = read_card(render_card(RECORD, "ada/pirate"), "mine")
+    back = read_card(render_adapter_card(RECORD, "ada/pirate"), "mine")
     assert back is not None
     for kept in (
         "base_model",
@@ -182,13 +183,13 @@ def test_record_round_trip_through_its_file() -> None:
 def test_a_strangers_words_stay_words_in_the_card_that_is_pushed_on() -> None:
     markup = "</td>|<img src=x onerror=alert(1)>"
     dataset = DatasetRef(markup, "file", markup, markup, 3, markup)
-    text = render_card(local(dataset=dataset, note=markup, samples=[Sample(markup, markup, markup)]), "ada/x")
+    text = render_adapter_card(local(dataset=dataset, note=markup, samples=[Sample(markup, markup, markup)]), "ada/x")
     body = text.split("---\n", 2)[2]
     assert "<img" not in body
     assert all(line.count("|") - line.count("\\|") == 3 for line in body.splitlines() if line.startswith("| SHA-256"))
 
 
 def test_the_tokenizer_is_loaded_from_where_there_is_one() -> None:
-    assert 'AutoTokenizer.from_pretrained("ada/pirate")' in render_card(RECORD, "ada/pirate")
-    without = render_card(RECORD, "ada/pirate", own_tokenizer=False)
+    assert 'AutoTokenizer.from_pretrained("ada/pirate")' in render_adapter_card(RECORD, "ada/pirate")
+    without = render_adapter_card(RECORD, "ada/pirate", own_tokenizer=False)
     assert 'AutoTokenizer.from_pretrained("meta-llama/Llama-2-7b-chat-hf")' in without
