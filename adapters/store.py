@@ -19,6 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
+from adapters.adapter import Adapter
 from adapters.card_record import record_from_card
 from adapters.common.errors import UserError
 from adapters.common.files import remove_tree, sync_folder, temporary_name, write_atomic
@@ -65,7 +66,11 @@ class AdapterStore:
 
     def get(self, name: str) -> AdapterRecord:
         """The record of one whole adapter. Raises UserError when there is none of that name, or it is broken."""
-        return _read(self.path(name))
+        return self.open(name).record
+
+    def open(self, name: str) -> Adapter:
+        """One whole adapter. Raises UserError when there is none of that name, or it is broken."""
+        return Adapter.read(self.path(name))
 
     def path(self, name: str) -> Path:
         """The adapter's folder. Raises UserError when there is none; what exists are listed."""
@@ -207,7 +212,7 @@ class AdapterStore:
                     if folder.is_symlink():
                         raise UserError("It is a link.", "Put the folder itself there.")
                     check_name(folder.name)
-                    result = _read(folder)
+                    result = Adapter.read(folder).record
                 except (UserError, OSError) as error:
                     result = str(error)
                     if not folder.exists() and not folder.is_symlink():
@@ -252,7 +257,7 @@ class AdapterStore:
 
 
 def _signature(folder: Path) -> _Signature:
-    """Differs when anything that `_read` looks at does. Taken before reading, so what changes meanwhile shows later."""
+    """Differs when what Adapter.read reads does. Taken before reading, so what changes meanwhile shows later."""
     found: list[tuple[int, int, int, int] | None] = []
     for path in (str(folder), *(f"{folder}/{name}" for name in _LOOKED_AT)):
         try:
@@ -262,12 +267,6 @@ def _signature(folder: Path) -> _Signature:
         else:
             found.append((stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size))
     return tuple(found)
-
-
-def _read(folder: Path) -> AdapterRecord:
-    inspect(folder)
-    # A folder's name is the adapter's name, also after a rename that was cut off or one made by hand.
-    return replace(AdapterRecord.read(folder), name=folder.name)
 
 
 def _with_facts(record: AdapterRecord, facts: AdapterFacts) -> AdapterRecord:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from adapters.adapter import Adapter
 from adapters.bases import shared_base
 from adapters.card_record import record_from_card
 from adapters.cards.adapter_card import render_adapter_card
@@ -58,8 +59,8 @@ def push_adapter(
     check_repo_id(repo_id)
     if tag and (pull_request or not _TAG.fullmatch(tag) or ".." in tag):
         raise UserError(f"{tag!r} cannot be a tag here.", "Write letters and digits, such as v2; a proposal has none.")
-    record = store.get(name)
-    files = files_to_push(store, name, repo_id)
+    adapter = store.open(name)
+    record, files = adapter.record, files_to_push(adapter, repo_id)
     api = writer(token)
     with explained(repo_id, api.endpoint):
         progress(0.05, "Asking the Hub who you are")
@@ -92,7 +93,8 @@ def push_adapter(
             with_retries(lambda: api.create_tag(repo_id, tag=tag, revision=done.oid, exist_ok=False))
     progress(1.0, "Done")
     if remember and not pull_request:
-        store.update(replace(store.get(name), hub=HubRef(repo_id, done.oid)))
+        now = AdapterRecord.read(store.path(name))  # it may have been edited meanwhile
+        store.update(replace(now, name=name, hub=HubRef(repo_id, done.oid)))
     return PushResult(
         url=done.pr_url or f"{api.endpoint}/{repo_id}",
         revision=done.oid,
@@ -103,12 +105,12 @@ def push_adapter(
     )
 
 
-def files_to_push(store: AdapterStore, name: str, repo_id: str) -> dict[str, Path | bytes]:
+def files_to_push(adapter: Adapter, repo_id: str) -> dict[str, Path | bytes]:
     """Path in the repository -> file or content: everything that a push of this adapter would upload."""
-    folder, record = store.path(name), store.get(name)
+    folder, record = adapter.path, adapter.record
     names = known_files(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     files: dict[str, Path | bytes] = {path: folder / path for path in names}
-    config = store.facts(name).config | {
+    config = adapter.facts.config | {
         "base_model_name_or_path": shared_base(record.base_model),
         "auto_mapping": None,
     }

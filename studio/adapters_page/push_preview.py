@@ -21,7 +21,7 @@ def preview_push(
 ) -> tuple[Markup, str, str]:
     """(files as HTML, card as Markdown, its front matter). Raises UserError for a repository that cannot be."""
     repo_id = check_repo_id(repo_id or f"you/{name}")
-    files = files_to_push(store, name, repo_id)
+    files = files_to_push(store.open(name), repo_id)
     visibility = "as a pull request" if pull_request else "privately" if private else "for everyone to see"
     metadata, body = split_card(files)
     return render_push_preview(files, repo_id, visibility), body, metadata

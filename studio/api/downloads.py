@@ -31,7 +31,7 @@ def router(studio: Studio) -> APIRouter:
     def download(request: Request, name: str) -> Response:
         try:
             check_may_use(studio, user_of(request), name)
-            files = files_to_push(studio.store, name, f"you/{name}")
+            files = files_to_push(studio.store.open(name), f"you/{name}")
         except UserError as error:
             return JSONResponse({"detail": without_paths(str(error))}, 404)
         return sent(name, files)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+import adapters.adapter
 import adapters.store
 from adapters.common.errors import UserError
 from adapters.record import AdapterRecord, DatasetRef, HubRef, Sample
@@ -301,8 +302,8 @@ def test_listing_reads_again_only_what_has_changed(
     for name in ("one", "two"):
         store.import_folder(write_adapter(tmp_path / name), name)
     read: list[str] = []
-    inspect = adapters.store.inspect
-    monkeypatch.setattr(adapters.store, "inspect", lambda folder: (read.append(folder.name), inspect(folder))[1])
+    inspect = adapters.adapter.inspect
+    monkeypatch.setattr(adapters.adapter, "inspect", lambda folder: (read.append(folder.name), inspect(folder))[1])
     before = store.list()
     assert sorted(read) == ["one", "two"]
     assert (store.list(), store.broken()) == (before, [])
@@ -329,7 +330,7 @@ def test_a_disk_that_fails_for_a_moment_is_not_remembered(
         raise OSError(24, "Too many open files")
 
     with monkeypatch.context() as moment:
-        moment.setattr(adapters.store, "inspect", fails)
+        moment.setattr(adapters.adapter, "inspect", fails)
         assert [name for name, _ in store.broken()] == ["one"]
     assert [each.name for each in store.list()] == ["one"]
 

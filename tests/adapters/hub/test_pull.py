@@ -89,7 +89,7 @@ def test_what_the_person_says_of_a_base_is_recorded_and_told_on_the_card(
     assert record.same_base is not None
     assert (record.same_base.made_for, record.same_base.base) == ("eve/copy", "Qwen/Qwen2.5-0.5B-Instruct")
     assert why_not(store.facts("style"), BaseFacts("unsloth/Qwen2.5-0.5B-Instruct-bnb-4bit")) is None
-    card = files_to_push(store, "style", "ada/style")["README.md"]
+    card = files_to_push(store.open("style"), "ada/style")["README.md"]
     assert isinstance(card, bytes)
     assert b"that `eve/copy` is a copy of `Qwen/Qwen2.5-0.5B-Instruct`" in card
     hub.make_repo(

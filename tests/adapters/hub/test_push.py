@@ -10,6 +10,7 @@ import pytest
 from huggingface_hub import ModelCard
 
 from adapters.common.errors import UserError
+from adapters.compat import AdapterFacts, inspect
 from adapters.hub.errors import HubError
 from adapters.hub.pull import pull_adapter
 from adapters.hub.push import files_to_push, push_adapter
@@ -104,7 +105,7 @@ def test_the_base_of_a_pushed_adapter_names_no_folder_of_this_machine(hub: Hub, 
 
 
 def test_what_would_be_uploaded_can_be_seen_before(store: AdapterStore) -> None:
-    files = files_to_push(store, "pirate", "ada/pirate")
+    files = files_to_push(store.open("pirate"), "ada/pirate")
     assert list(files) == FILES
     assert b"ada/pirate" in files["README.md"]  # type: ignore[operator]
 
@@ -173,7 +174,22 @@ def test_an_uploaded_folder_keeps_what_its_card_says(home: Home, tmp_path: Path)
     store.update(replace(store.get("pirate"), steps=40, note="Talks like a pirate."))
     copy = tmp_path / "copy"
     (copy / "tensorboard").mkdir(parents=True)
-    for path, content in files_to_push(store, "pirate", "ada/pirate").items():
+    for path, content in files_to_push(store.open("pirate"), "ada/pirate").items():
         (copy / path).write_bytes(content if isinstance(content, bytes) else content.read_bytes())
     back = store.import_folder(copy, "back")
     assert (back.steps, back.note) == (40, "Talks like a pirate.")
+
+
+def test_a_push_inspects_the_adapters_files_once(
+    hub: Hub, store: AdapterStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inspected: list[Path] = []
+
+    def count(folder: Path) -> AdapterFacts:
+        inspected.append(folder)
+        return inspect(folder)
+
+    monkeypatch.setattr("adapters.adapter.inspect", count)
+    hub.login("hf_ada")
+    push_adapter(store, "pirate", "ada/pirate")
+    assert inspected == [store.path("pirate")]
