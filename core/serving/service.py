@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ from core.models.device import Choice
 from core.models.shared_weights.shared_base import open_base
 from core.serving.api.errors import ApiError
 from core.serving.api.prompts import Prompts
-from core.serving.api.requests import Ask, parse_chat
-from core.serving.api.responses import ResponseBuilder
+from core.serving.api.requests import ChatCompletionRequest, CompletionRequest, GenerationRequest, parse_request
+from core.serving.api.response_builder import ResponseBuilder
 from core.serving.engine.build import build_engine
 from core.serving.engine.scheduler import QueueFull
 from core.serving.engine.sequence import RequestOutput, Sequence
@@ -71,33 +72,28 @@ class Service:
             retire=self.engine.retire,
         )
 
-    def prepare(self, ask: Ask, client: str, on_output: Callable[[int, RequestOutput], None]) -> ResponseBuilder:
+    def prepare(
+        self, request: GenerationRequest, client: str, on_output: Callable[[int, RequestOutput], None]
+    ) -> ResponseBuilder:
         """Find the adapter, encode the prompts, make the sequences. Reads files, so it must not run on an event loop.
 
         on_output: called with (choice, output). Raises ApiError when the request cannot be answered.
         """
-        adapter = self._adapter(ask.model)
-        prompts = self.prompts.encode(ask)
-        most = self.engine.waiting.client_limit
-        if len(prompts) * ask.n > most:
-            raise ApiError(400, f"{len(prompts) * ask.n} completions are asked for at once; at most {most}.", param="n")
-        sequences = []
-        for i, (prompt, choice) in enumerate((prompt, choice) for prompt in prompts for choice in range(ask.n)):
-            params = replace(ask.params, max_tokens=ask.max_tokens or self._default_length(len(prompt)))
-            if params.seed is not None:
-                params = replace(params, seed=params.seed + choice)
-            try:
-                self.engine.check_length(len(prompt), params.max_tokens)
-            except UserError as error:
-                raise ApiError(
-                    400,
-                    str(error),
-                    param="prompt" if ask.messages is None else "messages",
-                    code="context_length_exceeded",
-                ) from error
-            sequences.append(Sequence(prompt, params, _numbered(on_output, i), adapter, client))
+        adapter = self._adapter(request.model)
+        prompts = self.prompts.encode(request)
+        count, most = len(prompts) * request.n, self.engine.waiting.client_limit
+        if count > most:
+            raise ApiError(400, f"{count} completions are asked for at once; at most {most}.", param="n")
+        sequences: list[Sequence] = []
+        for prompt in prompts:
+            max_tokens = request.length_limit or self._default_length(len(prompt))
+            self._check_length(len(prompt), max_tokens, request)
+            params = request.sampling_params(self.defaults, max_tokens)
+            for choice in range(request.n):
+                own = params if params.seed is None else replace(params, seed=params.seed + choice)
+                sequences.append(Sequence(prompt, own, partial(on_output, len(sequences)), adapter, client))
         name = adapter.name if adapter else self.base_name
-        return ResponseBuilder(ask, name, sequences, sum(map(len, prompts)), self.prompts.token_text)
+        return ResponseBuilder(request, name, sequences, sum(map(len, prompts)), self.prompts.token_text)
 
     def submit(self, sequences: list[Sequence]) -> None:
         """Queue the sequences of one client. Raises ApiError 429 when too many wait."""
@@ -182,6 +178,13 @@ class Service:
             404, f"There is no model {shortened(name)}. Known: {known}.", param="model", code="model_not_found"
         )
 
+    def _check_length(self, prompt: int, max_tokens: int, request: GenerationRequest) -> None:
+        try:
+            self.engine.check_length(prompt, max_tokens)
+        except UserError as error:
+            param = "messages" if isinstance(request, ChatCompletionRequest) else "prompt"
+            raise ApiError(400, str(error), param=param, code="context_length_exceeded") from error
+
     def _default_length(self, prompt: int) -> int:
         return max(1, min(self.default_max_tokens, self.engine.max_length - prompt))
 
@@ -194,16 +197,12 @@ class Service:
         return int(min(60, max(1, seconds_per_token * self.default_max_tokens * len(self.engine.waiting) / 4)))
 
 
-def _numbered(on_output: Callable[[int, RequestOutput], None], number: int) -> Callable[[RequestOutput], None]:
-    return lambda output: on_output(number, output)
-
-
 def usable_sampling_defaults(recommended: dict[str, Any]) -> tuple[dict[str, float], list[str]]:
-    """Those of the recommended settings that a request may have, and why the others can't be."""
+    """The recommended settings that a request may have, and why the others cannot be used."""
     wrong = []
     for name, value in list(recommended.items()):
         try:
-            parse_chat({"model": BASE_NAME, "messages": [{"role": "user", "content": "?"}], name: value}, {})
+            parse_request(CompletionRequest, {"model": BASE_NAME, name: value})
         except ApiError as error:
             wrong.append(error.message)
             del recommended[name]

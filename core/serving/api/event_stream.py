@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 from core.serving.api.errors import FAILED_HERE, ApiError
 
 if TYPE_CHECKING:  # imports torch; the process listens before that
-    from core.serving.api.responses import ResponseBuilder
+    from core.serving.api.response_builder import ResponseBuilder
     from core.serving.engine.sequence import RequestOutput, Sequence
 
 log = logging.getLogger(__name__)
@@ -34,41 +34,41 @@ class EventStream(StreamingResponse):
             self._on_end()
 
 
-async def events(answer: ResponseBuilder, inbox: asyncio.Queue[tuple[int, RequestOutput]]) -> AsyncIterator[str]:
+async def events(response: ResponseBuilder, inbox: asyncio.Queue[tuple[int, RequestOutput]]) -> AsyncIterator[str]:
     """The outputs as server-sent events. What fails ends the stream with an event in OpenAI's error shape."""
     try:
-        async for event in _chunks(answer, inbox):
+        async for event in _chunks(response, inbox):
             yield event
     except ApiError as error:
-        yield _event(error.body)
+        yield _event(json.dumps(error.body))
     except Exception:
         log.exception("a stream has failed")
-        yield _event(ApiError(500, FAILED_HERE).body)
+        yield _event(json.dumps(ApiError(500, FAILED_HERE).body))
 
 
-async def _chunks(answer: ResponseBuilder, inbox: asyncio.Queue[tuple[int, RequestOutput]]) -> AsyncIterator[str]:
-    open_count = len(answer.sequences)
+async def _chunks(response: ResponseBuilder, inbox: asyncio.Queue[tuple[int, RequestOutput]]) -> AsyncIterator[str]:
+    open_count = len(response.sequences)
     sent = [0] * open_count
-    if answer.chat:
+    if response.is_chat:
         for index in range(open_count):
-            yield _event(answer.opening(index))
+            yield _event(response.first_chunk(index))
     while open_count:
         index, output = await inbox.get()
         if output.error is not None:
             raise ApiError(500, output.error)
-        yield _event(answer.chunk(index, output, offset=sent[index]))
+        yield _event(response.chunk(index, output, offset=sent[index]))
         sent[index] += len(output.text)
         open_count -= output.is_last
-    if answer.ask.include_usage:
-        yield _event(answer.closing())
+    if response.request.stream_options.include_usage:
+        yield _event(response.usage_chunk())
     yield "data: [DONE]\n\n"
 
 
 async def collect(
-    answer: ResponseBuilder, inbox: asyncio.Queue[tuple[int, RequestOutput]]
+    response: ResponseBuilder, inbox: asyncio.Queue[tuple[int, RequestOutput]]
 ) -> list[list[RequestOutput]]:
     """All outputs of each sequence. Raises ApiError 500 as soon as one sequence fails."""
-    collected: list[list[RequestOutput]] = [[] for _ in answer.sequences]
+    collected: list[list[RequestOutput]] = [[] for _ in response.sequences]
     open_count = len(collected)
     while open_count:
         index, output = await inbox.get()
@@ -92,5 +92,5 @@ def send_to_loop(loop: asyncio.AbstractEventLoop) -> Callable[[list[tuple[Sequen
     return send
 
 
-def _event(body: dict[str, Any]) -> str:
-    return f"data: {json.dumps(body, ensure_ascii=False, separators=(',', ':'))}\n\n"
+def _event(data: str) -> str:
+    return f"data: {data}\n\n"

@@ -13,7 +13,7 @@ from adapters.common.errors import shortened
 from core.data.dataset import Message
 from core.data.tokenize.chat_template import ChatTemplate, TemplateRefused
 from core.serving.api.errors import ApiError
-from core.serving.api.requests import Ask
+from core.serving.api.requests import ChatCompletionRequest, GenerationRequest
 from core.serving.engine.stream import make_decoder
 
 MAX_REASON = 300  # characters of what a template says
@@ -31,23 +31,23 @@ class Prompts:
         self._decode = make_decoder(tokenizer, special=True)
         self._encode = make_encoder(tokenizer)
 
-    def encode(self, ask: Ask) -> list[list[int]]:
+    def encode(self, request: GenerationRequest) -> list[list[int]]:
         """Token ids of each prompt of a request.
 
-        Raises ApiError when the template does not take the messages, the base lacks a token that is named, or a prompt
-        is far too long. How long exactly is left to the engine.
+        Raises ApiError when the template refuses the messages, the base lacks a requested token, or a prompt is far
+        too long. The engine checks the exact length.
         """
-        self._known("stop_token_ids", ask.params.stop_token_ids)
-        self._known("logit_bias", [token for token, _ in ask.params.logit_bias])
-        if ask.messages is not None:
-            return [self._chat(ask.messages, ask.template_arguments)]
-        return [self._plain(prompt) for prompt in ask.prompts or []]
+        self._check_known("stop_token_ids", request.stop_token_ids)
+        self._check_known("logit_bias", [token for token, _ in request.logit_bias])
+        if isinstance(request, ChatCompletionRequest):
+            return [self._encode_chat(request.messages, request.template_arguments)]
+        return [self._encode_prompt(prompt) for prompt in request.prompt]
 
     def token_text(self, token: int) -> str:
         return self._decode([token])
 
-    def _chat(self, messages: list[dict[str, str]], arguments: dict[str, Any]) -> list[int]:
-        self._bounded(
+    def _encode_chat(self, messages: list[dict[str, str]], arguments: dict[str, Any]) -> list[int]:
+        self._check_characters(
             "messages", sum(len(text) for message in messages for key, text in message.items() if key != "role")
         )
         try:  # as training renders
@@ -58,19 +58,19 @@ class Prompts:
                 f"The base's chat template does not take these messages: {error.reason[:MAX_REASON]}",
                 param="messages",
             ) from error
-        self._bounded("messages", len(text))
+        self._check_characters("messages", len(text))
         tokens = self._encode(text, False)  # the template writes the special tokens itself
-        self._known("messages", tokens)  # a tokenizer may have tokens that the base lacks
+        self._check_known("messages", tokens)  # a tokenizer may have tokens that the base lacks
         return tokens
 
-    def _plain(self, prompt: str | list[int]) -> list[int]:
+    def _encode_prompt(self, prompt: str | list[int]) -> list[int]:
         if isinstance(prompt, str):
-            self._bounded("prompt", len(prompt))
+            self._check_characters("prompt", len(prompt))
             prompt = self._encode(prompt, True)
-        self._known("prompt", prompt)
+        self._check_known("prompt", prompt)
         return prompt
 
-    def _bounded(self, param: str, characters: int) -> None:
+    def _check_characters(self, param: str, characters: int) -> None:
         if characters > self.max_characters:
             raise ApiError(
                 400,
@@ -80,7 +80,7 @@ class Prompts:
                 code="context_length_exceeded",
             )
 
-    def _known(self, param: str, tokens: Sequence[int]) -> None:
+    def _check_known(self, param: str, tokens: Sequence[int]) -> None:
         highest = max(tokens, default=0)
         if highest >= self.vocabulary:
             raise ApiError(

@@ -1,18 +1,22 @@
-"""OpenAI's requests, checked field by field. Nothing that is asked for is silently ignored."""
+"""OpenAI's requests for completions. Nothing that a client asks for is silently ignored.
+
+Fields have OpenAI's names, or vLLM's where OpenAI has none. Types, ranges and unknown fields are pydantic's to check,
+and core.serving.api.errors says them in a sentence; a check that pydantic cannot express raises ApiError itself.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, TypeAlias, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, model_validator
 
 from adapters.common.errors import shortened
-from core.serving.api.body import Fields
-from core.serving.api.errors import ApiError
+from core.serving.api.errors import ApiError, explain_validation_error
+from core.serving.api.messages import check_messages
 from core.serving.engine.sampling_params import GREEDY_BELOW, SamplingParams
 
-MAX_MESSAGES = 2048
 MAX_TOKENS = 1_000_000_000
 MAX_CHOICES = 16
 MAX_STOPS = 16
@@ -35,212 +39,39 @@ TEMPLATE_KEYS = (
     "truncate_history_thinking",
 )
 MAX_TEMPLATE_VALUE = 64  # characters
-# Fields that say something about the request and nothing about the answer.
-_NOTES = ("user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key", "parallel_tool_calls")
-_SEED_LIMIT = 2**63
-_ROLES = ("system", "user", "assistant")
+_NO_TOOLS, _NO_FUNCTIONS = "this engine calls no tools.", "this engine calls no functions."
+_UNKNOWN = "no model here knows it."
+# Field -> (why it is not supported, the values that change nothing and are accepted).
+_UNSUPPORTED: dict[str, tuple[str, tuple[Any, ...]]] = {
+    "response_format": (
+        "answers are free text here. Ask for the form in the prompt, or teach an adapter to answer in it.",
+        ({"type": "text"},),
+    ),
+}
+_UNSUPPORTED_IN_CHAT: dict[str, tuple[str, tuple[Any, ...]]] = {
+    "tools": (_NO_TOOLS, ([],)),
+    "tool_choice": (_NO_TOOLS, ("none", "auto")),
+    "functions": (_NO_FUNCTIONS, ([],)),
+    "function_call": (_NO_FUNCTIONS, ("none", "auto")),
+    "modalities": ("only text is generated.", (["text"],)),
+    "audio": (_UNKNOWN, ()),
+    "prediction": (_UNKNOWN, ()),
+    "web_search_options": (_UNKNOWN, ()),
+    "verbosity": (_UNKNOWN, ()),
+    "reasoning_effort": ("set it in chat_template_kwargs, for a base whose template reads it.", ()),
+}
+_UNSUPPORTED_IN_COMPLETIONS: dict[str, tuple[str, tuple[Any, ...]]] = {
+    "suffix": ("text is only continued.", ()),
+    "echo": ("the prompt is not sent back.", (False,)),
+    "best_of": ("every completion is returned; use n.", (1,)),
+}
 
 
-@dataclass(frozen=True)
-class Ask:
-    """A checked request for completions. Exactly one of `messages` (chat) and `prompts` is set."""
-
-    model: str
-    messages: list[dict[str, str]] | None
-    prompts: list[str | list[int]] | None
-    template_arguments: dict[str, Any]
-    params: SamplingParams
-    max_tokens: int | None
-    """As asked for; None leaves it to the engine, and `params.max_tokens` then says nothing."""
-    n: int
-    stream: bool
-    include_usage: bool
-    user: str | None
-
-
-def parse_chat(body: Any, defaults: Mapping[str, float]) -> Ask:
-    """A POST body of /v1/chat/completions. `defaults`: sampling settings that the base's own files recommend."""
-    fields = Fields(body)
-    given = fields.take("messages", list, [])
-    if not 1 <= len(given) <= MAX_MESSAGES:
-        what = f"at most {MAX_MESSAGES} messages, not {len(given)}" if given else "at least one message"
-        raise ApiError(400, f"messages must hold {what}.", param="messages")
-    messages = [_message(i, each) for i, each in enumerate(given)]
-    fields.refuse("tools", "this engine calls no tools.", [])
-    fields.refuse("tool_choice", "this engine calls no tools.", "none", "auto")
-    fields.refuse("functions", "this engine calls no functions.", [])
-    fields.refuse("function_call", "this engine calls no functions.", "none", "auto")
-    fields.refuse("modalities", "only text is generated.", ["text"])
-    for name in ("audio", "prediction", "web_search_options", "verbosity"):
-        fields.refuse(name, "no model here knows it.")
-    fields.refuse("reasoning_effort", "set it in chat_template_kwargs, for a base whose template reads it.")
-    wanted = fields.take("logprobs", bool, False)
-    top = fields.number("top_logprobs", 0, MAX_TOP_LOGPROBS, 0, whole=True)
-    if top and not wanted:
-        raise ApiError(400, "top_logprobs needs logprobs to be true.", param="top_logprobs")
-    length = fields.take("max_completion_tokens", int), fields.take("max_tokens", int)
-    return _ask(
-        fields,
-        defaults,
-        messages=messages,
-        template_arguments=_template_arguments(fields, messages),
-        logprobs=top if wanted else None,
-        max_tokens=length[0] if length[0] is not None else length[1],
-    )
-
-
-def _template_arguments(fields: Fields, messages: list[dict[str, str]]) -> dict[str, Any]:
-    """What the chat template gets. As in vLLM, an answer is gone on with by add_generation_prompt false and
-    continue_final_message true; its last message is then the answer so far."""
-    begin = fields.take("add_generation_prompt", bool, True)
-    go_on = fields.take("continue_final_message", bool, False)
-    if go_on and (begin or messages[-1]["role"] != "assistant" or not messages[-1]["content"]):
-        raise ApiError(
-            400,
-            "continue_final_message needs add_generation_prompt to be false and an assistant's message at the end.",
-            param="continue_final_message",
-        )
-    arguments = {"add_generation_prompt": begin} | ({"continue_final_message": True} if go_on else {})
-    for key, value in fields.take("chat_template_kwargs", dict, {}).items():
-        if key not in TEMPLATE_KEYS:
-            known = ", ".join(TEMPLATE_KEYS)
-            raise ApiError(
-                400, f"chat_template_kwargs may hold {known}, not {shortened(key)}.", param="chat_template_kwargs"
-            )
-        if not _is_plain(value):
-            raise ApiError(
-                400,
-                f"chat_template_kwargs.{key} must be true or false, a number or a string of at most "
-                f"{MAX_TEMPLATE_VALUE} characters, not {shortened(value)}.",
-                param="chat_template_kwargs",
-            )
-        arguments[key] = value
-    return arguments
-
-
-def _is_plain(value: Any) -> bool:
-    if isinstance(value, str):
-        return len(value) <= MAX_TEMPLATE_VALUE
-    return value is None or isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value))
-
-
-def parse_completion(body: Any, defaults: Mapping[str, float]) -> Ask:
-    """A POST body of /v1/completions."""
-    fields = Fields(body)
-    prompts = _prompts(fields.take("prompt", (str, list), ""))
-    fields.refuse("suffix", "text is only continued.")
-    fields.refuse("echo", "the prompt is not sent back.", False)
-    fields.refuse("best_of", "every completion is returned; use n.", 1)
-    wanted = fields.take("logprobs", int)
-    if wanted is not None and not 0 <= wanted <= MAX_TOP_LOGPROBS:
-        raise ApiError(
-            400, f"logprobs must be between 0 and {MAX_TOP_LOGPROBS}, not {shortened(wanted)}.", param="logprobs"
-        )
-    return _ask(fields, defaults, prompts=prompts, logprobs=wanted, max_tokens=fields.take("max_tokens", int, 16))
-
-
-def _ask(
-    fields: Fields,
-    defaults: Mapping[str, float],
-    *,
-    logprobs: int | None,
-    max_tokens: int | None,
-    messages: list[dict[str, str]] | None = None,
-    prompts: list[str | list[int]] | None = None,
-    template_arguments: dict[str, Any] | None = None,
-) -> Ask:
-    model = fields.take("model", str)
-    if model is None:
-        raise ApiError(400, "model must name the base or an adapter.", param="model")
-    _refuse_format(fields)
-    if max_tokens is not None and not 1 <= max_tokens <= MAX_TOKENS:
-        raise ApiError(
-            400, f"max_tokens must be between 1 and {MAX_TOKENS}, not {shortened(max_tokens)}.", param="max_tokens"
-        )
-    stream = fields.take("stream", bool, False)
-    options = Fields(fields.take("stream_options", dict, {}))
-    include_usage = options.take("include_usage", bool, False)
-    options.take("include_obfuscation", bool)
-    options.none_left()
-    n = fields.number("n", 1, MAX_CHOICES, 1, whole=True)
-    seed = fields.number("seed", -_SEED_LIMIT, _SEED_LIMIT - 1, 0, whole=True) if "seed" in fields else None
-    temperature = fields.number("temperature", 0, 2, defaults.get("temperature", 1.0))
-    params = SamplingParams(
-        temperature=temperature if temperature >= GREEDY_BELOW else 0.0,
-        top_p=fields.number("top_p", 0, 1, defaults.get("top_p", 1.0)),
-        top_k=max(0, fields.number("top_k", -1, 1e9, int(defaults.get("top_k", 0)), whole=True)),
-        min_p=fields.number("min_p", 0, 1, defaults.get("min_p", 0.0)),
-        repetition_penalty=fields.number("repetition_penalty", 0.01, 10, defaults.get("repetition_penalty", 1.0)),
-        frequency_penalty=fields.number("frequency_penalty", -2, 2, 0.0),
-        presence_penalty=fields.number("presence_penalty", -2, 2, 0.0),
-        logit_bias=_bias(fields.take("logit_bias", dict, {})),
-        seed=seed,
-        stop=_stops(fields.take("stop", (str, list), [])),
-        stop_token_ids=_ids("stop_token_ids", fields.take("stop_token_ids", list, []), MAX_STOP_IDS),
-        ignore_eos=fields.take("ignore_eos", bool, False),
-        logprobs=logprobs,
-    )
-    notes = {name: fields.ignore(name) for name in _NOTES}
-    fields.none_left()
-    user = notes["user"] if isinstance(notes["user"], str) else None
-    return Ask(model, messages, prompts, template_arguments or {}, params, max_tokens, n, stream, include_usage, user)
-
-
-def _message(index: int, message: Any) -> dict[str, str]:
-    where = f"messages[{index}]"
-    if not isinstance(message, dict):
-        raise ApiError(400, f"{where} must be an object with role and content.", param=where)
-    role = "system" if message.get("role") == "developer" else message.get("role")
-    if role not in _ROLES:
-        raise ApiError(400, f"{where}.role must be one of {', '.join(_ROLES)}, not {shortened(role)}.", param=where)
-    content = message.get("content")
-    if isinstance(content, list):
-        if not all(_is_text(part) for part in content):
-            raise ApiError(400, f"{where}.content may only have parts of the type text.", param=where)
-        content = "".join(part["text"] for part in content)
-    if not isinstance(content, str):
-        raise ApiError(400, f"{where}.content must be text, not {shortened(content)}.", param=where)
-    return {"role": role, "content": content} | _beside(where, role, message)
-
-
-def _beside(where: str, role: str, message: dict[str, Any]) -> dict[str, str]:
-    """What a message tells the template beside its text. Clients send answers back with keys that hold nothing."""
-    said: dict[str, str] = {}
-    for key, value in message.items():
-        if key in ("role", "content") or value is None or value == []:
-            continue
-        param = f"{where}.{shortened(key).strip(chr(39))}"
-        if key != "name" and (key, role) != ("reasoning_content", "assistant"):
-            why = ": this engine calls no tools" if key in ("tool_calls", "function_call") else ""
-            raise ApiError(400, f"{param} is not supported{why}.", param=param)
-        if not isinstance(value, str):
-            raise ApiError(400, f"{param} must be text, not {shortened(value)}.", param=param)
-        said[key] = value
-    return said
-
-
-def _is_text(part: Any) -> bool:
-    if not isinstance(part, dict) or not isinstance(part.get("text"), str):
-        return False
-    return part.get("type", "text") in ("text", "input_text", "output_text")
-
-
-def _prompts(prompt: str | list[Any]) -> list[str | list[int]]:
-    """OpenAI's four forms: a string, strings, token ids, lists of token ids."""
-    if isinstance(prompt, str):
-        return [prompt]
-    if prompt and all(isinstance(each, int) and not isinstance(each, bool) for each in prompt):
-        return [list(_ids("prompt", prompt))]
-    if not prompt or not all(isinstance(each, str | list) for each in prompt):
-        raise ApiError(400, "prompt must be a string, token ids, or a list of either.", param="prompt")
-    if len(prompt) > MAX_CHOICES:
-        raise ApiError(400, f"At most {MAX_CHOICES} prompts per request, not {len(prompt)}.", param="prompt")
-    return [each if isinstance(each, str) else list(_ids("prompt", each)) for each in prompt]
-
-
-def _stops(stop: str | list[Any]) -> tuple[str, ...]:
+def _check_stops(stop: Any) -> tuple[str, ...]:
+    if not isinstance(stop, str | list):
+        raise ApiError(400, f"stop must be a string or a list, not {shortened(stop)}.", param="stop")
     stops = [stop] if isinstance(stop, str) else stop
-    if not all(isinstance(each, str) and each for each in stops):
+    if not all(isinstance(text, str) and text for text in stops):
         raise ApiError(400, "stop must be a string or a list of strings, none of them empty.", param="stop")
     if len(stops) > MAX_STOPS:
         raise ApiError(400, f"At most {MAX_STOPS} stop strings, not {len(stops)}.", param="stop")
@@ -249,22 +80,32 @@ def _stops(stop: str | list[Any]) -> tuple[str, ...]:
     return tuple(stops)
 
 
-def _ids(name: str, values: list[Any], most: int | None = None) -> tuple[int, ...]:
+def _check_token_ids(name: str, values: list[Any]) -> list[int]:
     """Token ids, which the base may still not have (see Prompts)."""
-    if most is not None and len(values) > most:
-        raise ApiError(400, f"{name} may hold {most} token ids, not {len(values)}.", param=name)
-    for each in values:
-        if not isinstance(each, int) or isinstance(each, bool) or each < 0:
-            raise ApiError(400, f"{name} must hold token ids, which are 0 or more, not {shortened(each)}.", param=name)
-    return tuple(values)
+    for value in values:
+        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+            raise ApiError(400, f"{name} must hold token ids, which are 0 or more, not {shortened(value)}.", param=name)
+    return values
 
 
-def _bias(bias: dict[str, Any]) -> tuple[tuple[int, float], ...]:
+def _check_stop_token_ids(values: Any) -> tuple[int, ...]:
+    if not isinstance(values, list):
+        raise ApiError(400, f"stop_token_ids must be a list, not {shortened(values)}.", param="stop_token_ids")
+    if len(values) > MAX_STOP_IDS:
+        raise ApiError(
+            400, f"stop_token_ids may hold {MAX_STOP_IDS} token ids, not {len(values)}.", param="stop_token_ids"
+        )
+    return tuple(_check_token_ids("stop_token_ids", values))
+
+
+def _check_logit_bias(bias: Any) -> tuple[tuple[int, float], ...]:
+    if not isinstance(bias, dict):
+        raise ApiError(400, f"logit_bias must be an object, not {shortened(bias)}.", param="logit_bias")
     if len(bias) > MAX_BIAS:
         raise ApiError(400, f"logit_bias may hold {MAX_BIAS} tokens, not {len(bias)}.", param="logit_bias")
     for token, value in bias.items():
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not (token.isascii() and token.isdecimal() and len(token) <= 10 and number and -100 <= value <= 100):
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not (token.isascii() and token.isdecimal() and len(token) <= 10 and is_number and -100 <= value <= 100):
             raise ApiError(
                 400,
                 "logit_bias takes token ids of the base with values from -100 to 100, not "
@@ -274,9 +115,214 @@ def _bias(bias: dict[str, Any]) -> tuple[tuple[int, float], ...]:
     return tuple((int(token), float(value)) for token, value in bias.items())
 
 
-def _refuse_format(fields: Fields) -> None:
-    fields.refuse(
-        "response_format",
-        "answers are free text here. Ask for the form in the prompt, or teach an adapter to answer in it.",
-        {"type": "text"},
-    )
+def _check_prompt(prompt: Any) -> list[str | list[int]]:
+    """OpenAI's four forms: a string, strings, token ids, lists of token ids."""
+    if not isinstance(prompt, str | list):
+        raise ApiError(400, f"prompt must be a string or a list, not {shortened(prompt)}.", param="prompt")
+    if isinstance(prompt, str):
+        return [prompt]
+    if prompt and all(isinstance(item, int) and not isinstance(item, bool) for item in prompt):
+        return [_check_token_ids("prompt", prompt)]
+    if not prompt or not all(isinstance(item, str | list) for item in prompt):
+        raise ApiError(400, "prompt must be a string, token ids, or a list of either.", param="prompt")
+    if len(prompt) > MAX_CHOICES:
+        raise ApiError(400, f"At most {MAX_CHOICES} prompts per request, not {len(prompt)}.", param="prompt")
+    return [item if isinstance(item, str) else _check_token_ids("prompt", item) for item in prompt]
+
+
+def _check_template_kwargs(kwargs: Any) -> dict[str, Any]:
+    param = "chat_template_kwargs"
+    if not isinstance(kwargs, dict):
+        raise ApiError(400, f"{param} must be an object, not {shortened(kwargs)}.", param=param)
+    for key, value in kwargs.items():
+        if key not in TEMPLATE_KEYS:
+            raise ApiError(400, f"{param} may hold {', '.join(TEMPLATE_KEYS)}, not {shortened(key)}.", param=param)
+        if not _is_template_value(value):
+            raise ApiError(
+                400,
+                f"{param}.{key} must be true or false, a number or a string of at most {MAX_TEMPLATE_VALUE} "
+                f"characters, not {shortened(value)}.",
+                param=param,
+            )
+    return kwargs
+
+
+def _is_template_value(value: Any) -> bool:
+    if isinstance(value, str):
+        return len(value) <= MAX_TEMPLATE_VALUE
+    return value is None or isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value))
+
+
+def _check_supported(body: dict[str, Any], unsupported: Mapping[str, tuple[str, tuple[Any, ...]]]) -> dict[str, Any]:
+    """The body without fields that change nothing. Raises ApiError for those that the engine cannot do."""
+    for name, (reason, allowed) in unsupported.items():
+        if (value := body.get(name)) is not None and value not in allowed:
+            raise ApiError(400, f"{name} is not supported: {reason}", param=name, code="unsupported_parameter")
+    return {name: value for name, value in body.items() if name not in unsupported}
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_nulls(cls, body: Any) -> Any:
+        """null means "not given", as in OpenAI's API."""
+        return {name: value for name, value in body.items() if value is not None} if isinstance(body, dict) else body
+
+
+class StreamOptions(_Strict):
+    include_usage: bool = False
+    include_obfuscation: bool = False
+
+
+class _SharedFields(_Strict):
+    """What both endpoints take."""
+
+    model: str
+    n: int = Field(1, ge=1, le=MAX_CHOICES)
+    stream: bool = False
+    stream_options: StreamOptions = StreamOptions()
+    max_tokens: int | None = None
+    temperature: float | None = Field(None, ge=0, le=2)
+    top_p: float | None = Field(None, ge=0, le=1)
+    top_k: int | None = Field(None, ge=-1, le=1_000_000_000)
+    min_p: float | None = Field(None, ge=0, le=1)
+    repetition_penalty: float | None = Field(None, ge=0.01, le=10)
+    frequency_penalty: float = Field(0.0, ge=-2, le=2)
+    presence_penalty: float = Field(0.0, ge=-2, le=2)
+    logit_bias: Annotated[tuple[tuple[int, float], ...], PlainValidator(_check_logit_bias)] = ()
+    seed: int | None = Field(None, ge=-(2**63), le=2**63 - 1)
+    stop: Annotated[tuple[str, ...], PlainValidator(_check_stops)] = ()
+    stop_token_ids: Annotated[tuple[int, ...], PlainValidator(_check_stop_token_ids)] = ()
+    ignore_eos: bool = False
+
+    # These say something about the request and nothing about the answer.
+    user: Any = None
+    metadata: Any = None
+    store: Any = None
+    service_tier: Any = None
+    safety_identifier: Any = None
+    prompt_cache_key: Any = None
+    parallel_tool_calls: Any = None
+
+    @property
+    def length_limit(self) -> int | None:
+        """The most tokens of an answer; None leaves it to the engine."""
+        return self.max_tokens
+
+    @property
+    def logprobs_count(self) -> int | None:
+        """See SamplingParams.logprobs."""
+        return None
+
+    @model_validator(mode="after")
+    def _check_length_limit(self) -> _SharedFields:
+        limit = self.length_limit
+        if limit is not None and not 1 <= limit <= MAX_TOKENS:
+            raise ApiError(
+                400, f"max_tokens must be between 1 and {MAX_TOKENS}, not {shortened(limit)}.", param="max_tokens"
+            )
+        return self
+
+    def sampling_params(self, defaults: Mapping[str, float], max_tokens: int) -> SamplingParams:
+        """How the first choice is sampled. `defaults`: settings that the base's own files recommend."""
+
+        def setting(name: str, default: float) -> float:
+            value = getattr(self, name)
+            return float(defaults.get(name, default) if value is None else value)
+
+        temperature = setting("temperature", 1.0)
+        return SamplingParams(
+            max_tokens=max_tokens,
+            temperature=temperature if temperature >= GREEDY_BELOW else 0.0,
+            top_p=setting("top_p", 1.0),
+            top_k=max(0, int(setting("top_k", 0))),
+            min_p=setting("min_p", 0.0),
+            repetition_penalty=setting("repetition_penalty", 1.0),
+            frequency_penalty=self.frequency_penalty,
+            presence_penalty=self.presence_penalty,
+            logit_bias=self.logit_bias,
+            seed=self.seed,
+            stop=self.stop,
+            stop_token_ids=self.stop_token_ids,
+            ignore_eos=self.ignore_eos,
+            logprobs=self.logprobs_count,
+        )
+
+
+class ChatCompletionRequest(_SharedFields):
+    """A POST body of /v1/chat/completions."""
+
+    messages: Annotated[list[dict[str, str]], PlainValidator(check_messages)] = Field([], validate_default=True)
+    max_completion_tokens: int | None = None
+    logprobs: bool = False
+    top_logprobs: int = Field(0, ge=0, le=MAX_TOP_LOGPROBS)
+    add_generation_prompt: bool = True
+    continue_final_message: bool = False
+    chat_template_kwargs: Annotated[dict[str, Any], PlainValidator(_check_template_kwargs)] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unsupported(cls, body: Any) -> Any:
+        return _check_supported(body, _UNSUPPORTED | _UNSUPPORTED_IN_CHAT) if isinstance(body, dict) else body
+
+    @model_validator(mode="after")
+    def _check_combinations(self) -> ChatCompletionRequest:
+        if self.top_logprobs and not self.logprobs:
+            raise ApiError(400, "top_logprobs needs logprobs to be true.", param="top_logprobs")
+        last = self.messages[-1]
+        is_open = not self.add_generation_prompt and last["role"] == "assistant" and last["content"]
+        if self.continue_final_message and not is_open:
+            raise ApiError(
+                400,
+                "continue_final_message needs add_generation_prompt to be false and an assistant's message at the end.",
+                param="continue_final_message",
+            )
+        return self
+
+    @property
+    def length_limit(self) -> int | None:
+        return self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens
+
+    @property
+    def logprobs_count(self) -> int | None:
+        return self.top_logprobs if self.logprobs else None
+
+    @property
+    def template_arguments(self) -> dict[str, Any]:
+        """What the chat template gets. As in vLLM, an answer is continued by add_generation_prompt false and
+        continue_final_message true; the last message is then the answer so far."""
+        arguments: dict[str, Any] = {"add_generation_prompt": self.add_generation_prompt}
+        if self.continue_final_message:
+            arguments["continue_final_message"] = True
+        return arguments | self.chat_template_kwargs
+
+
+class CompletionRequest(_SharedFields):
+    """A POST body of /v1/completions."""
+
+    prompt: Annotated[list[str | list[int]], PlainValidator(_check_prompt)] = [""]
+    max_tokens: int | None = 16
+    logprobs: int | None = Field(None, ge=0, le=MAX_TOP_LOGPROBS)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unsupported(cls, body: Any) -> Any:
+        return _check_supported(body, _UNSUPPORTED | _UNSUPPORTED_IN_COMPLETIONS) if isinstance(body, dict) else body
+
+    @property
+    def logprobs_count(self) -> int | None:
+        return self.logprobs
+
+
+GenerationRequest: TypeAlias = ChatCompletionRequest | CompletionRequest
+Request = TypeVar("Request", bound=_SharedFields)
+
+
+def parse_request(kind: type[Request], body: dict[str, Any]) -> Request:
+    """The checked request in a JSON body. Raises ApiError 400 for the first thing that is wrong."""
+    try:
+        return kind.model_validate(body)
+    except ValidationError as error:
+        raise explain_validation_error(error, kind) from error

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -21,11 +21,11 @@ from core.serving.api.disconnect import unless_disconnected
 from core.serving.api.errors import FAILED_HERE, ApiError
 from core.serving.api.event_stream import EventStream, collect, events
 from core.serving.api.metrics import CONTENT_TYPE, render
-from core.serving.api.requests import Ask, parse_chat, parse_completion
+from core.serving.api.requests import ChatCompletionRequest, CompletionRequest, GenerationRequest, parse_request
 from core.serving.api.state import ServerState
 
 if TYPE_CHECKING:  # imports torch; the process listens before that
-    from core.serving.api.responses import ResponseBuilder
+    from core.serving.api.response_builder import ResponseBuilder
     from core.serving.engine.sequence import RequestOutput
 
 Result = TypeVar("Result")
@@ -100,37 +100,38 @@ class Server:
         return JSONResponse({"lora_name": name, "where": "disk"})
 
     async def chat(self, request: Request) -> Response:
-        return await self._answer(request, parse_chat)
+        return await self._generate(request, ChatCompletionRequest)
 
     async def complete(self, request: Request) -> Response:
-        return await self._answer(request, parse_completion)
+        return await self._generate(request, CompletionRequest)
 
-    async def _answer(self, request: Request, check: Callable[[Any, Mapping[str, float]], Ask]) -> Response:
+    async def _generate(self, request: Request, kind: type[GenerationRequest]) -> Response:
         service = self.state.require()
         body = await _body(request)
         inbox: asyncio.Queue[tuple[int, RequestOutput]] = asyncio.Queue()
 
-        def prepare() -> tuple[Ask, ResponseBuilder]:
-            ask = check(parse_json(body), service.defaults)
-            client = request.headers.get("x-client-id") or ask.user or (request.client.host if request.client else "")
-            return ask, service.prepare(ask, client, lambda *output: inbox.put_nowait(output))
+        def prepare() -> ResponseBuilder:
+            asked = parse_request(kind, parse_json(body))
+            user = asked.user if isinstance(asked.user, str) else ""
+            client = request.headers.get("x-client-id") or user or (request.client.host if request.client else "")
+            return service.prepare(asked, client, lambda *output: inbox.put_nowait(output))
 
-        ask, answer = await self._off_loop(prepare, self._long if len(body) >= LONG else None)
-        service.submit(answer.sequences)
+        response = await self._off_loop(prepare, self._long if len(body) >= LONG else None)
+        service.submit(response.sequences)
 
         def cancel_unfinished() -> None:
-            if unfinished := [sequence for sequence in answer.sequences if not sequence.finished]:
+            if unfinished := [sequence for sequence in response.sequences if not sequence.finished]:
                 service.cancel(unfinished)
 
-        if ask.stream:
-            return EventStream(events(answer, inbox), cancel_unfinished)
+        if response.request.stream:
+            return EventStream(events(response, inbox), cancel_unfinished)
         try:
-            outputs = await unless_disconnected(request, collect(answer, inbox))
+            outputs = await unless_disconnected(request, collect(response, inbox))
         finally:
             cancel_unfinished()
         if outputs is None:
             return Response(status_code=499)  # nobody is there to read it
-        return JSONResponse(answer.whole(outputs))
+        return Response(response.whole(outputs), media_type="application/json")
 
     async def _off_loop(self, function: Callable[[], Result], workers: ThreadPoolExecutor | None = None) -> Result:
         return await asyncio.get_running_loop().run_in_executor(workers or self._workers, function)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,8 +16,8 @@ from core.serving.api.startup_phases import StartupPhases
 from core.serving.engine.stats import EngineStats
 
 if TYPE_CHECKING:  # imports torch; the process listens before that
-    from core.serving.api.requests import Ask
-    from core.serving.api.responses import ResponseBuilder
+    from core.serving.api.requests import GenerationRequest
+    from core.serving.api.response_builder import ResponseBuilder
     from core.serving.engine.sequence import RequestOutput, Sequence
 
 LOADING, READY, FAILED = "loading", "ready", "failed"
@@ -27,10 +27,11 @@ RETRY_WHILE_LOADING = 2  # seconds
 class Service(Protocol):
     """What the endpoints need of the loaded engine (core.serving.service)."""
 
-    defaults: Mapping[str, float]
     choices: dict[str, Choice]
 
-    def prepare(self, ask: Ask, client: str, on_output: Callable[[int, RequestOutput], None]) -> ResponseBuilder: ...
+    def prepare(
+        self, request: GenerationRequest, client: str, on_output: Callable[[int, RequestOutput], None]
+    ) -> ResponseBuilder: ...
     def submit(self, sequences: list[Sequence]) -> None: ...
     def cancel(self, sequences: list[Sequence]) -> None: ...
     def stats(self) -> EngineStats: ...

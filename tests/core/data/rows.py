@@ -7,8 +7,7 @@ from typing import Any
 from core.data.dataset import Message, Tools
 from core.data.tokenize.encode import IGNORED, Example, encode
 from core.serving.api.prompts import Prompts
-from core.serving.api.requests import Ask
-from core.serving.engine.sampling_params import SamplingParams
+from core.serving.api.requests import ChatCompletionRequest
 
 
 def only_row(tokenizer: Any, messages: list[Message], tools: Tools | None = None) -> Example:
@@ -40,6 +39,6 @@ def trained_runs(tokenizer: Any, row: Example) -> list[str]:
 
 def engine_prompt(tokenizer: Any, messages: list[Message]) -> list[int]:
     """The tokens that the engine sends for a chat request with these messages."""
-    ask = Ask("base", list(messages), None, {}, SamplingParams(max_tokens=1), 1, 1, False, False, None)  # type: ignore[arg-type]
-    (prompt,) = Prompts(tokenizer, 1 << 30, 1 << 20).encode(ask)
+    request = ChatCompletionRequest.model_construct(model="base", messages=list(messages))
+    (prompt,) = Prompts(tokenizer, 1 << 30, 1 << 20).encode(request)
     return prompt

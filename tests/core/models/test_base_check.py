@@ -17,7 +17,7 @@ from core.models.base import load_model, load_tokenizer
 from core.recipes.recipe import Recipe
 from core.serving.api.errors import ApiError
 from core.serving.api.prompts import Prompts
-from core.serving.api.requests import parse_chat, parse_completion
+from core.serving.api.requests import ChatCompletionRequest, CompletionRequest, parse_request
 from core.serving.engine.build import build_engine, choose_context
 from core.serving.service import usable_sampling_defaults
 from core.serving.settings import EngineSettings
@@ -118,10 +118,11 @@ def test_an_added_token_that_no_question_needs_is_let_be_and_refused_where_a_tex
     assert find_base_problems(str(folder)) == []
 
     prompts = Prompts(tokenizer, TOKENS, 512)
-    assert prompts.encode(parse_chat(asking("Look!"), {}))
-    for ask in (parse_chat(asking("Look: <image>"), {}), parse_completion({"model": "base", "prompt": "<image>"}, {})):
+    assert prompts.encode(parse_request(ChatCompletionRequest, asking("Look!")))
+    chat = parse_request(ChatCompletionRequest, asking("Look: <image>"))
+    for request in (chat, parse_request(CompletionRequest, {"model": "base", "prompt": "<image>"})):
         with pytest.raises(ApiError, match="The base has no token 262"):
-            prompts.encode(ask)
+            prompts.encode(request)
 
     rows = [{"messages": [*asking(text)["messages"], {"role": "assistant", "content": "Yes."}]} for text in TEXTS]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

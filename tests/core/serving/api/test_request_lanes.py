@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from types import MappingProxyType
 from typing import Any, NoReturn, cast
 
 import httpx
 
 from core.serving.api.errors import ApiError
-from core.serving.api.requests import Ask
+from core.serving.api.requests import CompletionRequest
 from core.serving.api.server import LONG, Server
 from core.serving.api.state import READY, ServerState, Service
 
@@ -18,14 +17,12 @@ from core.serving.api.state import READY, ServerState, Service
 class Slow:
     """A service that prepares long prompts for as long as it is told, and answers with an error then."""
 
-    defaults = MappingProxyType[str, float]({})
-
     def __init__(self) -> None:
         self.go_on = threading.Event()
         self.long = threading.Semaphore(0)
 
-    def prepare(self, ask: Ask, *_: Any) -> NoReturn:
-        if len(str(ask.prompts)) > LONG:
+    def prepare(self, request: CompletionRequest, *_: Any) -> NoReturn:
+        if len(str(request.prompt)) > LONG:
             self.long.release()
             self.go_on.wait(60)
         raise ApiError(400, "prepared")

@@ -18,20 +18,30 @@ from hypothesis import strategies as st
 from core.serving.api.body import MAX_BYTES, MAX_NESTED, MAX_VALUES, parse_json
 from core.serving.api.errors import ApiError
 from core.serving.api.prompts import Prompts
-from core.serving.api.requests import TEMPLATE_KEYS, Ask, parse_chat, parse_completion
+from core.serving.api.requests import (
+    TEMPLATE_KEYS,
+    ChatCompletionRequest,
+    CompletionRequest,
+    GenerationRequest,
+    parse_request,
+)
 from tests.core.serving import tiny
 from tests.core.serving.api.strange_requests import CHAT, OF_CHAT, OF_COMPLETIONS, PLAIN, SHARED, strange, written
 
 
-def chat(**change: Any) -> Ask:
-    return parse_chat(parse_json(written(CHAT | change)), {})
+def chat(**change: Any) -> ChatCompletionRequest:
+    return parse_request(ChatCompletionRequest, parse_json(written(CHAT | change)))
+
+
+def parsed(body: dict[str, Any]) -> GenerationRequest:
+    kind: type[GenerationRequest] = ChatCompletionRequest if "messages" in body else CompletionRequest
+    return parse_request(kind, parse_json(written(body)))
 
 
 def refused(body: dict[str, Any]) -> ApiError:
     """How the engine refuses a body, of whichever endpoint, before anything is generated."""
-    check = parse_chat if "messages" in body else parse_completion
     with pytest.raises(ApiError) as error:
-        prompts().encode(check(parse_json(written(body)), {}))
+        prompts().encode(parsed(body))
     assert error.value.status == 400
     assert set(error.value.body["error"]) == {"message", "type", "param", "code"}
     return error.value
@@ -100,9 +110,9 @@ def test_chat_template_kwargs_take_nothing_that_is_not_on_the_list(given: dict[s
 
 
 def test_chat_template_kwargs_reach_the_template() -> None:
-    ask = chat(chat_template_kwargs={"enable_thinking": False, "reasoning_effort": "low", "thinking": None})
+    request = chat(chat_template_kwargs={"enable_thinking": False, "reasoning_effort": "low", "thinking": None})
     wanted = {"enable_thinking": False, "reasoning_effort": "low", "thinking": None, "add_generation_prompt": True}
-    assert ask.template_arguments == wanted
+    assert request.template_arguments == wanted
 
 
 @pytest.mark.parametrize(
@@ -132,9 +142,8 @@ def test_what_was_thought_and_who_speaks_reach_the_template() -> None:
         "annotations": [],
         "audio": None,
     }  # as clients send answers back
-    ask = chat(messages=[{"role": "user", "content": "Where?"}, thought | empty, asked])
-    assert ask.messages is not None
-    assert ask.messages[1:] == [thought, asked]
+    request = chat(messages=[{"role": "user", "content": "Where?"}, thought | empty, asked])
+    assert request.messages[1:] == [thought, asked]
 
 
 def test_every_key_for_templates_is_one_that_a_template_reads() -> None:
@@ -148,8 +157,8 @@ def test_every_key_for_templates_is_one_that_a_template_reads() -> None:
 
 @pytest.mark.parametrize("temperature", [0, -0.0, 1e-320, 5e-324, 1e-6])
 def test_a_temperature_that_vanishes_is_greedy(temperature: float) -> None:
-    assert chat(temperature=temperature).params.temperature == 0.0
-    assert chat(temperature=0.01).params.temperature == 0.01
+    assert chat(temperature=temperature).sampling_params({}, 1).temperature == 0.0
+    assert chat(temperature=0.01).sampling_params({}, 1).temperature == 0.01
 
 
 @pytest.mark.parametrize("half", ["\\ud83d", "\\uDE00", "\\ude00\\ud83d", "x\\uD83Dx"])
@@ -215,10 +224,8 @@ def test_a_body_of_too_many_bytes_is_refused() -> None:
 @settings(max_examples=300)
 @given(st.one_of(strange(CHAT, SHARED + OF_CHAT), strange(PLAIN, SHARED + OF_COMPLETIONS)))
 def test_a_strange_body_is_understood_or_refused_and_never_a_fault(body: dict[str, Any]) -> None:
-    check = parse_chat if "messages" in body else parse_completion
     try:
-        ask = check(parse_json(written(body)), {})
-        for prompt in prompts().encode(ask):
+        for prompt in prompts().encode(parsed(body)):
             assert all(0 <= token < 262 for token in prompt)
     except ApiError as error:
         assert error.status == 400

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from types import MappingProxyType
 from typing import Any, cast
 
 import pytest
@@ -12,11 +11,11 @@ from starlette.testclient import TestClient
 
 from core.serving.api.errors import FAILED_HERE
 from core.serving.api.event_stream import events
-from core.serving.api.requests import Ask
-from core.serving.api.responses import ResponseBuilder
+from core.serving.api.requests import CompletionRequest, parse_request
+from core.serving.api.response_builder import ResponseBuilder
 from core.serving.api.server import Server
 from core.serving.api.state import READY, ServerState, Service
-from core.serving.engine.sampling_params import SampledToken, SamplingParams
+from core.serving.engine.sampling_params import SampledToken
 from core.serving.engine.sequence import RequestOutput, Sequence
 
 SECRET = "/somebody/home"
@@ -24,8 +23,6 @@ SECRET = "/somebody/home"
 
 class Broken:
     """A service with a bug."""
-
-    defaults = MappingProxyType[str, float]({})
 
     def __getattr__(self, name: str) -> Any:
         raise RuntimeError(SECRET)
@@ -66,9 +63,10 @@ def test_what_there_is_not_is_a_clients_error(client: TestClient, method: str, p
 
 def streamed(output: RequestOutput) -> list[str]:
     """The events of a stream that hands over one output, and would go on after it."""
-    ask = Ask("base", [], None, {}, SamplingParams(logprobs=1), 4, 1, True, False, None)
-    sequences = [Sequence([1], ask.params, lambda output: None)]
-    answer = ResponseBuilder(ask, "base", sequences, 1, cast(Any, None))  # whose tokens have no text
+    body = {"model": "base", "prompt": "x", "max_tokens": 4, "stream": True, "logprobs": 1}
+    request = parse_request(CompletionRequest, body)
+    sequences = [Sequence([1], request.sampling_params({}, 4), lambda output: None)]
+    answer = ResponseBuilder(request, "base", sequences, 1, cast(Any, None))  # whose tokens have no text
 
     async def all_events() -> list[str]:
         inbox: asyncio.Queue[tuple[int, RequestOutput]] = asyncio.Queue()
