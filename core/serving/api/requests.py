@@ -6,7 +6,6 @@ and core.serving.api.errors says them in a sentence; a check that pydantic canno
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeAlias, TypeVar
 
@@ -15,30 +14,18 @@ from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationErr
 from adapters.common.errors import shortened
 from core.serving.api.errors import ApiError, explain_validation_error
 from core.serving.api.messages import check_messages
+from core.serving.api.request_fields import (
+    MAX_CHOICES,
+    check_logit_bias,
+    check_prompt,
+    check_stop_token_ids,
+    check_stops,
+    check_template_kwargs,
+)
 from core.serving.engine.sampling_params import GREEDY_BELOW, SamplingParams
 
 MAX_TOKENS = 1_000_000_000
-MAX_CHOICES = 16
-MAX_STOPS = 16
-MAX_STOP_LENGTH = 1024  # characters
-MAX_STOP_IDS = 256
-MAX_BIAS = 1024
 MAX_TOP_LOGPROBS = 20
-# What a request may tell a chat template: keys that templates in use read, and nothing that the tokenizer's own call
-# knows (its template, its tools, its lengths).
-TEMPLATE_KEYS = (
-    "date_string",
-    "enable_thinking",
-    "keep_thinking",
-    "low_effort",
-    "medium_effort",
-    "preserve_thinking",
-    "reasoning_effort",
-    "reasoning_strength",
-    "thinking",
-    "truncate_history_thinking",
-)
-MAX_TEMPLATE_VALUE = 64  # characters
 _NO_TOOLS, _NO_FUNCTIONS = "this engine calls no tools.", "this engine calls no functions."
 _UNKNOWN = "no model here knows it."
 # Field -> (why it is not supported, the values that change nothing and are accepted).
@@ -65,92 +52,6 @@ _UNSUPPORTED_IN_COMPLETIONS: dict[str, tuple[str, tuple[Any, ...]]] = {
     "echo": ("the prompt is not sent back.", (False,)),
     "best_of": ("every completion is returned; use n.", (1,)),
 }
-
-
-def _check_stops(stop: Any) -> tuple[str, ...]:
-    if not isinstance(stop, str | list):
-        raise ApiError(400, f"stop must be a string or a list, not {shortened(stop)}.", param="stop")
-    stops = [stop] if isinstance(stop, str) else stop
-    if not all(isinstance(text, str) and text for text in stops):
-        raise ApiError(400, "stop must be a string or a list of strings, none of them empty.", param="stop")
-    if len(stops) > MAX_STOPS:
-        raise ApiError(400, f"At most {MAX_STOPS} stop strings, not {len(stops)}.", param="stop")
-    if (longest := max(map(len, stops), default=0)) > MAX_STOP_LENGTH:
-        raise ApiError(400, f"A stop string has at most {MAX_STOP_LENGTH} characters, not {longest}.", param="stop")
-    return tuple(stops)
-
-
-def _check_token_ids(name: str, values: list[Any]) -> list[int]:
-    """Token ids, which the base may still not have (see Prompts)."""
-    for value in values:
-        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-            raise ApiError(400, f"{name} must hold token ids, which are 0 or more, not {shortened(value)}.", param=name)
-    return values
-
-
-def _check_stop_token_ids(values: Any) -> tuple[int, ...]:
-    if not isinstance(values, list):
-        raise ApiError(400, f"stop_token_ids must be a list, not {shortened(values)}.", param="stop_token_ids")
-    if len(values) > MAX_STOP_IDS:
-        raise ApiError(
-            400, f"stop_token_ids may hold {MAX_STOP_IDS} token ids, not {len(values)}.", param="stop_token_ids"
-        )
-    return tuple(_check_token_ids("stop_token_ids", values))
-
-
-def _check_logit_bias(bias: Any) -> tuple[tuple[int, float], ...]:
-    if not isinstance(bias, dict):
-        raise ApiError(400, f"logit_bias must be an object, not {shortened(bias)}.", param="logit_bias")
-    if len(bias) > MAX_BIAS:
-        raise ApiError(400, f"logit_bias may hold {MAX_BIAS} tokens, not {len(bias)}.", param="logit_bias")
-    for token, value in bias.items():
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not (token.isascii() and token.isdecimal() and len(token) <= 10 and is_number and -100 <= value <= 100):
-            raise ApiError(
-                400,
-                "logit_bias takes token ids of the base with values from -100 to 100, not "
-                f"{shortened(token)}: {shortened(value)}.",
-                param="logit_bias",
-            )
-    return tuple((int(token), float(value)) for token, value in bias.items())
-
-
-def _check_prompt(prompt: Any) -> list[str | list[int]]:
-    """OpenAI's four forms: a string, strings, token ids, lists of token ids."""
-    if not isinstance(prompt, str | list):
-        raise ApiError(400, f"prompt must be a string or a list, not {shortened(prompt)}.", param="prompt")
-    if isinstance(prompt, str):
-        return [prompt]
-    if prompt and all(isinstance(item, int) and not isinstance(item, bool) for item in prompt):
-        return [_check_token_ids("prompt", prompt)]
-    if not prompt or not all(isinstance(item, str | list) for item in prompt):
-        raise ApiError(400, "prompt must be a string, token ids, or a list of either.", param="prompt")
-    if len(prompt) > MAX_CHOICES:
-        raise ApiError(400, f"At most {MAX_CHOICES} prompts per request, not {len(prompt)}.", param="prompt")
-    return [item if isinstance(item, str) else _check_token_ids("prompt", item) for item in prompt]
-
-
-def _check_template_kwargs(kwargs: Any) -> dict[str, Any]:
-    param = "chat_template_kwargs"
-    if not isinstance(kwargs, dict):
-        raise ApiError(400, f"{param} must be an object, not {shortened(kwargs)}.", param=param)
-    for key, value in kwargs.items():
-        if key not in TEMPLATE_KEYS:
-            raise ApiError(400, f"{param} may hold {', '.join(TEMPLATE_KEYS)}, not {shortened(key)}.", param=param)
-        if not _is_template_value(value):
-            raise ApiError(
-                400,
-                f"{param}.{key} must be true or false, a number or a string of at most {MAX_TEMPLATE_VALUE} "
-                f"characters, not {shortened(value)}.",
-                param=param,
-            )
-    return kwargs
-
-
-def _is_template_value(value: Any) -> bool:
-    if isinstance(value, str):
-        return len(value) <= MAX_TEMPLATE_VALUE
-    return value is None or isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value))
 
 
 def _check_supported(body: dict[str, Any], unsupported: Mapping[str, tuple[str, tuple[Any, ...]]]) -> dict[str, Any]:
@@ -191,10 +92,10 @@ class _SharedFields(_Strict):
     repetition_penalty: float | None = Field(None, ge=0.01, le=10)
     frequency_penalty: float = Field(0.0, ge=-2, le=2)
     presence_penalty: float = Field(0.0, ge=-2, le=2)
-    logit_bias: Annotated[tuple[tuple[int, float], ...], PlainValidator(_check_logit_bias)] = ()
+    logit_bias: Annotated[tuple[tuple[int, float], ...], PlainValidator(check_logit_bias)] = ()
     seed: int | None = Field(None, ge=-(2**63), le=2**63 - 1)
-    stop: Annotated[tuple[str, ...], PlainValidator(_check_stops)] = ()
-    stop_token_ids: Annotated[tuple[int, ...], PlainValidator(_check_stop_token_ids)] = ()
+    stop: Annotated[tuple[str, ...], PlainValidator(check_stops)] = ()
+    stop_token_ids: Annotated[tuple[int, ...], PlainValidator(check_stop_token_ids)] = ()
     ignore_eos: bool = False
 
     # These say something about the request and nothing about the answer.
@@ -260,7 +161,7 @@ class ChatCompletionRequest(_SharedFields):
     top_logprobs: int = Field(0, ge=0, le=MAX_TOP_LOGPROBS)
     add_generation_prompt: bool = True
     continue_final_message: bool = False
-    chat_template_kwargs: Annotated[dict[str, Any], PlainValidator(_check_template_kwargs)] = {}
+    chat_template_kwargs: Annotated[dict[str, Any], PlainValidator(check_template_kwargs)] = {}
 
     @model_validator(mode="before")
     @classmethod
@@ -302,7 +203,7 @@ class ChatCompletionRequest(_SharedFields):
 class CompletionRequest(_SharedFields):
     """A POST body of /v1/completions."""
 
-    prompt: Annotated[list[str | list[int]], PlainValidator(_check_prompt)] = [""]
+    prompt: Annotated[list[str | list[int]], PlainValidator(check_prompt)] = [""]
     max_tokens: int | None = 16
     logprobs: int | None = Field(None, ge=0, le=MAX_TOP_LOGPROBS)
 

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from core.serving.api.body import MAX_BYTES, MAX_NESTED, MAX_VALUES, parse_json
 from core.serving.api.errors import ApiError
 from core.serving.api.prompts import Prompts
+from core.serving.api.request_fields import TEMPLATE_KEYS
 from core.serving.api.requests import (
-    TEMPLATE_KEYS,
     ChatCompletionRequest,
     CompletionRequest,
     GenerationRequest,
