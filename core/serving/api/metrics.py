@@ -1,72 +1,91 @@
-"""The engine's counts and times in Prometheus' text form."""
+"""The engine's counts and times for Prometheus."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator
+from itertools import accumulate
 
-from core.serving.api.state import Service
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+from core.serving.api.state import ServerState, Service
 from core.serving.engine.stats import Histogram
 
-# https://prometheus.io/docs/instrumenting/exposition_formats/
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
 
-class Exposition:
-    """Metrics as Prometheus reads them."""
-
-    def __init__(self) -> None:
-        self._lines: list[str] = []
-
-    def add(self, kind: str, name: str, text: str, *samples: tuple[Mapping[str, str], float]) -> None:
-        """kind: "gauge" or "counter"; samples: (labels, value)."""
-        self._head(kind, name, text)
-        self._lines += [f"{name}{_labels(labels.items())} {value:g}" for labels, value in samples]
-
-    def histogram(self, name: str, text: str, histogram: Histogram) -> None:
-        self._head("histogram", name, text)
-        total = 0
-        for bound, count in zip((*histogram.bounds, float("inf")), list(histogram.counts), strict=True):
-            total += count
-            le = "+Inf" if bound == float("inf") else f"{bound:g}"
-            self._lines.append(f'{name}_bucket{{le="{le}"}} {total}')
-        self._lines += [f"{name}_sum {histogram.sum:g}", f"{name}_count {total}"]
-
-    def _head(self, kind: str, name: str, text: str) -> None:
-        self._lines += [f"# HELP {name} {text}", f"# TYPE {name} {kind}"]
-
-    def __str__(self) -> str:
-        return "\n".join(self._lines) + "\n"
+def registry_of(state: ServerState) -> CollectorRegistry:
+    """A registry of its own, which reads the engine on each scrape."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(EngineCollector(state))
+    return registry
 
 
-def _labels(pairs: Iterable[tuple[str, str]]) -> str:
-    escaped = [(key, value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")) for key, value in pairs]
-    return "{" + ",".join(f'{key}="{value}"' for key, value in escaped) + "}" if escaped else ""
+def metrics_text(registry: CollectorRegistry) -> bytes:
+    return generate_latest(registry)
 
 
-def render(service: Service | None) -> str:
-    """The engine's metrics; before the base is loaded only that it is up."""
-    out = Exposition()
-    out.add("gauge", "guanaco_ready", "Whether the engine serves.", ({}, float(service is not None)))
-    if service is None:
-        return str(out)
-    stats, counters = service.stats(), service.stats().counters
-    where = [each["where"] for each in service.resident()]
-    out.add("gauge", "guanaco_rows", "Completions in the batch.", ({}, stats.running))
-    out.add("gauge", "guanaco_waiting", "Completions in the queue.", ({}, stats.waiting))
-    out.add("gauge", "guanaco_kv_tokens", "Cache budget and what rows have reserved of it, in tokens.",
-            ({"kind": "budget"}, stats.kv_budget), ({"kind": "reserved"}, stats.kv_reserved),
-            ({"kind": "used"}, stats.kv_used))  # fmt: skip
-    out.add("gauge", "guanaco_adapters", "Adapters in memory, by place.",
-            ({"where": "slot"}, where.count("slot")), ({"where": "host"}, where.count("host")))  # fmt: skip
-    out.add("counter", "guanaco_prompt_tokens_total", "Prompt tokens read.", ({}, counters.prompt_tokens))
-    out.add("counter", "guanaco_output_tokens_total", "Tokens generated.", ({}, counters.output_tokens))
-    out.add("counter", "guanaco_steps_total", "Decode steps.", ({}, counters.steps))
-    out.add("counter", "guanaco_step_seconds_total", "Time in decode steps.", ({}, counters.step_seconds))
-    out.add("counter", "guanaco_forward_seconds_total", "The part of it in the model.", ({}, counters.forward_seconds))
-    out.add("counter", "guanaco_completions_total", "Completions, by how they ended.",
-            *(({"end": end}, count) for end, count in counters.completions_by_end.items()))  # fmt: skip
-    out.histogram("guanaco_queue_seconds", "Wait for a row.", counters.queue_seconds)
-    out.histogram("guanaco_time_to_first_token_seconds", "From arrival on.", counters.first_token_seconds)
-    out.histogram("guanaco_time_per_token_seconds", "Between two tokens of a row.", counters.token_seconds)
-    out.histogram("guanaco_adapter_install_seconds", "Engine time to put an adapter in.", counters.install_seconds)
-    return str(out)
+class EngineCollector(Collector):
+    """Reads the engine's own counts; before the base is loaded there is only `guanaco_ready`."""
+
+    def __init__(self, state: ServerState) -> None:
+        self._state = state
+
+    def collect(self) -> Iterator[Metric]:
+        service = self._state.service
+        yield GaugeMetricFamily("guanaco_ready", "Whether the engine serves.", float(service is not None))
+        if service is not None:
+            yield from _gauges(service)
+            yield from _counters(service)
+
+
+def _gauges(service: Service) -> Iterator[Metric]:
+    stats, places = service.stats(), [adapter["where"] for adapter in service.resident()]
+    yield GaugeMetricFamily("guanaco_rows", "Completions in the batch.", stats.running)
+    yield GaugeMetricFamily("guanaco_waiting", "Completions in the queue.", stats.waiting)
+    tokens = GaugeMetricFamily(
+        "guanaco_kv_tokens", "Cache budget and what rows have reserved of it, in tokens.", labels=["kind"]
+    )
+    for kind, count in (("budget", stats.kv_budget), ("reserved", stats.kv_reserved), ("used", stats.kv_used)):
+        tokens.add_metric([kind], count)
+    yield tokens
+    adapters = GaugeMetricFamily("guanaco_adapters", "Adapters in memory, by place.", labels=["where"])
+    for place in ("slot", "host"):
+        adapters.add_metric([place], places.count(place))
+    yield adapters
+
+
+def _counters(service: Service) -> Iterator[Metric]:
+    counters = service.stats().counters
+    for name, text, value in (
+        ("prompt_tokens", "Prompt tokens read.", counters.prompt_tokens),
+        ("output_tokens", "Tokens generated.", counters.output_tokens),
+        ("steps", "Decode steps.", counters.steps),
+        ("step_seconds", "Time in decode steps.", counters.step_seconds),
+        ("forward_seconds", "The part of it in the model.", counters.forward_seconds),
+    ):
+        yield CounterMetricFamily(f"guanaco_{name}", text, value)
+    completions = CounterMetricFamily("guanaco_completions", "Completions, by how they ended.", labels=["end"])
+    for end, count in counters.completions_by_end.items():
+        completions.add_metric([end], count)
+    yield completions
+    for name, text, histogram in (
+        ("queue_seconds", "Wait for a row.", counters.queue_seconds),
+        ("time_to_first_token_seconds", "From arrival on.", counters.first_token_seconds),
+        ("time_per_token_seconds", "Between two tokens of a row.", counters.token_seconds),
+        ("adapter_install_seconds", "Engine time to put an adapter in.", counters.install_seconds),
+    ):
+        yield HistogramMetricFamily(f"guanaco_{name}", text, _buckets(histogram), histogram.sum)
+
+
+def _buckets(histogram: Histogram) -> list[tuple[str, float]]:
+    """(upper bound, observations up to it), the last one without a bound."""
+    bounds = [*(f"{bound:g}" for bound in histogram.bounds), "+Inf"]
+    return list(zip(bounds, accumulate(list(histogram.counts)), strict=True))

@@ -13,14 +13,14 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from core.serving.api.body import check_size, parse_json
 from core.serving.api.disconnect import unless_disconnected
 from core.serving.api.errors import FAILED_HERE, ApiError
 from core.serving.api.event_stream import EventStream, collect, events
-from core.serving.api.metrics import CONTENT_TYPE, render
+from core.serving.api.metrics import CONTENT_TYPE, metrics_text, registry_of
 from core.serving.api.requests import ChatCompletionRequest, CompletionRequest, GenerationRequest, parse_request
 from core.serving.api.state import ServerState
 
@@ -40,6 +40,7 @@ class Server:
 
     def __init__(self, state: ServerState) -> None:
         self.state = state
+        self._registry = registry_of(state)
         self._workers = ThreadPoolExecutor(4, thread_name_prefix="files")  # reading adapters, encoding prompts
         self._long = ThreadPoolExecutor(1, thread_name_prefix="long")
 
@@ -71,7 +72,7 @@ class Server:
         return JSONResponse(self.state.health())
 
     async def metrics(self, request: Request) -> Response:
-        return PlainTextResponse(render(self.state.service), media_type=CONTENT_TYPE)
+        return Response(metrics_text(self._registry), media_type=CONTENT_TYPE)
 
     async def models(self, request: Request) -> Response:
         return JSONResponse(await self._off_loop(self.state.require().models))
