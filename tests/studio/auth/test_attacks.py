@@ -27,7 +27,7 @@ from studio.auth.signin import PENDING_COOKIE, PendingSignIns
 from studio.context import Studio
 from studio.page import build_page
 from studio.settings.access_view import render_greeting
-from studio.ui.events import to_gradio_error, told
+from studio.ui.events import bind, to_gradio_error
 from studio.ui.failures import failure_html
 from tests.adapters.folders import write_adapter
 from tests.studio.auth.openid import OpenIDProvider
@@ -363,7 +363,7 @@ def test_visitors_are_not_told_where_the_log_of_a_failed_engine_lies(page: gr.Bl
 
 
 def test_an_error_tells_nobody_but_the_owner_where_files_lie() -> None:
-    @told
+    @bind
     def fails(request: gr.Request) -> None:
         raise UserError("There is no adapter folder at /srv/home/adapters/lost.", "Look again.")
 

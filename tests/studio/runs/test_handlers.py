@@ -17,11 +17,9 @@ from core.training.launcher import request_stop
 from core.training.run import Run, create_run
 from core.training.state import RunState
 from studio.context import Studio
-from studio.page import build_page
 from studio.runs.handlers import click_in_table, continue_run, pause_run, resume_run, stop_run
 from tests.app_process import left_behind
 from tests.core.training.conftest import wait_for
-from tests.studio.conftest import handler
 
 
 @pytest.fixture(autouse=True)
@@ -104,14 +102,3 @@ def test_training_on_counts_in_what_the_run_goes_by(quiet_studio: Studio, monkey
     for run in (steps, epochs):
         request_stop(run)
     busy.move(RunState.FAILED)
-
-
-def test_a_new_run_begins_from_a_runs_adapter(quiet_studio: Studio) -> None:
-    run = queued(quiet_studio, "pirates", learning_rate=3e-3, max_steps=7)
-    request_stop(run)
-    run.move(RunState.QUEUED)
-    run.move(RunState.PREPARING, adapter="pirates")
-    run.move(RunState.FAILED)
-    filled = handler(build_page(quiet_studio), "page_handlers.start_from_adapter_of_run")(run.id)
-    given = [getattr(each, "value", each) for each in filled]
-    assert "pirates" in given and 3e-3 in given and 7 in given

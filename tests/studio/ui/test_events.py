@@ -15,7 +15,7 @@ from adapters.common.errors import UserError
 from studio.auth import permissions
 from studio.auth.identity import LOCAL_OWNER, Role
 from studio.auth.permissions import event_name, requires
-from studio.ui.events import bind
+from studio.ui.events import bind, bind_silently
 from studio.ui.failures import bind_in_place
 from tests.studio.conftest import request_of
 
@@ -60,6 +60,14 @@ def test_errors_are_shown_whatever_kind_of_function_raises_them() -> None:
     assert asyncio.run(streamed()) == ["x"]
     with pytest.raises(gr.Error, match="It did not come"):
         asyncio.run(bind(wait, "It")())
+
+
+def test_what_nobody_has_asked_for_fails_as_it_is() -> None:
+    handler = bind_silently(greet, "hello")
+    assert list(inspect.signature(handler).parameters) == ["request", "name", "rest"]
+    assert handler(None, "you") == "hello you 0"
+    with pytest.raises(UserError, match="No name is given"):
+        handler(None, "")
 
 
 def test_in_place_a_failure_is_an_output_and_success_empties_it() -> None:
