@@ -28,7 +28,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
@@ -105,7 +105,7 @@ class Operators(TorchDispatchMode):
         super().__init__()  # type: ignore[no-untyped-call]
         self.count = 0
 
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         self.count += 1
         return function(*args, **(kwargs or {}))
 
@@ -238,13 +238,18 @@ def step_costs(ours: Ours, adapters: list[HostAdapter]) -> dict[str, float]:
     """Operators per decode step at 8 columns, and the share of a step that is not the model's forward."""
     prompt, counted = list(range(10, 10 + PROMPT)), {}
     engine = ours.engine
-    for what, columns in {"base alone": [None] * 8, "one adapter": [adapters[0]] * 8, "8 adapters": adapters}.items():
-        ours.generate(prompt, list(columns), 1)  # warm: adapters in their slots
+    cases: dict[str, list[HostAdapter | None]] = {
+        "base alone": [None] * 8,
+        "one adapter": [adapters[0]] * 8,
+        "8 adapters": [*adapters],
+    }
+    for what, columns in cases.items():
+        ours.generate(prompt, columns, 1)  # warm: adapters in their slots
         operators, steps = Operators(), engine.counters.steps
         engine.call(operators.__enter__).result()
-        ours.generate(prompt, list(columns), 1)  # the prefill, counted apart
+        ours.generate(prompt, columns, 1)  # the prefill, counted apart
         prefill, operators.count = operators.count, 0
-        ours.generate(prompt, list(columns), 21)
+        ours.generate(prompt, columns, 21)
         engine.call(lambda operators=operators: operators.__exit__(None, None, None)).result()  # type: ignore[misc]
         counted[f"operators per step, {what}"] = (operators.count - prefill) / (engine.counters.steps - steps)
     forward, whole = engine.counters.forward_seconds, engine.counters.step_seconds

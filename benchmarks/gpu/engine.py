@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -75,11 +76,11 @@ def weight_bytes(model: PreTrainedModel) -> int:
         if isinstance(module, Linear4bit):
             state = module.weight.quant_state
             total += module.weight.data.nbytes + state.absmax.nbytes
-    return total + model.get_output_embeddings().weight.nbytes
+    return total + int(model.get_output_embeddings().weight.nbytes)
 
 
 @torch.inference_mode()
-def milliseconds(engine: Engine, adapters: list[HostAdapter | None], context: int) -> float:
+def milliseconds(engine: Engine, adapters: Sequence[HostAdapter | None], context: int) -> float:
     """The median decode step over one row per adapter, each with `context` tokens in the cache."""
     prompt = [5 + i % 50 for i in range(context)]
     params = SamplingParams(max_tokens=2 * STEPS, temperature=0.0, ignore_eos=True)
@@ -135,7 +136,8 @@ def main() -> None:
             continue
         mixed = [adapters[i % ADAPTERS] for i in range(rows)]
         engine.forward.graphs = None
-        base, eager = (milliseconds(engine, each, given.context) for each in ([None] * rows, mixed))
+        base = milliseconds(engine, [None] * rows, given.context)
+        eager = milliseconds(engine, mixed, given.context)
         engine.forward.graphs = graphs
         recorded = milliseconds(engine, mixed, given.context)
         floor = 1000 * (read + rows * given.context * per_token) / bandwidth

@@ -90,7 +90,8 @@ def _small_random(shape: torch.Size, **where: Any) -> Tensor:
 
 def logits(model: PreTrainedModel) -> Tensor:
     with torch.no_grad():
-        return model(input_ids=torch.arange(5, 69, device=model.device)[None]).logits.float().cpu()
+        found: Tensor = model(input_ids=torch.arange(5, 69, device=model.device)[None]).logits
+    return found.float().cpu()
 
 
 def answer(model: PreTrainedModel) -> list[int]:
@@ -98,7 +99,8 @@ def answer(model: PreTrainedModel) -> list[int]:
     out = model.generate(
         prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=32, min_new_tokens=32, do_sample=False
     )
-    return out[0].tolist()
+    tokens: list[int] = out[0].tolist()
+    return tokens
 
 
 def checksum(memory: Tensor) -> int:
@@ -202,7 +204,7 @@ def owner(given: argparse.Namespace) -> None:
         chat = rebuild(config, weights.contents, partial(device_view, memory))
     before = checksum(memory)
     say("in the weights file", given, weights_mib=weights.nbytes >> 20, identical=torch.equal(logits(chat), expected))
-    trainers = (
+    trainers: tuple[tuple[str, list[str], int], ...] = (
         ("shared", [], 0),
         ("shared, killed", ["--steps", "500"], KILLED_AT),
         ("with a copy of its own", ["--copy"], 0),

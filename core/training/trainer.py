@@ -93,7 +93,7 @@ class StudioTrainer(SFTTrainer):
             self._begun, self._random_state = self.state.global_step, random_state()
         self._before_step()
         self.tokens_seen += _real_tokens(inputs)
-        loss = super().training_step(model, inputs, num_items_in_batch)
+        loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
         # TRL's own count starts at 0 after a resume and takes one row for the whole of a packed batch.
         self._metrics["train"]["num_tokens"] = [self.tokens_seen]
         finite = bool(torch.isfinite(loss))  # waits for the device, so that the check comes after all of the work
@@ -107,7 +107,8 @@ class StudioTrainer(SFTTrainer):
         # evaluated must not change what is learnt, nor whether a resumed run repeats the losses.
         with torch.random.fork_rng(devices=[]):
             try:
-                return super().evaluate(*args, **kwargs)
+                metrics: dict[str, float] = super().evaluate(*args, **kwargs)
+                return metrics
             except EvaluationCut:
                 self._metrics["eval"].clear()
                 self.control.should_save = self.control.should_training_stop = True

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, get_peft_model
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -52,7 +52,7 @@ def shape(config: PretrainedConfig) -> ModelShape:
     return shape_of(config.to_dict(), config.model_type)
 
 
-def base(config: PretrainedConfig, width: int, *, quantised: bool = True) -> nn.Module:
+def base(config: PretrainedConfig, width: int, *, quantised: bool = True) -> Any:
     """A random base, its linear layers quantised by bitsandbytes, as core.models.base.load_model leaves it."""
     dtype = torch.float32 if width == 4 else torch.bfloat16
     attention = FAMILIES[config.model_type].attention
@@ -74,7 +74,7 @@ def base(config: PretrainedConfig, width: int, *, quantised: bool = True) -> nn.
     return frozen(loaded)
 
 
-def with_adapter(model: nn.Module, step: MicroBatch) -> nn.Module:
+def with_adapter(model: Any, step: MicroBatch) -> Any:
     names = sorted(
         {path.rpartition(".")[2] for path in step.targets} | ({"embed_tokens"} if step.embeddings else set())
     )
@@ -88,7 +88,7 @@ def with_adapter(model: nn.Module, step: MicroBatch) -> nn.Module:
     return made
 
 
-def trained(config: PretrainedConfig, step: MicroBatch) -> nn.Module:
+def trained(config: PretrainedConfig, step: MicroBatch) -> Any:
     """The model of a step: with an adapter, or with all of its weights to be trained."""
     made = base(config, step.width, quantised=step.quantised)
     if step.adapter:
@@ -101,18 +101,18 @@ def trained(config: PretrainedConfig, step: MicroBatch) -> nn.Module:
 
 def step_for(config: PretrainedConfig, **settings: Any) -> MicroBatch:
     described = shape(config)
-    given = {"width": 4, "rows": 1, "length": 128, "adapter": 8, "checkpointing": False, "on_cpu": True}
+    given: dict[str, Any] = {"width": 4, "rows": 1, "length": 128, "adapter": 8, "checkpointing": False, "on_cpu": True}
     given |= {"targets": tuple(described.linears)}
     return MicroBatch(described, **(given | settings))
 
 
-def inputs(step: MicroBatch) -> dict[str, Tensor]:
+def inputs(step: MicroBatch) -> dict[str, Any]:
     """A micro-batch; where the step has a mask, its first row is padded."""
     tokens = torch.randint(3, step.shape.vocab, (step.rows, step.length))
     mask = torch.ones_like(tokens)
     if step.masked:
         mask[0, -step.length // 4 :] = 0
-    return {"input_ids": tokens, "attention_mask": mask, "use_cache": False}  # type: ignore[dict-item]
+    return {"input_ids": tokens, "attention_mask": mask, "use_cache": False}
 
 
 @contextlib.contextmanager
@@ -142,9 +142,9 @@ def kernel(step: MicroBatch) -> Iterator[None]:
         yield
 
 
-def backbone(model: nn.Module) -> nn.Module:
+def backbone(model: Any) -> Any:
     whole = model.get_base_model() if hasattr(model, "get_base_model") else model
-    return whole.base_model  # type: ignore[return-value]
+    return whole.base_model
 
 
 def saved_bytes(config: PretrainedConfig, step: MicroBatch) -> int:
@@ -186,8 +186,9 @@ class LiveBytes(TorchDispatchMode):
     """Counts the bytes of all tensor storages that are alive, and the most there were. Those before it do not count."""
 
     def __init__(self, before: list[Tensor]) -> None:
-        super().__init__()
-        self.live = self.peak = 0
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.live: int = 0
+        self.peak: int = 0
         self._known: dict[int, weakref.ref[Any]] = {}
         for tensor in before:
             storage = tensor.untyped_storage()
@@ -229,4 +230,4 @@ def step_peak(config: PretrainedConfig, step: MicroBatch) -> int:
         # Checkpointing sets autocast anew for what it calculates again, on CUDA that very switch too.
         with as_on_cuda() if step.width == 2 else contextlib.nullcontext():
             loss.backward()
-    return bytes_alive.peak
+        return int(bytes_alive.peak)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import bitsandbytes as bnb
 import pytest
 import torch
@@ -60,12 +62,13 @@ def test_adapter_parameters(names: tuple[str, ...] | None) -> None:
 def test_optimiser_states(optim: str) -> None:
     sides = [(16, 512), (16, 64), (8, 100)]
     parameters = [nn.Parameter(torch.randn(side)) for side in sides]
-    optimiser = {
+    optimisers: dict[str, Callable[[], torch.optim.Optimizer]] = {
         "adamw_torch": lambda: torch.optim.AdamW(parameters),
         "adamw_8bit": lambda: bnb.optim.AdamW8bit(parameters),
         "adafactor": lambda: Adafactor(parameters, lr=1e-3, scale_parameter=False, relative_step=False),
         "sgd": lambda: torch.optim.SGD(parameters),
-    }[optim]()
+    }
+    optimiser = optimisers[optim]()
     TrainingArguments(optim=optim, output_dir="unused")  # transformers knows it by this name
     for each in parameters:
         each.grad = torch.randn_like(each)

@@ -80,7 +80,7 @@ def test_the_command_stops_on_ctrl_c_keeps_the_adapter_and_names_its_folder(
     assert command.returncode == 0, "".join(lines) + rest
     folder = home.adapters / "pirate"
     assert out.splitlines()[-1] == str(folder)
-    assert AdapterStore(home.adapters).get("pirate").steps >= 1
+    assert (AdapterStore(home.adapters).get("pirate").steps or 0) >= 1
     (run,) = list_runs(home)
     assert run.state() is RunState.STOPPED and run.status().adapter == "pirate"
     assert "Stopped at step" in rest and "loss" in lines[-1]

@@ -2,7 +2,9 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from core.common.home import Home
 from core.common.process import Identity
 from core.recipes.recipe import Recipe
 from core.training import queue
+from core.training.events import Event
 from core.training.launcher import extend_run, is_worker_alive, request_stop, resume_run
 from core.training.run import MAX_ATTEMPTS, Run, create_run, find_run, list_runs
 from core.training.state import RunState
@@ -20,7 +23,7 @@ from tests.core.training.conftest import wait_for
 
 
 @pytest.fixture
-def stranger() -> subprocess.Popen[bytes]:
+def stranger() -> Iterator[subprocess.Popen[bytes]]:
     """A living process that is no worker."""
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     yield process
@@ -134,6 +137,10 @@ def test_deleting_refuses_while_a_worker_lives_and_can_be_undone(
     assert list_trashed(home) == []
 
 
+def has_failed(run: Run, events: list[Event]) -> bool:
+    return run.state() is RunState.FAILED
+
+
 def test_the_queue_keeps_its_order_and_a_failed_run_does_not_stop_the_next(
     home: Home, recipe: Recipe, tmp_path: Path
 ) -> None:
@@ -148,7 +155,7 @@ def test_the_queue_keeps_its_order_and_a_failed_run_does_not_stop_the_next(
     while (run := queue.start_next(home)) is not None:
         order.append(run.name)
         assert queue.start_next(home) is None  # one trains at a time
-        wait_for(run, lambda events, run=run: run.state() is RunState.FAILED)
+        wait_for(run, partial(has_failed, run))
         assert "is not a model folder" in run.status().reason
     assert order == ["c", "a", "b"]
 

@@ -88,7 +88,7 @@ def test_a_calibration_counts_like_a_run(home: Home) -> None:
 
 def test_evaluation_takes_its_time(home: Home) -> None:
     ran(home, [1.0, 100.0])
-    settings = {"num_train_epochs": 2.0, "gradient_accumulation_steps": 1}
+    settings: dict[str, Any] = {"num_train_epochs": 2.0, "gradient_accumulation_steps": 1}
     plain, with_evaluation = estimated(home, **settings), estimated(home, eval_fraction=0.1, **settings)
     trained = 0.9 * plain.eta_seconds
     assert with_evaluation.eta_seconds == pytest.approx(trained + 0.4 * 400 * (1 + 144 // 20) / 100)
