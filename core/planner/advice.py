@@ -103,13 +103,13 @@ def _quantisation(recipe: Recipe) -> Iterator[Change]:
 def _lengths(recipe: Recipe, dataset_lengths: list[int]) -> Iterator[Change]:
     """Longer conversations are cut: what stands behind is not learnt at all. Where none is as long, nothing is lost."""
     yield NOTHING
-    tokens = sum(min(each, recipe.max_length) for each in dataset_lengths)
-    halvings, length = 1, recipe.max_length // 2
-    while length >= SHORTEST:
-        kept = sum(min(each, length) for each in dataset_lengths)
-        cost = 2 + 100 * (1 - kept / tokens) if tokens else 8 * halvings
-        yield Change(cost, {"max_length": length})
-        halvings, length = halvings + 1, length // 2
+    trained = sum(min(length, recipe.max_length) for length in dataset_lengths)
+    halvings, shorter = 1, recipe.max_length // 2
+    while shorter >= SHORTEST:
+        kept = sum(min(length, shorter) for length in dataset_lengths)
+        cost = 2 + 100 * (1 - kept / trained) if trained else 8 * halvings
+        yield Change(cost, {"max_length": shorter})
+        halvings, shorter = halvings + 1, shorter // 2
 
 
 def _ranks(recipe: Recipe) -> Iterator[Change]:

@@ -293,10 +293,10 @@ def state_bytes(matrices: list[int], optim: str, sides: list[tuple[int, int]]) -
         return sum(FP32 * (rows + columns) for rows, columns in sides)
     if optim == "adamw_8bit":
         return sum(
-            2 * (each + FP32 * -(-each // CONSTANTS_BLOCK)) if each >= MIN_8BIT else 2 * FP32 * each
-            for each in matrices
+            2 * (count + FP32 * -(-count // CONSTANTS_BLOCK)) if count >= MIN_8BIT else 2 * FP32 * count
+            for count in matrices
         )
-    return sum(2 * FP32 * each for each in matrices)
+    return sum(2 * FP32 * count for count in matrices)
 
 
 def adapter_sides(step: MicroBatch) -> list[tuple[int, int]]:

@@ -141,7 +141,7 @@ class ModelShape:
         norms += ["self_attn.q_norm", "self_attn.k_norm"] if self.family.qk_norm else []
         for number in range(self.layers):
             layer = f"{LAYERS}{number}"
-            found |= dict.fromkeys((layer, *(f"{layer}.{each}" for each in ("self_attn", "mlp", *norms))), OTHER)
+            found |= dict.fromkeys((layer, *(f"{layer}.{name}" for name in ("self_attn", "mlp", *norms))), OTHER)
             found |= {f"{layer}.{path}": LINEAR for path in self.linears}
         return found
 

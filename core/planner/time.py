@@ -93,7 +93,7 @@ def count_packed_rows(lengths: list[int], max_length: int) -> int:
     spaces: list[int] = []  # the different spaces left, ascending
     rows_with: Counter[int] = Counter()
     rows = 0
-    for length in sorted((min(each, max_length) for each in lengths), reverse=True):
+    for length in sorted((min(size, max_length) for size in lengths), reverse=True):
         index = bisect_left(spaces, length)
         if index == len(spaces):
             rows, left = rows + 1, max_length - length

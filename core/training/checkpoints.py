@@ -32,11 +32,11 @@ def list_checkpoints(folder: Path) -> list[SavedCheckpoint]:
     if not folder.is_dir():
         return []
     found = [SavedCheckpoint(int(match[1]), path) for path in folder.iterdir() if (match := NAME.match(path.name))]
-    return sorted((each for each in found if is_complete(each.path)), key=lambda each: each.step)
+    return sorted((saved for saved in found if is_complete(saved.path)), key=lambda saved: saved.step)
 
 
 def newest_checkpoint(folder: Path) -> SavedCheckpoint | None:
-    return max(list_checkpoints(folder), key=lambda each: each.step, default=None)
+    return max(list_checkpoints(folder), key=lambda saved: saved.step, default=None)
 
 
 def is_complete(path: Path) -> bool:
@@ -61,9 +61,9 @@ def find_best_step(path: Path) -> int | None:
 def prune_checkpoints(folder: Path, keep: int, best: int | None) -> None:
     """Delete all but the newest `keep` and the best one, and what a killed worker left in staging."""
     shutil.rmtree(folder / STAGING, ignore_errors=True)
-    for each in list_checkpoints(folder)[:-keep]:
-        if each.step != best:
-            remove_tree(each.path)
+    for saved in list_checkpoints(folder)[:-keep]:
+        if saved.step != best:
+            remove_tree(saved.path)
 
 
 def _tensor_bytes(path: Path) -> int:

@@ -20,7 +20,7 @@ def remove_leftovers(home: Home) -> None:
     What belongs to a living process stays, and so does every hidden file that is nobody's temporary one.
     """
     for folder, folders, files in os.walk(home.root):
-        for name in [each for each in folders if _is_abandoned(each)]:
+        for name in list(filter(_is_abandoned, folders)):
             folders.remove(name)
             shutil.rmtree(Path(folder) / name, ignore_errors=True)
         for name in filter(_is_abandoned, files):

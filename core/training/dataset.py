@@ -50,17 +50,17 @@ def prepare_data(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, known: int 
     notes = [f"Learning from {len(checked.conversations):,} conversations of {checked.provenance}."]
     if problems:
         notes.append(f"{len(problems)} of {checked.rows} rows could not be used and were left out.")
-    there = [each for each in checked.conversations if each.row in encoded]
-    usable = subsample(there, recipe.max_samples, recipe.seed)
-    if len(usable) < len(there):
-        notes.append(f"Of {len(there)} conversations {len(usable)} were drawn at random (max_samples).")
-    told = EncodingNotes(tokenizer)
-    for each in usable:
-        told.add(encoded[each.row])
-    notes += told.sentences()
-    unit = "conversations" if told.rows == len(usable) else "training rows"
+    convertible = [talk for talk in checked.conversations if talk.row in encoded]
+    usable = subsample(convertible, recipe.max_samples, recipe.seed)
+    if len(usable) < len(convertible):
+        notes.append(f"Of {len(convertible)} conversations {len(usable)} were drawn at random (max_samples).")
+    encoding = EncodingNotes(tokenizer)
+    for talk in usable:
+        encoding.add(encoded[talk.row])
+    notes += encoding.sentences()
+    unit = "conversations" if encoding.rows == len(usable) else "training rows"
     halves = split(usable, recipe.eval_fraction, recipe.seed)
-    train, held_out = (_cut([encoded[each.row] for each in half], recipe.max_length) for half in halves)
+    train, held_out = (_cut([encoded[talk.row] for talk in half], recipe.max_length) for half in halves)
     if not train.rows:
         raise UserError(
             f"Nothing in {recipe.dataset_name} can be learnt: no assistant answer begins within "
@@ -69,7 +69,7 @@ def prepare_data(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, known: int 
         )
     if train.cut or held_out.cut:
         notes.append(
-            f"{train.cut + held_out.cut} of {told.rows} {unit} are longer than max_length = "
+            f"{train.cut + held_out.cut} of {encoding.rows} {unit} are longer than max_length = "
             f"{recipe.max_length} tokens and were cut."
         )
     if train.emptied or held_out.emptied:
@@ -87,18 +87,18 @@ def _tokenise(
 ) -> tuple[dict[int, Encoded], list[Problem]]:
     """What each conversation becomes, uncut, and the rows that the base's template or its embedding refuses."""
     encoded, problems = {}, []
-    for each in conversations:
+    for talk in conversations:
         try:
-            found = encode(tokenizer, each.messages, each.tools)
+            found = encode(tokenizer, talk.messages, talk.tools)
         except UserError as error:
-            problems.append(Problem(each.row, error.message, error.remedy))
+            problems.append(Problem(talk.row, error.message, error.remedy))
             continue
         highest = max(token for example in found.examples for token in example["input_ids"])
         if highest < known:
-            encoded[each.row] = found
+            encoded[talk.row] = found
         else:
             token = tokenizer.convert_ids_to_tokens(highest)
-            problems.append(Problem(each.row, f"The base does not know its token {token}.", "Write it otherwise."))
+            problems.append(Problem(talk.row, f"The base does not know its token {token}.", "Write it otherwise."))
     return encoded, problems
 
 
@@ -110,12 +110,10 @@ class _Cut:
 
 
 def _cut(conversations: list[Encoded], max_length: int) -> _Cut:
-    examples = [example for each in conversations for example in each.examples]
-    shortened = [
-        {"input_ids": each["input_ids"][:max_length], "labels": each["labels"][:max_length]} for each in examples
-    ]
+    examples = [example for talk in conversations for example in talk.examples]
+    shortened = [{"input_ids": row["input_ids"][:max_length], "labels": row["labels"][:max_length]} for row in examples]
     rows = [row for row in shortened if count_trained(row["labels"])]
-    cut = sum(len(each["input_ids"]) > max_length for each in examples)
+    cut = sum(len(row["input_ids"]) > max_length for row in examples)
     return _Cut(rows, cut, len(shortened) - len(rows))
 
 
@@ -128,8 +126,8 @@ def _dataset(rows: list[dict[str, Any]], recipe: Recipe) -> Dataset:
 
 def _refusal(checked: CheckedDataset, problems: list[Problem]) -> UserError:
     lines = [
-        f"- row {each.row}: {each.what} {each.remedy}" if each.row is not None else f"- {each.what} {each.remedy}"
-        for each in problems[:LISTED_PROBLEMS]
+        (f"- row {problem.row}: " if problem.row is not None else "- ") + f"{problem.what} {problem.remedy}"
+        for problem in problems[:LISTED_PROBLEMS]
     ]
     if len(problems) > LISTED_PROBLEMS:
         lines.append(f"- and {len(problems) - LISTED_PROBLEMS} more")

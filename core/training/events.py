@@ -99,9 +99,9 @@ class Done(Event):
 
 
 KINDS: dict[str, type[Event]] = {
-    each.kind: each for each in (StateChanged, Progress, Evaluation, Checkpoint, SampleAnswer, Note, Done)
+    kind.kind: kind for kind in (StateChanged, Progress, Evaluation, Checkpoint, SampleAnswer, Note, Done)
 }
-SHAPES: dict[str, TypeAdapter[Any]] = {kind: TypeAdapter(each) for kind, each in KINDS.items()}
+SHAPES: dict[str, TypeAdapter[Any]] = {name: TypeAdapter(kind) for name, kind in KINDS.items()}
 
 
 def append_event(path: Path, event: Event) -> None:

@@ -29,7 +29,8 @@ def list_queued(home: Home) -> list[Run]:
     """Queued runs in the order in which they will start."""
     queued = {run.id: (run, status) for run, status in reversed(list_statuses(home)) if status.state is RunState.QUEUED}
     ordered = [run_id for run_id in dict.fromkeys(_order(home)) if run_id in queued]
-    newcomers = sorted((run_id for run_id in queued if run_id not in ordered), key=lambda each: queued[each][1].since)
+    unordered = [run_id for run_id in queued if run_id not in ordered]
+    newcomers = sorted(unordered, key=lambda run_id: queued[run_id][1].since)
     return [queued[run_id][0] for run_id in (*ordered, *newcomers)]
 
 
@@ -47,7 +48,7 @@ def start_next(home: Home, *, torch_threads: int | None = 1, engine_there: bool 
             wait = status.waits_for_engine and not engine_there
             if status.state is RunState.INTERRUPTED and status.resumes_itself and not wait:
                 resume_run(run, "Resumed by itself.", by_itself=True)
-                _write(home, [run.id, *(each.id for each in list_queued(home) if each.id != run.id)])
+                _write(home, [run.id, *(other.id for other in list_queued(home) if other.id != run.id)])
         for run in list_queued(home):
             try:
                 start_worker(run, torch_threads=torch_threads)
@@ -64,7 +65,7 @@ def move_queued(run: Run, position: int) -> None:
     """Move a queued run to `position` (0 is next). Raises UserError when it does not wait."""
     home = run.home
     with _lock(home):
-        ids = [each.id for each in list_queued(home)]
+        ids = [queued.id for queued in list_queued(home)]
         if run.id not in ids:
             raise UserError(f"The run {run.id} is {run.state()}.", "Only a queued run can be moved.")
         ids.remove(run.id)

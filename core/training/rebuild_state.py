@@ -10,17 +10,16 @@ from core.training.events import Done, StateChanged, read_events
 from core.training.state import ACTIVE, AT_REST, RunState, Status, Transition
 
 STATES = frozenset(RunState)
-RUN_FILES = ("state.json", "recipe.yaml", "events.jsonl")
-RUN_FILES = ("state.json", "recipe.yaml", "events.jsonl")  # what each of them is called once it is set aside begins so
+RUN_FILES = ("state.json", "recipe.yaml", "events.jsonl")  # a damaged one that is set aside has a name that begins so
 
 
 def rebuild_status(folder: Path) -> Status:
-    """The state that the last event told, when it was one of rest; else the run is interrupted, and a person may resume
-    it, unless its worker is found alive."""
+    """The state of the last event where it is one at rest; otherwise the run is interrupted and can be resumed, unless
+    its worker is found alive."""
     events, _ = read_events(folder / "events.jsonl")
-    told = [each for each in events if isinstance(each, StateChanged) and each.state in STATES]
-    timeline = [Transition(RunState(each.state), each.at, each.reason) for each in told]
-    adapter = next((each.adapter for each in reversed(events) if isinstance(each, Done)), None)
+    changes = [event for event in events if isinstance(event, StateChanged) and event.state in STATES]
+    timeline = [Transition(RunState(change.state), change.at, change.reason) for change in changes]
+    adapter = next((event.adapter for event in reversed(events) if isinstance(event, Done)), None)
     last = timeline[-1] if timeline else Transition(RunState.INTERRUPTED, folder.stat().st_mtime, "")
     aside = damaged_files.beside(folder / "state.json")
     why = f"Its {aside[-1].told}." if aside else "Its state.json was missing."
@@ -37,7 +36,7 @@ def rebuild_status(folder: Path) -> Status:
 
 
 def is_run_folder(folder: Path) -> bool:
-    """Whether a folder is a run's, be what tells about it whole, damaged or set aside."""
+    """Whether a folder is a run's, whether its files are whole, damaged or set aside."""
     if not folder.is_dir():
         return False
-    return (folder / "state.json").is_file() or any(each.name.startswith(RUN_FILES) for each in folder.iterdir())
+    return (folder / "state.json").is_file() or any(path.name.startswith(RUN_FILES) for path in folder.iterdir())

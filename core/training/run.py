@@ -262,8 +262,8 @@ def create_run(home: Home, recipe: Recipe) -> Run:
 
 def list_runs(home: Home) -> list[Run]:
     """All runs, newest first; those too of which only a part is left."""
-    folders = [each for each in home.runs.iterdir() if not each.name.startswith(".") and is_run_folder(each)]
-    return [Run(each) for each in sorted(folders, key=lambda each: each.name, reverse=True)]
+    folders = [path for path in home.runs.iterdir() if not path.name.startswith(".") and is_run_folder(path)]
+    return [Run(folder) for folder in sorted(folders, key=lambda folder: folder.name, reverse=True)]
 
 
 def find_run(home: Home, run_id: str) -> Run:

@@ -27,7 +27,7 @@ def choose_prompts(recipe: Recipe, held_out: Sequence[Conversation]) -> list[str
         return recipe.sample_prompts
     if recipe.dataset_name in SAMPLES:
         return list(SAMPLES[recipe.dataset_name].prompts)
-    asked = [[each["content"] for each in talk.messages if each["role"] == "user"] for talk in held_out]
+    asked = [[turn["content"] for turn in talk.messages if turn["role"] == "user"] for talk in held_out]
     first = [questions[0] for questions in asked if questions]  # plain text asks nothing
     return [text for text in dict.fromkeys(first) if len(text) <= LONGEST_PROMPT][:HOW_MANY]
 
@@ -43,7 +43,7 @@ def generate_answers(model: Any, tokenizer: PreTrainedTokenizerBase, prompts: Se
     try:
         with torch.random.fork_rng(devices=[]):
             template = ChatTemplate.of(tokenizer)
-            texts = [template.render([Message(role="user", content=each)], prompt=True) for each in prompts]
+            texts = [template.render([Message(role="user", content=prompt)], prompt=True) for prompt in prompts]
             asked = tokenizer(texts, add_special_tokens=False, padding=True, return_tensors="pt").to(model.device)
             said = model.generate(
                 **asked,

@@ -138,7 +138,7 @@ class StudioTrainer(SFTTrainer):
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Write the checkpoint aside, make it durable, and rename it into place: it is whole or not there."""
-        if not all(torch.isfinite(each).all() for each in self.model.parameters() if each.requires_grad):
+        if not all(torch.isfinite(weight).all() for weight in self.model.parameters() if weight.requires_grad):
             raise Diverged(f"The adapter's weights are no longer numbers after step {self.state.global_step}.")
         folder = Path(self.args.output_dir)
         name = f"checkpoint-{self.state.global_step}"
@@ -174,7 +174,7 @@ def save_peft_folder(model: Any, tokenizer: PreTrainedTokenizerBase, folder: Pat
 
 
 def sync_files(folder: Path) -> None:
-    for path in (each for each in folder.rglob("*") if each.is_file()):
+    for path in filter(Path.is_file, folder.rglob("*")):
         descriptor = os.open(path, os.O_RDONLY)
         try:
             os.fsync(descriptor)

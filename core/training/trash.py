@@ -44,14 +44,14 @@ def list_trashed(home: Home) -> list[Trashed]:
     folder = _folder(home)
     if not folder.is_dir():
         return []
-    folders = [each for each in folder.iterdir() if each.is_dir() and not each.name.startswith(".")]
-    found = [Trashed(each.name, _when(each), folder_size(each)) for each in folders]
-    return sorted(found, key=lambda each: each.at, reverse=True)
+    folders = [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
+    found = [Trashed(path.name, _trashed_at(path), folder_size(path)) for path in folders]
+    return sorted(found, key=lambda trashed: trashed.at, reverse=True)
 
 
 def restore_run(home: Home, run_id: str) -> Run:
     """Take a run back out of the trash. Raises UserError when it is not there, or its place is taken."""
-    folders = {each.name: each for each in (_folder(home).iterdir() if _folder(home).is_dir() else ())}
+    folders = {path.name: path for path in (_folder(home).iterdir() if _folder(home).is_dir() else ())}
     if run_id not in folders:
         raise UserError(f"There is no run {run_id!r} in the trash.", "The trash may have been emptied.")
     target = home.runs / run_id
@@ -66,9 +66,9 @@ def restore_run(home: Home, run_id: str) -> Run:
 def empty_trash(home: Home) -> int:
     """Delete what lies in the trash for good. Returns how many bytes that frees."""
     freed = 0
-    for each in list_trashed(home):
-        freed += each.bytes
-        remove_tree(_folder(home) / each.id)
+    for trashed in list_trashed(home):
+        freed += trashed.bytes
+        remove_tree(_folder(home) / trashed.id)
     return freed
 
 
@@ -89,5 +89,5 @@ def _folder(home: Home) -> Path:
     return home.root / "trash"
 
 
-def _when(folder: Path) -> float:
+def _trashed_at(folder: Path) -> float:
     return damaged_files.read(folder / "deleted", float) or folder.stat().st_mtime

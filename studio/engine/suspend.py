@@ -22,8 +22,8 @@ def suspended_message(name: str = "a run") -> str:
 
 def remember_adapters(home: Home, asked: suspend.SuspendRequest, adapters: tuple[dict[str, Any], ...]) -> None:
     """Note which adapters of the store the engine has. Checkpoints of runs come back when they are asked for."""
-    there = {record.name for record in AdapterStore(home.adapters).list()}
-    names = tuple(str(each["name"]) for each in adapters if each.get("name") in there)
+    stored = {record.name for record in AdapterStore(home.adapters).list()}
+    names = tuple(str(adapter["name"]) for adapter in adapters if adapter.get("name") in stored)
     if names:
         suspend.save_adapters(home, asked, names)
 
