@@ -1,7 +1,7 @@
-"""A run that has room on the device only without the chat asks for the chat to be parked until the run has ended.
+"""A run that fits the device only without the chat asks for the chat to be suspended until the run has ended.
 
-The worker asks, in processes/parked.json; the studio ends the engine, and brings it and its adapters back. Both sides
-may die at any moment: what counts is whether the worker that has asked still lives. Imports nothing heavy.
+The worker writes the request, processes/parked.json; the studio ends the engine and later resumes it with its adapters.
+Both sides may die at any moment: a request counts as long as the worker that made it lives. Imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ from core.common.process import Identity
 
 @dataclass(frozen=True)
 class SuspendRequest:
-    """name: the run's, for people. adapters: the names that the engine had in memory, and shall have again."""
+    """run: its id. name: the run's, for people. pid, started: the asking worker's.
+
+    adapters: names of those that the engine had in memory, and is to have again.
+    """
 
     run: str
     name: str
@@ -30,7 +33,7 @@ class SuspendRequest:
 
     @property
     def is_active(self) -> bool:
-        """Whether the worker that has asked is still at it."""
+        """Whether the worker that asks still lives."""
         return Identity(self.pid, self.started).alive()
 
 
@@ -38,13 +41,13 @@ _REQUEST = TypeAdapter(SuspendRequest)
 
 
 def request_suspend(home: Home, run_id: str, name: str) -> None:
-    """Have the chat parked while this very process lives. What an earlier asker's chat had in memory stays known."""
+    """Have the chat suspended while this process lives. The adapters of an earlier request are kept."""
     own, earlier = Identity.own(), read_request(home)
     _write(home, SuspendRequest(run_id, name, own.pid, own.started, earlier.adapters if earlier else ()))
 
 
 def read_request(home: Home) -> SuspendRequest | None:
-    """What was asked last, wanted or not; None once the chat is back."""
+    """The last request, active or not; None once the chat has been resumed."""
     return read_record(_path(home), _REQUEST)
 
 

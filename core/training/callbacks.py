@@ -1,4 +1,4 @@
-"""What happens beside the training steps: events, TensorBoard, the sign of life, and stopping."""
+"""What happens around the training steps: events, TensorBoard, the heartbeat, and stopping."""
 
 from __future__ import annotations
 
@@ -217,5 +217,5 @@ class Reporter(TrainerCallback):
 
 def begin_stopping(run: Run) -> None:
     """Show that the run is stopping, unless whoever asked for it has done so."""
-    if run.file.read().state is not RunState.STOPPING:
+    if run.state_file.read().state is not RunState.STOPPING:
         run.move(RunState.STOPPING, "Stopped by a signal.")

@@ -1,4 +1,4 @@
-"""What processes that were killed half way through something have left in the home folder."""
+"""Removing what killed processes have left half made in the home folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run tells about itself: one JSON line per event, appended by the worker, read by anyone from any offset."""
+"""The events of a run: one JSON line each, appended by the worker, read by anyone from any offset."""
 
 from __future__ import annotations
 

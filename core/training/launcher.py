@@ -1,4 +1,4 @@
-"""Starting, stopping and taking up runs. Imports nothing heavy.
+"""Starting, stopping, resuming and extending runs. Imports nothing heavy.
 
 The worker is a process of its own session, so it outlives whoever started it; anyone may find it again by the process
 id and start time in state.json.
@@ -23,7 +23,7 @@ from core.training.state import AT_REST, RunState, Status
 
 PROJECT = Path(__file__).resolve().parents[2]
 THREADS_VARIABLE = "STUDIO_TORCH_THREADS"  # how many CPU threads a worker's torch may use; unset means all cores
-STOP, PAUSE = signal.SIGTERM, signal.SIGUSR1  # end with an adapter; or only write a checkpoint and go
+STOP, PAUSE = signal.SIGTERM, signal.SIGUSR1  # end with an adapter; or only with a checkpoint
 
 
 def start_worker(run: Run, *, torch_threads: int | None = 1) -> subprocess.Popen[bytes]:
@@ -42,7 +42,7 @@ def start_worker(run: Run, *, torch_threads: int | None = 1) -> subprocess.Popen
     environment["TOKENIZERS_PARALLELISM"] = "false"
     # Nothing here is compiled, and on being told so torch does not import its compiler for bitsandbytes: 2 s less.
     environment.setdefault("TORCHDYNAMO_DISABLE", "1")
-    with run.file.changing() as change:
+    with run.state_file.locked() as change:
         if change.status.state is not RunState.QUEUED:
             raise UserError(f"The run {run.id} is {change.status.state}, so it can't be started.", "Resume it first.")
         saved = checkpoints.newest_checkpoint(run.checkpoints_folder)
@@ -74,7 +74,7 @@ def start_worker(run: Run, *, torch_threads: int | None = 1) -> subprocess.Popen
 
 def is_worker_alive(run: Run) -> bool:
     """Whether the worker named in state.json is there: the same process id and the same start time, not a zombie."""
-    return run.file.read().worker_lives()
+    return run.state_file.read().worker_lives()
 
 
 def request_stop(run: Run, reason: str = "Stopped on request.") -> Status:
@@ -86,7 +86,7 @@ def request_stop(run: Run, reason: str = "Stopped on request.") -> Status:
 
 
 def request_pause(run: Run, reason: str, *, resumes_itself: bool) -> Status:
-    """Have the worker write a checkpoint and go, without an adapter: a pause, or the machine going down.
+    """Have the worker write a checkpoint and end without an adapter: a pause, or the machine going down.
 
     resumes_itself: whether the run goes on by itself when the app next starts.
     """
@@ -133,7 +133,7 @@ def _requeue(run: Run, reason: str, **fields: object) -> Status:
 
 
 def _signal_worker(run: Run, number: signal.Signals, reason: str, *, resumes_itself: bool) -> Status:
-    with run.file.changing() as change:
+    with run.state_file.locked() as change:
         status = change.status
         if status.state is RunState.QUEUED and number is STOP:
             status = change.move(RunState.STOPPED, "Cancelled before it began.")

@@ -1,4 +1,4 @@
-"""The run and the chat beside it: whether the device has room for both, and what if the chat's memory goes."""
+"""Where run and chat run: whether both fit the device, and what if the engine ends in whose memory the base lies."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class BaseLost(Exception):
 
 @dataclass(frozen=True)
 class ChatPlacement:
-    """Asks the plan whether the run and the chat both fit the device. longest: tokens of the longest conversation."""
+    """Plans whether run and chat both fit the device. longest: tokens of the longest conversation."""
 
     run: Run
     recipe: Recipe
@@ -38,7 +38,7 @@ class ChatPlacement:
     should_stop: Callable[[], bool]
 
     def can_chat_stay(self, shared: bool) -> bool:
-        """Whether the chat goes on beside the run. Where only the run alone fits, the chat is parked, and it is a no.
+        """Whether the chat goes on while the run trains. Where only the run alone fits, the chat is suspended first.
 
         shared: engine and trainer would have one copy of the base.
         """
@@ -78,7 +78,7 @@ class ChatPlacement:
 
 
 def has_studio(home: Home) -> bool:
-    """Whether a studio is there for this home: it ends the engine and starts it again."""
+    """Whether a studio runs on this home: it ends the engine and starts it again."""
     web = announced(home.processes / "web.json")
     return web is not None and web.alive()
 

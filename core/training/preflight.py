@@ -1,4 +1,4 @@
-"""What a run wants, looked at before anything large is loaded: can it be trained, and chatted with here."""
+"""Checks before anything large is loaded: can the run be trained, and its adapter be chatted with here."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from core.training.run import Run
 def check_run(run: Run, source: BaseSource, init_adapter: AdapterFacts | None) -> None:
     """Refuse what can't be trained, or can't be chatted with here unless the recipe's allow_unserved is set.
 
-    What has been trained in part is gone on with. Raises UserError.
+    A run that has a checkpoint is not refused for what the engine serves. Raises UserError.
     """
     from core.serving.lora.layers import linear_shapes
 
@@ -39,8 +39,8 @@ def check_run(run: Run, source: BaseSource, init_adapter: AdapterFacts | None) -
         raise UserError(f"{NOT_SERVED} {reason}", NOT_SERVED_REMEDY)
     if reason:
         run.note(f"{NOT_SERVED} {reason} {NOT_SERVED_ALLOWED}")
-    elif unknown := limits.find_caveat(init_adapter.max_rank if init_adapter else recipe.lora_r):
-        run.note(unknown)
+    elif caveat := limits.find_caveat(init_adapter.max_rank if init_adapter else recipe.lora_r):
+        run.note(caveat)
 
 
 def length_warnings(source: BaseSource, home: Home, longest: int) -> list[str]:

@@ -34,18 +34,18 @@ def list_queued(home: Home) -> list[Run]:
     return [queued[run_id][0] for run_id in (*ordered, *newcomers)]
 
 
-def start_next(home: Home, *, torch_threads: int | None = 1, engine_there: bool = True) -> Run | None:
+def start_next(home: Home, *, torch_threads: int | None = 1, engine_available: bool = True) -> Run | None:
     """Start the next run if none trains, and return it. Runs that were cut off and resume by themselves go first.
 
-    Cheap enough to be called every second. See control.start_worker for torch_threads. engine_there: where it is not,
-    but will be, runs that ended with it wait for it.
+    Cheap enough to be called every second. See launcher.start_worker for torch_threads. engine_available: False while
+    the engine is yet to come, for which runs wait that ended with the last one.
     """
     with _lock(home):
         known = list_statuses(home)
         if any(status.state in ACTIVE for _, status in known):
             return None
         for run, status in known:
-            wait = status.waits_for_engine and not engine_there
+            wait = status.waits_for_engine and not engine_available
             if status.state is RunState.INTERRUPTED and status.resumes_itself and not wait:
                 resume_run(run, "Resumed by itself.", by_itself=True)
                 _write(home, [run.id, *(other.id for other in list_queued(home) if other.id != run.id)])

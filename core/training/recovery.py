@@ -99,7 +99,7 @@ def wait_for_engine(run: Run, signals: Signals) -> int:
     """The engine has ended whose copy of the base the run used: resume when it is back, unless a stop was asked for."""
     saved = newest_checkpoint(run.checkpoints_folder)
     going_on = f"Resuming goes on from step {saved.step}." if saved else "Resuming starts from the beginning."
-    status = run.file.read()
+    status = run.state_file.read()
     again = status.resumes_itself if signals.received() else status.attempts < MAX_ATTEMPTS
     reason = f"The engine, whose copy of the base it used, ended. {going_on}"
     return end_without_adapter(run, RunState.INTERRUPTED, reason, resumes_itself=again, waits_for_engine=True)

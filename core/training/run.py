@@ -70,7 +70,7 @@ class Run:
 
     def __init__(self, folder: Path) -> None:
         self.folder = Path(folder)
-        self.file = StateFile(self.folder)
+        self.state_file = StateFile(self.folder)
 
     @property
     def id(self) -> str:
@@ -134,10 +134,10 @@ class Run:
 
     def status(self) -> Status:
         """Where the run stands. A run whose worker has died without a word is first marked as interrupted."""
-        status = self.file.read()
+        status = self.state_file.read()
         if status.state not in ACTIVE or status.worker_lives():
             return status
-        with self.file.changing() as change:
+        with self.state_file.locked() as change:
             status = change.status  # as it is now that nobody else can change it
             if status.state not in ACTIVE or status.worker_lives():
                 return status
@@ -157,7 +157,7 @@ class Run:
 
     def move(self, state: RunState, reason: str = "", **fields: object) -> Status:
         """Change the state under the lock and tell it as an event. Raises ValueError for an impossible change."""
-        with self.file.changing() as change:
+        with self.state_file.locked() as change:
             status = change.move(state, reason, **fields)
         append_event(self.events_path, StateChanged(state=state, reason=reason))
         return status
@@ -245,7 +245,7 @@ def create_run(home: Home, recipe: Recipe) -> Run:
         staged = Path(tempfile.mkdtemp(prefix=temporary_name("new"), dir=home.runs))
         run = Run(staged)
         run.write_recipe(recipe)
-        run.file.create("Waiting for its turn.")
+        run.state_file.create("Waiting for its turn.")
         append_event(run.events_path, StateChanged(state=RunState.QUEUED, reason="Waiting for its turn."))
         for number in range(1, 1000):
             folder = home.runs / (stem if number == 1 else f"{stem}-{number}")

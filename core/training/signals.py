@@ -13,9 +13,9 @@ class StopNow(BaseException):
 
 
 class Signals:
-    """SIGTERM and SIGINT ask to stop and keep what was learnt, SIGUSR1 to leave a checkpoint and go.
+    """SIGTERM and SIGINT ask to stop and keep what was learnt, SIGUSR1 to write a checkpoint and end.
 
-    The first one is only noted, and obeyed after the current step. A second one raises StoppedAtOnce.
+    The first one is only noted, and obeyed after the current step. A second one raises StopNow.
     """
 
     def __init__(self) -> None:

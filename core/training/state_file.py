@@ -56,7 +56,7 @@ class StateFile:
         self._write(Status(timeline=(Transition(RunState.QUEUED, time.time(), reason),)))
 
     @contextmanager
-    def changing(self) -> Iterator[Change]:
+    def locked(self) -> Iterator[Change]:
         """Hold the lock over reading, deciding and writing."""
         with self._lock:
             yield Change(self, self.read())

@@ -169,7 +169,7 @@ def run_training(run: Run, signals: Signals) -> int:
 def claim_run(run: Run) -> bool:
     """Take the run for this process. False when another worker has it, which must not be disturbed."""
     own = Identity.own()
-    with run.file.changing() as change:
+    with run.state_file.locked() as change:
         status = change.status
         if status.state not in ACTIVE or (status.worker_lives() and status.worker != own):
             logger.warning("not started: the run is %s and belongs to process %s", status.state, status.pid)
@@ -189,7 +189,7 @@ def train(run: Run, trainer: StudioTrainer, reporter: Reporter, saved: SavedChec
             reporter.signals.received() or saved.step >= steps
         ):  # stopped while loading, or killed while saving the adapter
             return trainer.load_weights(saved, state)
-    with run.file.changing() as change:
+    with run.state_file.locked() as change:
         if change.status.state is RunState.PREPARING:  # else someone has just asked to stop; the first step obeys
             change.move(RunState.TRAINING)
     append_event(run.events_path, StateChanged(state=RunState.TRAINING))
@@ -222,7 +222,7 @@ def end_untrained(run: Run, signals: Signals) -> int:
 
 
 def end_paused(run: Run) -> int:
-    run.move(RunState.INTERRUPTED, run.file.read().reason)
+    run.move(RunState.INTERRUPTED, run.state_file.read().reason)
     return NOT_SAVED
 
 

@@ -202,7 +202,7 @@ def advance_queue(home: Home, engine: EngineSupervisor, lock: WebLock, stop: thr
         try:
             lock.say()
             conversations.write_held()
-            queue.start_next(home, engine_there=engine.is_settled)
+            queue.start_next(home, engine_available=engine.is_settled)
         except Exception as error:
             if trouble != (trouble := repr(error)):  # every second, as long as a disk is full
                 log.exception("the queue of runs could not be advanced")

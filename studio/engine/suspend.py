@@ -1,4 +1,4 @@
-"""What an engine that is parked had in memory, and how it comes back. core.coordination.suspend says who asks."""
+"""What a suspended engine had in memory, and how it is loaded again. core.coordination.suspend says who asks."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def remember_adapters(home: Home, asked: suspend.SuspendRequest, adapters: tuple
 
 
 def restore_adapters(home: Home, http: httpx.Client, url: str) -> None:
-    """Load the adapters that a parked engine had into the new one. One that is gone or refused is only logged."""
+    """Load the adapters of the suspended engine into the new one. One that is gone or refused is only logged."""
     asked = suspend.read_request(home)
     if asked is None or asked.is_active:
         return

@@ -101,7 +101,7 @@ def worker_memory(status: Status) -> int | None:
 def signature_of(run: Run) -> Signature:
     """Changes whenever the run's folder has something new to show."""
     found = []
-    for path in (run.file.path, run.events_path, run.recipe_path):
+    for path in (run.state_file.path, run.events_path, run.recipe_path):
         try:
             stat = path.stat()
             found.append((stat.st_mtime_ns, stat.st_size))

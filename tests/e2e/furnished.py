@@ -35,7 +35,7 @@ def furnish(home: Home, scratch: Path) -> None:
                 run.events_path, Progress(step=step, max_steps=20, epoch=step / 20, loss=loss, learning_rate=rate)
             )
         append_event(run.events_path, Evaluation(step=20, eval_loss=loss))
-        with run.file.changing() as change:
+        with run.state_file.locked() as change:
             for state in (RunState.PREPARING, RunState.TRAINING, RunState.SAVING, RunState.DONE):
                 change.move(state)
 

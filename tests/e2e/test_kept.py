@@ -43,9 +43,9 @@ def test_a_run_survives_the_loss_of_the_disk(tmp_path: Path) -> None:
         run = find_run(home, run_id)
         assert {str(each.path.relative_to(folder)) for each in run.checkpoints()} <= {str(Path(p).parent) for p in kept}
         from_step = max(each.step for each in run.checkpoints())
-        poll(lambda: run.file.read().state in AT_REST and run.summary().adapter, 200, "the run to end")
+        poll(lambda: run.state_file.read().state in AT_REST and run.summary().adapter, 200, "the run to end")
         assert run.state() is RunState.DONE
-        assert run.file.read().resumed_from >= from_step >= 5, "it did not begin anew"
+        assert run.state_file.read().resumed_from >= from_step >= 5, "it did not begin anew"
         steps = [event.step for event in run.events()[0] if isinstance(event, Checkpoint)]
         assert steps[-1] == 40
         assert AdapterStore(home.adapters).get("survivor").steps == 40

@@ -101,7 +101,7 @@ def test_a_run_whose_worker_died_on_a_full_disk_is_shown_as_interrupted(dead_run
         assert dead_run.status().state is RunState.INTERRUPTED
         (dead_run.folder / "state.json").write_bytes(b"")
         assert dead_run.state() is RunState.INTERRUPTED, "damaged besides"
-    assert dead_run.state() is RunState.INTERRUPTED and dead_run.file.path.stat().st_size > 0
+    assert dead_run.state() is RunState.INTERRUPTED and dead_run.state_file.path.stat().st_size > 0
 
 
 def test_a_conversation_is_held_and_listed_while_the_disk_is_full_and_kept_once_there_is_room(home: Home) -> None:

@@ -67,11 +67,11 @@ def test_a_dead_workers_reserve_and_half_checkpoint_go(home: Home, recipe: Recip
     run.reserve.write_bytes(b"0")
     saving = run.checkpoints_folder / ".saving" / "checkpoint-3"
     saving.mkdir(parents=True)
-    with run.file.changing() as change:
+    with run.state_file.locked() as change:
         change.set(pid=os.getpid(), started=Identity.own().started)
     remove_leftovers(home)
     assert run.reserve.exists() and saving.exists(), "its worker lives"
-    with run.file.changing() as change:
+    with run.state_file.locked() as change:
         change.set(pid=dead, started=0.0)
     remove_leftovers(home)
     assert not run.reserve.exists() and not saving.parent.exists()

@@ -91,7 +91,7 @@ def test_a_run_on_borrowed_memory_ends_with_its_engine_and_goes_on_with_the_next
     last = run.checkpoints()[-1].step
     assert status.reason == f"The engine, whose copy of the base it used, ended. Resuming goes on from step {last}."
     assert not list(home.adapters.iterdir())
-    assert queue.start_next(home, engine_there=False) is None, "it waits for the engine"
+    assert queue.start_next(home, engine_available=False) is None, "it waits for the engine"
 
     second = lending(home)
     try:

@@ -19,7 +19,7 @@ from studio.train.calibration import calibrate
 def test_not_while_a_run_trains(home: Home) -> None:
     recipe = Recipe.from_dict({"dataset_name": "pirate"})
     me = Identity.own()
-    with create_run(home, recipe).file.changing() as change:
+    with create_run(home, recipe).state_file.locked() as change:
         change.move(RunState.PREPARING, pid=me.pid, started=me.started)
     with pytest.raises(UserError, match="A run is training"):
         asyncio.run(calibrate(home, recipe))
