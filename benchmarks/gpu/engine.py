@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -80,7 +80,7 @@ def weight_bytes(model: PreTrainedModel) -> int:
 
 
 @torch.inference_mode()
-def milliseconds(engine: Engine, adapters: Sequence[HostAdapter | None], context: int) -> float:
+def milliseconds(engine: Engine, adapters: Iterable[HostAdapter | None], context: int) -> float:
     """The median decode step over one row per adapter, each with `context` tokens in the cache."""
     prompt = [5 + i % 50 for i in range(context)]
     params = SamplingParams(max_tokens=2 * STEPS, temperature=0.0, ignore_eos=True)
