@@ -38,7 +38,7 @@ class RestartPolicy:
     @property
     def pause(self) -> float:
         """Seconds until the next start."""
-        return min(MAX_BACKOFF_SECONDS, 0.5 * 2 ** (self.deaths - 1))
+        return min(MAX_BACKOFF_SECONDS, 0.5 * 2.0 ** (self.deaths - 1))
 
     def give_up(self, disk_full: bool) -> None:
         self.retry = Retry(time.monotonic() + RETRY_SECONDS, disk_full)

@@ -37,7 +37,7 @@ class GuardedApp:
         self.access = AccessMiddleware(PlainTextResponse("in", LET_IN), settings, page, keys, self.sessions)
         self.host = SPACE_HOST if settings.provider else "127.0.0.1:7860"
 
-    def client(self, role: Role = Role.VISITOR, **headers: str) -> TestClient:
+    def client(self, role: Role = Role.VISITOR, /, **headers: str) -> TestClient:
         client = TestClient(self.access, f"http://{self.host}", headers=headers, follow_redirects=False)
         if role > Role.VISITOR:
             person = User(role, role.name, role.name, sees_runs=role is Role.OWNER)

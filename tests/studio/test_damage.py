@@ -119,8 +119,13 @@ def instead(make: Callable[[Path], Any]) -> Callable[[Path], None]:
     return damage
 
 
-DAMAGE: dict[str, Callable[[Path], None]] = {
-    "a folder": instead(lambda path: (path.mkdir(), (path / "within").write_text("x"))),
+def make_folder(path: Path) -> None:
+    path.mkdir()
+    (path / "within").write_text("x")
+
+
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "a folder": instead(make_folder),
     "a pipe": instead(os.mkfifo),
     "a link to nothing": instead(lambda path: path.symlink_to("/nowhere/at/all")),
     "binary garbage": lambda path: path.write_bytes(bytes(range(255, -1, -1)) * 9),

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,7 @@ def test_a_full_disk_leaves_files_as_they_were(tmp_path: Path) -> None:
     write_atomic(whole, "old")
     append_line(lines, b"one")
     with full_disk():
-        for attempt in (lambda: write_atomic(whole, "new"), lambda: append_line(lines, b"two")):
+        for attempt in (partial(write_atomic, whole, "new"), partial(append_line, lines, b"two")):
             with pytest.raises(OSError) as raised:
                 attempt()
             assert no_room(raised.value)

@@ -9,7 +9,8 @@ from itertools import groupby
 from pathlib import Path
 
 import studio.app  # noqa: F401  it imports every handler, so that all of them are in the table
-from studio.auth.permissions import COUNTED, EVENTS, ROUTES, Needed, Role
+from studio.auth.identity import Role
+from studio.auth.permissions import COUNTED, EVENTS, ROUTES, Needed
 
 DOCS = Path(__file__).parents[3] / "docs" / "permissions.md"
 COMMAND = "python -m tests.studio.auth.permission_table"

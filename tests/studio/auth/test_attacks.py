@@ -65,7 +65,8 @@ def visitor(space_app: FastAPI) -> TestClient:
 
 
 def index_of(page: gr.Blocks, name: str) -> int:
-    return next(index for index, each in page.fns.items() if event_name(each.fn) == name)
+    index: int = next(index for index, function in page.fns.items() if event_name(function.fn) == name)
+    return index
 
 
 def play(client: TestClient, index: int, data: list[Any]) -> str:
@@ -385,7 +386,7 @@ def test_visitors_cannot_have_unpublished_models_answer(
 
 
 def test_visitors_cannot_chat_with_unpublished_models(page: gr.Blocks) -> None:
-    settings, histories = ("", 0, 1, 16, None), [[]] * 4
+    settings, histories = ("", 0, 1, 16, None), list[list[Any]]([[]] * 4)
     names = ["base", "not-for-all", "base", "base"]
     answers = handler(page, "chat.handlers.send_message")(
         request_of(VISITOR), "hi", 2, 0, False, False, None, *settings, *names, *histories

@@ -245,14 +245,14 @@ def test_others_than_the_owner_send_less(space: GuardedApp, page: gr.Blocks) -> 
 
 def test_what_fails_unforeseen_tells_nothing(quiet_studio: Studio) -> None:
     app = build_app(quiet_studio)
-    mounted = [each.app for each in app.routes if hasattr(getattr(each, "app", None), "get_blocks")]
+    mounted = [inner for each in app.routes if hasattr(inner := getattr(each, "app", None), "get_blocks")]
     assert [each.get_blocks().show_error for each in mounted] == [False]
 
 
 @pytest.mark.parametrize("length", ["²", "-1", "1e9", "0x10", "", " "])
 def test_a_length_that_is_none_is_refused(space: GuardedApp, length: str) -> None:
     headers = {b"content-length": length.encode("latin-1")}
-    answer = space.client().post(EVENT_PATHS[0], content=b"{}", headers=headers)  # type: ignore[arg-type]
+    answer = space.client().post(EVENT_PATHS[0], content=b"{}", headers=headers)
     assert answer.status_code in (400, 413)
 
 
@@ -262,7 +262,7 @@ def test_a_body_that_never_ends_is_not_waited_for() -> None:
         return {"type": "http.request", "body": b"x", "more_body": True}
 
     async def read() -> None:
-        request = Request({"type": "http", "headers": []}, trickle)  # type: ignore[arg-type]
+        request = Request({"type": "http", "headers": []}, trickle)
         receive = request_bodies.bounded(request, 1000, patience=0.05)
         while True:
             await receive()
@@ -274,7 +274,7 @@ def test_a_body_that_never_ends_is_not_waited_for() -> None:
 
 def test_what_comes_after_the_body_may_take_its_time() -> None:
     """A stream is open as long as its reader stays, and that shows in the same place as the body."""
-    messages = [{"type": "http.request", "body": b"{}"}, {"type": "http.disconnect"}]
+    messages: list[dict[str, Any]] = [{"type": "http.request", "body": b"{}"}, {"type": "http.disconnect"}]
 
     async def come() -> dict[str, Any]:
         if len(messages) == 1:
@@ -282,7 +282,7 @@ def test_what_comes_after_the_body_may_take_its_time() -> None:
         return messages.pop(0)
 
     async def read() -> str:
-        receive = request_bodies.bounded(Request({"type": "http", "headers": []}, come), 10, patience=0.1)  # type: ignore[arg-type]
+        receive = request_bodies.bounded(Request({"type": "http", "headers": []}, come), 10, patience=0.1)
         await receive()
         return str((await receive())["type"])
 

@@ -20,7 +20,9 @@ from tests.studio.auth.openid import CLIENT_ID, CLIENT_SECRET, OpenIDProvider
 CALLBACK = "https://ada-studio.hf.space/login/callback"
 VERIFIER = "a" * 64
 CONFIGURATION = "/.well-known/openid-configuration"
-GRANTED = {"access_token": "hf_oauth_x", "token_type": "bearer", "expires_in": 3600}
+NO_TOKENS: tuple[Any, ...] = ([], None, 7, "x", {}, {"error": "invalid_grant"})
+NO_ENDPOINTS: tuple[Any, ...] = (None, [], {}, "x")
+GRANTED: dict[str, Any] = {"access_token": "hf_oauth_x", "token_type": "bearer", "expires_in": 3600}
 
 
 @pytest.fixture
@@ -74,14 +76,14 @@ def test_a_token_that_ends_soon_or_late_is_used(ada: OpenIDProvider, granted: di
     ("path", "status", "answer"),
     [
         *[("/token", status, GRANTED) for status in (302, 400, 401, 500)],
-        *[("/token", 200, answer) for answer in ([], None, 7, "x", {}, {"error": "invalid_grant"})],
+        *[("/token", 200, answer) for answer in NO_TOKENS],
         *[("/token", 200, GRANTED | {"access_token": token}) for token in (None, "", 7, ["x"])],
         *[("/token", 200, GRANTED | {"token_type": kind}) for kind in (None, 7, "mac")],
         *[("/token", 200, GRANTED | {"expires_in": end}) for end in (0, -1, "soon", [60], None)],
         *[("/token", 200, GRANTED | {"expires_in": end}) for end in (float("nan"), float("inf"))],
         *[("/userinfo", 200, answer) for answer in (None, 7, "Ada", [1])],
         *[("/userinfo", status, {"preferred_username": "ada"}) for status in (302, 401, 500)],
-        *[(CONFIGURATION, 200, answer) for answer in (None, [], {}, "x")],
+        *[(CONFIGURATION, 200, answer) for answer in NO_ENDPOINTS],
         *[(CONFIGURATION, 200, {"authorization_endpoint": endpoint}) for endpoint in (None, 7, ["x"])],
         (CONFIGURATION, 404, {}),
     ],

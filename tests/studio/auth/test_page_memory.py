@@ -62,7 +62,7 @@ class Queued:
             self.queue.pending_messages_per_session[name].put_nowait(identity)
 
     def unread(self, name: str) -> set[str]:
-        return self.queue.pending_event_ids_session.get(name, set())
+        return set(self.queue.pending_event_ids_session.get(name, ()))
 
     def fetch(self, name: str) -> None:
         self.queue.pending_event_ids_session[name].clear()

@@ -76,7 +76,7 @@ def test_a_hub_without_xet_storage_says_what_to_set(hub: Hub, store: AdapterStor
     ],
 )
 def test_exit_codes(
-    hub: Hub, store: AdapterStore, arguments: tuple[str, ...], token: str, env: dict, code: int, said: str
+    hub: Hub, store: AdapterStore, arguments: tuple[str, ...], token: str, env: dict[str, str], code: int, said: str
 ) -> None:
     done = studio(hub, *arguments, token=token, **env)
     assert (done.returncode, done.stdout) == (code, ""), done.stderr
