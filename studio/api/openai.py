@@ -24,7 +24,7 @@ from core.serving.api.disconnect import unless_disconnected
 from core.serving.api.errors import ApiError
 from studio.api import vllm as vllm_api
 from studio.auth.identity import Role, User, user_of
-from studio.auth.middleware import refused
+from studio.auth.middleware import error_response
 from studio.auth.published import check_may_use, usable_adapters
 from studio.context import Studio
 from studio.engine import suspend as parked
@@ -200,12 +200,12 @@ async def _api_error(request: Request, error: Exception) -> Response:
 
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return refused(error)
+    return error_response(error)
 
 
 async def _unforeseen(request: Request, error: Exception) -> Response:
     """A bug. It is raised once more when this is sent, so that the log has it with its traceback."""
-    return refused(Refusal(500, "The studio failed to answer this; its log says why."))
+    return error_response(Refusal(500, "The studio failed to answer this; its log says why."))
 
 
 ERRORS: dict[int | type[Exception], Any] = {ApiError: _api_error, HTTPException: _refused, Exception: _unforeseen}

@@ -74,7 +74,7 @@ class AccessSettings:
     """How people come in. Without tokens and without a provider: this machine only, and it may do everything.
 
     author, owners: names on the Hub that own the studio; the author may be an organisation, whose members own it then.
-    hosts: the names under which a Space is reached. messages_per_minute: (per person, for all visitors and users).
+    hosts: the names under which a Space is reached. messages_per_minute: (per user, for all visitors and users).
     """
 
     access_token: str | None = field(default=None, repr=False)
@@ -100,8 +100,8 @@ class AccessSettings:
     ) -> AccessSettings:
         """Read what the environment says; tokens given on the command line go before it. Raises UserError."""
         get = environment.get
-        access_token = token_of("--access-token", access_token, get("STUDIO_ACCESS_TOKEN", ""))
-        user_token = token_of("--user-token", user_token, get("STUDIO_USER_TOKEN", ""))
+        access_token = read_token("--access-token", access_token, get("STUDIO_ACCESS_TOKEN", ""))
+        user_token = read_token("--user-token", user_token, get("STUDIO_USER_TOKEN", ""))
         if user_token and not access_token:
             raise UserError("There is a token for users, and none for the owner.", "Set --access-token too.")
         if user_token and user_token == access_token:
@@ -109,12 +109,12 @@ class AccessSettings:
         return cls(
             access_token,
             user_token,
-            provider_of(environment),
+            read_provider(environment),
             author=get("SPACE_AUTHOR_NAME", "").strip().lower(),
-            owners=names(get("STUDIO_OWNERS", "")),
-            hosts=frozenset(words(get("SPACE_HOST", ""))),
+            owners=parse_names(get("STUDIO_OWNERS", "")),
+            hosts=frozenset(split_words(get("SPACE_HOST", ""))),
             everyone_sees_runs=get("STUDIO_RUNS_ARE_PUBLIC", "") in ("1", "true"),
-            messages_per_minute=rates(get("STUDIO_MESSAGES_PER_MINUTE", "12,60")),
+            messages_per_minute=parse_rates(get("STUDIO_MESSAGES_PER_MINUTE", "12,60")),
             cors_origins=tuple(get("STUDIO_CORS_ORIGINS", "").replace(",", " ").split()),
         )
 
@@ -129,15 +129,15 @@ class AccessSettings:
 
     def by_token(self, given: str | None) -> User | None:
         """The owner or a user, by one of the two tokens."""
-        if same(given, self.access_token):
+        if equal_secrets(given, self.access_token):
             return User(Role.OWNER, "owner", "owner")
-        if same(given, self.user_token):
+        if equal_secrets(given, self.user_token):
             return User(Role.USER, "user", "user")
         return None
 
     def by_cookie(self, given: str | None, secret: bytes) -> User | None:
         for token in (self.access_token, self.user_token):
-            if token and same(given, cookie_of(token, secret)):
+            if token and equal_secrets(given, token_cookie(token, secret)):
                 return self.by_token(token)
         return None
 
@@ -170,7 +170,7 @@ class AccessSettings:
         return User(Role.VISITOR, "visitor", f"from:{address}", None, self.everyone_sees_runs, only_published=True)
 
 
-def token_of(option: str, given: str | None, from_environment: str) -> str | None:
+def read_token(option: str, given: str | None, from_environment: str) -> str | None:
     """A token as given by `option`, or else by the environment. Raises UserError for one that nobody could show.
 
     An option that is there and empty comes of a variable that is not set: the studio is not open because of that.
@@ -183,7 +183,7 @@ def token_of(option: str, given: str | None, from_environment: str) -> str | Non
     raise UserError(f"The token of {option} is blank, or holds characters that cannot be typed.", "Give another one.")
 
 
-def provider_of(environment: Mapping[str, str]) -> Provider | None:
+def read_provider(environment: Mapping[str, str]) -> Provider | None:
     """How people sign in on a Space; None elsewhere. Raises UserError when only half of it is said."""
     if not (environment.get("SPACE_ID") and environment.get("OAUTH_CLIENT_ID")):
         return None
@@ -197,21 +197,21 @@ def provider_of(environment: Mapping[str, str]) -> Provider | None:
     return Provider(url.rstrip("/"), client_id, client_secret, environment.get("OAUTH_SCOPES", "openid profile"))
 
 
-def names(text: str) -> frozenset[str]:
+def parse_names(text: str) -> frozenset[str]:
     """Names of people on the Hub. Raises UserError for what is none, which would let nobody in without a word."""
-    if wrong := [each for each in words(text) if not HUB_NAME.fullmatch(each)]:
+    if wrong := [each for each in split_words(text) if not HUB_NAME.fullmatch(each)]:
         raise UserError(
             f"STUDIO_OWNERS has {wrong[0]!r} in it, which is no name on the Hub.",
             "Write names as in their addresses, with commas between them.",
         )
-    return frozenset(words(text))
+    return frozenset(split_words(text))
 
 
-def words(text: str) -> list[str]:
+def split_words(text: str) -> list[str]:
     return text.replace(",", " ").lower().split()
 
 
-def rates(text: str) -> tuple[int, int]:
+def parse_rates(text: str) -> tuple[int, int]:
     try:
         user, total = (int(part) for part in text.split(","))
     except ValueError:
@@ -230,20 +230,20 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def same(given: str | None, wanted: str | None) -> bool:
+def equal_secrets(given: str | None, wanted: str | None) -> bool:
     """Equal and not empty, in a time that does not tell how much of it is right."""
     return bool(given and wanted) and hmac.compare_digest(str(given).encode(), str(wanted).encode())
 
 
-def cookie_of(token: str, secret: bytes) -> str:
+def token_cookie(token: str, secret: bytes) -> str:
     """The cookie that a token becomes: with this studio's `secret` in it, it cannot be calculated from a guess."""
     return hmac.digest(secret, token.encode(), "sha256").hex()
 
 
-def cookie_secret(home: Home) -> bytes:
+def load_cookie_secret(home: Home) -> bytes:
     """256 random bits of this studio's own, which stay the same when it starts again. They never leave the machine."""
     path = home.processes / "cookie-secret"
-    secret = damaged_files.read(path, whole_secret)
+    secret = damaged_files.read(path, parse_secret)
     if secret is None:  # with another one than before, everybody who was in signs in anew
         secret = secrets.token_bytes(SECRET_BYTES)
         try:
@@ -255,7 +255,7 @@ def cookie_secret(home: Home) -> bytes:
     return secret
 
 
-def whole_secret(content: bytes) -> bytes:
+def parse_secret(content: bytes) -> bytes:
     """Raises ValueError for what is shorter: cookies could be guessed."""
     secret = bytes.fromhex(content.decode("ascii"))
     if len(secret) != SECRET_BYTES:

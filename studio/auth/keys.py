@@ -20,7 +20,7 @@ from adapters.common.errors import UserError
 from adapters.common.files import write_atomic
 from core.common.home import Home
 from core.common.json_records import read_record
-from studio.auth.identity import Role, User, same
+from studio.auth.identity import Role, User, equal_secrets
 
 PREFIX = "gs_"
 NAME = re.compile(r"[A-Za-z0-9][\w .-]{0,63}", re.ASCII)
@@ -84,7 +84,7 @@ class Keys:
         """The user that a key stands for."""
         sha256 = digest(given)
         for each in self.list():
-            if same(sha256, each.sha256):
+            if equal_secrets(sha256, each.sha256):
                 return User(Role.USER, each.name, f"key:{each.name}", sees_runs=False)
         return None
 

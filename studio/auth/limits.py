@@ -11,11 +11,11 @@ from collections.abc import Callable
 from starlette.requests import Request
 
 WINDOW_SECONDS = 60.0
-REMEMBERED = 10_000  # people whose messages are counted at once
+MAX_REMEMBERED = 10_000  # people whose messages are counted at once
 NETWORK_BITS = 64  # of an IPv6 address, what one household has all of
 
 
-class Limits:
+class RateLimits:
     """Counts over a sliding minute. Memory is bounded: the people who were silent longest are forgotten first."""
 
     def __init__(self, per_person: int, total: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -42,7 +42,7 @@ class Limits:
         now = self._clock()
         own = self._of.setdefault(key, deque())
         self._of.move_to_end(key)
-        while len(self._of) > REMEMBERED:
+        while len(self._of) > MAX_REMEMBERED:
             self._of.popitem(last=False)
         for times in (own, self._all):
             while times and times[0] <= now - WINDOW_SECONDS:

@@ -24,10 +24,10 @@ from studio.auth.identity import (
     AccessSettings,
     Role,
     User,
-    cookie_of,
-    cookie_secret,
+    load_cookie_secret,
+    token_cookie,
 )
-from studio.auth.limits import Limits, client_address
+from studio.auth.limits import RateLimits, client_address
 from studio.auth.page_memory import PageMemory
 from studio.auth.permissions import (
     COUNTED,
@@ -58,9 +58,13 @@ ROLE_WORDS = {Role.STRANGER: "a stranger", Role.VISITOR: "a visitor", Role.USER:
 COOKIE = "guanaco_studio_access"
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
-UPLOAD_BYTES = 110 << 20  # a little over what the page takes, so that its own refusal, which is friendlier, comes first
-BODY_BYTES = 8 << 20
-OTHERS_BYTES = 3 << 20  # of who is not the owner: a browser's conversations (1 MiB) and what is in the columns fit
+MAX_UPLOAD_BYTES = (
+    110 << 20
+)  # a little over what the page takes, so that its own refusal, which is friendlier, comes first
+MAX_BODY_BYTES = 8 << 20
+MAX_OTHERS_BODY_BYTES = (
+    3 << 20
+)  # of who is not the owner: a browser's conversations (1 MiB) and what is in the columns fit
 EVENTS_PER_MINUTE = (
     3_000,
     15_000,
@@ -84,12 +88,12 @@ class AccessMiddleware:
         self.page = page
         self.keys = keys
         self.sessions = sessions or Sessions()
-        self.limits = Limits(*settings.messages_per_minute)
-        self.events = Limits(*EVENTS_PER_MINUTE)
+        self.limits = RateLimits(*settings.messages_per_minute)
+        self.events = RateLimits(*EVENTS_PER_MINUTE)
         self.memory = PageMemory(page)
-        self.guesses = Limits(*GUESSES_PER_MINUTE)
-        self.sign_ins = Limits(*SIGN_INS_PER_MINUTE)
-        self.secret = cookie_secret(keys.home) if settings.access_token else b""
+        self.guesses = RateLimits(*GUESSES_PER_MINUTE)
+        self.sign_ins = RateLimits(*SIGN_INS_PER_MINUTE)
+        self.secret = load_cookie_secret(keys.home) if settings.access_token else b""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -102,7 +106,7 @@ class AccessMiddleware:
         try:
             answer, receive = await self._checked(scope, receive)
         except Refusal as refusal:
-            answer = refused(refusal)
+            answer = error_response(refusal)
         if answer is not None:
             await answer(scope, receive, send)
             return
@@ -127,11 +131,11 @@ class AccessMiddleware:
         if not (user.role >= needed if isinstance(needed, Role) else user.sees_runs):
             if user.role is Role.STRANGER and "text/html" in request.headers.get("accept", ""):
                 return token_form("This studio asks for its access token."), receive
-            raise not_allowed(user, needed)
+            raise not_permitted(user, needed)
         if path in SIGN_IN_PATHS and (seconds := self.sign_ins.wait(client_address(request))):
-            raise too_many("Too many sign-ins were begun from here", seconds)
-        most = BODY_BYTES if user.role is Role.OWNER else OTHERS_BYTES
-        receive = bounded(request, UPLOAD_BYTES if path == "/gradio_api/upload" else most)
+            raise rate_limited("Too many sign-ins were begun from here", seconds)
+        most = MAX_BODY_BYTES if user.role is Role.OWNER else MAX_OTHERS_BODY_BYTES
+        receive = bounded(request, MAX_UPLOAD_BYTES if path == "/gradio_api/upload" else most)
         if path in EVENT_PATHS:
             receive = await self._event(request, receive, user)
         elif MESSAGE_PATHS.fullmatch(path):
@@ -160,13 +164,13 @@ class AccessMiddleware:
         settings = self.settings
         if settings.local:
             return LOCAL_OWNER
-        if (given := bearer(request.headers)) is not None:
+        if (given := bearer_token(request.headers)) is not None:
             address = self._may_guess(request)
             user = settings.by_token(given)
             if user is None and KEY_PATHS.fullmatch(request.scope["path"]):
                 user = self.keys.user(given)
             if user is not None:
-                return counted(user, request)
+                return with_address_key(user, request)
             # A private Space's own proxy wants the caller's Hub token here: it is none of our business.
             if not (settings.provider and given.startswith("hf_")):
                 self.guesses.wait(address)
@@ -174,7 +178,9 @@ class AccessMiddleware:
         if settings.provider is not None:
             signed_in = self.sessions.user(request.cookies.get(SESSION_COOKIE))
             return signed_in or settings.visitor(client_address(request))
-        return counted(settings.by_cookie(request.cookies.get(COOKIE), self.secret) or UNAUTHENTICATED, request)
+        return with_address_key(
+            settings.by_cookie(request.cookies.get(COOKIE), self.secret) or UNAUTHENTICATED, request
+        )
 
     async def _token_shown(self, request: Request) -> Response | None:
         """A token in the sign-in form, or once in a link, becomes a cookie; the link is left at once."""
@@ -202,7 +208,7 @@ class AccessMiddleware:
         """From which address a token is shown. Raises Refusal when too many wrong ones came from there."""
         address = client_address(request, behind_proxy=self.settings.provider is not None)
         if seconds := self.guesses.left(address):
-            raise too_many("Too many wrong tokens came from here", seconds)
+            raise rate_limited("Too many wrong tokens came from here", seconds)
         return address
 
     def _welcome(self, request: Request, token: str, location: str) -> Response:
@@ -210,7 +216,12 @@ class AccessMiddleware:
         answer = RedirectResponse("/" + location.lstrip("/\\"), 303, {"Referrer-Policy": "no-referrer"})
         secure = "https" in (request.url.scheme, request.headers.get("x-forwarded-proto", "").split(",")[0].strip())
         answer.set_cookie(
-            COOKIE, cookie_of(token, self.secret), httponly=True, samesite="lax", secure=secure, max_age=30 * 24 * 3600
+            COOKIE,
+            token_cookie(token, self.secret),
+            httponly=True,
+            samesite="lax",
+            secure=secure,
+            max_age=30 * 24 * 3600,
         )
         return answer
 
@@ -218,20 +229,20 @@ class AccessMiddleware:
         """A body with an event that `user` may trigger, and that can mean nothing else to Gradio. Raises Refusal."""
         owner = user.role is Role.OWNER
         if not owner and (seconds := self.events.left(user.key)):
-            raise too_many("These are too many requests", seconds)
+            raise rate_limited("These are too many requests", seconds)
         given = await Request(request.scope, receive).body()
-        if not owner and (seconds := self.events.wait(user.key, event_shapes.weight(given))):
-            raise too_many("These are too many requests", seconds)
-        event = event_shapes.read(given, bounded=not owner)
+        if not owner and (seconds := self.events.wait(user.key, event_shapes.event_weight(given))):
+            raise rate_limited("These are too many requests", seconds)
+        event = event_shapes.parse_event(given, bounded=not owner)
         function = self.page.fns.get(event.fn_index) if event.fn_index is not None else None
         role = role_for(function.fn) if function is not None else None
         if function is None or role is None:
             raise Refusal(403, "There is no such event of the page.")
         if user.role < role:
-            raise not_allowed(user, role)
-        body = event_shapes.written(event)
+            raise not_permitted(user, role)
+        body = event_shapes.serialize_event(event)
         if not owner:
-            event_shapes.check(event, body, function.inputs)
+            event_shapes.check_inputs(event, body, function.inputs)
         if event_name(function.fn) in COUNTED:
             self._count(user)
         if event.session_hash:
@@ -242,7 +253,7 @@ class AccessMiddleware:
     def _count(self, user: User) -> None:
         if user.role < Role.OWNER and (seconds := self.limits.wait(user.key)):
             hint = "" if user.role > Role.VISITOR else " Who signs in is counted alone."
-            raise too_many("Many people are asking at once", seconds, hint)
+            raise rate_limited("Many people are asking at once", seconds, hint)
 
 
 def token_form(message: str) -> HTMLResponse:
@@ -250,21 +261,21 @@ def token_form(message: str) -> HTMLResponse:
     return HTMLResponse(render("auth/access_token.html", message=message), 401)
 
 
-def counted(user: User, request: Request) -> User:
+def with_address_key(user: User, request: Request) -> User:
     """Users who share one token are counted one by one all the same, by their address."""
     return replace(user, key=f"user:{client_address(request, behind_proxy=False)}") if user.key == "user" else user
 
 
-def too_many(what: str, seconds: int, hint: str = "") -> Refusal:
+def rate_limited(what: str, seconds: int, hint: str = "") -> Refusal:
     return Refusal(429, f"{what}: try again in {seconds} s.{hint}", {"Retry-After": str(seconds)})
 
 
-def bearer(headers: Headers) -> str | None:
+def bearer_token(headers: Headers) -> str | None:
     scheme, _, value = headers.get("authorization", "").partition(" ")
     return value.strip() if scheme.lower() == "bearer" else None
 
 
-def not_allowed(user: User, needed: Needed) -> Refusal:
+def not_permitted(user: User, needed: Needed) -> Refusal:
     if user.role is Role.STRANGER:
         return Refusal(401, "This studio needs its access token as 'Authorization: Bearer …'.")
     who = "Who is signed in" if needed is Role.USER else "Only the owner of this studio"
@@ -274,7 +285,7 @@ def not_allowed(user: User, needed: Needed) -> Refusal:
 KINDS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
 
-def refused(refusal: HTTPException) -> JSONResponse:
+def error_response(refusal: HTTPException) -> JSONResponse:
     """OpenAI's error shape, which API clients show as it is; and `detail`, which the page shows."""
     status = refusal.status_code
     kind = KINDS.get(status, "server_error" if status >= 500 else "invalid_request_error")

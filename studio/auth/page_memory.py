@@ -22,12 +22,12 @@ from studio.web.request_bodies import Refusal
 if TYPE_CHECKING:
     import gradio as gr
 
-OF_A_PAGE = 16 << 20  # bytes
-OF_A_PERSON = 64 << 20
-OF_ALL = 256 << 20
-AT_LEAST = 256 << 10  # of each page: its copies of what was changed of the components
-OF_AN_EVENT = 64 << 10  # what the studio answers by itself, beside
-TIMES = 4  # its inputs: what comes out may hold them again, as Python's strings
+MAX_PAGE_BYTES = 16 << 20  # bytes
+MAX_USER_BYTES = 64 << 20
+MAX_TOTAL_BYTES = 256 << 20
+MIN_PAGE_BYTES = 256 << 10  # of each page: its copies of what was changed of the components
+EVENT_BYTES = 64 << 10  # what the studio answers by itself, beside
+INPUT_FACTOR = 4  # its inputs: what comes out may hold them again, as Python's strings
 
 
 class PageState(SessionState):
@@ -67,7 +67,7 @@ class PageStates(StateHolder):
 
 
 @dataclass
-class Kept:
+class PageUsage:
     """What is kept of one page, in bytes. unread: by event, until the page has fetched what came out of it."""
 
     user: str = ""
@@ -77,7 +77,7 @@ class Kept:
 
     @property
     def bytes(self) -> int:
-        return AT_LEAST + self.state + sum(self.unread.values()) + sum(self.unnamed)
+        return MIN_PAGE_BYTES + self.state + sum(self.unread.values()) + sum(self.unnamed)
 
 
 class PageMemory:
@@ -85,52 +85,52 @@ class PageMemory:
 
     def __init__(self, page: gr.Blocks) -> None:
         self.page = page
-        self._of: OrderedDict[str, Kept] = OrderedDict()
+        self._of: OrderedDict[str, PageUsage] = OrderedDict()
 
     async def admit(self, name: str, user: User, size: int, *, queued: bool) -> None:
         """Make room for an event of `size` bytes of the page `name`. Raises Refusal when that page keeps too much."""
         if user.role is Role.OWNER:
             return
-        kept = self._of.setdefault(name, Kept())
+        usage = self._of.setdefault(name, PageUsage())
         self._of.move_to_end(name)
-        kept.user = user.key
-        self._look(name, kept)
+        usage.user = user.key
+        self._measure(name, usage)
         if queued:
-            kept.unnamed.append(TIMES * size + OF_AN_EVENT)
-        if kept.bytes > OF_A_PAGE:
+            usage.unnamed.append(INPUT_FACTOR * size + EVENT_BYTES)
+        if usage.bytes > MAX_PAGE_BYTES:
             if queued:
-                kept.unnamed.pop()
+                usage.unnamed.pop()
             raise Refusal(429, "This page has not fetched what it asked for before: reload it.")
-        for most, user_key in ((OF_A_PERSON, user.key), (OF_ALL, None)):
-            for oldest in self._too_many(most, user_key):
-                await self._let_go(oldest)
+        for most, user_key in ((MAX_USER_BYTES, user.key), (MAX_TOTAL_BYTES, None)):
+            for oldest in self._pages_beyond(most, user_key):
+                await self._drop(oldest)
 
-    def _look(self, name: str, kept: Kept) -> None:
+    def _measure(self, name: str, usage: PageUsage) -> None:
         """Count anew what is there."""
         queue = self.page._queue
         fetched = queue.pending_messages_per_session.get(name)
         waiting = fetched is not None and not fetched.empty()
         for event in queue.pending_event_ids_session.get(name, ()):
-            if event not in kept.unread:
-                kept.unread[event] = kept.unnamed.pop(0) if kept.unnamed else OF_AN_EVENT
-        there = queue.event_ids_to_events if not waiting else queue.pending_event_ids_session.get(name, ())
-        kept.unread = {event: size for event, size in kept.unread.items() if event in there}
-        kept.unnamed.clear()
+            if event not in usage.unread:
+                usage.unread[event] = usage.unnamed.pop(0) if usage.unnamed else EVENT_BYTES
+        events = queue.event_ids_to_events if not waiting else queue.pending_event_ids_session.get(name, ())
+        usage.unread = {event: size for event, size in usage.unread.items() if event in events}
+        usage.unnamed.clear()
         states = getattr(self.page, "state_holder", None)
-        kept.state = weight(list(states.session_data[name].state_data.values())) if states and name in states else 0
+        usage.state = size_of(list(states.session_data[name].state_data.values())) if states and name in states else 0
 
-    def _too_many(self, most: int, user: str | None) -> list[str]:
+    def _pages_beyond(self, most: int, user: str | None) -> list[str]:
         """The oldest pages, of this person or of all, without which the others keep no more than `most` bytes."""
-        pages = [(name, kept.bytes) for name, kept in self._of.items() if user in (None, kept.user)]
-        total, gone = sum(size for _, size in pages), []
+        pages = [(name, usage.bytes) for name, usage in self._of.items() if user in (None, usage.user)]
+        total, dropped = sum(size for _, size in pages), []
         for name, size in pages:
             if total <= most:
                 break
-            gone.append(name)
+            dropped.append(name)
             total -= size
-        return gone
+        return dropped
 
-    async def _let_go(self, name: str) -> None:
+    async def _drop(self, name: str) -> None:
         del self._of[name]
         queue = self.page._queue
         await queue.clean_events(session_hash=name)
@@ -142,7 +142,7 @@ class PageMemory:
             states.time_last_used.pop(name, None)
 
 
-def weight(value: Any) -> int:
+def size_of(value: Any) -> int:
     """About how many bytes a value takes, with all that it holds."""
     total, left, known = 0, [value], set[int]()
     while left:

@@ -16,7 +16,7 @@ import time
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from studio.auth.identity import AccessSettings, Provider, same
+from studio.auth.identity import AccessSettings, Provider, equal_secrets
 from studio.auth.sessions import Sessions
 from studio.ui.templating import render
 
@@ -43,7 +43,7 @@ class PendingSignIns:
     def is_pending(self, state: str) -> bool:
         """Whether `state` was begun here, not too long ago."""
         payload, _, signature = state.rpartition(".")
-        return same(signature, self._sign("state", payload)) and (
+        return equal_secrets(signature, self._sign("state", payload)) and (
             time.time() - int(payload.rpartition(".")[2]) < PENDING_SECONDS
         )
 
@@ -83,7 +83,7 @@ def router(settings: AccessSettings, provider: Provider, sessions: Sessions) -> 
 
     @routes.get(CALLBACK)
     async def finish_sign_in(request: Request, code: str = "", state: str = "", error: str = "") -> Response:
-        if not same(request.cookies.get(PENDING_COOKIE), state) or not sign_ins.is_pending(state):
+        if not equal_secrets(request.cookies.get(PENDING_COOKIE), state) or not sign_ins.is_pending(state):
             return failure_page("This sign-in took too long, or was begun in another window.")
         if error or not code:
             return failure_page("Hugging Face did not confirm the sign-in.")

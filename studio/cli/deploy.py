@@ -55,10 +55,10 @@ def run(args: argparse.Namespace) -> int:
     from studio.deploy import catalogue, space
 
     names = list(dict.fromkeys(args.secret))
-    known = catalogue.find(args.base) if args.base else None
+    known = catalogue.find_base(args.base) if args.base else None
     if ((known is not None and known.gated) or args.keep_in) and "HF_TOKEN" not in names:
         names.append("HF_TOKEN")  # without it the Space could not read the base, or write to that repository
-    deployment = space.plan(
+    deployment = space.plan_deployment(
         args.repo_id,
         base=args.base,
         hardware=args.hardware,
@@ -69,13 +69,13 @@ def run(args: argparse.Namespace) -> int:
         owners=tuple(args.owner),
         secrets={name: "" if args.dry_run else ask_secret(name) for name in names},
     )
-    print(space.describe(deployment))
+    print(space.describe_deployment(deployment))
     if args.dry_run:
         print("\nNothing was sent.")
         return 0
     from huggingface_hub import HfApi
 
-    print(f"\nDeployed: {space.send(deployment, HfApi())}")
+    print(f"\nDeployed: {space.deploy(deployment, HfApi())}")
     return 0
 
 

@@ -12,7 +12,7 @@ WORKING_BYTES = 5 * 2**30
 
 
 @dataclass(frozen=True)
-class Base:
+class CatalogueBase:
     """A base model, with the figures of its public config.json from which its size follows.
 
     reason: why one would choose it. gated: its authors want to be asked first.
@@ -65,23 +65,24 @@ class Base:
 
 
 CATALOGUE = (
-    Base("Qwen/Qwen2.5-1.5B-Instruct", "a good balance of speed, quality and memory", "apache-2.0",
+    CatalogueBase("Qwen/Qwen2.5-1.5B-Instruct", "a good balance of speed, quality and memory", "apache-2.0",
          1536, 28, 8960, 12, 2, 151936, tied=True, biases=True),
-    Base("Qwen/Qwen2.5-0.5B-Instruct", "the quickest to load, to answer and to train", "apache-2.0",
+    CatalogueBase("Qwen/Qwen2.5-0.5B-Instruct", "the quickest to load, to answer and to train", "apache-2.0",
          896, 24, 4864, 14, 2, 151936, tied=True, biases=True),
-    Base("HuggingFaceTB/SmolLM2-1.7B-Instruct", "data and training recipe are public too", "apache-2.0",
+    CatalogueBase("HuggingFaceTB/SmolLM2-1.7B-Instruct", "data and training recipe are public too", "apache-2.0",
          2048, 24, 8192, 32, 32, 49152, tied=True),
-    Base("TinyLlama/TinyLlama-1.1B-Chat-v1.0", "Llama 2's architecture and tokenizer, ungated", "apache-2.0",
+    CatalogueBase("TinyLlama/TinyLlama-1.1B-Chat-v1.0", "Llama 2's architecture and tokenizer, ungated", "apache-2.0",
          2048, 22, 5632, 32, 4, 32000, tied=False),
-    Base("Qwen/Qwen3-4B-Instruct-2507", "the best answers of the ungated ones here, the slowest to train", "apache-2.0",
+    CatalogueBase("Qwen/Qwen3-4B-Instruct-2507", "the best answers of the ungated ones here, the slowest to train",
+         "apache-2.0",
          2560, 36, 9728, 32, 8, 151936, tied=True, head_dim=128),
-    Base("meta-llama/Llama-2-7b-chat-hf", "the base of the original Guanaco's family", "llama2",
+    CatalogueBase("meta-llama/Llama-2-7b-chat-hf", "the base of the original Guanaco's family", "llama2",
          4096, 32, 11008, 32, 32, 32000, tied=False, gated=True),
 )  # fmt: skip
 
 DEFAULT = CATALOGUE[0].id
 
 
-def find(base_id: str) -> Base | None:
+def find_base(base_id: str) -> CatalogueBase | None:
     """Only the very repository, in whatever letters: a copy has other terms, and may be open where this is gated."""
     return next((base for base in CATALOGUE if base.id.casefold() == base_id.casefold()), None)

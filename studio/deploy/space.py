@@ -58,7 +58,7 @@ class Deployment:
         return None if self.first_hardware == "cpu-basic" else self.sleep_time or DEFAULT_SLEEP
 
 
-def plan(
+def plan_deployment(
     repo_id: str,
     *,
     base: str | None = None,
@@ -72,11 +72,11 @@ def plan(
     root: Path = ROOT,
 ) -> Deployment:
     """Put together what would be sent, from the checkout at `root`. Raises UserError for names that cannot be."""
-    check_id(repo_id, "Space")
+    check_repo_id(repo_id, "Space")
     if volume is not None:
-        check_id(volume, "bucket")
+        check_repo_id(volume, "bucket")
     if keep_in is not None:
-        check_id(keep_in, "repository")
+        check_repo_id(keep_in, "repository")
     check_hardware(hardware)
     if sleep_time is not None and sleep_time != NEVER and sleep_time < 1:
         raise UserError(
@@ -86,17 +86,17 @@ def plan(
     if base is None:
         base = BUILTIN if hardware in NO_GPU else catalogue.DEFAULT
     if base != BUILTIN:
-        check_id(base, "base")
+        check_repo_id(base, "base")
     variables = {"STUDIO_BASE": base} | ({"STUDIO_OWNERS": ",".join(owners)} if owners else {})
     variables |= {"STUDIO_KEEP_IN": keep_in} if keep_in else {}
-    files = collect(root)
-    files["README.md"] = readme(files["README.md"].decode(), base, hardware).encode()
+    files = collect_files(root)
+    files["README.md"] = space_readme(files["README.md"].decode(), base, hardware).encode()
     return Deployment(
         repo_id, base, private, hardware, sleep_time, volume, variables, files, dict(secrets or {}), base_is_given
     )
 
 
-def check_id(given: str, what: str) -> None:
+def check_repo_id(given: str, what: str) -> None:
     if not REPO_ID.fullmatch(given) or ".." in given or "--" in given:
         raise UserError(f"{given!r} is not the name of a {what}.", "Write it as owner/name, as in its address.")
 
@@ -109,7 +109,7 @@ def check_hardware(given: str | None) -> None:
         raise UserError(f"There is no Space hardware {given!r}.", f"Choose one of: {', '.join(known)}.")
 
 
-def collect(root: Path) -> dict[str, bytes]:
+def collect_files(root: Path) -> dict[str, bytes]:
     """The project's files that a Space needs: packages, Dockerfile, README; no tests, no caches, no dot folders."""
     if not (root / "Dockerfile").is_file():
         raise UserError(
@@ -130,7 +130,7 @@ def front_matter(text: str) -> dict[str, Any]:
     return dict(yaml.safe_load(match[1]))
 
 
-def readme(text: str, base: str, hardware: str | None = None) -> str:
+def space_readme(text: str, base: str, hardware: str | None = None) -> str:
     """The project's README with its front matter made that of a Space with this base and hardware."""
     from huggingface_hub import SpaceCard
 
@@ -141,14 +141,14 @@ def readme(text: str, base: str, hardware: str | None = None) -> str:
     return str(card)
 
 
-def describe(deployment: Deployment) -> str:
+def describe_deployment(deployment: Deployment) -> str:
     """What would be sent, in full, but for the values of secrets and the files' contents."""
     unless = "" if deployment.base_is_given else " (when created, else unchanged)"
     lines = [
         f"Space       {deployment.repo_id} ({'private' if deployment.private else 'public'}, sdk docker)",
-        f"Base        {deployment.base}{about(deployment.base)}{unless}",
-        f"Hardware    {kept(deployment.hardware, deployment.first_hardware)}",
-        f"Sleeps      {kept(deployment.sleep_time, deployment.first_sleep_time, ' s without a visitor')}",
+        f"Base        {deployment.base}{describe_base(deployment.base)}{unless}",
+        f"Hardware    {describe_setting(deployment.hardware, deployment.first_hardware)}",
+        f"Sleeps      {describe_setting(deployment.sleep_time, deployment.first_sleep_time, ' s without a visitor')}",
         f"Volume      {f'bucket {deployment.volume} at {MOUNT}' if deployment.volume else 'none'}",
         *[f"Variable    {name}={value}" for name, value in deployment.variables.items()],
         *[f"Secret      {name} (value not shown)" for name in deployment.secrets],
@@ -162,23 +162,23 @@ def describe(deployment: Deployment) -> str:
     return "\n".join(lines)
 
 
-def about(base: str) -> str:
+def describe_base(base: str) -> str:
     if base == BUILTIN:
         return ": ships with the studio, needs no download and no GPU"
-    known = catalogue.find(base)
+    known = catalogue.find_base(base)
     if known is None:
         return ": not in the catalogue, so whether it fits the hardware is not known"
     size = f"{known.four_bit_bytes / 2**30:.1f} GiB in 4 bit"
     return f": {known.reason}; {size}, licence {known.license}{', gated' if known.gated else ''}"
 
 
-def kept(given: object, first: object, unit: str = "") -> str:
+def describe_setting(given: object, first: object, unit: str = "") -> str:
     if given is not None:
         return f"{given}{unit}"
     return f"{first}{unit} when created, else unchanged" if first is not None else "fixed on free hardware"
 
 
-def send(deployment: Deployment, api: HfApi) -> str:
+def deploy(deployment: Deployment, api: HfApi) -> str:
     """Create the Space, or bring an existing one up to date, in one commit. Returns its address.
 
     Raises UserError when the Hub refuses.
@@ -191,8 +191,8 @@ def send(deployment: Deployment, api: HfApi) -> str:
         if deployment.volume:
             api.create_bucket(deployment.volume, private=True, exist_ok=True)
         if api.repo_exists(deployment.repo_id, repo_type="space"):
-            deployment = keeping_base(deployment, api)
-            update(deployment, api, volumes)
+            deployment = with_current_base(deployment, api)
+            update_space(deployment, api, volumes)
         else:
             api.create_repo(
                 deployment.repo_id,
@@ -205,26 +205,26 @@ def send(deployment: Deployment, api: HfApi) -> str:
                 space_variables=[{"key": key, "value": value} for key, value in deployment.variables.items()],
                 space_volumes=volumes or None,
             )
-        commit(deployment, api)
+        commit_files(deployment, api)
     except HfHubHTTPError as error:
-        raise refused(deployment, error) from error
+        raise explain_refusal(deployment, error) from error
     return f"{api.endpoint}/spaces/{deployment.repo_id}"
 
 
-def keeping_base(deployment: Deployment, api: HfApi) -> Deployment:
+def with_current_base(deployment: Deployment, api: HfApi) -> Deployment:
     """What an existing Space runs on stays, unless another base was asked for."""
     if deployment.base_is_given:
         return deployment
     known = api.get_space_variables(deployment.repo_id).get("STUDIO_BASE")
     if known is None or not known.value:
         return deployment
-    text = readme(deployment.files["README.md"].decode(), known.value, deployment.hardware)
+    text = space_readme(deployment.files["README.md"].decode(), known.value, deployment.hardware)
     variables = deployment.variables | {"STUDIO_BASE": known.value}
     files = deployment.files | {"README.md": text.encode()}
     return replace(deployment, base=known.value, variables=variables, files=files)
 
 
-def update(deployment: Deployment, api: HfApi, volumes: list[Any]) -> None:
+def update_space(deployment: Deployment, api: HfApi, volumes: list[Any]) -> None:
     if deployment.private and not api.space_info(deployment.repo_id).private:
         raise UserError(
             f"The Space {deployment.repo_id} exists already, and is public.",
@@ -242,7 +242,7 @@ def update(deployment: Deployment, api: HfApi, volumes: list[Any]) -> None:
         api.set_space_sleep_time(deployment.repo_id, deployment.sleep_time)
 
 
-def commit(deployment: Deployment, api: HfApi) -> None:
+def commit_files(deployment: Deployment, api: HfApi) -> None:
     """One commit, so that the Space is built once. Files of an earlier version that are gone here go there too."""
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
@@ -259,7 +259,7 @@ def commit(deployment: Deployment, api: HfApi) -> None:
     )
 
 
-def refused(deployment: Deployment, error: Any) -> UserError:
+def explain_refusal(deployment: Deployment, error: Any) -> UserError:
     status = error.response.status_code if error.response is not None else None
     what = f"The Hub refused to deploy {deployment.repo_id} ({status}): {error.server_message or error}"
     if status == 401:

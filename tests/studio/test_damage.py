@@ -31,7 +31,7 @@ from core.training.speeds import save_speeds
 from core.training.state import RunState
 from core.training.trash import trash_run
 from studio.app import build_app
-from studio.auth.identity import LOCAL_OWNER, AccessSettings, cookie_of, cookie_secret
+from studio.auth.identity import LOCAL_OWNER, AccessSettings, load_cookie_secret, token_cookie
 from studio.auth.keys import Keys
 from studio.auth.published import PublishedAdapters
 from studio.backup.files import FileHasher
@@ -177,7 +177,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     asked = gone | {"run": "20200101-000000-gone", "name": "gone", "adapters": ["gull"]}
     (home.processes / "parked.json").write_text(json.dumps(asked))
     (home.processes / "chat_busy").write_bytes(bytes(16))
-    cookie_secret(home)
+    load_cookie_secret(home)
     for name in ("queue", "keys", "web"):
         (home.processes / f"{name}.lock").touch()
     return home.root
@@ -300,11 +300,11 @@ def test_a_damaged_secret_makes_no_cookie_that_could_be_guessed(
 ) -> None:
     restored()
     settings = AccessSettings("token-of-the-owner")
-    old = cookie_of("token-of-the-owner", cookie_secret(studio.home))
+    old = token_cookie("token-of-the-owner", load_cookie_secret(studio.home))
     DAMAGE[kind](studio.home.root / name)
-    secret = cookie_secret(studio.home)
-    assert len(secret) == 32 and secret == cookie_secret(studio.home)
-    for guess in (old, cookie_of("token-of-the-owner", b""), cookie_of("token-of-the-owner", bytes(32))):
+    secret = load_cookie_secret(studio.home)
+    assert len(secret) == 32 and secret == load_cookie_secret(studio.home)
+    for guess in (old, token_cookie("token-of-the-owner", b""), token_cookie("token-of-the-owner", bytes(32))):
         assert settings.by_cookie(guess, secret) is None
     assert (studio.home.root / name).stat().st_mode & 0o077 == 0
 

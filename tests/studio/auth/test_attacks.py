@@ -20,7 +20,7 @@ from adapters.common.errors import UserError
 from core.common.redaction import MASK, MaskingFormatter, masked
 from studio.app import build_app
 from studio.auth.identity import LOCAL_OWNER, AccessSettings, Role, User
-from studio.auth.middleware import BODY_BYTES, UPLOAD_BYTES
+from studio.auth.middleware import MAX_BODY_BYTES, MAX_UPLOAD_BYTES
 from studio.auth.permissions import EVENT_PATHS, event_name
 from studio.auth.published import PublishedAdapters
 from studio.auth.signin import PENDING_COOKIE, PendingSignIns
@@ -260,7 +260,7 @@ def test_uploads_are_typed(local: TestClient, page: gr.Blocks, quiet_studio: Stu
 
 @pytest.mark.parametrize(
     ("path", "most"),
-    [("/gradio_api/upload", UPLOAD_BYTES), (EVENT_PATHS[0], BODY_BYTES), ("/v1/completions", BODY_BYTES)],
+    [("/gradio_api/upload", MAX_UPLOAD_BYTES), (EVENT_PATHS[0], MAX_BODY_BYTES), ("/v1/completions", MAX_BODY_BYTES)],
 )
 def test_bodies_are_bounded_by_what_they_say(local: TestClient, path: str, most: int) -> None:
     answer = local.post(path, content=b"{}", headers={"content-length": str(most + 1)})
@@ -270,7 +270,7 @@ def test_bodies_are_bounded_by_what_they_say(local: TestClient, path: str, most:
 @pytest.mark.parametrize("path", [EVENT_PATHS[0], EVENT_PATHS[1], "/v1/completions"])
 def test_bodies_are_bounded_by_what_they_are(local: TestClient, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local.app.state.studio.engine, "_url", "http://127.0.0.1:1")  # type: ignore[attr-defined]
-    pieces = (b'{"data": ["' + b"x" * (1 << 20) for _ in range((BODY_BYTES >> 20) + 1))
+    pieces = (b'{"data": ["' + b"x" * (1 << 20) for _ in range((MAX_BODY_BYTES >> 20) + 1))
     assert local.post(path, content=pieces, headers={"content-type": "application/json"}).status_code == 413
 
 

@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 
 from core.common.home import Home
 from studio.auth import event_shapes
-from studio.auth.event_shapes import MARKS, MESSAGES, PARTS, VALUES, shapes
+from studio.auth.event_shapes import MAX_MARKS, MAX_MESSAGES, MAX_PARTS, MAX_VALUES, allowed_values
 from studio.auth.identity import Role
 from studio.auth.keys import Keys
 from studio.auth.permissions import EVENT_PATHS, EVENTS, event_name
@@ -66,7 +66,7 @@ def test_what_the_page_sends_of_a_chat_is_let_in(space: GuardedApp, page: gr.Blo
         QUESTION | {"content": [WORDS | {"more": "x"}]},
         QUESTION | {"content": [{"type": "text", "text": ["hello"]}]},
         QUESTION | {"content": [{"text": "hello"}]},
-        QUESTION | {"content": [WORDS] * (PARTS + 1)},
+        QUESTION | {"content": [WORDS] * (MAX_PARTS + 1)},
         QUESTION | {"content": COMPONENT},
         QUESTION | {"content": "hello"},
         QUESTION | {"content": ["hello"]},
@@ -94,7 +94,7 @@ def test_a_chat_of_others_than_the_owner_holds_text_and_nothing_else(
 
 
 def test_a_chat_has_so_many_messages_in_all_columns_together(space: GuardedApp, page: gr.Blocks) -> None:
-    half = [QUESTION] * (MESSAGES // 2)
+    half = [QUESTION] * (MAX_MESSAGES // 2)
     assert put(space.client(), recall(page, half, half)) == LET_IN
     answer = space.client().post(EVENT_PATHS[0], json=recall(page, half, half, [ANSWER]))
     assert answer.status_code == 413
@@ -108,7 +108,7 @@ def test_a_chat_has_so_many_messages_in_all_columns_together(space: GuardedApp, 
 def test_each_input_of_what_others_may_do_is_of_a_kind_whose_values_are_known(page: gr.Blocks) -> None:
     for function in page.fns.values():
         if EVENTS[event_name(function.fn)] < Role.OWNER:
-            assert {type(each) for each in function.inputs} <= set(shapes()), event_name(function.fn)
+            assert {type(each) for each in function.inputs} <= set(allowed_values()), event_name(function.fn)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_each_input_of_what_others_may_do_is_of_a_kind_whose_values_are_known(pa
     ],
 )
 def test_an_input_holds_what_its_kind_may_hold(kind: type, taken: list[Any], refused: list[Any]) -> None:
-    may_be = shapes().get(kind, event_shapes.nothing)
+    may_be = allowed_values().get(kind, event_shapes.is_nothing)
     assert all(may_be(value) for value in taken)
     assert not any(may_be(value) for value in refused)
 
@@ -148,11 +148,11 @@ def test_what_a_browser_keeps_and_what_was_chosen_is_bounded(space: GuardedApp, 
         )
 
     nested: Any = "x"
-    for _ in range(event_shapes.DEPTH):
+    for _ in range(event_shapes.MAX_DEPTH):
         nested = [nested]
     assert put(space.client(), body(nested)) == LET_IN
     assert put(space.client(), body([nested])) == 422
-    assert put(space.client(), body([{"a": "b"}] * (VALUES // 2 + 1))) == 422
+    assert put(space.client(), body([{"a": "b"}] * (MAX_VALUES // 2 + 1))) == 422
 
 
 # Bodies
@@ -160,7 +160,7 @@ def test_what_a_browser_keeps_and_what_was_chosen_is_bounded(space: GuardedApp, 
 
 def test_a_body_of_more_pieces_than_are_read_at_once_is_not_read(space: GuardedApp, page: gr.Blocks) -> None:
     body = orjson.dumps(event(page, "chat.conversations_handlers.reopen_conversation", ["", None])).replace(
-        b"null", b"[" + b"[]," * MARKS + b"0]"
+        b"null", b"[" + b"[]," * MAX_MARKS + b"0]"
     )
     answer = space.client().post(EVENT_PATHS[0], content=body, headers={"content-type": "application/json"})
     assert answer.status_code == 413
@@ -178,11 +178,11 @@ def test_gradio_gets_what_was_read_and_nothing_that_only_it_would_understand(pag
     body = event(
         page, "chat.handlers.cancel_edit", batched=True, simple_format=True, event_id="x", oauth_token="hf_x", other=1
     )
-    handed_on = orjson.loads(event_shapes.written(event_shapes.read(orjson.dumps(body), bounded=True)))
+    handed_on = orjson.loads(event_shapes.serialize_event(event_shapes.parse_event(orjson.dumps(body), bounded=True)))
     assert set(handed_on) == {"data", "event_data", "fn_index", "trigger_id", "session_hash"}
 
 
 @pytest.mark.parametrize("body", [b'{"data": [NaN], "fn_index": 1}', b'{"data": ["\\ud800"], "fn_index": 1}'])
 def test_what_is_no_json_is_no_event(body: bytes) -> None:
     with pytest.raises(Refusal):
-        event_shapes.read(body, bounded=False)
+        event_shapes.parse_event(body, bounded=False)

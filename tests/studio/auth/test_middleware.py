@@ -21,10 +21,10 @@ from starlette.testclient import TestClient
 from core.common.home import Home
 from core.common.redaction import MaskingFormatter
 from studio.app import build_app
-from studio.auth.identity import Role, cookie_of, cookie_secret
+from studio.auth.identity import Role, load_cookie_secret, token_cookie
 from studio.auth.keys import Keys
-from studio.auth.limits import Limits, client_address
-from studio.auth.middleware import COOKIE, OTHERS_BYTES
+from studio.auth.limits import RateLimits, client_address
+from studio.auth.middleware import COOKIE, MAX_OTHERS_BODY_BYTES
 from studio.auth.permissions import COUNTED, EVENT_PATHS, EVENTS
 from studio.chat.conversation_stores import MAX_BROWSER_BYTES
 from studio.context import Studio
@@ -121,7 +121,7 @@ def test_what_fills_the_disk_or_asks_the_hub_is_limited_too(space: GuardedApp, p
 
 
 def test_users_of_one_token_are_counted_one_by_one(tokens: GuardedApp, page: gr.Blocks) -> None:
-    tokens.access.limits = Limits(1, 100)
+    tokens.access.limits = RateLimits(1, 100)
     for address, status in (("10.0.0.1", LET_IN), ("10.0.0.2", LET_IN), ("10.0.0.1", 429)):
         client = TestClient(tokens.access, "http://127.0.0.1:7860", client=(address, 1))
         client.headers["authorization"] = f"Bearer {USER_TOKEN}"
@@ -185,8 +185,8 @@ def test_the_cookie_cannot_be_calculated_from_a_guess(tokens: GuardedApp, home: 
     client = tokens.client()
     client.get(f"/?token={OWNER_TOKEN}")
     cookie = client.cookies[COOKIE]
-    assert cookie == cookie_of(OWNER_TOKEN, cookie_secret(home)), "it is still good after a restart"
-    assert cookie != cookie_of(OWNER_TOKEN, cookie_secret(Home.open(tmp_path / "other"))), "and only here"
+    assert cookie == token_cookie(OWNER_TOKEN, load_cookie_secret(home)), "it is still good after a restart"
+    assert cookie != token_cookie(OWNER_TOKEN, load_cookie_secret(Home.open(tmp_path / "other"))), "and only here"
     assert (home.processes / "cookie-secret").stat().st_mode & 0o077 == 0
 
 
@@ -221,7 +221,7 @@ def test_a_picture_in_an_answer_does_nothing_in_the_name_of_who_reads_it(tokens:
 def test_a_flood_of_events_is_stopped_and_the_owner_is_not(
     space: GuardedApp, page: gr.Blocks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    space.access.events = Limits(3, 100)
+    space.access.events = RateLimits(3, 100)
     tick = event(page, "page_handlers.refresh")
     visitor, owner = space.client(), space.client(Role.OWNER)
     assert [visitor.post(EVENT_PATHS[0], json=tick).status_code for _ in range(4)] == [LET_IN] * 3 + [429]
@@ -229,7 +229,7 @@ def test_a_flood_of_events_is_stopped_and_the_owner_is_not(
 
 
 def test_few_events_of_many_values_are_a_flood(space: GuardedApp, page: gr.Blocks) -> None:
-    space.access.events = Limits(100, 1_000)
+    space.access.events = RateLimits(100, 1_000)
     much = event(page, "chat.conversations_handlers.search_conversations", ["", [[0]] * 20_000, ""])
     visitor, owner = space.client(), space.client(Role.OWNER)
     assert [visitor.post(EVENT_PATHS[0], json=much).status_code for _ in range(3)] == [LET_IN, LET_IN, 429]
@@ -240,12 +240,12 @@ def test_others_than_the_owner_send_less(space: GuardedApp, page: gr.Blocks) -> 
     large = event(page, "chat.conversations_handlers.search_conversations", ["", None, "x" * (4 << 20)])
     assert space.client().post(EVENT_PATHS[0], json=large).status_code == 413
     assert space.client(Role.OWNER).post(EVENT_PATHS[0], json=large).status_code == LET_IN
-    assert OTHERS_BYTES > 2 * MAX_BROWSER_BYTES, "what a browser keeps goes through with room to spare"
+    assert MAX_OTHERS_BODY_BYTES > 2 * MAX_BROWSER_BYTES, "what a browser keeps goes through with room to spare"
 
 
 def test_what_fails_unforeseen_tells_nothing(quiet_studio: Studio) -> None:
     app = build_app(quiet_studio)
-    mounted = [inner for each in app.routes if hasattr(inner := getattr(each, "app", None), "get_blocks")]
+    mounted = [inner for each in app.routes if isinstance(inner := getattr(each, "app", None), gr.routes.App)]
     assert [each.get_blocks().show_error for each in mounted] == [False]
 
 

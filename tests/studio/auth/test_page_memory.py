@@ -12,7 +12,16 @@ from starlette.testclient import TestClient
 
 from studio.app import build_app
 from studio.auth.identity import Role, User
-from studio.auth.page_memory import AT_LEAST, OF_A_PAGE, OF_A_PERSON, OF_ALL, OF_AN_EVENT, TIMES, PageMemory, weight
+from studio.auth.page_memory import (
+    EVENT_BYTES,
+    INPUT_FACTOR,
+    MAX_PAGE_BYTES,
+    MAX_TOTAL_BYTES,
+    MAX_USER_BYTES,
+    MIN_PAGE_BYTES,
+    PageMemory,
+    size_of,
+)
 from studio.auth.permissions import EVENT_PATHS
 from studio.context import Studio
 from studio.page import build_page
@@ -36,11 +45,11 @@ def test_nothing_stays_of_what_a_page_sent(app: Any) -> None:
     """Gradio keeps what was in each input for links to it, megabytes of every page that somebody makes up."""
     page, visitor = mounted(app).get_blocks(), TestClient(app, f"https://{SPACE_HOST}")
     said = {"role": "user", "content": [{"type": "text", "text": "x" * MEGABYTE}]}
-    before = weight(next(iter(mounted(app).state_holder.session_data.values()), None))
+    before = size_of(next(iter(mounted(app).state_holder.session_data.values()), None))
     body = event(page, "chat.handlers.edit_last_question", [1, 0, [said], [], [], []], session_hash="fresh")
     assert "xxx" in visitor.post(EVENT_PATHS[1], json=body).text, "it was read, and put into the composer"
     state = mounted(app).state_holder.session_data["fresh"]
-    kept = weight([state.state_data, state.config_values, state._state_ttl])
+    kept = size_of([state.state_data, state.config_values, state._state_ttl])
     assert kept + before < 10_000
 
 
@@ -79,7 +88,7 @@ def queued(quiet_studio: Studio) -> Queued:
 
 
 def test_a_page_that_fetches_nothing_may_ask_so_much_and_no_more(queued: Queued) -> None:
-    fit = OF_A_PAGE // (TIMES * MEGABYTE + OF_AN_EVENT)
+    fit = MAX_PAGE_BYTES // (INPUT_FACTOR * MEGABYTE + EVENT_BYTES)
     for _ in range(fit):
         queued.send("silent", "eve")
     with pytest.raises(Refusal, match="has not fetched") as refused:
@@ -104,8 +113,8 @@ def test_what_has_run_and_left_nothing_to_fetch_does_not_count(queued: Queued) -
 
 def test_made_up_pages_push_out_those_of_the_same_person_and_the_oldest_first(queued: Queued) -> None:
     queued.send("adas", "ada")
-    each = AT_LEAST + TIMES * MEGABYTE + OF_AN_EVENT
-    made = [f"made-up-{number}" for number in range(OF_A_PERSON // each + 20)]
+    each = MIN_PAGE_BYTES + INPUT_FACTOR * MEGABYTE + EVENT_BYTES
+    made = [f"made-up-{number}" for number in range(MAX_USER_BYTES // each + 20)]
     for name in made:
         queued.send(name, "eve")
     assert "adas" in queued.pages
@@ -116,21 +125,21 @@ def test_made_up_pages_push_out_those_of_the_same_person_and_the_oldest_first(qu
 def test_all_pages_together_keep_so_much(queued: Queued) -> None:
     for number in range(100):
         queued.send(f"page-{number}", f"person-{number}")
-    each = AT_LEAST + TIMES * MEGABYTE + OF_AN_EVENT
-    assert queued.pages == {f"page-{number}" for number in range(100 - OF_ALL // each, 100)}
+    each = MIN_PAGE_BYTES + INPUT_FACTOR * MEGABYTE + EVENT_BYTES
+    assert queued.pages == {f"page-{number}" for number in range(100 - MAX_TOTAL_BYTES // each, 100)}
 
 
 def test_the_owners_pages_are_not_counted(queued: Queued) -> None:
     owner = User(Role.OWNER, "ada", "hub:ada")
     for number in range(3):
-        asyncio.run(queued.memory.admit(f"page-{number}", owner, OF_ALL, queued=True))
+        asyncio.run(queued.memory.admit(f"page-{number}", owner, MAX_TOTAL_BYTES, queued=True))
 
 
 def test_the_weight_of_a_value_is_that_of_all_it_holds() -> None:
     person = User(Role.USER, "x" * MEGABYTE, "key")
     for value in ("x" * MEGABYTE, {"a": ["x" * MEGABYTE]}, person, {"x" * MEGABYTE: None}, ({"a": (person,)},)):
-        assert MEGABYTE < weight(value) < MEGABYTE + 10_000
+        assert MEGABYTE < size_of(value) < MEGABYTE + 10_000
     round_: list[Any] = []
     round_.append(round_)
-    assert weight(round_) < 1_000
-    assert weight(None) < 100
+    assert size_of(round_) < 1_000
+    assert size_of(None) < 100

@@ -18,7 +18,7 @@ from core.common.home import Home
 from studio.app import build_app
 from studio.auth.identity import AccessSettings, Provider, Role, User
 from studio.auth.keys import Keys
-from studio.auth.limits import Limits
+from studio.auth.limits import RateLimits
 from studio.auth.middleware import COOKIE
 from studio.auth.openid import session_seconds
 from studio.auth.permissions import EVENT_PATHS, EVENTS, HANDLERS, ROUTES, SEES_RUNS, event_name, needed_for, role_for
@@ -246,7 +246,7 @@ def test_a_hub_token_for_a_private_spaces_own_proxy_is_not_taken_for_a_key(space
 
 def test_limits_hold_per_person_and_in_total_and_pass_with_time() -> None:
     now = 0.0
-    limits = Limits(2, 3, lambda: now)
+    limits = RateLimits(2, 3, lambda: now)
     assert [limits.wait("a"), limits.wait("a"), limits.wait("a")] == [0, 0, 60]
     assert [limits.wait("b"), limits.wait("c")] == [0, 60]
     now = 45.0
@@ -257,7 +257,7 @@ def test_limits_hold_per_person_and_in_total_and_pass_with_time() -> None:
 
 def test_what_is_large_counts_as_several() -> None:
     now = 0.0
-    limits = Limits(4, 100, lambda: now)
+    limits = RateLimits(4, 100, lambda: now)
     assert [limits.wait("a"), limits.wait("a", 5)] == [0, 0], "while there is room it is let in whole"
     now = 30.0
     assert limits.wait("a") == 30, "six counted, and room again when all but three are gone"

@@ -57,7 +57,7 @@ def test_the_projects_own_readme_is_a_valid_space_readme(hub: Hub) -> None:
 
 def test_a_new_space_gets_files_settings_and_secrets(hub: Hub, checkout: Path) -> None:
     hub.login("hf_ada")
-    plan = space.plan(
+    plan = space.plan_deployment(
         "ada/studio",
         base="meta-llama/Llama-2-7b-chat-hf",
         volume="ada/studio-data",
@@ -66,7 +66,7 @@ def test_a_new_space_gets_files_settings_and_secrets(hub: Hub, checkout: Path) -
         secrets={"HF_TOKEN": SECRET},
         root=checkout,
     )
-    assert space.send(plan, HfApi()) == f"{hub.url}/spaces/ada/studio"
+    assert space.deploy(plan, HfApi()) == f"{hub.url}/spaces/ada/studio"
     made = hub.spaces.of["ada/studio"]
     assert (made.sdk, made.hardware, made.sleep_time) == ("docker", "t4-small", 3600)
     assert made.variables == {"STUDIO_BASE": "meta-llama/Llama-2-7b-chat-hf", "STUDIO_OWNERS": "bob"}
@@ -79,7 +79,7 @@ def test_a_new_space_gets_files_settings_and_secrets(hub: Hub, checkout: Path) -
 
 
 def test_what_must_stay_behind_is_not_sent(checkout: Path) -> None:
-    sent = set(space.plan("ada/studio", root=checkout).files)
+    sent = set(space.plan_deployment("ada/studio", root=checkout).files)
     assert sent == {*space.FILES, "core/weights.safetensors", *(f"{each}/__init__.py" for each in space.FOLDERS)}
 
 
@@ -87,11 +87,11 @@ def test_an_update_is_one_commit_that_also_removes_what_is_gone(hub: Hub, checko
     hub.login("hf_ada")
     api = HfApi()
     (checkout / "studio/old.py").write_text("")
-    space.send(space.plan("ada/studio", root=checkout, hardware="l4x1", sleep_time=60), api)
+    space.deploy(space.plan_deployment("ada/studio", root=checkout, hardware="l4x1", sleep_time=60), api)
     hub.make_repo("ada/studio", {"notes.txt": b"put there by hand"}, kind="space")
     (checkout / "studio/old.py").unlink()
     before = hub.head("ada/studio", "space")
-    space.send(space.plan("ada/studio", root=checkout, base="builtin", secrets={"HF_TOKEN": SECRET}), api)
+    space.deploy(space.plan_deployment("ada/studio", root=checkout, base="builtin", secrets={"HF_TOKEN": SECRET}), api)
     after, made = hub.head("ada/studio", "space"), hub.spaces.of["ada/studio"]
     assert after.parent == before.sha
     assert set(before.files) - set(after.files) == {"studio/old.py"}
@@ -99,20 +99,22 @@ def test_an_update_is_one_commit_that_also_removes_what_is_gone(hub: Hub, checko
     assert (made.hardware, made.sleep_time) == ("l4x1", 60), "what is not given stays as it is"
     assert made.variables["STUDIO_BASE"] == "builtin"
     assert made.secrets == {"HF_TOKEN": SECRET}
-    space.send(space.plan("ada/studio", root=checkout, hardware="t4-medium", sleep_time=90, volume="ada/b"), api)
+    space.deploy(
+        space.plan_deployment("ada/studio", root=checkout, hardware="t4-medium", sleep_time=90, volume="ada/b"), api
+    )
     assert (made.hardware, made.sleep_time) == ("t4-medium", 90)
     assert made.volumes[0]["source"] == "ada/b"
     assert made.variables["STUDIO_BASE"] == "builtin", "the base stays too, though a new Space would get another"
     assert "models" not in space.front_matter(hub.read("ada/studio", "README.md", "space").decode())
-    space.send(space.plan("ada/studio", root=checkout, sleep_time=-1, base="a/b"), api)
+    space.deploy(space.plan_deployment("ada/studio", root=checkout, sleep_time=-1, base="a/b"), api)
     assert (made.sleep_time, made.variables["STUDIO_BASE"]) == (-1, "a/b")
 
 
 def test_private_is_not_promised_for_a_space_that_is_public_already(hub: Hub, checkout: Path) -> None:
     hub.login("hf_ada")
-    space.send(space.plan("ada/studio", root=checkout), HfApi())
+    space.deploy(space.plan_deployment("ada/studio", root=checkout), HfApi())
     with pytest.raises(UserError, match="public"):
-        space.send(space.plan("ada/studio", root=checkout, private=True), HfApi())
+        space.deploy(space.plan_deployment("ada/studio", root=checkout, private=True), HfApi())
 
 
 @pytest.mark.parametrize(
@@ -121,23 +123,23 @@ def test_private_is_not_promised_for_a_space_that_is_public_already(hub: Hub, ch
 def test_a_refusal_says_which_token_would_do(hub: Hub, checkout: Path, token: str | None, repo_id: str) -> None:
     hub.login(token)
     with pytest.raises(UserError) as caught:
-        space.send(space.plan(repo_id, root=checkout), HfApi())
+        space.deploy(space.plan_deployment(repo_id, root=checkout), HfApi())
     assert "oken" in caught.value.remedy
 
 
 @pytest.mark.parametrize("given", ["studio", "../x/y", "a/b/c", "ada/../etc", "ada/st udio", "", "-a/b", "ada/a--b"])
 def test_names_that_are_none_are_refused(given: str, checkout: Path) -> None:
     with pytest.raises(UserError):
-        space.plan(given, root=checkout)
+        space.plan_deployment(given, root=checkout)
 
 
 def test_hardware_that_does_not_exist_is_refused_with_the_list(checkout: Path) -> None:
     with pytest.raises(UserError, match="t4-small"):
-        space.plan("ada/studio", hardware="t5", root=checkout)
+        space.plan_deployment("ada/studio", hardware="t5", root=checkout)
 
 
 def test_without_a_gpu_the_builtin_base_is_the_default(checkout: Path) -> None:
-    plan = space.plan("ada/studio", hardware="cpu-basic", root=checkout)
+    plan = space.plan_deployment("ada/studio", hardware="cpu-basic", root=checkout)
     assert plan.variables == {"STUDIO_BASE": "builtin"}
     settings = space.front_matter(plan.files["README.md"].decode())
     assert settings["suggested_hardware"] == "cpu-basic"
@@ -147,14 +149,14 @@ def test_without_a_gpu_the_builtin_base_is_the_default(checkout: Path) -> None:
 def test_without_a_volume_a_private_repository_keeps_everything(
     checkout: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    plan = space.plan("ada/studio", keep_in="ada/studio-home", root=checkout)
+    plan = space.plan_deployment("ada/studio", keep_in="ada/studio-home", root=checkout)
     assert plan.variables["STUDIO_KEEP_IN"] == "ada/studio-home"
     assert main(["deploy", "ada/studio", "--keep-in", "ada/studio-home", "--dry-run"]) == 0
     out = capsys.readouterr().out
     assert "Variable    STUDIO_KEEP_IN=ada/studio-home" in out
     assert "Secret      HF_TOKEN" in out, "it needs a token that may write there"
     with pytest.raises(UserError):
-        space.plan("ada/studio", keep_in="/data", root=checkout)
+        space.plan_deployment("ada/studio", keep_in="/data", root=checkout)
 
 
 def test_dry_run_shows_everything_and_sends_nothing(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
@@ -195,7 +197,7 @@ def test_secrets_are_read_from_standard_input_and_never_printed(
     assert hub.spaces.of["ada/studio"].secrets == {"HF_TOKEN": SECRET}
     printed = capfd.readouterr()
     assert SECRET not in printed.out + printed.err + caplog.text
-    assert SECRET not in repr(space.plan("ada/studio", secrets={"HF_TOKEN": SECRET}))
+    assert SECRET not in repr(space.plan_deployment("ada/studio", secrets={"HF_TOKEN": SECRET}))
 
 
 def test_the_command_needs_no_torch_and_no_network() -> None:
@@ -222,7 +224,7 @@ def test_the_catalogues_sizes_follow_from_configs_that_give_the_published_totals
 
 def test_every_base_of_the_catalogue_fits_and_the_default_is_open_to_all() -> None:
     assert all(base.fits_t4 for base in catalogue.CATALOGUE)
-    default = catalogue.find(catalogue.DEFAULT)
+    default = catalogue.find_base(catalogue.DEFAULT)
     assert default is not None
     assert not default.gated
 
@@ -230,9 +232,13 @@ def test_every_base_of_the_catalogue_fits_and_the_default_is_open_to_all() -> No
 @pytest.mark.parametrize("seconds", [0, -2, -3600])
 def test_a_time_to_sleep_that_is_none_is_refused(seconds: int, checkout: Path) -> None:
     with pytest.raises(UserError, match="-1 for never"):
-        space.plan("ada/studio", sleep_time=seconds, root=checkout)
+        space.plan_deployment("ada/studio", sleep_time=seconds, root=checkout)
 
 
 def test_what_is_said_before_is_what_an_update_leaves_alone(checkout: Path) -> None:
-    assert "(when created, else unchanged)" in space.describe(space.plan("ada/studio", root=checkout))
-    assert "(when created, else unchanged)" not in space.describe(space.plan("a/b", base="builtin", root=checkout))
+    assert "(when created, else unchanged)" in space.describe_deployment(
+        space.plan_deployment("ada/studio", root=checkout)
+    )
+    assert "(when created, else unchanged)" not in space.describe_deployment(
+        space.plan_deployment("a/b", base="builtin", root=checkout)
+    )
