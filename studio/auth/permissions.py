@@ -94,10 +94,8 @@ def role_for(handler: Callable[..., Any] | None) -> Role | None:
     handler: as Gradio has it, so perhaps wrapped (studio/ui/events.py). None: the event runs in the browser alone.
     """
     name = event_name(handler)
-    marked = HANDLERS.get(name)
-    if marked is not None and (handler is None or inspect.unwrap(handler) is not marked):
-        return None
-    return EVENTS.get(name)
+    is_marked = handler is None or inspect.unwrap(handler) is HANDLERS.get(name)
+    return EVENTS.get(name) if is_marked else None
 
 
 def event_name(handler: Any) -> str:
