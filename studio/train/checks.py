@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from adapters.common.errors import UserError
 from core.data.load import is_on_hub
 from core.planner import NOT_SERVED, Chat, Plan, ServingLimits, count_most_steps, describe_changes, plan_run
 from core.recipes.dataset import read_recipe_dataset
 from core.recipes.recipe import Recipe
 from core.recipes.warmup import check_learns
+from core.training.speeds import known_speeds
 from studio.context import Studio
 from studio.data import offered_datasets
 from studio.train.gpu import find_gpu
@@ -43,6 +46,7 @@ def plan_here(studio: Studio, recipe: Recipe, dataset_lengths: list[int] | None)
         home=studio.home,
         dataset_lengths=dataset_lengths,
         chat=Chat.of(engine.settings),
+        speeds=partial(known_speeds, studio.home, recipe.model_name_or_path),
         limits=ServingLimits(engine.settings.max_rank if engine.external_url is None else None),
     )
 
