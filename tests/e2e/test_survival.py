@@ -170,8 +170,8 @@ def test_a_run_outlives_web_engine_and_studio(home_folder: Path) -> None:
 
 # Python imports a module of this name at its start. It has workers plan for a card of so many bytes.
 SMALL_CARD = """
-import core.planner.gpus as cards
-cards.this_machine = lambda: cards.Card("a small card", {bytes}, {bytes}, None, here=True)
+import core.planner.gpus as gpus
+gpus.this_machine = lambda: gpus.Gpu("a small card", {bytes}, {bytes}, None, here=True)
 """
 
 
