@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports huggingface_hub
@@ -41,6 +43,33 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return "e2e" in item.path.parts, LONGEST.index(name) if name in LONGEST else len(LONGEST)
 
     items.sort(key=place)
+    for item in items:
+        if item.get_closest_marker("e2e"):
+            item.add_marker(pytest.mark.slow)
+
+
+# `make fast` leaves out what is marked slow, so a test that starts a process has to be.
+STARTS_A_PROCESS = frozenset({"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn"})
+_may_start_processes = True
+
+
+def _refuse_processes(event: str, arguments: tuple[object, ...]) -> None:
+    if event in STARTS_A_PROCESS and not _may_start_processes:
+        raise AssertionError(f"This test starts a process and is not marked slow: {arguments}")
+
+
+sys.addaudithook(_refuse_processes)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Fixtures of a module or a session count for the test that sets them up."""
+    global _may_start_processes
+    _may_start_processes = item.get_closest_marker("slow") is not None
+    try:
+        return (yield)
+    finally:
+        _may_start_processes = True
 
 
 @pytest.fixture(autouse=True)
