@@ -115,6 +115,7 @@ def test_a_broken_folder_is_not_added(store: AdapterStore, tmp_path: Path) -> No
     assert store.list() == [] and store.broken() == [] and folder.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")
 def test_a_full_disk_loses_nothing(store: AdapterStore, tmp_path: Path) -> None:
     """A real file system of 128 KiB, filled up; the finished folder stays where it was and can be added later."""
@@ -155,6 +156,7 @@ def test_a_failing_disk_loses_nothing(store: AdapterStore, tmp_path: Path, monke
 
 
 # Each is where a process is killed while it adds: before the record, before the folder appears, after it has appeared.
+@pytest.mark.slow
 @pytest.mark.parametrize(("moment", "there"), [("write_atomic", False), ("Path.rename", False), ("sync_folder", True)])
 def test_a_process_killed_while_adding_leaves_all_or_nothing(
     store: AdapterStore, tmp_path: Path, moment: str, there: bool

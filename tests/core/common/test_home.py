@@ -58,6 +58,7 @@ def test_a_home_that_is_not_writable_is_told() -> None:
         Home.open("/proc/guanaco-studio")
 
 
+@pytest.mark.slow
 def test_identity_knows_its_own_process_only() -> None:
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     identity = Identity.of(child.pid)
@@ -69,6 +70,7 @@ def test_identity_knows_its_own_process_only() -> None:
     assert not identity.signal(signal.SIGTERM)
 
 
+@pytest.mark.slow
 def test_a_process_is_found_by_its_words_where_no_record_names_it(tmp_path: Path) -> None:
     words = ["-c", "input()", str(tmp_path / "run")]
     child = subprocess.Popen([sys.executable, *words], stdin=subprocess.PIPE)
@@ -79,6 +81,7 @@ def test_a_process_is_found_by_its_words_where_no_record_names_it(tmp_path: Path
     assert Identity.running(*words[1:]) is None
 
 
+@pytest.mark.slow
 def test_a_zombie_is_not_alive() -> None:
     child = subprocess.Popen([sys.executable, "-c", ""])
     identity = Identity.of(child.pid)

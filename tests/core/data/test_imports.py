@@ -3,6 +3,10 @@
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 
 def test_importing_the_data_part_loads_nothing_heavy() -> None:
     code = (

@@ -11,6 +11,8 @@ from core.data.check import DatasetChecker
 from core.data.dataset import DatasetRow
 from core.data.formats import detect_row
 
+pytestmark = pytest.mark.slow
+
 SMALL, LARGE = 1_500, 12_000
 
 SHAPES = {

@@ -94,6 +94,7 @@ def test_plain_text_stays_as_it_is(text: str) -> None:
     assert FORMATS["text"].convert({"text": text}) == [Message(role="text", content=text)]
 
 
+@pytest.mark.slow
 @few
 @given(st.lists(dialogues(), min_size=1, max_size=4))
 def test_what_the_studio_exports_reads_back(conversations: list[list[Message]]) -> None:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 
 def test_naming_the_samples_imports_nothing_heavy() -> None:
     heavy = ("torch", "transformers", "datasets")

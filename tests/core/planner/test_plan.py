@@ -30,6 +30,7 @@ def part(of: Plan, name: str) -> int:
     return next(each.bytes for each in of.parts if each.name == name)
 
 
+@pytest.mark.slow
 def test_nothing_heavy_is_imported() -> None:
     check = (
         "import sys, core.planner; sys.exit(any(name in sys.modules for name in ('torch', 'transformers', 'datasets')))"

@@ -86,6 +86,7 @@ def test_a_damaged_file_of_settings_is_put_aside_and_the_defaults_count(home: Ho
     assert saved_settings(home) == {}
 
 
+@pytest.mark.slow
 def test_they_are_known_without_torch() -> None:
     found = "import sys, core.serving.settings; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", found], check=False).returncode == 0

@@ -16,6 +16,8 @@ from core.recipes.recipe import Recipe
 from core.training.cleanup import remove_leftovers
 from core.training.run import create_run
 
+pytestmark = pytest.mark.slow
+
 KILLED_WHILE_WRITING = """
 import os, signal
 from pathlib import Path

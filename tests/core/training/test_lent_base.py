@@ -25,6 +25,8 @@ from tests.core.models.shared_weights.device_stand_in import FOLDER, SITE, FileM
 from tests.core.models.shared_weights.mapping_process import logits_digest
 from tests.core.training.conftest import wait_for
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

@@ -21,6 +21,8 @@ from core.training.events import Note
 from core.training.placement import BaseLost, ChatPlacement, watch_owner
 from core.training.run import Run, create_run
 
+pytestmark = pytest.mark.slow
+
 MIB = 1 << 20
 
 

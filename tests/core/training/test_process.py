@@ -19,6 +19,8 @@ from core.training.run import Run, create_run, list_runs
 from core.training.state import RunState
 from tests.core.training.conftest import wait_for
 
+pytestmark = pytest.mark.slow
+
 
 def progress(events: list[Event]) -> list[Progress]:
     return [event for event in events if isinstance(event, Progress)]

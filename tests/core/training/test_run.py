@@ -31,6 +31,7 @@ def stranger() -> Iterator[subprocess.Popen[bytes]]:
     process.wait()
 
 
+@pytest.mark.slow
 def test_importing_this_side_of_training_loads_nothing_heavy() -> None:
     code = (
         "import sys, core.training.run, core.training.queue, core.training.checkpoints, core.training.events\n"
@@ -78,6 +79,7 @@ def test_a_queued_run_is_cancelled_and_can_be_taken_up_again(home: Home, recipe:
     assert [each.state for each in run.status().timeline] == ["queued", "stopped", "queued"]
 
 
+@pytest.mark.slow
 def test_a_dead_worker_is_recognised(home: Home, recipe: Recipe, stranger: subprocess.Popen[bytes]) -> None:
     run = create_run(home, recipe)
     worker = Identity.of(stranger.pid)
@@ -91,6 +93,7 @@ def test_a_dead_worker_is_recognised(home: Home, recipe: Recipe, stranger: subpr
     assert "killed before its first checkpoint" in status.reason
 
 
+@pytest.mark.slow
 def test_a_stranger_with_the_workers_pid_is_neither_the_worker_nor_signalled(
     home: Home, recipe: Recipe, stranger: subprocess.Popen[bytes]
 ) -> None:
@@ -111,6 +114,7 @@ def test_a_run_that_keeps_dying_at_the_same_step_is_not_started_for_ever(home: H
     assert run.status().resumes_itself
 
 
+@pytest.mark.slow
 def test_deleting_refuses_while_a_worker_lives_and_can_be_undone(
     home: Home, recipe: Recipe, stranger: subprocess.Popen[bytes]
 ) -> None:
@@ -141,6 +145,7 @@ def has_failed(run: Run, events: list[Event]) -> bool:
     return run.state() is RunState.FAILED
 
 
+@pytest.mark.slow
 def test_the_queue_keeps_its_order_and_a_failed_run_does_not_stop_the_next(
     home: Home, recipe: Recipe, tmp_path: Path
 ) -> None:

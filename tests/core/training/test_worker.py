@@ -30,6 +30,8 @@ from core.training.state import RunState
 from core.training.trainer import StudioTrainer, build_trainer
 from tests.core.data.rows import only_row
 
+pytestmark = pytest.mark.slow
+
 CPU = Choice("float32", "")
 Work = Callable[[Run], int]
 

@@ -14,6 +14,7 @@ from tests.adapters.folders import write_adapter
 from tests.studio.conftest import handler, request_of
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("event", "given", "where", "says"),
     [
@@ -94,6 +95,7 @@ def test_what_fails_says_why_in_its_place_with_the_remedy(
     assert all(value == "" for place, value in news.items() if place.elem_id != where), "an earlier success is gone"
 
 
+@pytest.mark.slow
 def test_what_works_takes_the_old_failure_away(studio: Studio, page: gr.Blocks) -> None:
     assert handler(page, "adapters_page.handlers.save_adapter", in_place=True)("mine", "mine", "", "fine")[-1] == ""
     assert (
@@ -108,6 +110,7 @@ def test_what_works_takes_the_old_failure_away(studio: Studio, page: gr.Blocks) 
     studio.store.get("mine")
 
 
+@pytest.mark.slow
 def test_a_bug_tells_that_it_is_one_and_no_more(page: gr.Blocks) -> None:
     from studio.ui.failures import failure_html
 

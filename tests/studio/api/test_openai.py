@@ -170,6 +170,7 @@ def test_a_visitors_strange_body_is_their_own_error(visitor: TestClient, engine:
     assert (answer.status_code, set(answer.json()["error"]), engine.asked) == (400, SHAPE, [])
 
 
+@pytest.mark.slow
 @settings(max_examples=100)
 @given(strange(CHAT, SHARED + OF_CHAT))
 def test_a_strange_body_is_passed_on_or_refused_in_openais_shape(
@@ -198,6 +199,7 @@ def test_a_visitor_is_not_told_of_all_models_when_one_has_gone(visitor: TestClie
     assert (answer.status_code, set(answer.json()["error"]), "secret" in answer.text) == (404, SHAPE, False)
 
 
+@pytest.mark.slow
 def test_an_engine_that_dies_over_an_answer_is_told_in_openais_shape(owner: TestClient, engine: Upstream) -> None:
     engine.breaks_off = True
     engine.answers["/v1/completions"] = (200, "application/json", b'{"choices": [')

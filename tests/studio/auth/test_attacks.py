@@ -85,6 +85,7 @@ def play(client: TestClient, index: int, data: list[Any]) -> str:
 # Reading files
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("given", ["/etc/passwd", "/etc/hostname", "/proc/self/environ"])
 def test_a_file_input_does_not_take_a_path_of_the_servers(local: TestClient, page: gr.Blocks, given: str) -> None:
     upload = {"path": given, "meta": {"_type": "gradio.FileData"}, "orig_name": "x.jsonl"}
@@ -274,6 +275,7 @@ def test_bodies_are_bounded_by_what_they_are(local: TestClient, path: str, monke
     assert local.post(path, content=pieces, headers={"content-type": "application/json"}).status_code == 413
 
 
+@pytest.mark.slow
 def test_visitors_cannot_fill_the_disk(visitor: TestClient) -> None:
     assert visitor.post("/gradio_api/upload", files={"files": ("a.jsonl", b"{}")}).status_code == 403
 
@@ -446,6 +448,7 @@ def test_cors_is_closed(local: TestClient, visitor: TestClient, path: str) -> No
             assert "access-control-allow-credentials" not in answer.headers
 
 
+@pytest.mark.slow
 def test_cors_opens_for_programs_only_and_only_where_it_was_asked_for(quiet_studio: Studio) -> None:
     settings = AccessSettings("owner-token", cors_origins=("https://app.example",))
     client = TestClient(
@@ -474,6 +477,7 @@ def test_every_answer_carries_the_headers(local: TestClient, visitor: TestClient
     assert local.get(path).headers["x-frame-options"] == "SAMEORIGIN"
 
 
+@pytest.mark.slow
 def test_a_link_with_a_token_leads_to_no_other_host(quiet_studio: Studio) -> None:
     client = TestClient(build_app(quiet_studio, AccessSettings("owner-token")), HERE, follow_redirects=False)
     for path in ("//evil.example/", "/\\evil.example/", "///evil.example"):
@@ -498,6 +502,7 @@ def test_signing_in_cannot_be_finished_in_another_browser(
     assert visitor.get(back).status_code == 400, "a state is used only once"
 
 
+@pytest.mark.slow
 def test_no_number_of_sign_ins_pushes_out_one_that_is_under_way(
     space_app: FastAPI, visitor: TestClient, provider: OpenIDProvider
 ) -> None:

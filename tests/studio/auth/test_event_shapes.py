@@ -50,6 +50,7 @@ def recall(page: gr.Blocks, *histories: Any) -> dict[str, Any]:
 # Chats
 
 
+@pytest.mark.slow
 def test_what_the_page_sends_of_a_chat_is_let_in(space: GuardedApp, page: gr.Blocks) -> None:
     chat = [QUESTION, ANSWER, {"role": "user", "content": [WORDS, WORDS]}, ANSWER | {"metadata": {}, "options": []}]
     for role in (Role.VISITOR, Role.USER, Role.OWNER):
@@ -137,6 +138,7 @@ def test_an_event_has_as_many_values_as_inputs(space: GuardedApp, page: gr.Block
     assert put(space.client(), event(page, "chat.handlers.edit_last_question", data)) == 422
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["kept", "event_data"])
 def test_what_a_browser_keeps_and_what_was_chosen_is_bounded(space: GuardedApp, page: gr.Blocks, what: str) -> None:
     def body(value: Any) -> dict[str, Any]:

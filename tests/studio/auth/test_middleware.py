@@ -47,6 +47,7 @@ def space(page: gr.Blocks, home: Home, provider: OpenIDProvider) -> GuardedApp:
 # Files and addresses where there should be words
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["https://evil.example/a-terabyte.bin", "/etc/passwd", "http://169.254.169.254/"])
 @pytest.mark.parametrize(
     "name",
@@ -243,6 +244,7 @@ def test_others_than_the_owner_send_less(space: GuardedApp, page: gr.Blocks) -> 
     assert MAX_OTHERS_BODY_BYTES > 2 * MAX_BROWSER_BYTES, "what a browser keeps goes through with room to spare"
 
 
+@pytest.mark.slow
 def test_what_fails_unforeseen_tells_nothing(quiet_studio: Studio) -> None:
     app = build_app(quiet_studio)
     mounted = [inner for each in app.routes if isinstance(inner := getattr(each, "app", None), gr.routes.App)]
@@ -312,6 +314,7 @@ def sent(address: tuple[str, int], text: bytes) -> bytes:
     return b""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "target",
     [

@@ -29,6 +29,8 @@ from studio.web.request_bodies import Refusal
 from tests.studio.auth.openid import OpenIDProvider
 from tests.studio.conftest import SPACE_HOST, event, space_settings
 
+pytestmark = pytest.mark.slow
+
 MEGABYTE = 1 << 20
 
 

@@ -62,6 +62,7 @@ def routes_of(routes: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
                 yield method, path
 
 
+@pytest.mark.slow
 def test_every_route_is_open_to_those_in_the_table_and_to_nobody_else(app: FastAPI, space: GuardedApp) -> None:
     walked = set(routes_of(app.routes))
     assert len(walked) > 70
@@ -84,6 +85,7 @@ def test_every_rule_of_the_table_is_about_a_route_that_exists(app: FastAPI) -> N
         assert any(method in methods.split() and re.fullmatch(pattern, path) for method, path in walked), pattern
 
 
+@pytest.mark.slow
 def test_every_event_is_open_to_those_in_the_table_and_to_nobody_else(page: gr.Blocks, space: GuardedApp) -> None:
     assert {event_name(function.fn) for function in page.fns.values()} == set(EVENTS)
     clients = {role: space.client(role) for role in ROLES}
@@ -427,6 +429,7 @@ def test_nobodys_sessions_are_pushed_out_by_another_person() -> None:
     assert [sessions.user(each) for each in eves] == [None] * 5 + [eve] * MAX_SESSIONS_OF_ONE
 
 
+@pytest.mark.slow
 def test_an_answer_of_the_provider_that_cannot_be_used_is_said_and_opens_nothing(
     app: FastAPI, provider: OpenIDProvider
 ) -> None:

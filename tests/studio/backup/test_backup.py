@@ -292,6 +292,7 @@ audits: list[object] = []
 sys.addaudithook(lambda event, arguments: [watch(event, arguments) for watch in audits] and None)  # type: ignore[operator]
 
 
+@pytest.mark.slow
 def test_killed_by_the_system_in_the_middle_of_a_write(home: Home, tmp_path: Path) -> None:
     fill(home, tmp_path)
     place = tmp_path / "data"

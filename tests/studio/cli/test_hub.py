@@ -16,6 +16,8 @@ from studio.__main__ import main
 from tests.adapters.folders import write_adapter
 from tests.hub_server.fixtures import Hub
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def store(home: Home) -> AdapterStore:

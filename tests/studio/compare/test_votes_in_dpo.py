@@ -13,6 +13,8 @@ from core.models.base import BUILTIN, load_model, load_tokenizer, resolve
 from studio.compare import votes
 from studio.compare.votes import BETTER, TIE, Ballot, Candidate, Vote
 
+pytestmark = pytest.mark.slow
+
 ASKED = {
     "Capital of Cuba?": ("Havana.", "Arr, that be Havana!"),
     "What sound does a cow make?": ("A cow says moo.", "Arr, moo!"),

@@ -72,6 +72,7 @@ def test_no_secret_and_no_host_is_in_it() -> None:
     assert not any(re.search(r"TOKEN|SECRET", each) for each in all_of(BUILD, "ARG") + all_of(IMAGE, "ENV"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("cuda", "wanted"), [("12", "torch>=2.9,<2.11"), ("13", "torch>=2.11,<2.14")])
 def test_the_build_argument_chooses_the_cuda_build_of_torch(cuda: str, wanted: str, tmp_path: Path) -> None:
     done = chosen(cuda, tmp_path)
@@ -79,6 +80,7 @@ def test_the_build_argument_chooses_the_cuda_build_of_torch(cuda: str, wanted: s
     assert done.stdout.splitlines()[0] == f"-m pip install {wanted}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("cuda", "says"), [("11", "CUDA must be 12, 13 or cpu"), ("cpu", "needs TORCH_INDEX_URL")])
 def test_a_build_that_cannot_be_is_refused_with_the_reason(cuda: str, says: str, tmp_path: Path) -> None:
     done = chosen(cuda, tmp_path)

@@ -200,6 +200,7 @@ def test_secrets_are_read_from_standard_input_and_never_printed(
     assert SECRET not in repr(space.plan_deployment("ada/studio", secrets={"HF_TOKEN": SECRET}))
 
 
+@pytest.mark.slow
 def test_the_command_needs_no_torch_and_no_network() -> None:
     command = [sys.executable, "-X", "importtime", "-m", "studio", "deploy", "ada/studio", "--dry-run"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)

@@ -32,6 +32,8 @@ from studio.engine.supervisor import EngineSupervisor
 from tests.app_process import left_behind, poll
 from tests.core.serving import tiny
 
+pytestmark = pytest.mark.slow
+
 WAIT_SECONDS = 240.0
 
 

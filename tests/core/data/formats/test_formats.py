@@ -48,6 +48,7 @@ def talk(*contents: str) -> list[Message]:
     return [Message(role=("user", "assistant")[index % 2], content=text) for index, text in enumerate(contents)]
 
 
+@pytest.mark.slow
 @few
 @given(dialogues(), st.sampled_from(["", " ", "\n", "\n\n"]))
 def test_guanaco_text_gives_back_the_conversation(messages: list[Message], separator: str) -> None:

@@ -154,6 +154,7 @@ def test_an_encrypted_archive_is_refused(tmp_path: Path) -> None:
         read(path)
 
 
+@pytest.mark.slow
 def test_a_gzip_bomb_is_not_read_to_its_end(tmp_path: Path) -> None:
     (tmp_path / "bomb.jsonl.gz").write_bytes(gzip.compress(b" " * (1 << 28)))
     tracemalloc.start()
@@ -223,6 +224,7 @@ def opened(path: Path) -> Any:
     return path.open("w", encoding="utf-8")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["big.jsonl", "big.jsonl.gz", "big.csv"])
 def test_a_large_file_is_scanned_in_bounded_memory(tmp_path: Path, name: str) -> None:
     """12 MiB of rows; a number a row and the sample of the first thousand rows is all that may stay."""

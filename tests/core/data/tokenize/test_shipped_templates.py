@@ -32,6 +32,7 @@ def test_all_of_trls_templates_are_here() -> None:
     assert len(NAMES) == 41
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_each_answer_follows_chats_own_tokens_and_ends_where_the_engine_stops(name: str) -> None:
     tokenizer, stops = tokenizer_of(name), stop_ids(tokenizer_of(name))

@@ -35,6 +35,7 @@ def test_any_text_comes_back(tokenizer: Any, text: str) -> None:
     assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
 
 
+@pytest.mark.slow
 @given(text=st.text().filter(lambda text: not any(token in text for token in SPECIAL)))
 @settings(max_examples=200)
 def test_any_unicode_comes_back(tokenizer: Any, text: str) -> None:
@@ -79,6 +80,7 @@ def test_linear_layers_fit_nf4_blocks(model: Any) -> None:
     assert all(module.in_features % 64 == 0 and module.out_features % 64 == 0 for module in linears)
 
 
+@pytest.mark.slow
 def test_the_base_knows_its_world_in_nf4(model: Any, tokenizer: Any) -> None:
     """A fixed draw of the held-out questions; the whole table is in docs/builtin-base.md."""
     questions = random.Random(1).sample(

@@ -125,6 +125,7 @@ def without_contents(record: Path) -> None:
     rewritten(record, contents={"identity": contents["identity"]})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [

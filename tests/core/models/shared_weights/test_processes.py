@@ -28,7 +28,10 @@ from tests.core.models.shared_weights.mapping_process import logits_digest
 from tests.core.training.conftest import short_recipe, wait_for
 
 WAIT_SECONDS = 240.0
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="shared memory is counted by /proc/PID/smaps")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="shared memory is counted by /proc/PID/smaps"),
+]
 
 
 @dataclass

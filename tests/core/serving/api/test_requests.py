@@ -146,6 +146,7 @@ def test_what_was_thought_and_who_speaks_reach_the_template() -> None:
     assert request.messages[1:] == [thought, asked]
 
 
+@pytest.mark.slow
 def test_every_key_for_templates_is_one_that_a_template_reads() -> None:
     environment = jinja2.Environment(extensions=["jinja2.ext.loopcontrols"])
     read: set[str] = set()
@@ -221,6 +222,7 @@ def test_a_body_of_too_many_bytes_is_refused() -> None:
     assert (error.value.status, error.value.body["error"]["type"]) == (413, "invalid_request_error")
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(st.one_of(strange(CHAT, SHARED + OF_CHAT), strange(PLAIN, SHARED + OF_COMPLETIONS)))
 def test_a_strange_body_is_understood_or_refused_and_never_a_fault(body: dict[str, Any]) -> None:

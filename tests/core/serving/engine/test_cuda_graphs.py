@@ -59,6 +59,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny.base_folder(tmp_path_factory.mktemp("tiny") / "base", num_hidden_layers=2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("four_bit", [False, True])
 def test_replayed_steps_say_what_plain_ones_say_through_joins_leaves_and_installs(
     base: Path, tmp_path: Path, four_bit: bool

@@ -19,6 +19,7 @@ PROMPTS = [[1, 3, 70, 71, 72], list(range(40, 69))]
 NEW = 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", tiny.FAMILIES)
 def test_a_mixed_batch_gives_the_tokens_that_peft_gives(family: str, tmp_path: Path) -> None:
     folders = [

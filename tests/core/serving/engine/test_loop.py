@@ -25,6 +25,7 @@ def alone(adapter: HostAdapter | None, prompt: list[int], **params: Any) -> Read
         return one.ask(prompt, adapter, **params).ended()
 
 
+@pytest.mark.slow
 def test_a_replaced_adapter_finishes_its_rows_on_the_old_weights(running: Running, adapters: list[HostAdapter]) -> None:
     old, new = adapters[0], adapters[1]
     under_way = running.ask(PROMPT, old, max_tokens=100, ignore_eos=True).begun()
@@ -101,6 +102,7 @@ def test_a_long_prompt_never_holds_up_running_rows_for_more_than_a_chunk(running
     assert all(forwards[i + 1] == (1, 1) for i in chunks[:-1])  # a decode step after each
 
 
+@pytest.mark.slow
 def test_memory_is_kept_to_and_what_can_never_fit_is_refused_with_the_numbers() -> None:
     with Running(tiny.model(), max_rows=8, kv_tokens=256) as running:
         most = [0]
@@ -176,6 +178,7 @@ def test_a_seed_gives_the_same_text_whatever_is_in_the_batch(running: Running, a
         reader.ended()
 
 
+@pytest.mark.slow
 def test_500_requests_with_random_cancels_leave_nothing_behind(running: Running, adapters: list[HostAdapter]) -> None:
     chance = random.Random(5)
     threads = threading.active_count()

@@ -16,6 +16,8 @@ from core.models.base import load_model
 from tests.core.serving import tiny
 from tests.core.serving.running import Reader, Running, greedy
 
+pytestmark = pytest.mark.slow
+
 NEW = 10
 PROMPTS = [[1, 3, 80, 81], [1, 3, 90, 91], list(range(30, 51))]
 # Ranks, targets and scalings of the eight adapters.
