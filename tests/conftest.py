@@ -44,7 +44,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     items.sort(key=place)
     for item in items:
-        if item.get_closest_marker("e2e"):
+        if "e2e" in item.path.parts:
             item.add_marker(pytest.mark.slow)
 
 

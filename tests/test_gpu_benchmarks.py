@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("name", ["engine", "plan", "training"])
 def test_a_dry_run_ends_well(name: str) -> None:

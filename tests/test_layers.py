@@ -73,6 +73,7 @@ def test_no_files_import_each_other_in_a_circle() -> None:
     assert not circle_in({module: set(imports_of(module)) for module in MODULES})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "module", ["studio.app", "studio.__main__", "adapters.hub.push", "adapters.store", "core.data"]
 )

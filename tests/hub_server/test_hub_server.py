@@ -143,6 +143,7 @@ def test_datasets_loads_a_dataset_by_its_id(hub: Hub) -> None:
     assert loaded.to_list() == rows
 
 
+@pytest.mark.slow
 def test_a_subprocess_uses_it_through_the_environment(hub: Hub) -> None:
     program = "from huggingface_hub import HfApi; print(HfApi().whoami()['name'])"
     done = subprocess.run(
@@ -151,6 +152,7 @@ def test_a_subprocess_uses_it_through_the_environment(hub: Hub) -> None:
     assert done.stdout == "bob\n"
 
 
+@pytest.mark.slow
 def test_by_hand(tmp_path: Path) -> None:
     command = [sys.executable, "-u", "-m", "tests.hub_server", "--port", "0", "--root", str(tmp_path / "hub")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:

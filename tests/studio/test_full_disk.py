@@ -65,6 +65,7 @@ assert busy.answers() == 2
 """
 
 
+@pytest.mark.slow
 def test_who_is_answering_outlives_a_file_that_is_cut_off_or_has_no_room(home: Home) -> None:
     ended = subprocess.run([sys.executable, "-c", CUT_OFF, str(home.root)], capture_output=True, text=True)
     assert ended.returncode == 0, f"ended with {ended.returncode}: {ended.stderr}"

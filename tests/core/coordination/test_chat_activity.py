@@ -9,6 +9,7 @@ from core.coordination import chat_activity
 from core.coordination.chat_activity import ChatActivity
 
 
+@pytest.mark.slow
 def test_what_one_process_reports_another_one_reads(home: Home) -> None:
     activity = ChatActivity(home)
     assert activity.answers() == 0

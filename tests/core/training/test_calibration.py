@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from core.common.home import Home
 from core.recipes.recipe import Recipe
 from core.training.calibration import calibrate
 from core.training.speeds import read_speeds, save_speeds
+
+pytestmark = pytest.mark.slow
 
 
 def test_calibrating_trains_a_few_real_steps(home: Home, tmp_path: Path) -> None:

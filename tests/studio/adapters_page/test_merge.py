@@ -26,6 +26,7 @@ from tests.studio.adapters_page.conftest import BOB, LINEARS
 from tests.studio.conftest import request_of
 
 
+@pytest.mark.slow
 def test_merging_makes_a_model_and_pushes_it(studio: Studio, hub: Hub, failures: AdapterFailures) -> None:
     hub.login("hf_ada")
     said = merge_adapter(studio, failures, request_of(LOCAL_OWNER), "mine")
@@ -54,6 +55,7 @@ def test_merging_makes_a_model_and_pushes_it(studio: Studio, hub: Hub, failures:
         push_merged_model(studio, failures, "mine", "whole", False)
 
 
+@pytest.mark.slow
 def test_a_merge_that_fails_says_why(studio: Studio, tmp_path: Path, failures: AdapterFailures) -> None:
     studio.store.import_folder(write_adapter(tmp_path / "small"), "small")
     with pytest.raises(UserError, match="trained on another base"):

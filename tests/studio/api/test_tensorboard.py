@@ -12,6 +12,8 @@ from torch.utils.tensorboard import SummaryWriter
 
 from studio.api import tensorboard
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("path", ["environment", "environment/", "logdir", "logdir/", "runs", "window_properties"])
 def test_no_answer_of_tensorboard_names_the_folder_of_the_runs(board: TestClient, runs: Path, path: str) -> None:

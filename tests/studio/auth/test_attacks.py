@@ -486,6 +486,7 @@ def test_a_link_with_a_token_leads_to_no_other_host(quiet_studio: Studio) -> Non
         assert where[1:2] not in ("/", "\\")
 
 
+@pytest.mark.slow
 def test_signing_in_cannot_be_finished_in_another_browser(
     space_app: FastAPI, visitor: TestClient, provider: OpenIDProvider
 ) -> None:

@@ -98,6 +98,7 @@ def test_an_answer_that_is_not_as_it_must_be_is_an_error(
     assert "hf_oauth_x" not in caplog.text and CLIENT_SECRET not in caplog.text
 
 
+@pytest.mark.slow
 def test_authlib_is_only_imported_where_people_sign_in_and_warns_of_nothing() -> None:
     program = "import sys, studio.app; assert 'authlib' not in sys.modules; import studio.auth.openid"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

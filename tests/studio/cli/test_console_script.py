@@ -11,6 +11,8 @@ import pytest
 
 from studio.__main__ import main
 
+pytestmark = pytest.mark.slow
+
 NAME = "guanaco-studio"
 
 

@@ -12,6 +12,8 @@ from core.data import read_dataset
 from studio.engine.tokenizer_process import TokenizerProcess
 from tests.studio.data.conversations import dataset_of
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TokenizerProcess]:

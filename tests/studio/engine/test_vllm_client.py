@@ -30,6 +30,8 @@ from tests.app_process import poll
 from tests.studio.conftest import handler, request_of
 from tests.vllm_server import VllmServer
 
+pytestmark = pytest.mark.slow
+
 LINEARS = {"model.layers.0.self_attn.q_proj": (256, 256), "model.layers.3.mlp.up_proj": (704, 256)}
 Make = Callable[..., None]
 

@@ -61,6 +61,7 @@ def test_the_queue_is_reordered_and_cancelled(quiet_studio: Studio) -> None:
         click(quiet_studio, "earlier", a)
 
 
+@pytest.mark.slow
 def test_pausing_asks_for_a_checkpoint_and_does_not_resume_by_itself(quiet_studio: Studio) -> None:
     run = queued(quiet_studio, "paused", max_steps=100_000, save_steps=100_000)
     started = queue.start_next(quiet_studio.home)

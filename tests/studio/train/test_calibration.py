@@ -25,6 +25,7 @@ def test_not_while_a_run_trains(home: Home) -> None:
         asyncio.run(calibrate(home, recipe))
 
 
+@pytest.mark.slow
 def test_what_stands_in_the_way_is_told(home: Home) -> None:
     with pytest.raises(UserError, match=r"could not be measured.*no dataset called 'nowhere'"):
         asyncio.run(calibrate(home, Recipe.from_dict({"dataset_name": "nowhere"})))

@@ -84,6 +84,7 @@ def test_what_cannot_fit_is_not_started_unless_overridden(
     assert list_runs(quiet_studio.home) == []
 
 
+@pytest.mark.slow
 def test_what_nobody_could_chat_with_here_is_not_started_unless_it_is_meant(
     context: Context, page: TrainPage, quiet_studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -102,6 +103,7 @@ def test_what_nobody_could_chat_with_here_is_not_started_unless_it_is_meant(
     shutil.rmtree(run.folder)
 
 
+@pytest.mark.slow
 def test_measuring_the_speed_trains_a_few_steps_and_the_plan_then_has_a_time(
     context: Context, page: TrainPage, quiet_studio: Studio
 ) -> None:

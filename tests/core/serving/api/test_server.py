@@ -33,6 +33,8 @@ from tests.core.serving import tiny
 from tests.core.serving.api.strange_requests import CHAT, OF_CHAT, OF_COMPLETIONS, PLAIN, SHARED, strange, written
 from tests.core.serving.process import POLL_SECONDS, START_SECONDS, EngineProcess
 
+pytestmark = pytest.mark.slow
+
 HELLO: list[Any] = [{"role": "user", "content": "Hello"}]
 GREEDY: dict[str, Any] = {"temperature": 0, "max_tokens": 8}
 NEVER_ENDS: dict[str, Any] = {"max_tokens": 400, "temperature": 0, "extra_body": {"ignore_eos": True}}
@@ -76,7 +78,6 @@ def idle(engine: EngineProcess) -> dict[str, Any]:
     return health
 
 
-@pytest.mark.slow
 def test_every_model_answers_in_its_own_way_and_says_who_it_is(client: openai.OpenAI, base: Path) -> None:
     said = {}
     for name in ("base", base.name, "pirate", "radio", "json"):
@@ -236,7 +237,6 @@ def test_a_body_that_is_no_json_object_is_refused(engine: EngineProcess, body: b
     assert (answer.status_code, answer.json()["error"]["type"]) == (400, "invalid_request_error")
 
 
-@pytest.mark.slow
 @settings(max_examples=60)
 @given(st.one_of(strange(CHAT, SHARED + OF_CHAT), strange(PLAIN, SHARED + OF_COMPLETIONS)))
 def test_a_strange_request_is_answered_or_refused_in_openais_shape(engine: EngineProcess, body: dict[str, Any]) -> None:
@@ -406,7 +406,6 @@ def _metric(engine: EngineProcess, name: str) -> float:
     return float(next(line.rsplit(" ", 1)[1] for line in text.splitlines() if line.startswith(name)))
 
 
-@pytest.mark.slow
 def test_the_process_says_where_it_is_before_the_base_is_loaded_and_ends_cleanly(tmp_path: Path, base: Path) -> None:
     home = Home.open(tmp_path / "h")
     with EngineProcess(home.root, base) as process:
@@ -496,7 +495,6 @@ def test_a_base_that_cannot_be_loaded_is_told_in_health(home: Home, base: Path, 
     assert served_here(["--base", str(broken)], home, client) == 0
 
 
-@pytest.mark.slow
 def test_a_wrong_base_is_told_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--base", str(tmp_path), "--home", str(tmp_path / "home")]) == EXIT_USAGE
     assert "not a model folder" in capsys.readouterr().err
