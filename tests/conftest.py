@@ -48,7 +48,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
 
 
-# `make fast` leaves out what is marked slow, so a test that starts a process has to be.
+# `make fast` leaves out what is marked slow, and refuses processes to the rest: what starts one has to be marked.
 STARTS_A_PROCESS = frozenset({"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn"})
 _may_start_processes = True
 
@@ -65,7 +65,7 @@ sys.addaudithook(_refuse_processes)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     """Fixtures of a module or a session count for the test that sets them up."""
     global _may_start_processes
-    _may_start_processes = item.get_closest_marker("slow") is not None
+    _may_start_processes = "not slow" not in item.config.option.markexpr
     try:
         return (yield)
     finally:

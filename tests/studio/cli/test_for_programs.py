@@ -88,6 +88,7 @@ def test_a_package_that_stands_in_the_way_is_told_so_too(
     assert "comes from elsewhere" in printed(capsys)[0]["error"]["message"]
 
 
+@pytest.mark.slow
 def test_the_doctor_is_one_object(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
     main(["doctor", "--json", "--home", str(home.root)])
     assert "problems" in printed(capsys)[0]
