@@ -20,7 +20,7 @@ from studio.auth.published import check_may_use
 from studio.chat.page import ChatPage
 from studio.context import Studio
 from studio.engine.client import BASE
-from studio.train.page import TrainPage
+from studio.train.components import TrainPage
 from studio.train.recipe_form import LEVELS
 from studio.ui.events import bind
 from studio.ui.html_events import clicked_action

@@ -6,6 +6,7 @@ import json
 import math
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy
 import pytest
@@ -33,7 +34,7 @@ def test_facts_are_read_from_the_files(tmp_path: Path) -> None:
 
 
 def test_scaling_follows_peft(tmp_path: Path) -> None:
-    patterns = {"rank_pattern": {"up_proj": 2}, "alpha_pattern": {r"layers\.1\.mlp\.up_proj": 16}}
+    patterns: dict[str, Any] = {"rank_pattern": {"up_proj": 2}, "alpha_pattern": {r"layers\.1\.mlp\.up_proj": 16}}
     plain = inspect(write_adapter(tmp_path / "plain", **patterns))
     assert plain.scaling("model.layers.0.self_attn.q_proj") == 8 / 4
     assert plain.scaling("model.layers.0.mlp.up_proj") == 8 / 2
@@ -91,7 +92,9 @@ def test_what_peft_writes_is_whole_and_servable(tmp_path: Path) -> None:
         ({"r": 2}, "rank"),
     ],
 )
-def test_what_slots_cannot_calculate_is_refused_with_the_reason(tmp_path: Path, changes: dict, reason: str) -> None:
+def test_what_slots_cannot_calculate_is_refused_with_the_reason(
+    tmp_path: Path, changes: dict[str, Any], reason: str
+) -> None:
     assert reason in (why_not_slots(inspect(write_adapter(tmp_path / "a", **changes)), 16) or "")
 
 

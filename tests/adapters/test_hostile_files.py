@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import struct
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
@@ -46,7 +47,7 @@ def accepted_by_the_library(path: Path) -> bool:
 @example(header={"a": {"dtype": "U8", "shape": [4], "data_offsets": [0, 4]}}, size=4)
 @example(header={n: {"dtype": "U8", "shape": [4], "data_offsets": [0, 4]} for n in "ab"}, size=4)
 @example(header={"a": {"dtype": "U8", "shape": [True], "data_offsets": [0, 1]}}, size=1)
-def test_what_passes_here_passes_in_the_safetensors_library(tmp_path: Path, header: dict, size: int) -> None:
+def test_what_passes_here_passes_in_the_safetensors_library(tmp_path: Path, header: dict[str, Any], size: int) -> None:
     content = json.dumps(header).encode()
     path = tmp_path / "x.safetensors"
     path.write_bytes(struct.pack("<Q", len(content)) + content + b"\0" * size)
@@ -77,7 +78,7 @@ def test_a_changed_byte_in_the_header_is_noticed_as_the_library_does(tmp_path: P
 
 @SETTINGS
 @given(st.dictionaries(st.sampled_from([*config(), "rank_pattern", "alpha_pattern", "other"]), JSON))
-def test_any_configuration_is_judged_or_refused(changes: dict) -> None:
+def test_any_configuration_is_judged_or_refused(changes: dict[str, Any]) -> None:
     try:
         parsed = parse_config(json.dumps(config() | changes).encode())
     except UserError:
@@ -136,7 +137,7 @@ def test_a_header_larger_than_any_adapters_is_not_read(tmp_path: Path) -> None:
         {"base_model_name_or_path": "x" * 1_000},
     ],
 )
-def test_values_that_nothing_can_calculate_or_show_are_refused(changes: dict) -> None:
+def test_values_that_nothing_can_calculate_or_show_are_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(UserError) as caught:
         parse_config(json.dumps(config() | changes).encode())
     assert len(str(caught.value)) < 300

@@ -53,7 +53,7 @@ def test_the_picture_shows_the_curve(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("points", [[], [("train/loss", 1, 2.0)], [("train/grad_norm", 1, 2.0)]])
-def test_without_a_curve_there_is_no_picture(tmp_path: Path, points: list) -> None:
+def test_without_a_curve_there_is_no_picture(tmp_path: Path, points: list[tuple[int, float]]) -> None:
     write_events(tmp_path, points)
     assert loss_plot(tmp_path) is None
 

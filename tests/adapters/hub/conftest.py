@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,7 +47,7 @@ def snapshot(store: AdapterStore) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in store.root.rglob("*") if path.is_file()}
 
 
-def adapter_files(tmp_path: Path, **changes: object) -> dict[str, bytes]:
+def adapter_files(tmp_path: Path, **changes: Any) -> dict[str, bytes]:
     """The files of an adapter made elsewhere, as they lie in a repository."""
     folder = write_adapter(tmp_path / "elsewhere", **changes)
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

@@ -11,8 +11,16 @@ def test_a_dataset_repository_is_private_and_stays_a_dataset(hub: Hub) -> None:
 
     def send(private: bool, content: bytes) -> bool:
         files = {"preferences.jsonl": content}
-        how = {"repo_type": "dataset", "marker": "preferences.jsonl", "replaced": (), "message": "Votes"}
-        return push_files("ada/votes", files, private=private, **how).changed
+        result = push_files(
+            "ada/votes",
+            files,
+            repo_type="dataset",
+            marker="preferences.jsonl",
+            replaced=(),
+            message="Votes",
+            private=private,
+        )
+        return result.changed
 
     assert send(True, b"{}\n")
     assert hub.repo("ada/votes", "dataset").private

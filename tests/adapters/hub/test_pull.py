@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,7 +61,7 @@ def test_pull_by_revision(hub: Hub, store: AdapterStore, tmp_path: Path) -> None
     ],
 )
 def test_what_cannot_be_used_is_refused_before_its_weights_are_downloaded(
-    hub: Hub, store: AdapterStore, tmp_path: Path, changes: dict, reason: str
+    hub: Hub, store: AdapterStore, tmp_path: Path, changes: dict[str, Any], reason: str
 ) -> None:
     hub.make_repo("eve/style", adapter_files(tmp_path, **changes))
     before = snapshot(store)
@@ -117,7 +118,7 @@ def test_what_the_person_says_of_a_base_is_recorded_and_told_on_the_card(
     ],
 )
 def test_repos_that_are_refused(
-    hub: Hub, store: AdapterStore, tmp_path: Path, drop: str, add: dict, reason: str
+    hub: Hub, store: AdapterStore, tmp_path: Path, drop: str, add: dict[str, bytes], reason: str
 ) -> None:
     files = {path: content for path, content in adapter_files(tmp_path).items() if path != drop}
     hub.make_repo("eve/style", files | add)

@@ -55,7 +55,7 @@ def test_exactly_the_listed_files_in_one_commit_through_lfs(hub: Hub, store: Ada
     assert head.files["adapter_model.safetensors"].lfs
     lfs = [request for request in hub.requests if "lfs" in request]
     assert "POST /ada/pirate.git/info/lfs/objects/batch" in lfs and any(each.startswith("PUT /lfs/") for each in lfs)
-    assert ModelCard(hub.read("ada/pirate", "README.md").decode()).data.library_name == "peft"
+    assert ModelCard(hub.read("ada/pirate", "README.md").decode()).data["library_name"] == "peft"
 
 
 def test_private_unless_asked_otherwise(hub: Hub, store: AdapterStore) -> None:

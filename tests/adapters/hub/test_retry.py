@@ -20,7 +20,9 @@ from tests.hub_server.fixtures import Hub
         ("POST /api/models/.*/commit/", 502, {}),
     ],
 )
-def test_what_passes_is_waited_for(hub: Hub, store: AdapterStore, where: str, status: int, headers: dict) -> None:
+def test_what_passes_is_waited_for(
+    hub: Hub, store: AdapterStore, where: str, status: int, headers: dict[str, str]
+) -> None:
     hub.login("hf_ada")
     hub.fail(where, status, headers=headers, times=2)
     push_adapter(store, "pirate", "ada/pirate")
