@@ -22,7 +22,7 @@ from typing import TypeAlias
 from adapters.adapter import Adapter
 from adapters.card_record import record_from_card
 from adapters.common.errors import UserError
-from adapters.common.files import remove_tree, sync_folder, temporary_name, write_atomic
+from adapters.common.files import remove_tree, sync_files, sync_folder, temporary_name, write_atomic
 from adapters.compat import AdapterFacts, inspect
 from adapters.folder_layout import CONFIG_FILE, PICKLE_FILE, WEIGHTS_FILE, known_files
 from adapters.record import BUILTIN_ID, RECORD_FILE, AdapterRecord
@@ -226,9 +226,7 @@ class AdapterStore:
 
     def _complete(self, staged: Path, record: AdapterRecord) -> None:
         """Make `staged` durable, write its record last, and let it appear under its name."""
-        for path in sorted(staged.rglob("*")):
-            if path.is_file():
-                _sync_file(path)
+        sync_files(staged)
         write_atomic(staged / RECORD_FILE, record.to_json())
         self._claim(staged, record.name)
 
@@ -278,11 +276,3 @@ def _with_facts(record: AdapterRecord, facts: AdapterFacts) -> AdapterRecord:
         target_modules=sorted({module.rsplit(".", 1)[-1] for module in facts.pairs}),
         size_bytes=facts.size_bytes,
     )
-
-
-def _sync_file(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

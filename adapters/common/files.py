@@ -85,7 +85,17 @@ def append_line(path: Path, line: bytes) -> None:
 
 def sync_folder(folder: Path) -> None:
     """Make renames inside `folder` durable; without it a power cut may undo them."""
-    descriptor = os.open(folder, os.O_RDONLY)
+    _sync(folder)
+
+
+def sync_files(folder: Path) -> None:
+    """Make durable what is written in every file under `folder`, by whatever program."""
+    for path in filter(Path.is_file, folder.rglob("*")):
+        _sync(path)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from safetensors.torch import load_file
 from transformers import TrainerState
 from trl import SFTConfig, SFTTrainer
 
-from adapters.common.files import remove_tree, sync_folder
+from adapters.common.files import remove_tree, sync_files, sync_folder
 from core.models.base import BaseSource
 from core.models.device import Choice
 from core.recipes.recipe import Recipe, lora_settings
@@ -171,15 +170,6 @@ def save_peft_folder(model: Any, tokenizer: PreTrainedTokenizerBase, folder: Pat
     model.save_pretrained(folder, save_embedding_layers=False)
     (folder / "README.md").unlink(missing_ok=True)  # PEFT's card names local paths
     tokenizer.save_pretrained(folder)
-
-
-def sync_files(folder: Path) -> None:
-    for path in filter(Path.is_file, folder.rglob("*")):
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def same_shape(adapter: Path) -> LoraConfig:
