@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -93,7 +94,7 @@ def left_behind(home: Path) -> list[psutil.Process]:
     return found
 
 
-def poll(condition, seconds: float, what: str) -> None:  # type: ignore[no-untyped-def]
+def poll(condition: Callable[[], object], seconds: float, what: str) -> None:
     """Wait for something that tells no event (another process's state). Raises AssertionError when it never comes."""
     event = threading.Event()
     for _ in range(int(seconds / 0.1)):

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-import adapters.adapter
-import adapters.store
+from adapters.common import files
 from adapters.common.errors import UserError
+from adapters.compat import AdapterFacts, inspect
 from adapters.record import AdapterRecord, DatasetRef, HubRef, Sample
 from adapters.store import AdapterStore, check_name
 from core.common.home import Home
@@ -99,8 +99,8 @@ def test_a_name_that_is_taken_in_the_last_moment_is_refused_too(
         write_adapter(store.root / "pirate")
         real(path, data)
 
-    real = adapters.store.write_atomic
-    monkeypatch.setattr(adapters.store, "write_atomic", other_process_was_faster)
+    real = files.write_atomic
+    monkeypatch.setattr("adapters.store.write_atomic", other_process_was_faster)
     folder = write_adapter(tmp_path / "adapter")
     with pytest.raises(UserError, match="already an adapter"):
         store.add("pirate", folder, record())
@@ -148,7 +148,7 @@ def test_a_failing_disk_loses_nothing(store: AdapterStore, tmp_path: Path, monke
 
     folder = write_adapter(tmp_path / "adapter")
     with monkeypatch.context() as patch:
-        patch.setattr(adapters.store, "write_atomic", full)
+        patch.setattr("adapters.store.write_atomic", full)
         with pytest.raises(OSError, match="No space left"):
             store.add("pirate", folder, record())
     assert store.list() == [] and store.broken() == [] and hidden(store) == []
@@ -304,8 +304,12 @@ def test_listing_reads_again_only_what_has_changed(
     for name in ("one", "two"):
         store.import_folder(write_adapter(tmp_path / name), name)
     read: list[str] = []
-    inspect = adapters.adapter.inspect
-    monkeypatch.setattr(adapters.adapter, "inspect", lambda folder: (read.append(folder.name), inspect(folder))[1])
+
+    def counted(folder: Path) -> AdapterFacts:
+        read.append(folder.name)
+        return inspect(folder)
+
+    monkeypatch.setattr("adapters.adapter.inspect", counted)
     before = store.list()
     assert sorted(read) == ["one", "two"]
     assert (store.list(), store.broken()) == (before, [])
@@ -332,7 +336,7 @@ def test_a_disk_that_fails_for_a_moment_is_not_remembered(
         raise OSError(24, "Too many open files")
 
     with monkeypatch.context() as moment:
-        moment.setattr(adapters.adapter, "inspect", fails)
+        moment.setattr("adapters.adapter.inspect", fails)
         assert [name for name, _ in store.broken()] == ["one"]
     assert [each.name for each in store.list()] == ["one"]
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+import subprocess
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from adapters.store import AdapterStore
@@ -31,7 +33,8 @@ def test_a_run_survives_the_loss_of_the_disk(tmp_path: Path) -> None:
         poll(lambda: any("checkpoint-" in path for path in newest_state(bucket)), 120, "a checkpoint in the bucket")
     finally:
         # No goodbye: as when the machine is taken away.
-        for process in [first.process, *left_behind(folder)]:
+        doomed: list[subprocess.Popen[str] | psutil.Process] = [first.process, *left_behind(folder)]
+        for process in doomed:
             process.send_signal(signal.SIGKILL)
         first.process.wait()
     kept = {path for path in newest_state(bucket) if "checkpoint-" in path}

@@ -93,6 +93,9 @@ class Victims:
             worker.signal(signal.SIGKILL)
         return doing
 
+    def wait_until_done(self, run: Run) -> None:
+        poll(lambda: self.helped(run).state() is RunState.DONE, WAIT_SECONDS, f"{run.id} to be done")
+
     def helped(self, run: Run) -> Run:
         """What keeps dying at one step waits for a person, who presses Resume."""
         status = run.status()
@@ -117,14 +120,15 @@ def test_whatever_is_killed_the_run_ends_as_if_nothing_had_been(
     assert reference.wait(WAIT_SECONDS) == 0, undisturbed.log_path.read_text()
     expected = dict(told_losses(undisturbed))
     for run in victims.runs:
-        poll(lambda run=run: victims.helped(run).state() is RunState.DONE, WAIT_SECONDS, f"{run.id} to be done")  # type: ignore[misc]
+        victims.wait_until_done(run)
         told = told_losses(run)
         assert sorted({step for step, _ in told}) == list(range(1, STEPS + 1))
         assert all(loss == expected[step] for step, loss in told), "a step trained twice had another loss"
         curve = EventAccumulator(str(run.tensorboard)).Reload().Scalars("train/loss")
         assert [point.step for point in curve] == list(range(1, STEPS + 1)), "one unbroken curve"
     store = AdapterStore(victims.home.adapters)
-    assert sorted(record.run_id for record in store.list()) == sorted(run.id for run in victims.runs)
+    assert {record.run_id for record in store.list()} == {run.id for run in victims.runs}
+    assert len(store.list()) == len(victims.runs)
     assert not store.broken()
 
     victims.studio.wait_until_ready(WAIT_SECONDS)

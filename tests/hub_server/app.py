@@ -183,7 +183,7 @@ class Hub:
         return hmac.new(self._secret, oid.encode(), "sha256").hexdigest()
 
     def _check_signature(self, request: Request) -> str:
-        oid = request.path_params["oid"]
+        oid: str = request.path_params["oid"]
         if request.query_params.get("signature") != self._signature(oid):
             raise refuse(403, "The signature does not match.")
         return oid

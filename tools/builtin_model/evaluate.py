@@ -90,7 +90,8 @@ def evaluate_adapter(name: str) -> dict[str, Any]:
     from core.common.home import Home
     from core.recipes.recipe import Recipe
     from core.training.launcher import start_worker
-    from core.training.run import RunState, create_run
+    from core.training.run import create_run
+    from core.training.state import RunState
 
     with tempfile.TemporaryDirectory(prefix="guanaco-evaluate-") as folder:
         home = Home.open(folder)

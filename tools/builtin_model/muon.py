@@ -17,7 +17,7 @@ def orthogonalised(matrices: torch.Tensor) -> torch.Tensor:
     """The nearest (semi-)orthogonal matrices, roughly; `matrices` is (count, rows, columns)."""
     a, b, c = NEWTON_SCHULZ
     tall = matrices.shape[1] > matrices.shape[2]
-    x = matrices.mT if tall else matrices
+    x: torch.Tensor = matrices.mT if tall else matrices
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
     for _ in range(ITERATIONS):
         gram = x @ x.mT

@@ -15,8 +15,8 @@ from core.data.readers.text import MAX_LINE_CHARACTERS
 
 if TYPE_CHECKING:
     import numpy
-    import pyarrow  # type: ignore[import-untyped]
-    import pyarrow.parquet  # type: ignore[import-untyped]
+    import pyarrow
+    import pyarrow.parquet
 
 ROWS_AT_ONCE = 256
 BYTES_AT_ONCE = 1 << 24
@@ -83,20 +83,22 @@ def check_bytes(name: str, there: int, size: int, limit: int) -> None:
 def row_bytes(array: pyarrow.Array) -> numpy.ndarray[Any, Any]:
     """[len(array)]: what each value takes in bytes when it is written out."""
     import numpy
-    import pyarrow.compute  # type: ignore[import-untyped]
+    import pyarrow.compute
     from pyarrow import types
 
     kind = array.type
     if types.is_dictionary(kind) and is_text(kind.value_type):
         lengths = pyarrow.compute.binary_length(array.dictionary).fill_null(0).to_numpy(zero_copy_only=False)
-        each = numpy.append(lengths, 0).astype(numpy.int64)  # the last stands for null
-        return VALUE + each[array.indices.fill_null(len(lengths)).to_numpy(zero_copy_only=False)]
+        by_index: numpy.ndarray[Any, Any] = numpy.append(lengths, 0).astype(numpy.int64)  # the last stands for null
+        sizes: numpy.ndarray[Any, Any] = by_index[array.indices.fill_null(len(lengths)).to_numpy(zero_copy_only=False)]
+        return sizes + VALUE
     if types.is_struct(kind):
         return sum((row_bytes(field) for field in array.flatten()), start=numpy.full(len(array), VALUE))
     if (bounds := list_bounds(array)) is not None:
         begins, ends = bounds
-        before = numpy.append(0, numpy.cumsum(row_bytes(array.values)))
-        return VALUE + before[ends] - before[begins]
+        before: numpy.ndarray[Any, Any] = numpy.append(0, numpy.cumsum(row_bytes(array.values)))
+        contents: numpy.ndarray[Any, Any] = before[ends] - before[begins]
+        return contents + VALUE
     return numpy.full(len(array), max(VALUE, array.nbytes // max(1, len(array))))
 
 

@@ -46,7 +46,7 @@ def read_values(batch: Any) -> Iterator[dict[str, Any] | RowError]:
 @cache
 def plain_converter(kind: Any) -> Converter:
     """How the Python value of a column of this pyarrow.DataType becomes a plain one."""
-    import pyarrow  # type: ignore[import-untyped]
+    import pyarrow
 
     types = pyarrow.types
     if types.is_dictionary(kind):

@@ -81,7 +81,8 @@ def sample_logits(model: PreTrainedModel) -> Tensor:
     """What the model calculates for a few tokens: [1, 8, vocabulary]."""
     tokens = torch.arange(8, device=model.device)[None] % model.config.get_text_config().vocab_size
     with torch.no_grad():
-        return model(input_ids=tokens).logits
+        logits: Tensor = model(input_ids=tokens).logits
+    return logits
 
 
 def release(model: PreTrainedModel) -> None:

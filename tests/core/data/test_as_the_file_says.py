@@ -6,20 +6,23 @@ import json
 from pathlib import Path
 from typing import Any
 
-from core.data import read_dataset
+from core.data import Conversation, read_dataset
 from core.data.check import DatasetChecker
 from core.data.dataset import DatasetRow, Message
+from tests.core.data.checked_rows import check_rows, problem_of
 
 Q, A = {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}
 CALLS = [{"type": "function", "function": {"name": "weather", "arguments": {}}}]
 TOOLS = [{"type": "function", "function": {"name": "weather", "parameters": {}}}]
 
 
-def scanned(row: dict[str, Any], dataset_format: str | None = None) -> tuple[list[Message] | str, Any]:
-    """The row's turns, or why it is a problem; and its tools."""
-    scan = DatasetChecker([DatasetRow(1, row)], dataset_format)
-    found = list(scan)
-    return (found[0].messages, found[0].tools) if found else (scan.problems[0].what, None)
+def conversation_of(row: dict[str, Any], dataset_format: str | None = None) -> Conversation:
+    (conversation,), _ = check_rows(row, dataset_format=dataset_format)
+    return conversation
+
+
+def turns_of(row: dict[str, Any], dataset_format: str | None = None) -> list[Message]:
+    return conversation_of(row, dataset_format).messages
 
 
 def test_a_system_column_beside_a_system_message_is_the_same_or_a_problem() -> None:
@@ -30,14 +33,14 @@ def test_a_system_column_beside_a_system_message_is_the_same_or_a_problem() -> N
         ({"prompt": [own, Q], "chosen": [A], "rejected": [A]}, "preference"),
         ({"chosen": [own, Q, A], "rejected": [A]}, "preference"),
     ):
-        assert "two different system prompts" in scanned({**row, "system": "Be long."}, given)[0], row
-        assert scanned({**row, "system": " Be brief.\n"}, given)[0] == [own, Q, A]
-        assert scanned({**row, "system": None}, given)[0] == [own, Q, A]
+        assert "two different system prompts" in problem_of({**row, "system": "Be long."}, given), row
+        assert turns_of({**row, "system": " Be brief.\n"}, given) == [own, Q, A]
+        assert turns_of({**row, "system": None}, given) == [own, Q, A]
 
 
 def test_a_system_column_takes_the_place_of_a_blank_system_message() -> None:
     row = {"system": "Be brief.", "messages": [{"role": "system", "content": " "}, Q, A]}
-    assert scanned(row)[0] == [{"role": "system", "content": "Be brief."}, Q, A]
+    assert turns_of(row) == [{"role": "system", "content": "Be brief."}, Q, A]
 
 
 def test_tools_beside_a_prompt_or_a_compared_answer_in_turns_are_shown_to_the_base() -> None:
@@ -47,17 +50,18 @@ def test_tools_beside_a_prompt_or_a_compared_answer_in_turns_are_shown_to_the_ba
         ({"prompt": [Q], "chosen": [calls], "rejected": [A]}, "preference"),
         ({"prompt": [Q], "completion": [calls], "label": True}, "kto"),
     ):
-        assert scanned({**row, "tools": TOOLS}, given) == ([Q, calls], TOOLS)
+        conversation = conversation_of({**row, "tools": TOOLS}, given)
+        assert (conversation.messages, conversation.tools) == ([Q, calls], TOOLS)
 
 
 def test_a_part_of_an_answer_is_context_under_every_mark_that_a_turn_may_have() -> None:
-    def answer(**marks: Any) -> dict[str, Any]:
+    def marked(**marks: Any) -> dict[str, Any]:
         parts = [{"type": "text", "text": "one ", **marks}, {"type": "text", "text": "two"}]
         return {"messages": [Q, {"role": "assistant", "content": parts}]}
 
-    (_, said), _ = scanned(answer(masked=True))
-    assert isinstance(said, dict) and said["untrained"] == [[0, 4]]
-    assert "`mask`" in scanned(answer(mask=1))[0]
+    _, answer = turns_of(marked(masked=True))
+    assert answer["untrained"] == [[0, 4]]
+    assert "`mask`" in problem_of(marked(mask=1))
 
 
 def test_turns_of_input_and_output_are_one_talk_in_a_file_of_one_row_too(tmp_path: Path) -> None:
@@ -93,12 +97,12 @@ def test_turns_that_keep_the_marks_of_who_speaks_are_refused_by_the_markups_name
         ("Human: q", "Assistant: a", "transcript"),
     ):
         turns = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
-        assert f"as {name} does" in scanned({"messages": turns})[0]
-        assert f"as {name} does" in scanned({"question": question, "answer": answer})[0]
+        assert f"as {name} does" in problem_of({"messages": turns})
+        assert f"as {name} does" in problem_of({"question": question, "answer": answer})
     turns = [{**Q, "content": "Q: q"}, {**A, "content": "A: a"}]  # may well be meant
-    assert scanned({"messages": turns})[0] == turns
+    assert turns_of({"messages": turns}) == turns
     turns = [{**Q, "content": "How does a transcript begin?"}, {**A, "content": "Assistant: is what it may say."}]
-    assert scanned({"messages": turns})[0] == turns
+    assert turns_of({"messages": turns}) == turns
 
 
 def test_conversations_that_lost_their_marks_or_line_breaks_are_not_trained_as_prose() -> None:
@@ -113,14 +117,14 @@ def test_conversations_that_lost_their_marks_or_line_breaks_are_not_trained_as_p
         json.dumps([Q, A]),
         str([Q, A]),
     ):
-        assert "which is not read here" in scanned({"text": text})[0], text
-        assert scanned({"text": text}, "text")[0] == [{"role": "text", "content": text}]
+        assert "which is not read here" in problem_of({"text": text}), text
+        assert turns_of({"text": text}, "text") == [{"role": "text", "content": text}]
     for text in (
         "The user: a person. The assistant waits.",
         "[{x}] is a set in a list.",
         "To whom it may concern:\nAI",
     ):
-        assert scanned({"text": text})[0] == [{"role": "text", "content": text}]
+        assert turns_of({"text": text}) == [{"role": "text", "content": text}]
 
 
 def test_a_row_is_left_out_under_every_mark_that_a_turn_may_have() -> None:
@@ -130,18 +134,18 @@ def test_a_row_is_left_out_under_every_mark_that_a_turn_may_have() -> None:
             assert list(scan) == [] and not scan.problems, mark
             assert any("it is left out" in note.what for note in scan.notes), mark
     for other in ({"training": True}, {"loss_mask": 1}, {"loss": 0.3}, {"masked": False}):
-        assert scanned({"question": "q", "answer": "a", **other})[0] == [Q, A]
+        assert turns_of({"question": "q", "answer": "a", **other}) == [Q, A]
 
 
 def test_rows_of_a_table_that_leave_other_rows_columns_empty_are_read_by_their_own() -> None:
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"messages": None, "question": "q", "answer": "a"},
         {"messages": None, "question": "q", "answer": "a"},
         {"messages": [Q, A], "question": None, "answer": ""},
     ]
     scan = DatasetChecker([DatasetRow(number, row) for number, row in enumerate(rows, start=1)])
     assert [each.messages for each in scan] == [[Q, A]] * 3
-    assert "empty" in scanned({"question": "", "answer": " "}, "question-answer")[0]
+    assert "empty" in problem_of({"question": "", "answer": " "}, "question-answer")
 
 
 def test_what_is_told_of_a_row_is_short_whatever_names_and_values_it_holds() -> None:
@@ -167,12 +171,12 @@ def test_a_calls_arguments_are_read_under_each_of_their_names_or_the_row_is_a_pr
         return {"messages": [Q, turn], "tools": TOOLS}
 
     for name in ("arguments", "parameters", "args", "input"):
-        (_, said), _ = scanned(called(**{name: {"city": "Bern"}}))
-        assert isinstance(said, dict) and said["tool_calls"][0]["function"]["arguments"] == {"city": "Bern"}
-    assert "under city" in scanned(called(city="Bern"))[0]
-    assert "under arguments, input" in scanned(called(arguments={}, input={"city": "Bern"}))[0]
-    (_, said), _ = scanned(called(arguments=None))
-    assert isinstance(said, dict) and said["tool_calls"][0]["function"]["arguments"] == {}
+        _, answer = turns_of(called(**{name: {"city": "Bern"}}))
+        assert answer["tool_calls"][0]["function"]["arguments"] == {"city": "Bern"}
+    assert "under city" in problem_of(called(city="Bern"))
+    assert "under arguments, input" in problem_of(called(arguments={}, input={"city": "Bern"}))
+    _, answer = turns_of(called(arguments=None))
+    assert answer["tool_calls"][0]["function"]["arguments"] == {}
 
 
 def test_what_a_call_says_beside_its_name_and_arguments_is_told_as_not_read() -> None:

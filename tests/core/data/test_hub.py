@@ -33,7 +33,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
 
 
 def questions(name: str, **options: str) -> list[str]:
-    return [each.messages[0]["content"] for each in read_dataset(name, **options).conversations]  # type: ignore[arg-type]
+    return [each.messages[0]["content"] for each in read_dataset(name, **options).conversations]
 
 
 def test_the_split_is_read_with_its_revision_and_licence(site: Site) -> None:

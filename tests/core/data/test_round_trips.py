@@ -89,7 +89,7 @@ def test_of_compared_answers_the_chosen_one_is_read(question: str, answer: str, 
 
 
 @few
-@given(st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), min_size=1).filter(str.strip))
+@given(st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), min_size=1).filter(str.strip))
 def test_plain_text_stays_as_it_is(text: str) -> None:
     assert FORMATS["text"].convert({"text": text}) == [Message(role="text", content=text)]
 

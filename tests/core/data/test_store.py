@@ -26,6 +26,7 @@ def written(folder: Path, name: str, content: str | bytes) -> Path:
 def test_an_uploaded_file_keeps_its_name_and_hash(home: Home, tmp_path: Path) -> None:
     uploaded = written(tmp_path, "My chats.jsonl.gz", gzip.compress(ROW.encode()))
     kept = store.store_files(home, [uploaded])
+    assert kept.origin is not None
     assert kept.dataset_name == str(home.datasets / "My-chats" / "data.jsonl.gz")
     assert (kept.origin.files, kept.origin.source) == (["My chats.jsonl.gz"], "file")
     read = read_dataset(kept.dataset_name)
@@ -36,7 +37,7 @@ def test_an_uploaded_file_keeps_its_name_and_hash(home: Home, tmp_path: Path) ->
 def test_several_files_are_one_dataset_and_names_that_clash_lose_nothing(home: Home, tmp_path: Path) -> None:
     files = [written(tmp_path, name, ROW * 2) for name in ("a b.jsonl", "a+b.jsonl", "c.jsonl")]
     kept = store.store_files(home, files)
-    assert kept.dataset_name == str(kept.folder)
+    assert kept.origin is not None and kept.dataset_name == str(kept.folder)
     assert len(kept.files) == 3
     read = read_dataset(kept.dataset_name)
     assert (read.rows, read.name, read.sha256) == (6, kept.folder.name, kept.origin.sha256)
@@ -65,12 +66,13 @@ def from_hub(home: Home, hub: HubServer) -> store.StoredDataset:
 
 def test_a_hub_dataset_is_kept_with_revision_hash_and_licence(home: Home, hub: HubServer) -> None:
     kept = from_hub(home, hub)
+    assert kept.origin is not None and kept.origin.revision is not None
     assert kept.title == f"ada/poems ({kept.origin.revision[:7]})"
     assert Path(kept.dataset_name).read_text() == ROW * 2
     read = read_dataset(kept.dataset_name)
     assert (read.name, read.source, read.license) == ("ada/poems", "hub", "apache-2.0")
     assert read.revision == kept.origin.revision
-    assert len(read.revision) == 40
+    assert len(kept.origin.revision) == 40
     assert store.store_from_hub(home, "ada/poems") == kept
     other = store.store_from_hub(home, "ada/poems", split="test")
     assert (other.folder.name, read_dataset(other.dataset_name).rows) == ("ada-poems-2", 1)

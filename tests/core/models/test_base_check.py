@@ -38,7 +38,10 @@ def edited(name: str, **changes: Any) -> Change:
 
 
 def templated(text: str) -> Change:
-    return lambda folder: (folder / "chat_template.jinja").write_text(text) and None
+    def change(folder: Path) -> None:
+        (folder / "chat_template.jinja").write_text(text)
+
+    return change
 
 
 def with_tokenizer(template: str = tiny.CHAT_TEMPLATE, **special: str) -> Change:

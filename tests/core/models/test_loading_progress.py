@@ -10,7 +10,8 @@ from core.models.base import load_model, resolve
 
 
 def test_loading_is_told_in_percent() -> None:
-    phase, told = "loading and quantising the weights", []
+    phase = "loading and quantising the weights"
+    told: list[str] = []
     load_model(resolve("builtin"), progress=told.append)
     shares = [int(found[1]) for each in told if (found := re.fullmatch(rf"{phase}: (\d+) %", each))]
     assert phase in told

@@ -43,7 +43,7 @@ def made_for(base_id: str, folder: Path, **lora: Any) -> Path:
 @pytest.mark.parametrize(
     "lora", [{}, {"use_rslora": True}, {"alpha_pattern": {"q_proj": 3}, "rank_pattern": {"q_proj": 2}}]
 )
-def test_it_is_what_peft_merges(base: Path, tmp_path: Path, lora: dict) -> None:
+def test_it_is_what_peft_merges(base: Path, tmp_path: Path, lora: dict[str, Any]) -> None:
     lora_folder = made_for(str(base), tmp_path / "lora", **lora)
     told: list[float] = []
     target = merge(resolve(str(base)), lora_folder, tmp_path / "merged", lambda share, _: told.append(share))

@@ -123,7 +123,7 @@ def scan_of(*rows: dict[str, Any], dataset_format: str | None = None) -> Dataset
     return DatasetChecker([DatasetRow(number, row) for number, row in enumerate(rows, start=1)], dataset_format)
 
 
-PREFERENCES = [
+PREFERENCES: list[dict[str, Any]] = [
     {"prompt": "Who?", "chosen": "Ann", "rejected": "Bob"},
     {"chosen": talk("Who?", "Ann"), "rejected": talk("Who?", "Bob")},
     {"prompt": talk("Who?"), "chosen": [*talk("x", "Ann")[1:]], "rejected": [*talk("x", "Bob")[1:]]},

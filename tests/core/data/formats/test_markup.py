@@ -9,9 +9,8 @@ import pytest
 import trl
 from transformers.utils.chat_template_utils import render_jinja_template
 
-from core.data import Conversation, Message
-from core.data.check import DatasetChecker
-from core.data.dataset import DatasetRow
+from core.data import Message
+from tests.core.data.checked_rows import check_rows, problem_of
 
 TEMPLATES = [
     path
@@ -26,23 +25,10 @@ TALK: list[Message] = [
 ]
 
 
-def scanned(*rows: dict[str, Any], dataset_format: str | None = None) -> tuple[list[Conversation], DatasetChecker]:
-    scan = DatasetChecker([DatasetRow(number, row) for number, row in enumerate(rows, start=1)], dataset_format)
-    return list(scan), scan
-
-
 def turns(row: dict[str, Any]) -> list[Message]:
-    (conversation,), scan = scanned(row)
+    (conversation,), scan = check_rows(row)
     assert not scan.problems
     return conversation.messages
-
-
-def problem_of(row: dict[str, Any]) -> str:
-    conversations, scan = scanned(row)
-    assert not conversations
-    (problem,) = scan.problems
-    assert problem.remedy
-    return problem.what
 
 
 def pair(question: str, answer: str) -> list[Message]:
@@ -71,7 +57,7 @@ def test_what_any_chat_template_writes_is_read_as_turns_or_refused(path: Path) -
     text, prompt = render(TALK, False), render(TALK[:-1], True)
     completion = text[len(prompt) :] if text.startswith(prompt) else TALK[-1]["content"]
     for row in ({"text": text}, {"prompt": prompt, "completion": completion}):
-        conversations, scan = scanned(row)
+        conversations, scan = check_rows(row)
         if path.stem in ("muse_glimmer", "smolvlm"):
             assert not conversations and ("ChatML" in scan.problems[0].what or "Harmony" in scan.problems[0].what)
             continue
@@ -170,10 +156,10 @@ def test_markup_that_cannot_be_read_is_refused_by_its_name_and_never_trained_as_
 def test_rows_with_a_markup_in_a_file_of_prose_are_turns_and_not_prose() -> None:
     rows = [{"text": f"Once there was a llama called {number}."} for number in range(30)]
     marked = [{"text": "<|user|>\nHi<|end|>\n<|assistant|>\nHello<|end|>"}, {"text": "<bot>a<user>b"}]
-    conversations, scan = scanned(*rows, *marked)
+    conversations, scan = check_rows(*rows, *marked)
     assert scan.format.name == "text" and conversations[-1].messages == pair("Hi", "Hello")
     assert [problem.row for problem in scan.problems] == [32]
-    (conversation,), _ = scanned(marked[1], dataset_format="text")  # who asks for it gets it
+    (conversation,), _ = check_rows(marked[1], dataset_format="text")  # who asks for it gets it
     assert conversation.messages[0]["role"] == "text"
 
 
@@ -192,7 +178,7 @@ def test_marks_of_beginning_and_end_are_left_out_and_told(start: str, end: str) 
             ]
         },
     ):
-        (conversation,), scan = scanned(row)
+        (conversation,), scan = check_rows(row)
         assert conversation.messages[-1]["content"] == "Once upon a time."
         assert conversation.messages[0]["content"] in ("Who?", "Once upon a time.")
         told = [note.what for note in scan.notes if "left out" in note.what and "(1 row)" in note.what]
@@ -231,10 +217,10 @@ RENDERED = {
 @pytest.mark.parametrize(("prompt", "completion"), RENDERED.values(), ids=RENDERED)
 def test_a_prompt_with_a_markup_and_its_answer_are_turns(prompt: str, completion: str) -> None:
     for columns in (("prompt", "completion"), ("question", "answer"), ("instruction", "output")):
-        (conversation,), scan = scanned(dict(zip(columns, (prompt, completion), strict=True)))
+        (conversation,), scan = check_rows(dict(zip(columns, (prompt, completion), strict=True)))
         assert conversation.messages == pair("Hi", "Hello")
         assert any("carries a chat markup" in note.what for note in scan.notes)
-    (conversation,), _ = scanned(
+    (conversation,), _ = check_rows(
         {"prompt": prompt, "chosen": completion, "rejected": "No"}, dataset_format="preference"
     )
     assert conversation.messages == pair("Hi", "Hello")

@@ -6,32 +6,17 @@ from typing import Any
 
 import pytest
 
-from core.data import Conversation
-from core.data.check import DatasetChecker
-from core.data.dataset import DatasetRow
 from core.data.formats.tracking import ConversionNotes
 from core.data.warnings import MAX_COUNTED, NotesSummary
+from tests.core.data.checked_rows import check_rows, problem_of
 
 USER = {"role": "user", "content": "a"}
 
 
-def scanned(*rows: dict[str, Any]) -> tuple[list[Conversation], DatasetChecker]:
-    scan = DatasetChecker([DatasetRow(number, row) for number, row in enumerate(rows, start=1)])
-    return list(scan), scan
-
-
 def said(content: Any) -> Any:
-    (conversation,), scan = scanned({"messages": [USER, {"role": "assistant", "content": content}]})
+    (conversation,), scan = check_rows({"messages": [USER, {"role": "assistant", "content": content}]})
     assert not scan.notes
     return conversation.messages[1]
-
-
-def problem_of(row: dict[str, Any]) -> str:
-    conversations, scan = scanned(row)
-    assert not conversations
-    (problem,) = scan.problems
-    assert problem.remedy
-    return problem.what
 
 
 @pytest.mark.parametrize(
@@ -85,8 +70,9 @@ def test_pictures_and_sound_beside_the_text_are_a_problem(key: str) -> None:
     pair = {"question": "What is on it?", "answer": "A dog."}
     assert f"`{key}`" in problem_of({**pair, key: ["x.png"]})
     assert f"`{key}`" in problem_of({"messages": [{**USER, key: "x.png"}, {"role": "assistant", "content": "b"}]})
-    for nothing in (None, [], "", 0):
-        assert len(scanned({**pair, key: nothing})[0]) == 1
+    nothings: tuple[object, ...] = (None, [], "", 0)
+    for nothing in nothings:
+        assert len(check_rows({**pair, key: nothing})[0]) == 1
 
 
 @pytest.mark.parametrize("key", ["content", "value", "text", "parts"])
@@ -95,20 +81,20 @@ def test_a_turns_text_is_read_under_each_of_its_names(speaker: str, key: str) ->
     turns = [{speaker: "user", key: "a"}, {speaker: "assistant", key: "b", "content": None}]
     if key == "content":
         turns = [{speaker: "user", key: "a"}, {speaker: "assistant", key: "b", "value": None}]
-    (conversation,), scan = scanned({"conversations": turns})
+    (conversation,), scan = check_rows({"conversations": turns})
     assert [each["content"] for each in conversation.messages] == ["a", "b"] and not scan.notes
 
 
 def test_turns_of_two_formats_merged_in_one_file_are_read_by_what_is_filled_in() -> None:
     empty = {"role": None, "content": None, "from": None, "value": None}
     turns = [{**empty, "from": "human", "value": "a"}, {**empty, "role": "assistant", "content": "b"}]
-    (conversation,), _ = scanned({"messages": turns})
+    (conversation,), _ = check_rows({"messages": turns})
     assert [each["content"] for each in conversation.messages] == ["a", "b"]
 
 
 @pytest.mark.parametrize("key", ["reasoning_content", "reasoning", "thinking"])
 def test_reasoning_is_kept_under_each_of_its_names(key: str) -> None:
-    (conversation,), scan = scanned({"messages": [USER, {"role": "assistant", "content": "b", key: "hm"}]})
+    (conversation,), scan = check_rows({"messages": [USER, {"role": "assistant", "content": "b", key: "hm"}]})
     assert conversation.messages[1]["reasoning_content"] == "hm" and not scan.notes
     assert "is an object, not text" in problem_of(
         {"messages": [USER, {"role": "assistant", "content": "b", key: {"effort": "low"}}]}
@@ -117,9 +103,9 @@ def test_reasoning_is_kept_under_each_of_its_names(key: str) -> None:
 
 def test_the_same_reasoning_twice_is_read_once_and_another_one_is_told() -> None:
     turn = {"role": "assistant", "content": "b", "reasoning_content": "hm", "reasoning": "hm"}
-    (conversation,), scan = scanned({"messages": [USER, turn]})
+    (conversation,), scan = check_rows({"messages": [USER, turn]})
     assert conversation.messages[1]["reasoning_content"] == "hm" and not scan.notes
-    _, scan = scanned({"messages": [USER, {**turn, "reasoning": "or not", "thinking": True}]})
+    _, scan = check_rows({"messages": [USER, {**turn, "reasoning": "or not", "thinking": True}]})
     assert {note.what for note in scan.notes} == {
         f"The key `{key}` of turns is not read (1 row)." for key in ("reasoning", "thinking")
     }
@@ -129,7 +115,7 @@ def test_keys_that_nobody_reads_are_told_once_each_with_their_number_of_rows() -
     turn = {"role": "assistant", "content": "b", "tokens": 3}
     rows: list[dict[str, Any]] = [{"messages": [{**USER, "content": str(n)}, turn], "id": n} for n in range(1200)]
     rows[5] = {**rows[5], "source": "wiki", "notes": None}
-    _, scan = scanned(*rows)
+    _, scan = check_rows(*rows)
     assert sorted(note.what for note in scan.notes) == [
         "The column `id` is not read (1,200 rows).",
         "The column `source` is not read (1 row).",
@@ -159,9 +145,9 @@ def test_a_text_in_a_column_that_is_not_read_is_never_called_empty() -> None:
 
 
 def test_of_columns_that_mean_the_same_the_filled_one_is_read() -> None:
-    (conversation,), _ = scanned({"prompt": "a", "completion": None, "response": "b"})
+    (conversation,), _ = check_rows({"prompt": "a", "completion": None, "response": "b"})
     assert conversation.messages[1]["content"] == "b"
-    (conversation,), _ = scanned({"instruction": "a", "input": "", "context": "c", "output": "", "response": "b"})
+    (conversation,), _ = check_rows({"instruction": "a", "input": "", "context": "c", "output": "", "response": "b"})
     assert [each["content"] for each in conversation.messages] == ["a\n\nc", "b"]
 
 
@@ -173,7 +159,7 @@ def test_reasoning_without_an_answer_is_called_that() -> None:
 
 def test_turns_that_hold_a_question_and_its_answer_are_two_turns() -> None:
     exchanges = [{"human": "a", "assistant": "b", "train": False}, {"human": "c", "assistant": "d"}]
-    (conversation,), scan = scanned({"system": "Be brief.", "conversation": exchanges})
+    (conversation,), scan = check_rows({"system": "Be brief.", "conversation": exchanges})
     assert [(each["role"], each["content"]) for each in conversation.messages] == [
         ("system", "Be brief."),
         ("user", "a"),

@@ -6,31 +6,16 @@ from typing import Any
 
 import pytest
 
-from core.data import Conversation
-from core.data.check import DatasetChecker
-from core.data.dataset import DatasetRow
+from tests.core.data.checked_rows import check_rows, problem_of
 
 ASKED = {"role": "user", "content": "one?"}
 AGAIN = [{"role": "user", "content": "two?"}, {"role": "assistant", "content": "due"}]
 THANKS = "I'm doing very well, thank you!"
 
 
-def scanned(*rows: dict[str, Any], columns: str | None = None) -> tuple[list[Conversation], DatasetChecker]:
-    scan = DatasetChecker([DatasetRow(number, row) for number, row in enumerate(rows, start=1)], columns=columns)
-    return list(scan), scan
-
-
 def answer(**keys: Any) -> dict[str, Any]:
     """A row whose first answer has the keys; the second is an ordinary one."""
     return {"messages": [ASKED, {"role": "assistant", "content": THANKS, **keys}, *AGAIN]}
-
-
-def problem_of(row: dict[str, Any]) -> str:
-    conversations, scan = scanned(row)
-    assert not conversations
-    (problem,) = scan.problems
-    assert problem.remedy
-    return problem.what
 
 
 NAMES = ("weight", "loss_weight", "loss_scale", "train", "training", "trainable", "loss", "loss_mask", "step_loss_mask")
@@ -39,13 +24,14 @@ NAMES = ("weight", "loss_weight", "loss_scale", "train", "training", "trainable"
 @pytest.mark.parametrize("name", NAMES)
 def test_an_answer_marked_as_not_to_be_trained_is_not_under_every_name(name: str) -> None:
     for no in (False, 0, 0.0, "false", "False", "0", "0.00"):
-        (conversation,), _ = scanned(answer(**{name: no}))
+        (conversation,), _ = check_rows(answer(**{name: no}))
         assert [each.get("weight") for each in conversation.messages] == [None, 0, None, None], no
     for yes in (True, 1, 1.0, "true", "1"):
-        (conversation,), _ = scanned(answer(**{name: yes}))
+        (conversation,), _ = check_rows(answer(**{name: yes}))
         assert conversation.messages[1]["weight"] == 1, yes
-    for nothing in (None, "", []):
-        (conversation,), _ = scanned(answer(**{name: nothing}))
+    nothings: tuple[object, ...] = (None, "", [])
+    for nothing in nothings:
+        (conversation,), _ = check_rows(answer(**{name: nothing}))
         assert "weight" not in conversation.messages[1], nothing
 
 
@@ -56,16 +42,16 @@ def test_a_weight_that_labels_cannot_follow_is_a_problem_and_never_counts_as_1(n
 
 
 def test_a_masked_turn_is_not_trained_and_a_mask_that_may_mean_both_is_a_problem() -> None:
-    (conversation,), _ = scanned(answer(masked=True))
+    (conversation,), _ = check_rows(answer(masked=True))
     assert conversation.messages[1]["weight"] == 0
-    (conversation,), _ = scanned(answer(masked=False))
+    (conversation,), _ = check_rows(answer(masked=False))
     assert conversation.messages[1]["weight"] == 1
     assert "`mask`" in problem_of(answer(mask=1))
 
 
 def test_marks_that_contradict_each_other_are_a_problem() -> None:
     assert "both as trained and as not trained (weight, train)" in problem_of(answer(weight=1, train=False))
-    (conversation,), _ = scanned(answer(weight=0, train=False, loss=None))
+    (conversation,), _ = check_rows(answer(weight=0, train=False, loss=None))
     assert conversation.messages[1]["weight"] == 0
 
 
@@ -77,7 +63,7 @@ def test_a_row_in_which_all_answers_are_marked_so_is_a_problem() -> None:
 def test_marks_on_questions_are_followed_or_told() -> None:
     asked = {"from": "human", "value": "one?"}
     said = {"from": "gpt", "value": "uno"}
-    conversations, scan = scanned(
+    conversations, scan = check_rows(
         {"conversations": [{**asked, "train": False}, {**said, "train": True}]},
         {"conversations": [{**asked, "train": True}, {**said, "train": True}]},
         {"conversations": [{**asked, "weight": 0.5}, said]},
@@ -101,23 +87,23 @@ def untrained(message: Any) -> list[str]:
 
 
 def test_characters_marked_as_not_to_be_trained_are_kept_as_spans() -> None:
-    (conversation,), _ = scanned(answer(train_detail=DETAIL))
+    (conversation,), _ = check_rows(answer(train_detail=DETAIL))
     assert untrained(conversation.messages[1]) == ["I'm doing", ", thank you!"]
-    (conversation,), _ = scanned(answer(train_detail=DETAIL[1:2]))  # what no range names is not trained
+    (conversation,), _ = check_rows(answer(train_detail=DETAIL[1:2]))  # what no range names is not trained
     assert untrained(conversation.messages[1]) == ["I'm doing", ", thank you!"]
-    (conversation,), _ = scanned(answer(train=True, train_detail=DETAIL))
+    (conversation,), _ = check_rows(answer(train=True, train_detail=DETAIL))
     assert untrained(conversation.messages[1]) == ["I'm doing", ", thank you!"]
-    (conversation,), _ = scanned(answer(train=False, train_detail=DETAIL))
+    (conversation,), _ = check_rows(answer(train=False, train_detail=DETAIL))
     assert conversation.messages[1]["weight"] == 0 and "untrained" not in conversation.messages[1]
 
 
 def test_ranges_that_leave_nothing_or_everything_mark_the_whole_turn() -> None:
     for detail in ([], DETAIL[:1], [{"begin_offset": 3, "end_offset": 3, "train": True}]):  # the last one is a space
-        (conversation,), _ = scanned(answer(train_detail=detail))
+        (conversation,), _ = check_rows(answer(train_detail=detail))
         assert conversation.messages[1]["weight"] == 0 and "untrained" not in conversation.messages[1]
-    (conversation,), _ = scanned(answer(train_detail=[{"begin_offset": 0, "end_offset": 30, "train": 1}]))
+    (conversation,), _ = check_rows(answer(train_detail=[{"begin_offset": 0, "end_offset": 30, "train": 1}]))
     assert "weight" not in conversation.messages[1] and "untrained" not in conversation.messages[1]
-    (conversation,), _ = scanned(answer(train=True, train_detail=[]))
+    (conversation,), _ = check_rows(answer(train=True, train_detail=[]))
     assert conversation.messages[1]["weight"] == 1
 
 
@@ -147,13 +133,13 @@ def test_ranges_that_do_not_fit_the_text_are_a_problem(detail: Any, words: str) 
 
 def test_a_part_of_an_answer_may_be_marked_too() -> None:
     parts = [{"type": "text", "text": "Think: "}, {"type": "text", "text": "two", "train": False}, {"text": "!"}]
-    (conversation,), _ = scanned(answer(content=parts))
+    (conversation,), _ = check_rows(answer(content=parts))
     assert conversation.messages[1]["content"] == "Think: two!" and untrained(conversation.messages[1]) == ["two"]
 
 
 def test_spans_are_exported_and_read_back_the_same() -> None:
-    (conversation,), _ = scanned(answer(train_detail=DETAIL, reasoning="hm"))
-    (again,), scan = scanned(conversation.to_dict())
+    (conversation,), _ = check_rows(answer(train_detail=DETAIL, reasoning="hm"))
+    (again,), scan = check_rows(conversation.to_dict())
     assert again == conversation and not scan.notes
     assert "do not fit" in problem_of(answer(untrained=[[0, 99]]))
 
@@ -161,7 +147,9 @@ def test_spans_are_exported_and_read_back_the_same() -> None:
 @pytest.mark.parametrize("name", ["weight", "loss_weight", "sample_weight", "train", "trainable", "loss"])
 def test_a_row_marked_as_not_to_be_trained_is_left_out_with_a_note(name: str) -> None:
     pair = {"prompt": "a", "completion": "b"}
-    conversations, scan = scanned({**pair, name: 1}, {**pair, name: 0}, {**pair, name: "false"}, {**pair, name: None})
+    conversations, scan = check_rows(
+        {**pair, name: 1}, {**pair, name: 0}, {**pair, name: "false"}, {**pair, name: None}
+    )
     assert [each.row for each in conversations] == [1, 4] and not scan.problems
     left_out = [note.row for note in scan.notes if f"`{name}`" in note.what and "left out" in note.what]
     assert left_out == [2, 3]
@@ -170,19 +158,19 @@ def test_a_row_marked_as_not_to_be_trained_is_left_out_with_a_note(name: str) ->
 def test_the_weight_of_a_row_is_a_problem_unless_the_columns_to_read_are_named() -> None:
     row = {"question": "How heavy is Bo?", "answer": "70 kg.", "weight": 70.5}
     assert "column `weight` is 70.5" in problem_of(row)
-    conversations, scan = scanned(row, columns="question=question,answer=answer")
+    conversations, scan = check_rows(row, columns="question=question,answer=answer")
     assert len(conversations) == 1
     assert [note.what for note in scan.notes] == ["Only the columns that were named are read, not weight."]
 
 
 def test_a_row_marked_as_not_to_be_trained_is_left_out_also_where_columns_are_named() -> None:
     rows = [{"Frage": str(weight), "Antwort": "b", "weight": weight} for weight in (1, 0, "0.00", None)]
-    conversations, scan = scanned(*rows, columns="question=Frage,answer=Antwort")
+    conversations, scan = check_rows(*rows, columns="question=Frage,answer=Antwort")
     assert [each.row for each in conversations] == [1, 4] and not scan.problems
 
 
 def test_a_column_that_only_has_such_a_name_is_told_as_not_read() -> None:
-    conversations, scan = scanned({"prompt": "a", "completion": "b", "train": "fold-3", "loss": 0.73})
+    conversations, scan = check_rows({"prompt": "a", "completion": "b", "train": "fold-3", "loss": 0.73})
     assert len(conversations) == 1
     assert {note.what for note in scan.notes} == {
         f"The column `{name}` is not read (1 row)." for name in ("train", "loss")
@@ -191,6 +179,6 @@ def test_a_column_that_only_has_such_a_name_is_told_as_not_read() -> None:
 
 def test_the_speaker_that_a_column_masks_is_not_trained() -> None:
     turns = [{"from": "User", "value": "a"}, {"from": "Assistant", "value": "b"}]
-    conversations, scan = scanned({"mask": "User", "conversations": turns})
+    conversations, scan = check_rows({"mask": "User", "conversations": turns})
     assert len(conversations) == 1 and not scan.notes
     assert "All its answers are marked" in problem_of({"mask": "Assistant", "conversations": turns})

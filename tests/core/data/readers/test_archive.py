@@ -60,7 +60,11 @@ def test_gzipped_latin_1_is_said(tmp_path: Path) -> None:
 
 
 def test_the_files_of_a_zip_archive_are_one_dataset(tmp_path: Path) -> None:
-    files = {"data/b.jsonl": lines(ROWS[2:]), "data/a.jsonl": lines(ROWS[:2]), "__MACOSX/data/._a.jsonl": b"\0"}
+    files: dict[str, str | bytes] = {
+        "data/b.jsonl": lines(ROWS[2:]),
+        "data/a.jsonl": lines(ROWS[:2]),
+        "__MACOSX/data/._a.jsonl": b"\0",
+    }
     dataset = read(make_archive(tmp_path / "talks.zip", {**files, "data/.DS_Store": b"\0", "LICENSE.txt": "free"}))
     assert pairs(dataset) == ROWS
     assert [each.row for each in dataset.conversations] == [1, 2, 3]

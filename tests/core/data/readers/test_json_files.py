@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "text with what was found in it": {"text": "A llama.", "entities": [{"text": "llama", "kind": "animal"}]},
     "preference": {"prompt": "a", "chosen": TURNS[1:], "rejected": TURNS[1:], "votes": [{"by": "x"}]},
 }
-WRITTEN = {
+WRITTEN: dict[str, Callable[[object], str | bytes]] = {
     "one.jsonl": lambda row: json.dumps(row),
     "line-end.jsonl": lambda row: "\n" + json.dumps(row) + "\n\n",
     "one.json": lambda row: json.dumps(row),

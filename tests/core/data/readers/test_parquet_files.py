@@ -13,6 +13,7 @@ import pytest
 
 from adapters.common.errors import UserError
 from core.data import read_dataset
+from core.data.dataset import RowError
 from core.data.load import open_source
 from core.data.readers.parquet_values import plain_rows
 
@@ -68,7 +69,8 @@ def test_a_small_file_of_cells_that_repeat_is_refused_with_its_numbers(tmp_path:
 def test_cells_that_repeat_are_copied_a_few_at_a_time(tmp_path: Path) -> None:
     path = written(tmp_path / "a.parquet", {"prompt": ["q"] * 100, "completion": [LONG] * 100})
     tracemalloc.start()
-    assert sum(len(row.value["completion"]) for row in open_source(str(path)).rows()) == 100 * len(LONG)  # type: ignore[index]
+    rows = (row.value for row in open_source(str(path)).rows())
+    assert sum(len(row["completion"]) for row in rows if not isinstance(row, RowError)) == 100 * len(LONG)
     assert tracemalloc.get_traced_memory()[1] < 60 << 20
     tracemalloc.stop()
 

@@ -40,7 +40,7 @@ def arguments(dataset: CheckedDataset) -> list[Any]:
 
 
 def test_nulls_that_arrow_invented_in_calls_and_schemas_are_left_out(tmp_path: Path) -> None:
-    schemas = [
+    schemas: list[dict[str, Any]] = [
         {"name": "weather", "parameters": {"properties": {"city": {"type": "string"}}, "required": ["city"]}},
         {"name": "time", "parameters": {"properties": {"zone": {"type": "string", "enum": ["CET", None]}}}},
         {"name": "now", "description": "The time"},

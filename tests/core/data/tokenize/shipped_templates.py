@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import trl
 
@@ -31,7 +31,8 @@ def user(content: str) -> Message:
 
 
 def said(content: str, **more: Any) -> Message:
-    return Message(role="assistant", content=content, **more)
+    message: dict[str, Any] = {"role": "assistant", "content": content, **more}
+    return cast(Message, message)
 
 
 CALL = {"type": "function", "id": "call00001", "function": {"name": "weather", "arguments": {"city": "Bern"}}}

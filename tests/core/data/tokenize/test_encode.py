@@ -98,11 +98,12 @@ def test_a_long_talk_is_rendered_once_and_not_for_every_answer(monkeypatch: pyte
     encode(tokenizer, TALK)  # learns the template
     rendered: list[int] = []
     render = tokenizer.apply_chat_template
-    monkeypatch.setattr(
-        tokenizer,
-        "apply_chat_template",
-        lambda messages, **rest: rendered.append(len(messages)) or render(messages, **rest),
-    )
+
+    def counted(messages: list[Message], **rest: Any) -> Any:
+        rendered.append(len(messages))
+        return render(messages, **rest)
+
+    monkeypatch.setattr(tokenizer, "apply_chat_template", counted)
     row = only_row(tokenizer, TALK * 200)
     assert rendered == [len(TALK) * 200]
     assert len(trained_spans(row)) == 400

@@ -28,7 +28,8 @@ from tests.core.serving import tiny
 
 def logits(model: PreTrainedModel) -> torch.Tensor:
     with torch.no_grad():
-        return model(input_ids=torch.arange(40)[None]).logits
+        found: torch.Tensor = model(input_ids=torch.arange(40)[None]).logits
+    return found
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ import resource
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -25,7 +26,8 @@ from tests.core.serving import tiny
 
 def logits(model: PreTrainedModel) -> torch.Tensor:
     with torch.no_grad():
-        return model(input_ids=torch.arange(40)[None]).logits
+        found: torch.Tensor = model(input_ids=torch.arange(40)[None]).logits
+    return found
 
 
 def weights_file(home: Home) -> Path:
@@ -52,7 +54,7 @@ def made(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return weights_file(home)
 
 
-def opened(folder: Path, home: Home, **settings: bool) -> SharedBase:
+def opened(folder: Path, home: Home, **settings: Any) -> SharedBase:
     return open_base(tiny.source(folder), home, **settings)
 
 
@@ -225,7 +227,7 @@ def test_without_a_cache_the_base_is_an_own_copy(folder: Path, loaded: PreTraine
     [({"load_in_4bit": False}, "not wanted in 4 bit"), ({"use_bnb_nested_quant": False}, "double quantisation")],
 )
 def test_other_settings_than_the_chats_make_an_own_copy(
-    settings: dict[str, bool], reason: str, folder: Path, home: Home
+    settings: dict[str, Any], reason: str, folder: Path, home: Home
 ) -> None:
     base = opened(folder, home, **settings)
     assert base.how.value == OWN and reason in base.how.reason
