@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from core.training.state import RunState
+from studio.html.templating import render
 from studio.runs.run_cache import RunSnapshot
-from studio.ui.templating import render
 
 if TYPE_CHECKING:
     from studio.engine.status import EngineStatus

@@ -73,6 +73,22 @@ def test_no_files_import_each_other_in_a_circle() -> None:
     assert not circle_in({module: set(imports_of(module)) for module in MODULES})
 
 
+FOLDERS = sorted(name for name, path in MODULES.items() if path.name == "__init__.py")
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_what_lies_in_a_folder_does_not_import_each_other_in_a_circle(folder: str) -> None:
+    """The rooms of a package, and within a room its files and the folders in it, each taken as one."""
+    depth = folder.count(".") + 2
+    graph: dict[str, set[str]] = {}
+    for module in MODULES:
+        if module.startswith(f"{folder}."):
+            part = ".".join(module.split(".")[:depth])
+            parts = {".".join(name.split(".")[:depth]) for name in imports_of(module) if name.startswith(f"{folder}.")}
+            graph.setdefault(part, set()).update(parts - {part})
+    assert not circle_in(graph)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "module", ["studio.app", "studio.__main__", "adapters.hub.push", "adapters.store", "core.data"]

@@ -15,9 +15,9 @@ from adapters.folder_layout import PLOT_FILE
 from adapters.record import AdapterRecord
 from studio.adapters_page.updates import UpstreamVersion
 from studio.auth.identity import LOCAL_OWNER, Role, User
-from studio.ui.format import number, size
-from studio.ui.fragments import render_table
-from studio.ui.templating import render
+from studio.html.format import number, size
+from studio.html.fragments import render_table
+from studio.html.templating import render
 
 LOCATIONS = {  # where an adapter is now -> (what its card says, what that means)
     "slot": ("in a slot", "On the device: answers at once, beside the others"),

@@ -17,7 +17,7 @@ from studio.auth.published import check_may_use
 from studio.context import Studio
 from studio.engine.client import Delta
 from studio.engine.supervisor import POLL_SECONDS
-from studio.ui.fragments import render_loading
+from studio.html.fragments import render_loading
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from markupsafe import Markup
 
 from studio.answers.streams import StreamedAnswer
 from studio.engine.client import BASE
-from studio.ui.templating import render
+from studio.html.templating import render
 
 TEMPLATE = "answers/badge.html"
 

@@ -46,7 +46,7 @@ from studio.auth.security_headers import with_headers
 from studio.auth.sessions import Sessions
 from studio.auth.signin import COOKIE as SESSION_COOKIE
 from studio.auth.signin import PATHS as SIGN_IN_PATHS
-from studio.ui.templating import render
+from studio.html.templating import render
 from studio.web.request_bodies import Refusal, bounded, replayed
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from studio.auth.identity import AccessSettings, Provider, equal_secrets
 from studio.auth.sessions import Sessions
-from studio.ui.templating import render
+from studio.html.templating import render
 
 log = logging.getLogger(__name__)
 

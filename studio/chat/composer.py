@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from studio.chat.columns import COLUMNS
-from studio.ui.templating import render
+from studio.html.templating import render
 
 ALL = 0  # as the recipient of the next message: every column
 

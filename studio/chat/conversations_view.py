@@ -10,7 +10,7 @@ from markupsafe import Markup
 from studio.chat.conversation_stores import ConversationStore
 from studio.chat.conversations import Conversation
 from studio.chat.conversations_panel import MAX_QUERY
-from studio.ui.templating import render
+from studio.html.templating import render
 
 MAX_LISTED = 50
 

@@ -29,7 +29,7 @@ def add_parser(subparsers: Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from core.models import device
-    from studio.ui.format import size
+    from studio.html.format import size
 
     facts: dict[str, Any] = {}
     problems: list[str] = []
@@ -142,7 +142,7 @@ def print_report(facts: dict[str, Any], problems: list[str]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from studio.ui.format import size
+    from studio.html.format import size
 
     console = Console()
     grid = Table(title="Guanaco Studio", show_header=False, title_justify="left")

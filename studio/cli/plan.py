@@ -174,7 +174,7 @@ def print_plan(console: Console, planned: Plan) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from studio.ui.format import duration, size
+    from studio.html.format import duration, size
 
     recipe = planned.recipe
     title = (

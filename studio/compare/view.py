@@ -8,8 +8,8 @@ from markupsafe import Markup
 
 from studio.compare.prompt_lists import PromptListResults
 from studio.compare.ranking import ModelScore
-from studio.ui.fragments import render_table
-from studio.ui.templating import render
+from studio.html.fragments import render_table
+from studio.html.templating import render
 
 SCORE_HEAD = ("Model", "Wins", "Losses", "Ties", "All bad", "Rate", "Rating")
 

@@ -17,8 +17,8 @@ from studio.compare import votes
 from studio.compare.blind import LETTERS, BlindRound
 from studio.compare.votes import ALL_BAD, BETTER, TIE, Ballot, Candidate, Verdict, Vote
 from studio.context import Studio
+from studio.html.templating import render
 from studio.ui.events import bind
-from studio.ui.templating import render
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from studio.data import offered_datasets
 from studio.data.components import DataPage
 from studio.data.dataset_settings import DatasetSelection, columns_chosen
 from studio.data.summary_view import render_split, render_summary, render_unreadable
-from studio.ui.templating import render
+from studio.html.templating import render
 
 
 @requires(Role.OWNER)

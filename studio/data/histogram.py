@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from studio.ui.templating import render
+from studio.html.templating import render
 
 BARS = 28
 WIDTH, HEIGHT = 640, 150

@@ -10,8 +10,8 @@ import gradio as gr
 from studio.context import Studio
 from studio.data import actions, dataset_settings, handlers, preview, preview_handlers
 from studio.data.components import DataPage
+from studio.html.templating import render
 from studio.ui.events import bind
-from studio.ui.templating import render
 
 # A refused confirmation empties the choice, and without one nothing is removed.
 CONFIRM = "(name) => name && confirm('Remove this dataset and its files from the studio?') ? name : null"

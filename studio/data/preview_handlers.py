@@ -20,9 +20,9 @@ from studio.data.statistics_view import render_statistics
 from studio.data.token_counts import TokenCounts, sampled_numbers
 from studio.data.token_view import render_tokens
 from studio.engine.tokenizer_process import TokenizerProcess
-from studio.ui.fragments import render_error
+from studio.html.fragments import render_error
+from studio.html.templating import render
 from studio.ui.html_events import clicked_action
-from studio.ui.templating import render
 
 CHUNK = 100  # conversations counted between two signs of progress
 

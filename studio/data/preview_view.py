@@ -10,7 +10,7 @@ from markupsafe import Markup
 from core.data import CheckedDataset
 from studio.answers.history import content_parts
 from studio.engine.tokenizer_process import TokenizerProcess
-from studio.ui.templating import render
+from studio.html.templating import render
 
 TITLES = {"system": "System prompt", "text": "Plain text", "tool": "Tool's answer"}  # by the role of a message
 

@@ -8,7 +8,7 @@ from core.data.tokenize.statistics import percentile
 from core.planner import count_packed_rows
 from studio.data.histogram import render_histogram
 from studio.data.token_counts import TokenCounts
-from studio.ui.templating import render
+from studio.html.templating import render
 
 
 def render_statistics(counts: TokenCounts, max_length: int) -> Markup:

@@ -11,8 +11,8 @@ from markupsafe import Markup
 
 from core.data.languages import LanguageCounts
 from core.data.split import normalised_turns, split, subsample
-from studio.ui.fragments import render_table
-from studio.ui.templating import render
+from studio.html.fragments import render_table
+from studio.html.templating import render
 
 if TYPE_CHECKING:
     from adapters.common.errors import UserError

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from studio.ui.templating import render
+from studio.html.templating import render
 
 MAX_SHOWN = 4000  # tokens that the page shows of one conversation
 Token = tuple[str, int, bool, bool]  # text, id, trained, special

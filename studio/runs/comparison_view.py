@@ -9,10 +9,10 @@ from typing import Any
 from markupsafe import Markup
 
 from adapters.cards.curves import smoothed
+from studio.html.chart import Line, line_chart
+from studio.html.format import number
+from studio.html.templating import render
 from studio.runs.run_cache import RunSnapshot
-from studio.ui.chart import Line, line_chart
-from studio.ui.format import number
-from studio.ui.templating import render
 
 
 def render_comparison(runs: Sequence[RunSnapshot], smoothing: float) -> Markup:

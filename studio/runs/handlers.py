@@ -18,8 +18,8 @@ from core.training.state import RunState
 from studio.auth.identity import Role
 from studio.auth.permissions import requires
 from studio.context import Studio
+from studio.html.format import size
 from studio.runs.table_view import RunsTableState
-from studio.ui.format import size
 from studio.ui.html_events import clicked_action
 
 LOG_BYTES = 20_000

@@ -12,10 +12,10 @@ from adapters.common.errors import without_paths
 from core.models.base import name_of
 from core.training.events import Checkpoint, Evaluation, Note, SampleAnswer
 from core.training.state import ACTIVE, RunState
+from studio.html.chart import Line, line_chart
+from studio.html.format import duration, number, size
+from studio.html.templating import render
 from studio.runs.run_cache import RunSnapshot
-from studio.ui.chart import Line, line_chart
-from studio.ui.format import duration, number, size
-from studio.ui.templating import render
 
 SHA256 = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
 

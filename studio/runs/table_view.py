@@ -10,9 +10,9 @@ from markupsafe import Markup
 
 from core.training.state import RunState
 from core.training.trash import Trashed
+from studio.html.chart import COLOURS
+from studio.html.templating import render
 from studio.runs.run_cache import RunSnapshot
-from studio.ui.chart import COLOURS
-from studio.ui.templating import render
 
 MOST_COMPARED = COLOURS  # as many as there are colours that one can tell apart
 COLUMNS: tuple[tuple[str, str], ...] = (

@@ -9,11 +9,11 @@ from core.training.trash import list_trashed
 from studio.auth.identity import Role, User
 from studio.context import Studio
 from studio.engine.status import SUSPENDED
+from studio.html.templating import render
 from studio.runs.comparison_view import render_comparison
 from studio.runs.run_cache import RunCache, RunSnapshot, worker_memory
 from studio.runs.run_view import hide_paths, render_loss_chart, render_run_card, render_samples, render_timeline
 from studio.runs.table_view import RunsTableState, render_runs_table, render_trash
-from studio.ui.templating import render
 
 ENDED = frozenset({RunState.DONE, RunState.STOPPED})
 NO_CHOICE = "Choose a run in the table: its curve, answers and history will show here."

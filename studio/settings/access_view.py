@@ -14,9 +14,9 @@ from studio.auth.identity import LOCAL_OWNER, Role, User
 from studio.auth.keys import Keys
 from studio.auth.published import PublishedAdapters
 from studio.backup.backup import Backup
-from studio.ui.format import size
-from studio.ui.fragments import render_table
-from studio.ui.templating import render
+from studio.html.format import size
+from studio.html.fragments import render_table
+from studio.html.templating import render
 
 MAY = {
     Role.VISITOR: "You can chat with the base and with published adapters.",

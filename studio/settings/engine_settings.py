@@ -12,9 +12,9 @@ from core.serving.settings import KINDS, SETTINGS, flag
 from studio.auth.identity import Role, user_of
 from studio.auth.permissions import requires
 from studio.context import Studio
+from studio.html.fragments import render_table
+from studio.html.templating import render
 from studio.ui.events import bind
-from studio.ui.fragments import render_table
-from studio.ui.templating import render
 
 # What the engine tells about by itself in /health, where that is called otherwise.
 NAMES_IN_HEALTH = {"max_length": "context"}

@@ -11,11 +11,11 @@ from core.training import trash
 from studio.auth.identity import Role, user_of
 from studio.auth.permissions import requires
 from studio.context import Studio
+from studio.html.format import size
 from studio.settings import storage
 from studio.settings.machine_facts import read_facts
 from studio.settings.snippets import snippets
 from studio.settings.view import FACTS_LATER, render_facts, render_snippets, render_storage
-from studio.ui.format import size
 
 
 @requires(Role.VISITOR)

@@ -7,10 +7,10 @@ from typing import Any
 import gradio as gr
 
 from studio.context import Studio
+from studio.html.templating import render
 from studio.settings import engine_settings, handlers
 from studio.settings.view import FACTS_LATER, STORAGE_LATER, render_base
 from studio.ui.events import bind, bind_silently
-from studio.ui.templating import render
 
 CONFIRM = "() => confirm('Delete the checkpoints of all runs that have ended? They can then not be continued.')"
 

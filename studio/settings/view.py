@@ -11,11 +11,11 @@ from core.common.home import Home
 from core.models.base import name_of
 from core.serving.settings import SETTINGS
 from studio.deploy.catalogue import CATALOGUE, T4_BYTES
+from studio.html.format import size
+from studio.html.fragments import render_table
+from studio.html.templating import render
 from studio.settings import storage
 from studio.settings.engine_settings import NAMES_IN_HEALTH
-from studio.ui.format import size
-from studio.ui.fragments import render_table
-from studio.ui.templating import render
 
 FACTS_LATER = render("shared/empty.html", text="Device, memory and versions are being looked up …")
 STORAGE_LATER = render("shared/empty.html", text="What each kind of thing takes is being added up …")

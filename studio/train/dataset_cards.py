@@ -13,8 +13,8 @@ from core.common.home import Home
 from core.data import Message, read_dataset, store
 from core.data.samples import SAMPLES
 from studio.data import offered_datasets
-from studio.ui.format import size
-from studio.ui.templating import render
+from studio.html.format import size
+from studio.html.templating import render
 
 READ_BYTES = 8 << 20  # an own dataset up to this size is read for its card
 SHOWN_CHARACTERS = 300  # more than the lines that are shown hold

@@ -18,6 +18,8 @@ from studio.auth.identity import Role, user_of
 from studio.auth.permissions import requires
 from studio.context import Studio
 from studio.data import offered_datasets
+from studio.html.fragments import render_error
+from studio.html.templating import render
 from studio.train.calibration import calibrate
 from studio.train.checks import check_fits, check_may_train, plan_here
 from studio.train.components import TrainPage
@@ -26,9 +28,7 @@ from studio.train.lengths import DatasetLengths
 from studio.train.plan_view import render_plan
 from studio.train.recipe_form import LEVELS, RecipeForm
 from studio.train.recipe_input import parse_pasted, recipe_for
-from studio.ui.fragments import render_error
 from studio.ui.html_events import clicked_action
-from studio.ui.templating import render
 
 CHAT_SUSPENDED = "Where both do not have room, the chat is parked meanwhile and comes back by itself."
 

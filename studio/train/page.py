@@ -7,13 +7,13 @@ from typing import Any
 import gradio as gr
 
 from studio.context import Studio
+from studio.html.templating import render
 from studio.train import handlers, recipe_form
 from studio.train.components import TrainPage
 from studio.train.dataset_cards import render_dataset_cards
 from studio.train.lengths import DatasetLengths
 from studio.ui.events import bind, bind_silently
 from studio.ui.html_events import clickable_html
-from studio.ui.templating import render
 
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 

@@ -9,8 +9,8 @@ from markupsafe import Markup
 
 from core.planner import CHAT, Gpu, MemoryPart, Plan, TrainingMethod, compare_methods, describe_changes
 from core.planner.comparison import SEVEN_BILLION
-from studio.ui.format import size
-from studio.ui.templating import render
+from studio.html.format import size
+from studio.html.templating import render
 
 GB, MB = (10**9, "GB"), (10**6, "MB")  # what lectures and shops count in; the plan itself says GiB
 # Chosen to be told apart by people who see colours differently, on light and dark grounds; one hue per kind of thing.

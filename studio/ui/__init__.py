@@ -1,1 +1,1 @@
-"""What all tabs share: events, drawing, curves, theme, and what Gradio does otherwise here."""
+"""What all tabs share: events, failures, theme, assets, and what Gradio does otherwise here."""

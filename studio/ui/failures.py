@@ -13,8 +13,8 @@ from markupsafe import Markup
 
 from adapters.common.errors import UserError
 from core.common.redaction import masked
+from studio.html.templating import render
 from studio.ui.events import bind, text_for_viewer, to_gradio_error
-from studio.ui.templating import render
 
 CODE = re.compile(r"`([^`\n]+)`")
 

@@ -10,8 +10,8 @@ import gradio as gr
 
 from studio.auth.identity import Role, User, user_of
 from studio.auth.permissions import requires
+from studio.html.templating import render
 from studio.ui.events import bind_silently
-from studio.ui.templating import render
 
 YOURSELF = (
     "To have it yourself, duplicate this Space, or run Guanaco Studio on a machine of yours: a first try needs no GPU."

@@ -6,8 +6,8 @@ import pytest
 from jinja2 import DictLoader, UndefinedError
 from markupsafe import Markup
 
-from studio.ui import templating
-from studio.ui.templating import render
+from studio.html import templating
+from studio.html.templating import render
 
 
 def test_values_are_escaped_and_missing_ones_are_errors(monkeypatch: pytest.MonkeyPatch) -> None:

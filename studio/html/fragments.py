@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from studio.ui.templating import render
+from studio.html.templating import render
 
 if TYPE_CHECKING:
     from adapters.common.errors import UserError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from studio.ui.format import duration, size
+from studio.html.format import duration, size
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""HTML of the page from Jinja2 templates (studio/ui/templates). Every value is escaped unless it is Markup already."""
+"""HTML from the Jinja2 templates in studio/html/templates. Every value is escaped unless it is Markup already."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from studio.ui.format import duration, moment, number, size
+from studio.html.format import duration, moment, number, size
 
 FOLDER = Path(__file__).parent / "templates"
 _environment = Environment(

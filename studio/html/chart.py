@@ -11,7 +11,7 @@ from typing import Any
 from markupsafe import Markup
 
 from adapters.cards.curves import ticks
-from studio.ui.templating import render
+from studio.html.templating import render
 
 Point = tuple[float, float]
 WIDTH, HEIGHT = 760, 300

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 
-from studio.ui.chart import MOST_POINTS, Line, line_chart, thinned
+from studio.html.chart import MOST_POINTS, Line, line_chart, thinned
 
 
 def test_thinning_keeps_both_ends() -> None:
