@@ -131,7 +131,7 @@ def main() -> None:
     print("| rows | base, ms/step | 8 adapters, ms/step | the same, graphs | floor, ms | graphs / floor | tokens/s |")
     print("|--:|--:|--:|--:|--:|--:|--:|")
     for rows in ROWS:
-        if not engine.cache.can_hold(rows, length):
+        if not engine.cache.can_hold(*[length] * rows):
             print(f"| {rows} | does not fit the cache | | | | | |")
             continue
         mixed = [adapters[i % ADAPTERS] for i in range(rows)]

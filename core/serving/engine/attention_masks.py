@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from core.serving.engine.grouped_attention import implementation
+
 FULL, SLIDING = "full_attention", "sliding_attention"
 
 
@@ -24,7 +26,7 @@ class AttentionMasks:
         self.mapped = types is not None
         self.window: int = window or length
         # SDPA on a CPU takes either, but would turn a boolean mask into an additive one in every layer.
-        self.additive = config._attn_implementation == "eager" or device.type == "cpu"
+        self.additive = implementation(config) == "eager" or device.type == "cpu"
         self.dtype = dtype
         self.positions = torch.arange(length, device=device)
 

@@ -4,6 +4,7 @@ the model's own forward before anyone is served."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -19,6 +20,7 @@ from core.models.device import Choice
 from core.serving.engine.attention_masks import FULL, SLIDING, AttentionMasks
 from core.serving.engine.cuda_graphs import CudaGraphs, CudaRecorder
 from core.serving.engine.forward import Forward
+from core.serving.engine.grouped_attention import implementation, is_grouped, use_grouped
 from core.serving.engine.kv_cache import ALIGN, KVCache, KVCacheProbe, KVCacheSpec, aligned
 from core.serving.engine.loop import Engine
 from core.serving.engine.sampling_params import SamplingParams
@@ -72,9 +74,12 @@ def build_engine(
     length = int(choices["context"].value)
     on_phase("probing what the model caches")
     specs, shared = probe_model(model, AttentionMasks(model.config, model.dtype, device, ALIGN))
+    if not is_grouped(model):
+        reason = f"the family {model.config.model_type} takes no attention function, so rows are copied side by side"
+        choices["attention"] = Choice("copied", reason)
     choices["kv_tokens"] = choose_budget(specs, settings, length, device)
     masks = AttentionMasks(model.config, model.dtype, device, aligned(length))
-    cache = KVCache(specs, int(choices["kv_tokens"].value), settings.max_rows, device)
+    cache = KVCache(specs, int(choices["kv_tokens"].value), settings.max_rows, device, grouped=is_grouped(model))
     slots = LoraSlots(model, settings.slots, model.dtype, device, shared, grouped=device.type == "cpu")
     choices["cuda_graphs"] = choose_graphs(settings.cuda_graphs, device)
     graphs = CudaGraphs(CudaRecorder()) if choices["cuda_graphs"].value == "on" else None
@@ -107,7 +112,7 @@ def refuse_unknown_kinds(model: PreTrainedModel) -> None:
         )
     if config.is_encoder_decoder or getattr(config, "attention_chunk_size", None):
         raise _unserved(model, "it is no plain causal decoder")
-    if config._attn_implementation not in ("sdpa", "eager"):
+    if implementation(config) not in ("sdpa", "eager"):
         raise UserError(
             f"The attention implementation {config._attn_implementation} takes no mask per row.",
             "Load the base with sdpa or eager attention.",
@@ -139,27 +144,40 @@ def choose_context(config: Any, wanted: int | None) -> Choice:
 
 
 def probe_model(model: PreTrainedModel, masks: AttentionMasks) -> tuple[dict[int, KVCacheSpec], list[list[str]]]:
-    """What each layer caches, and which linear layers share an input, found by one small forward."""
-    kv_probe = KVCacheProbe()
-    tokens = torch.arange(4, device=model.device)[None]
+    """What each layer caches, and which linear layers share an input, found by one small forward.
+
+    From then on the model attends by groups of rows, if every layer of it asks for them.
+    """
+    layers = model.config.num_hidden_layers
+    use_grouped(model, True)
+    if is_grouped(model):
+        with suppress(UserError):
+            probe, shared = _probe(model, masks, grouped=True)
+            if probe.grouped_layers == layers:
+                return probe.specs, shared
+        use_grouped(model, False)
+    probe, shared = _probe(model, masks, grouped=False)
+    if len(probe.specs) != layers:
+        raise _unserved(model, f"only {len(probe.specs)} of its {layers} layers cache keys and values")
+    return probe.specs, shared
+
+
+def _probe(model: PreTrainedModel, masks: AttentionMasks, *, grouped: bool) -> tuple[KVCacheProbe, list[list[str]]]:
+    probe = KVCacheProbe()
     forward = partial(
         model,
-        input_ids=tokens,
+        input_ids=torch.arange(4, device=model.device)[None],
         position_ids=masks.positions[None, :4],
         attention_mask=masks.chunk(0, 4),
-        past_key_values=kv_probe,
+        past_key_values=probe,
         use_cache=True,
+        **({"kv_cache": probe} if grouped else {}),
     )
     try:
         with torch.inference_mode():
-            shared = shared_inputs(model, forward)
+            return probe, shared_inputs(model, forward)
     except (AttributeError, TypeError, ValueError, KeyError, NotImplementedError) as error:
         raise _unserved(model, f"it does not take a cache per row ({error})") from error
-    if len(kv_probe.specs) != model.config.num_hidden_layers:
-        raise _unserved(
-            model, f"only {len(kv_probe.specs)} of its {model.config.num_hidden_layers} layers cache keys and values"
-        )
-    return kv_probe.specs, shared
 
 
 def choose_budget(specs: dict[int, KVCacheSpec], settings: EngineSettings, length: int, device: torch.device) -> Choice:
@@ -196,8 +214,9 @@ def choose_graphs(wanted: bool, device: torch.device) -> Choice:
 def check_against_model(forward: Forward, longest: int) -> None:
     """Compare the logits of the engine's chunks and steps with those of one forward of the model without a cache.
 
-    Raises UserError when they differ: the family then does something with positions, masks or the cache that the step
-    loop does not know of.
+    The rows of a batch lie so that they are no single group, where the budget has room for that. Raises UserError when
+    the logits differ: the family then does something with positions, masks or the cache that the step loop does not
+    know of.
     """
     model, cache = forward.model, forward.cache
     window = getattr(model.config, "sliding_window", None) or 0
@@ -205,21 +224,29 @@ def check_against_model(forward: Forward, longest: int) -> None:
     generator = torch.Generator().manual_seed(0)
     tokens = torch.randint(model.config.vocab_size, (length,), generator=generator).tolist()
     expected = model(input_ids=torch.tensor([tokens], device=model.device), use_cache=False).logits[0].float()
-    sequence = Sequence(tokens[: length - 4], SamplingParams(), lambda output: None)
-    cache.arrange(1, length, [])
+    lengths = (length, length + ALIGN, length)
+    rows = []
+    for capacity in lengths if cache.can_hold(*lengths) else (length,):
+        row = Sequence(tokens[: length - 4], SamplingParams(), lambda output: None)
+        row.kv_range = cache.allocate(capacity)
+        rows.append(row)
     results = {}
     for start, stop in ((0, length // 3), (length // 3, length - 4)):
-        results[stop - 1] = forward.chunk([sequence], 0, start, stop)
-    for sequence.cached in range(length - 4, length):
-        sequence.output_ids.append(tokens[sequence.cached])
-        results[sequence.cached] = forward.step([sequence], 0)
+        results[stop - 1] = forward.chunk(rows, start, stop)
+    for position in range(length - 4, length):
+        for row in rows:
+            row.cached = position
+            row.output_ids.append(tokens[position])
+        results[position] = forward.step(rows)
     for position, result in results.items():
-        if result.logits is None:
+        if result.logits is None or result.failed:
             raise _unserved(model, f"a step fails ({result.failed[0][1]})")
-        difference = float((result.logits[0].float() - expected[position]).abs().max() / expected.std().clamp(min=1e-6))
+        difference = float((result.logits.float() - expected[position]).abs().max() / expected.std().clamp(min=1e-6))
         if not difference <= (1e-2 if model.dtype == torch.float32 else 0.2):
             raise _unserved(model, f"step by step its logits differ by {difference:.2g} standard deviations")
-    cache.wipe(0)
+    for row in rows:
+        cache.wipe(row.kv_range)
+        cache.ranges.free(row.kv_range)
 
 
 def _unserved(model: PreTrainedModel, reason: str) -> UserError:

@@ -1,4 +1,4 @@
-"""One forward of the model over some sequences: which slot, cache positions and mask each of them gets."""
+"""One forward of the model over some sequences: which slot, range of the cache and mask each of them gets."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class ForwardResult:
 
 
 class Forward:
-    """The model with its cache, masks and slots. `first` is always the cache row of the first of the sequences."""
+    """The model with its cache, masks and slots. Every sequence has its range of the cache when it comes here."""
 
     def __init__(
         self,
@@ -42,49 +42,53 @@ class Forward:
         self.model, self.cache, self.masks, self.slots = model, cache, masks, slots
         self.graphs = graphs
         self._device = model.device
-        self._row_numbers = torch.arange(cache.max_rows, device=self._device)
-        self._step_inputs = torch.zeros(3, cache.max_rows, dtype=torch.long, device=self._device)
+        self._step_inputs = torch.zeros(4, cache.max_rows, dtype=torch.long, device=self._device)
         self._recorded_shape = slots.shape
+        self._arguments: dict[str, KVCache] = {"kv_cache": cache} if cache.grouped else {}
 
-    def chunk(self, sequences: list[Sequence], first: int, start: int, stop: int) -> ForwardResult:
+    def chunk(self, sequences: list[Sequence], start: int, stop: int) -> ForwardResult:
         """Read tokens start..stop-1 of the sequences' prompts."""
-        return self._isolate_failures(sequences, first, lambda part, row: self._chunk(part, row, start, stop))
+        return self._isolate_failures(sequences, lambda part: self._chunk(part, start, stop))
 
-    def step(self, sequences: list[Sequence], first: int) -> ForwardResult:
+    def step(self, sequences: list[Sequence]) -> ForwardResult:
         """Read each sequence's last token."""
-        return self._isolate_failures(sequences, first, self._step)
+        return self._isolate_failures(sequences, self._step)
 
-    def _chunk(self, sequences: list[Sequence], first: int, start: int, stop: int) -> Tensor:
+    def _chunk(self, sequences: list[Sequence], start: int, stop: int) -> Tensor:
         slots = [sequence.slot for sequence in sequences]
         self.slots.routing.set(slots, torch.tensor(slots, device=self._device), stop - start)
-        self.cache.plan_chunk(first, first + len(sequences), start, stop)
+        self.cache.plan_chunk([sequence.kv_range for sequence in sequences], start, stop)
         tokens = torch.tensor([sequence.prompt_ids[start:stop] for sequence in sequences], device=self._device)
         positions = self.masks.positions[None, start:stop].expand(len(sequences), -1)
         return self._logits(tokens, positions, self.masks.chunk(start, stop))
 
-    def _step(self, sequences: list[Sequence], first: int) -> Tensor:
+    def _step(self, sequences: list[Sequence]) -> Tensor:
         count, slots = len(sequences), [sequence.slot for sequence in sequences]
-        last_tokens, cached = zip(*((sequence.output_ids[-1], sequence.cached) for sequence in sequences), strict=True)
+        ranges = [sequence.kv_range for sequence in sequences]
+        last_tokens, cached, writes = zip(
+            *((row.output_ids[-1], row.cached, row.kv_range.offset + row.cached) for row in sequences), strict=True
+        )
         inputs = self._step_inputs[:, :count]
         # one transfer to the device for all that changes between steps
-        inputs.copy_(torch.tensor([last_tokens, cached, slots]))
-        tokens, positions, slots_on_device = inputs
+        inputs.copy_(torch.tensor([last_tokens, cached, slots, writes]))
+        tokens, positions, slots_on_device, writes_on_device = inputs
         # On a CPU no kernel gains by a round length, and each token that is read costs time.
         unit = RECORDED_ALIGN if self.graphs else 1 if self._device.type == "cpu" else ALIGN
-        read = min(self.cache.length, aligned(max(cached) + 1, unit))
+        reads = [min(row.capacity, aligned(length + 1, unit)) for row, length in zip(ranges, cached, strict=True)]
+        groups = self.cache.plan_step(ranges, reads, writes_on_device)
 
         def run_step() -> Tensor:
             self.slots.routing.set(slots, slots_on_device, 1)
-            self.cache.plan_step(first, first + count, positions, self._row_numbers[:count], read)
-            return self._logits(tokens[:, None], positions[:, None], self.masks.step(positions, read))
+            longest = max(group.read for group in groups)
+            return self._logits(tokens[:, None], positions[:, None], self.masks.step(positions, longest))
 
-        if self.graphs is None or first:
+        if self.graphs is None or len(groups) > 1:
             return run_step()
         if self._recorded_shape != self.slots.shape:  # the slots have moved to other memory
             self._recorded_shape = self.slots.shape
             self.graphs.clear()
         is_single_slot = len(set(slots)) == 1
-        return self.graphs.run((count, read, self.cache.length, slot_span(slots), is_single_slot), run_step)
+        return self.graphs.run((groups, slot_span(slots), is_single_slot), run_step)
 
     def _logits(self, tokens: Tensor, positions: Tensor, mask: Tensor | dict[str, Tensor]) -> Tensor:
         logits: Tensor = self.model(
@@ -94,11 +98,12 @@ class Forward:
             past_key_values=self.cache,
             use_cache=True,
             logits_to_keep=1,
+            **self._arguments,
         ).logits
         return logits[:, -1]
 
     def _isolate_failures(
-        self, sequences: list[Sequence], first: int, forward: Callable[[list[Sequence], int], Tensor]
+        self, sequences: list[Sequence], forward: Callable[[list[Sequence]], Tensor]
     ) -> ForwardResult:
         """Run `forward` over all sequences; if it fails, over each alone, so that only those which fail alone are lost.
 
@@ -106,13 +111,13 @@ class Forward:
         forward raises when the device itself has failed.
         """
         try:
-            return ForwardResult(sequences, forward(sequences, first), [])
+            return ForwardResult(sequences, forward(sequences), [])
         except Exception as error:
             if is_device_fault(error):
                 raise
             if len(sequences) == 1:
                 return ForwardResult([], None, [(sequences[0], error)])
-        results = [self._isolate_failures([sequence], first + row, forward) for row, sequence in enumerate(sequences)]
+        results = [self._isolate_failures([sequence], forward) for sequence in sequences]
         logits = [result.logits for result in results if result.logits is not None]
         return ForwardResult(
             [sequence for result in results for sequence in result.sequences],

@@ -1,8 +1,8 @@
-"""Keys and values of all sequences: one fixed budget, laid out as a grid with one row per sequence, each as long as
-the longest one needs."""
+"""Keys and values of all sequences: one fixed budget of tokens, of which each sequence has a range of its own."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,10 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import Cache
 
-ALIGN = 64  # lengths are rounded up to this many tokens: fewer shapes, and what fast attention kernels like
+from core.serving.engine.row_groups import RowGroup, group_rows
+from core.serving.engine.token_ranges import RangeAllocator, TokenRange
+
+ALIGN = 64  # capacities are rounded up to this many tokens: fewer shapes, and what fast attention kernels like
 
 
 @dataclass(frozen=True)
@@ -28,116 +31,165 @@ class KVCacheSpec:
 
 
 class KVCacheProbe(Cache):
-    """Passes keys and values through and records their shapes: one forward tells what every layer will cache."""
+    """Passes keys and values through and records their shapes: one forward tells what every layer will cache, and how
+    many of them ask for groups of rows."""
 
     def __init__(self) -> None:
         self.layers: list[Any] = []
         self.specs: dict[int, KVCacheSpec] = {}
+        self.grouped_layers = 0
 
     def update(self, key: Tensor, value: Tensor, layer_idx: int, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
         self.specs[layer_idx] = KVCacheSpec(key.shape[1], key.shape[-1], value.shape[-1], key.dtype)
         return key, value
+
+    def views(self) -> list[tuple[RowGroup, Tensor, Tensor]]:
+        self.grouped_layers += 1
+        return []
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
         return 0
 
 
 class KVCache(Cache):
-    """Keys and values per layer as [rows, heads, length, dim], over flat memory of `budget` tokens that never moves.
+    """Keys and values per layer as [heads, budget, dim], in memory that never moves.
 
-    `rows` times `length` never exceeds the budget. The rows in use are the first ones, without gaps, so that a
-    decode step reads views and copies nothing; `arrange` changes the grid's length for a longer sequence or for more
-    rows. Sliding-window layers keep everything too; the mask hides what is outside the window.
+    A range of tokens is one strided view of it, and so are several ranges at equal distances (`group_rows`), so that a
+    decode step copies nothing. Where a forward's rows are in several groups, attention asks for them by `views`; if
+    not `grouped`, for a family whose attention cannot, `update` copies all rows side by side instead.
+    Sliding-window layers keep everything too; the mask hides what is outside the window.
     """
 
-    def __init__(self, specs: dict[int, KVCacheSpec], budget: int, max_rows: int, device: torch.device) -> None:
+    def __init__(
+        self,
+        specs: dict[int, KVCacheSpec],
+        budget: int,
+        max_rows: int,
+        device: torch.device,
+        *,
+        grouped: bool = True,
+    ) -> None:
         self.layers: list[Any] = []  # what transformers' helpers look at; this cache has no layer objects
         self.specs = specs
         self.budget = budget
         self.max_rows = max_rows
-        self.length = 0
+        self.grouped = grouped
+        self.ranges = RangeAllocator(budget)
+        self._device = device
         # Zeros, not uninitialised memory: a masked position has weight 0, but 0 x NaN would still be NaN.
         self._memory = {
-            layer: tuple(
-                torch.zeros(budget * spec.heads * dim, dtype=spec.dtype, device=device)
-                for dim in (spec.key_dim, spec.value_dim)
+            layer: (
+                torch.zeros(spec.heads, budget, spec.key_dim, dtype=spec.dtype, device=device),
+                torch.zeros(spec.heads, budget, spec.value_dim, dtype=spec.dtype, device=device),
             )
             for layer, spec in specs.items()
         }
-        self._keys: dict[int, Tensor] = {}
-        self._values: dict[int, Tensor] = {}
-        self._rows = slice(0, 0)
-        self._write: int | tuple[Tensor, Tensor] = 0
-        self._read = 0
+        self._groups: tuple[RowGroup, ...] = ()
+        self._chunk: slice | None = None
+        self._write = self._gathered = torch.empty(0, dtype=torch.long, device=device)
+        self._views: list[tuple[RowGroup, Tensor, Tensor]] = []
 
     @property
     def bytes_total(self) -> int:
         return self.budget * sum(spec.bytes_per_token for spec in self.specs.values())
 
-    def can_hold(self, rows: int, length: int) -> bool:
-        """Whether `rows` rows, the longest of them `length` tokens, fit the budget together."""
-        return rows <= self.max_rows and rows * aligned(length) <= self.budget
+    def can_hold(self, *lengths: int) -> bool:
+        """Whether sequences of these lengths fit the budget together."""
+        return len(lengths) <= self.max_rows and sum(map(aligned, lengths)) <= self.budget
 
-    def arrange(self, rows: int, length: int, used: list[int]) -> None:
-        """Make room for `rows` rows of `length` tokens; `used` is how many tokens each row in use holds now.
+    def has_room(self, length: int) -> bool:
+        """Whether a sequence of up to `length` tokens fits beside those that have a range now."""
+        return aligned(length) <= self.ranges.free_tokens
 
-        Does nothing where the present grid suffices, so that adding one row usually costs nothing.
+    def allocate(self, length: int) -> TokenRange:
+        """A range for a sequence of up to `length` tokens, for which there must be room."""
+        capacity = aligned(length)
+        if (token_range := self.ranges.allocate(capacity)) is None:
+            self.compact()
+            token_range = self.ranges.allocate(capacity)
+        assert token_range is not None
+        return token_range
+
+    def plan_chunk(self, ranges: Sequence[TokenRange], start: int, stop: int) -> None:
+        """The next forward writes tokens start..stop-1 of each row and reads all up to there."""
+        self._plan(ranges, [stop] * len(ranges))
+        self._chunk = slice(start, stop)
+
+    def plan_step(self, ranges: Sequence[TokenRange], reads: Sequence[int], write: Tensor) -> tuple[RowGroup, ...]:
+        """The next forward writes one token for each row and reads `reads` tokens of each; the result: its groups.
+
+        write: long tensor [rows], where each row's token goes, counted from the start of the memory.
         """
-        length = aligned(length)
-        if self.length >= length and rows * self.length <= self.budget:
-            return
-        in_use, longest = len(used), max(used, default=0)
-        for layer, spec in self.specs.items():
-            for grid, memory, dim in (
-                (self._keys, self._memory[layer][0], spec.key_dim),
-                (self._values, self._memory[layer][1], spec.value_dim),
-            ):
-                old = grid[layer][:in_use, :, :longest].clone() if in_use else None
-                height = self.budget // length
-                grid[layer] = memory[: height * spec.heads * length * dim].view(height, spec.heads, length, dim)
-                if old is not None:
-                    grid[layer][:in_use, :, :longest] = old
-        self.length = length
-
-    def plan_chunk(self, first: int, last: int, start: int, stop: int) -> None:
-        """The next forward writes tokens start..stop-1 of each of the rows first..last-1."""
-        self._rows, self._write, self._read = slice(first, last), start, stop
-
-    def plan_step(self, first: int, last: int, positions: Tensor, rows: Tensor, read: int) -> None:
-        """The next forward writes one token for each of the rows first..last-1, at `positions`; it reads `read` tokens.
-
-        positions, rows: long tensors [last - first]; rows counts from 0.
-        """
-        self._rows, self._write, self._read = slice(first, last), (rows, positions), read
+        self._plan(ranges, reads)
+        self._chunk, self._write = None, write
+        return self._groups
 
     def update(self, key: Tensor, value: Tensor, layer_idx: int, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
-        keys, values = self._keys[layer_idx][self._rows], self._values[layer_idx][self._rows]
-        if isinstance(self._write, int):
-            keys[:, :, self._write : self._read] = key
-            values[:, :, self._write : self._read] = value
-            if self._write == 0:
-                return key, value
+        keys, values = self._memory[layer_idx]
+        self._views = []
+        if self._chunk is None:
+            keys.index_copy_(1, self._write, key[:, :, 0].transpose(0, 1))
+            values.index_copy_(1, self._write, value[:, :, 0].transpose(0, 1))
         else:
-            rows, positions = self._write
-            keys[rows, :, positions] = key[:, :, 0]
-            values[rows, :, positions] = value[:, :, 0]
-        return keys[:, :, : self._read], values[:, :, : self._read]
+            for group in self._groups:
+                _view(keys, group, self._chunk).copy_(key[group.rows])
+                _view(values, group, self._chunk).copy_(value[group.rows])
+            if self._chunk.start == 0:
+                return key, value
+        if len(self._groups) > 1 and not self.grouped:
+            return keys[:, self._gathered].transpose(0, 1), values[:, self._gathered].transpose(0, 1)
+        views = [
+            (group, _view(keys, group, slice(0, group.read)), _view(values, group, slice(0, group.read)))
+            for group in self._groups
+        ]
+        if len(views) == 1:
+            return views[0][1:]
+        self._views = views
+        return key, value  # which nobody reads: attention asks for the views
 
-    def move(self, source: int, target: int, used: int) -> None:
-        """Copy the first `used` tokens of row `source` to row `target`."""
-        for grid in (self._keys, self._values):
-            for tensor in grid.values():
-                tensor[target, :, :used] = tensor[source, :, :used]
+    def views(self) -> list[tuple[RowGroup, Tensor, Tensor]]:
+        """Keys and values of each group in the layer that was updated last; none when `update` gave them itself."""
+        return self._views
 
-    def wipe(self, row: int) -> None:
-        """Overwrite a row with zeros: NaN that a failed sequence has left must not reach the next one in this row."""
-        for grid in (self._keys, self._values):
-            for tensor in grid.values():
-                tensor[row].zero_()
+    def copy(self, source: TokenRange, target: TokenRange, tokens: int) -> None:
+        """Copy the first `tokens` tokens of one range to another."""
+        for memory in self._tensors():
+            memory[:, target.offset : target.offset + tokens] = memory[:, source.offset : source.offset + tokens]
+
+    def compact(self, last: TokenRange | None = None) -> None:
+        """Close all gaps between ranges, `last` behind the others. Needs memory for one layer's keys or values."""
+        moves = self.ranges.compact(last)
+        for memory in self._tensors() if moves else []:
+            before = memory.clone()
+            for offset, moved in moves:
+                memory[:, moved.offset : moved.end] = before[:, offset : offset + moved.capacity]
+
+    def wipe(self, token_range: TokenRange) -> None:
+        """Overwrite a range with zeros: NaN that a failed sequence has left must not reach the next one there."""
+        for memory in self._tensors():
+            memory[:, token_range.offset : token_range.end].zero_()
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
         return 0
 
+    def _plan(self, ranges: Sequence[TokenRange], reads: Sequence[int]) -> None:
+        self._groups = group_rows(ranges, reads)
+        if len(self._groups) > 1 and not self.grouped:
+            # Beyond a row's own range its last token is read again, under the mask.
+            read = max(reads)
+            places = [[row.offset + min(i, row.capacity - 1) for i in range(read)] for row in ranges]
+            self._gathered = torch.tensor(places, device=self._device)
+
+    def _tensors(self) -> list[Tensor]:
+        return [memory for pair in self._memory.values() for memory in pair]
+
 
 def aligned(length: int, unit: int = ALIGN) -> int:
     return -(-length // unit) * unit
+
+
+def _view(memory: Tensor, group: RowGroup, tokens: slice) -> Tensor:
+    """Those tokens of each of a group's rows as [rows, heads, tokens, dim], of memory [heads, budget, dim]."""
+    heads, budget, dim = memory.shape
+    shape = (group.count, heads, tokens.stop - tokens.start, dim)
+    return memory.as_strided(shape, (group.stride * dim, budget * dim, dim, 1), (group.offset + tokens.start) * dim)

@@ -30,7 +30,7 @@ class Engine:
     """Sequences in, outputs out. Any thread may call `submit`, `cancel`, `call` and `close`; `run` is the loop.
 
     The first `decoding` of the running sequences are decoding; those behind them are one group in prefill, all
-    equally far. Their order is that of the cache's rows. `on_outputs` is called once per step, on the engine's thread,
+    equally far. `on_outputs` is called once per step, on the engine's thread,
     with all outputs of that step and their sequences; `on_step` is called with each step with the number of running
     sequences, which is 0 at the end.
     """
@@ -78,7 +78,7 @@ class Engine:
         """Raise UserError unless the cache can ever hold a prompt of that many tokens and as many new ones."""
         if prompt == 0:
             raise UserError("The prompt is empty.", "Send at least one token.")
-        if prompt + max_tokens > self.max_length or not self.cache.can_hold(1, prompt + max_tokens):
+        if prompt + max_tokens > self.max_length or not self.cache.can_hold(prompt + max_tokens):
             raise UserError(
                 f"The prompt has {prompt} tokens and up to {max_tokens} more are asked for, {prompt + max_tokens} in "
                 f"all; this engine holds at most {self.max_length} per conversation.",
@@ -93,7 +93,7 @@ class Engine:
             waiting=len(self.waiting),
             max_length=self.max_length,
             kv_budget=self.cache.budget,
-            kv_reserved=sum(sequence.reserved for sequence in running),
+            kv_reserved=sum(sequence.kv_range.capacity for sequence in running),
             kv_used=sum(sequence.cached for sequence in running),
             counters=self.counters,
         )
@@ -170,10 +170,8 @@ class Engine:
         head = self.waiting.head(running_per_client)
         if head is None:
             return
-        used = [sequence.cached for sequence in self.running]
         for sequence in self.waiting.same_length(head, running_per_client):
-            longest = max(member.reserved for member in (*self.running, sequence))
-            if not self.cache.can_hold(len(self.running) + 1, longest):
+            if len(self.running) == self.cache.max_rows or not self.cache.has_room(sequence.reserved):
                 break
             try:
                 slot = self._acquire_slot(sequence)
@@ -183,13 +181,11 @@ class Engine:
                 continue
             if slot is None:
                 break
-            sequence.slot = slot
+            sequence.slot, sequence.kv_range = slot, self.cache.allocate(sequence.reserved)
             sequence.admitted_at = time.perf_counter()
             self.counters.queue_seconds.observe(sequence.admitted_at - sequence.arrived_at)
             self.waiting.remove([sequence])
             self.running.append(sequence)
-        if len(self.running) > self.decoding:
-            self.cache.arrange(len(self.running), max(sequence.reserved for sequence in self.running), used)
 
     def _prefill(self) -> None:
         """One chunk for the group in prefill; after the last one its sequences sample their first token and decode."""
@@ -198,7 +194,7 @@ class Engine:
             return
         start, length = group[0].cached, len(group[0].prompt_ids)
         stop = min(length, start + max(1, self.prefill_chunk // len(group)))
-        result = self.forward.chunk(group, self.decoding, start, stop)
+        result = self.forward.chunk(group, start, stop)
         for sequence in result.sequences:
             sequence.cached = stop
         self.counters.prompt_tokens += len(result.sequences) * (stop - start)
@@ -212,7 +208,7 @@ class Engine:
         if not self.decoding:
             return
         started = time.perf_counter()
-        result = self.forward.step(self.running[: self.decoding], 0)
+        result = self.forward.step(self.running[: self.decoding])
         self.counters.forward_seconds += time.perf_counter() - started
         for sequence in result.sequences:
             sequence.cached += 1
@@ -274,18 +270,13 @@ class Engine:
                 self._end(sequence, RequestOutput(finish_reason="cancelled"))
 
     def _finish(self, sequence: Sequence, output: RequestOutput) -> None:
-        """Take a running sequence out. The last decoding row fills its row, and the last row of all fills that one."""
+        """Take a running sequence out."""
         index = self.running.index(sequence)
+        del self.running[index]
+        self.decoding -= index < self.decoding
         if output.finish_reason not in ("stop", "length"):
-            self.cache.wipe(index)
-        last_decoding = [self.decoding - 1] if index < self.decoding else []
-        for last in (*last_decoding, len(self.running) - 1):
-            if last > index:
-                self.cache.move(last, index, self.running[last].cached)
-                self.running[index] = self.running[last]
-                index = last
-        self.running.pop()
-        self.decoding -= len(last_decoding)
+            self.cache.wipe(sequence.kv_range)
+        self.cache.ranges.free(sequence.kv_range)
         self.slots.release(sequence.slot)
         self._end(sequence, output)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from core.serving.engine.sampling import SequenceSampler
 from core.serving.engine.sampling_params import SampledToken, SamplingParams
 from core.serving.engine.stream import TextStream
+from core.serving.engine.token_ranges import TokenRange
 from core.serving.lora.layers import BASE
 from core.serving.lora.slots import HostAdapter
 
@@ -40,6 +41,8 @@ class Sequence:
 
     output_ids: list[int] = field(default_factory=list)
     slot: int = BASE
+    kv_range: TokenRange = field(default_factory=lambda: TokenRange(0, 0))
+    """Where its keys and values are; empty until it runs."""
     cached: int = 0
     """Tokens in the key/value cache."""
     finished: bool = False

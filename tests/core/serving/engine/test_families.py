@@ -10,6 +10,7 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM, FalconH1Config, GPT2Config, MambaConfig, PreTrainedModel
 
 from adapters.common.errors import UserError
+from core.serving.engine import build
 from core.serving.engine.build import build_engine
 from core.serving.settings import EngineSettings
 from tests.core.serving import tiny
@@ -43,6 +44,27 @@ def test_a_mixed_batch_gives_the_tokens_that_peft_gives(family: str, tmp_path: P
         ]
         for name, i, reader in asked:
             assert reader.tokens == expected[name][i], (family, name, PROMPTS[i])
+
+
+@pytest.mark.parametrize("copies", [False, True])
+@pytest.mark.parametrize("family", tiny.FAMILIES)
+def test_long_and_short_rows_beside_each_other_say_what_they_say_alone(
+    family: str, copies: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ranges of four lengths are several groups of rows. `copies`: as for a family that takes no attention function."""
+    prompts = [*PROMPTS, list(range(20, 170)), list(range(100, 200))]
+    expected = [greedy(tiny.model(family), prompt, NEW) for prompt in prompts]
+    if copies:
+        monkeypatch.setattr(build, "use_grouped", lambda model, wanted: None)
+    with Running(tiny.model(family), prefill_chunk=64, max_rows=8) as running:
+        assert running.engine.cache.grouped is not copies
+        groups: list[int] = []
+        running.engine.forward.model.register_forward_pre_hook(
+            lambda *_: groups.append(len(running.engine.cache._groups))
+        )
+        asked = [running.ask(prompt, max_tokens=NEW) for prompt in (*prompts, *prompts)]
+        assert [reader.tokens for reader in asked] == expected * 2
+    assert max(groups) > 1
 
 
 @pytest.mark.parametrize(

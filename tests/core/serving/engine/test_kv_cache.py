@@ -1,81 +1,140 @@
-"""The cache's grid: rows keep what they hold when it is laid out anew, moved or wiped."""
+"""The cache: ranges keep what they hold when others come, go, are copied, moved or wiped."""
 
 from __future__ import annotations
 
+import random
+
+import pytest
 import torch
+from torch import Tensor
 
 from core.serving.engine.kv_cache import ALIGN, KVCache, KVCacheSpec
+from core.serving.engine.token_ranges import TokenRange
 
-SHAPES = {0: KVCacheSpec(2, 4, 4, torch.float32), 1: KVCacheSpec(1, 4, 6, torch.float32)}
-
-
-def cache(budget: int = 8 * ALIGN) -> KVCache:
-    return KVCache(SHAPES, budget, max_rows=6, device=torch.device("cpu"))
+SPECS = {0: KVCacheSpec(2, 4, 4, torch.float32), 1: KVCacheSpec(1, 4, 6, torch.float32)}
 
 
-def write(kept: KVCache, row: int, length: int, value: float) -> None:
-    kept.plan_chunk(row, row + 1, 0, length)
-    for layer, shape in SHAPES.items():
-        kept.update(
-            torch.full((1, shape.heads, length, shape.key_dim), value + layer),
-            torch.full((1, shape.heads, length, shape.value_dim), -value - layer),
+def new_cache(budget: int = 8 * ALIGN, *, grouped: bool = True) -> KVCache:
+    return KVCache(SPECS, budget, max_rows=6, device=torch.device("cpu"), grouped=grouped)
+
+
+def write(cache: KVCache, ranges: list[TokenRange], length: int, *values: float) -> None:
+    """Tokens 0..length-1 of each range get its value, plus the layer's number; the values their negatives."""
+    cache.plan_chunk(ranges, 0, length)
+    for layer, spec in SPECS.items():
+        column = torch.tensor(values)[:, None, None, None] + layer
+        cache.update(
+            column.expand(-1, spec.heads, length, spec.key_dim),
+            -column.expand(-1, spec.heads, length, spec.value_dim),
             layer,
         )
 
 
-def holds(kept: KVCache, row: int, length: int, value: float) -> bool:
-    """Whether a row holds what `write` wrote, as the next step would read it."""
-    ok = True
-    for layer, shape in SHAPES.items():
-        kept.plan_step(row, row + 1, torch.tensor([length]), torch.tensor([0]), length + 1)
-        keys, values = kept.update(
-            torch.zeros(1, shape.heads, 1, shape.key_dim), torch.zeros(1, shape.heads, 1, shape.value_dim), layer
-        )
-        ok &= bool((keys[:, :, :length] == value + layer).all() and (values[:, :, :length] == -value - layer).all())
-        ok &= bool((keys[:, :, length] == 0).all())
-    return ok
+def read(cache: KVCache, ranges: list[TokenRange], lengths: list[int], layer: int) -> list[tuple[Tensor, Tensor]]:
+    """Keys and values [heads, length, dim] of each range, as a step that adds a token of zeros would read them."""
+    places = torch.tensor([row.offset + length for row, length in zip(ranges, lengths, strict=True)])
+    cache.plan_step(ranges, [length + 1 for length in lengths], places)
+    spec, rows = SPECS[layer], len(ranges)
+    keys, values = cache.update(
+        torch.zeros(rows, spec.heads, 1, spec.key_dim), torch.zeros(rows, spec.heads, 1, spec.value_dim), layer
+    )
+    found = [(k, v) for _, ks, vs in cache.views() for k, v in zip(ks, vs, strict=True)]
+    found = found or list(zip(keys, values, strict=True))
+    return [(k[:, :length], v[:, :length]) for (k, v), length in zip(found, lengths, strict=True)]
 
 
-def test_rows_survive_a_longer_grid_and_a_shorter_one() -> None:
-    kept = cache()
-    kept.arrange(2, 10, [])
-    write(kept, 0, 10, 1.0)
-    write(kept, 1, 7, 2.0)
-    kept.arrange(3, 2 * ALIGN, [10, 7])  # a longer row comes
-    assert kept.length == 2 * ALIGN
-    write(kept, 2, 2 * ALIGN - 2, 3.0)
-    assert holds(kept, 0, 10, 1.0) and holds(kept, 1, 7, 2.0) and holds(kept, 2, 2 * ALIGN - 2, 3.0)
-    kept.arrange(6, ALIGN, [10, 7])  # the long one has left, and six rows are wanted
-    assert kept.length == ALIGN
-    assert holds(kept, 0, 10, 1.0) and holds(kept, 1, 7, 2.0)
+def holds(cache: KVCache, ranges: list[TokenRange], lengths: list[int], *wanted: float) -> bool:
+    return all(
+        bool((keys == value + layer).all() and (values == -value - layer).all())
+        for layer in SPECS
+        for (keys, values), value in zip(read(cache, ranges, lengths, layer), wanted, strict=True)
+    )
 
 
-def test_the_budget_is_rows_times_the_longest() -> None:
-    kept = cache(budget=8 * ALIGN)
-    assert kept.can_hold(1, 8 * ALIGN)
-    assert not kept.can_hold(1, 8 * ALIGN + 1)
-    assert kept.can_hold(4, ALIGN + 1)
-    assert not kept.can_hold(5, ALIGN + 1)
-    assert not kept.can_hold(7, 1)  # rows are limited too
-    assert kept.bytes_total == 8 * ALIGN * (2 * 8 + 10) * 4
+@pytest.mark.parametrize("grouped", [True, False])
+def test_a_long_row_and_short_ones_hold_what_was_written_to_each(grouped: bool) -> None:
+    cache = new_cache(grouped=grouped)
+    rows = [cache.allocate(length) for length in (10, 3 * ALIGN, 20, 30)]
+    write(cache, rows, 9, 1.0, 2.0, 3.0, 4.0)
+    write(cache, rows[1:2], 2 * ALIGN, 5.0)
+    assert holds(cache, rows, [9, 2 * ALIGN, 9, 9], 1.0, 5.0, 3.0, 4.0)
+    assert holds(cache, rows[2:], [9, 9], 3.0, 4.0)
 
 
-def test_a_moved_row_holds_what_the_other_held() -> None:
-    kept = cache()
-    kept.arrange(3, 20, [])
-    write(kept, 0, 5, 1.0)
-    write(kept, 2, 9, 3.0)
-    kept.move(2, 0, 9)
-    assert holds(kept, 0, 9, 3.0)
+def test_rows_side_by_side_are_views_of_the_memory() -> None:
+    cache = new_cache()
+    rows = [cache.allocate(20) for _ in range(3)]
+    write(cache, rows, 5, 1.0, 2.0, 3.0)
+    cache.plan_step(rows, [6] * 3, torch.tensor([row.offset + 5 for row in rows]))
+    keys, _ = cache.update(torch.full((3, 2, 1, 4), 7.0), torch.zeros(3, 2, 1, 4), 0)
+    assert keys.shape == (3, 2, 6, 4)
+    assert (keys[:, :, 5] == 7.0).all()
+    again, _ = cache.update(torch.full((3, 2, 1, 4), 8.0), torch.zeros(3, 2, 1, 4), 0)
+    assert again.data_ptr() == keys.data_ptr()
 
 
-def test_a_wiped_row_leaves_no_nan_behind() -> None:
-    kept = cache()
-    kept.arrange(2, 20, [])
-    write(kept, 1, 20, float("nan"))
-    kept.wipe(1)
-    write(kept, 1, 3, 4.0)
-    assert holds(kept, 1, 3, 4.0)
-    kept.plan_step(1, 2, torch.tensor([4]), torch.tensor([0]), 20)
-    keys, values = kept.update(torch.zeros(1, 2, 1, 4), torch.zeros(1, 2, 1, 4), 0)
+def test_the_budget_is_the_sum_of_the_ranges() -> None:
+    cache = new_cache(budget=8 * ALIGN)
+    assert cache.can_hold(8 * ALIGN)
+    assert not cache.can_hold(8 * ALIGN + 1)
+    assert cache.can_hold(4 * ALIGN, 1, ALIGN + 1, ALIGN)
+    assert not cache.can_hold(4 * ALIGN, 1, ALIGN + 1, ALIGN, 1)
+    assert not cache.can_hold(*[1] * 7)  # rows are limited too
+    cache.allocate(5 * ALIGN)
+    assert cache.has_room(3 * ALIGN)
+    assert not cache.has_room(3 * ALIGN + 1)
+    assert cache.bytes_total == 8 * ALIGN * (2 * 8 + 10) * 4
+
+
+def test_room_in_several_gaps_is_made_one_and_all_ranges_keep_what_they_hold() -> None:
+    cache = new_cache()
+    rows = [cache.allocate(ALIGN) for _ in range(8)]
+    write(cache, rows[:6], 50, *map(float, range(6)))
+    for gone in (rows[0], rows[2], rows[4], rows[6], rows[7]):
+        cache.ranges.free(gone)
+    stay = [rows[1], rows[3], rows[5]]
+    long = cache.allocate(5 * ALIGN)
+    write(cache, [long], 5 * ALIGN - 1, 9.0)
+    assert holds(cache, [*stay, long], [50, 50, 50, 5 * ALIGN - 1], 1.0, 3.0, 5.0, 9.0)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_random_ranges_hold_what_was_written_to_them(seed: int) -> None:
+    chance, cache = random.Random(seed), new_cache(budget=20 * ALIGN)
+    live: dict[TokenRange, tuple[int, float]] = {}
+    for number in range(120):
+        length = chance.choice([5, 60, 100, 300])
+        if cache.has_room(length) and chance.random() < 0.6:
+            made = cache.allocate(length)
+            write(cache, [made], length - 1, float(number))
+            live[made] = length - 1, float(number)
+        elif live:
+            gone = chance.choice(list(live))
+            cache.compact(gone) if chance.random() < 0.3 else None
+            cache.ranges.free(gone)
+            del live[gone]
+        if live:
+            rows = chance.sample(list(live), chance.randint(1, len(live)))
+            assert holds(cache, rows, [live[row][0] for row in rows], *(live[row][1] for row in rows))
+
+
+def test_a_copied_range_holds_as_much_of_the_other_as_was_asked_for() -> None:
+    cache = new_cache()
+    source, target = cache.allocate(20), cache.allocate(200)
+    write(cache, [target], 30, 2.0)
+    write(cache, [source], 15, 1.0)
+    cache.copy(source, target, 12)
+    assert holds(cache, [target], [12], 1.0)
+    assert (read(cache, [target], [30], 0)[0][0][:, 13:] == 2.0).all()
+
+
+def test_a_wiped_range_leaves_no_nan_behind() -> None:
+    cache = new_cache()
+    cache.allocate(20)
+    row = cache.allocate(20)
+    write(cache, [row], 20, float("nan"))
+    cache.wipe(row)
+    write(cache, [row], 3, 4.0)
+    assert holds(cache, [row], [3], 4.0)
+    keys, values = read(cache, [row], [row.capacity - 1], 0)[0]
     assert keys.isfinite().all() and values.isfinite().all()

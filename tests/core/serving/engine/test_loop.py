@@ -107,9 +107,7 @@ def test_memory_is_kept_to_and_what_can_never_fit_is_refused_with_the_numbers() 
     with Running(tiny.model(), max_rows=8, kv_tokens=256) as running:
         most = [0]
         running.engine.forward.model.register_forward_pre_hook(
-            lambda module, args, kwargs: most.append(
-                len(running.engine.running) * aligned(max(row.reserved for row in running.engine.running))
-            ),
+            lambda module, args, kwargs: most.append(sum(aligned(row.reserved) for row in running.engine.running)),
             with_kwargs=True,
         )
         asked = [running.ask(PROMPT, max_tokens=10 + 20 * (i % 5), ignore_eos=True) for i in range(15)]
@@ -119,6 +117,21 @@ def test_memory_is_kept_to_and_what_can_never_fit_is_refused_with_the_numbers() 
             running.ask(PROMPT, max_tokens=300)
         with pytest.raises(UserError, match="empty"):
             running.ask([])
+
+
+def test_a_long_row_takes_no_more_room_than_its_own() -> None:
+    with Running(tiny.model(), max_rows=8, kv_tokens=1024) as running:
+        rows: list[int] = []
+        running.engine.forward.model.register_forward_pre_hook(
+            lambda module, args, kwargs: rows.append(len(kwargs["input_ids"])), with_kwargs=True
+        )
+        long = reader_for(PROMPT, max_tokens=500, ignore_eos=True)
+        short = [reader_for(PROMPT, max_tokens=50, ignore_eos=True) for _ in range(7)]
+        running.engine.submit([reader.sequence for reader in (long, *short)])
+        assert [len(reader.tokens) for reader in (long, *short)] == [500, *[50] * 7]
+    assert rows[:50] == [8] * 50  # with equal rows, two of 512 would have been all
+    assert len({tuple(reader.tokens) for reader in short}) == 1
+    assert long.tokens[:50] == short[0].tokens
 
 
 def test_the_queue_is_bounded() -> None:
