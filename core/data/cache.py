@@ -3,6 +3,9 @@
 Kept in memory only. Another process, such as a run's worker, reads the file once for itself: that takes a small part of
 the time that it needs to tokenise the rows, and a second copy of people's data on the disk would have to be found again
 wherever they delete it.
+
+Whoever reads a dataset gets lists of its own; the conversations in them are shared, and so never changed: what needs
+other messages, such as a chat template's probe, copies them first.
 """
 
 from __future__ import annotations
@@ -15,7 +18,9 @@ from threading import Lock
 from core.data.dataset import Conversation, Problem
 
 MAX_DATASETS = 4
-MAX_BYTES = 1 << 27  # of all their files together; the conversations take a few times as much memory
+# Of all their files together. As Python objects, conversations of short turns take about four times their file's bytes,
+# and the web process, as well as a run's worker, holds them until it ends.
+MAX_BYTES = 1 << 25
 
 
 @dataclass(frozen=True)
@@ -59,13 +64,11 @@ class RowsCache:
             return self._found[key][0]
 
     def add(self, key: RowsKey, rows: CheckedRows, size: int) -> None:
-        """`size`: bytes of its files. A dataset that is larger than all may be together is not kept."""
-        if size > MAX_BYTES:
-            return
+        """`size`: bytes of its files, at most MAX_BYTES."""
         with self._lock:
             self._found[key] = (rows, size)
             self._found.move_to_end(key)
-            while len(self._found) > MAX_DATASETS or sum(each for _, each in self._found.values()) > MAX_BYTES:
+            while len(self._found) > MAX_DATASETS or sum(size for _, size in self._found.values()) > MAX_BYTES:
                 self._found.popitem(last=False)
 
     def clear(self) -> None:
@@ -79,8 +82,11 @@ CACHE = RowsCache()
 def read_once(key: Callable[[], RowsKey], size: int, read: Callable[[], CheckedRows]) -> tuple[CheckedRows, str]:
     """The rows as `read` finds them, or as it found them before, and the files' sha256.
 
-    `key` is asked again after a reading: files that changed meanwhile are not kept.
+    `key`, which reads all files, is asked before and after a reading: files that changed meanwhile are not kept. Files
+    of more than MAX_BYTES, `size` in all, are never kept, so it is asked once.
     """
+    if size > MAX_BYTES:
+        return read(), key().sha256
     before = key()
     rows = CACHE.get(before)
     if rows is not None:

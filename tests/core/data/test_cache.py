@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gzip
 import json
 from collections.abc import Collection, Iterator
@@ -11,13 +12,14 @@ from pathlib import Path
 import pytest
 
 from adapters.common.errors import UserError
-from core.data import cache, load, read_dataset
+from core.data import cache, encode, load, read_dataset
 from core.data.cache import CheckedRows, RowsCache, RowsKey
 from core.data.dataset import DatasetRow
 from core.data.readers.archive import DataFile
-from core.data.readers.files import read_rows
+from core.data.readers.files import hash_files, read_rows
 from core.recipes.dataset import read_recipe_dataset
 from core.recipes.recipe import Recipe
+from tests.core.data.tokenize.shipped_templates import tokenizer_of
 
 TALKS = [
     {"text": "### Human: What is 1 plus 1?### Assistant: 2."},
@@ -93,9 +95,9 @@ def test_another_format_other_columns_and_another_kind_of_file_are_read_anew(
     assert read_dataset(str(path), columns="question=more,answer=text").format == "question-answer"
     assert len(readings) == 4
     expected = read_dataset(str(path)).conversations
-    copy = tmp_path / "copy.jsonl"
-    copy.write_bytes(path.read_bytes())
-    assert read_dataset(str(copy)).name == "copy"
+    copied = tmp_path / "copy.jsonl"
+    copied.write_bytes(path.read_bytes())
+    assert read_dataset(str(copied)).name == "copy"
     with gzip.open(tmp_path / "talks.jsonl.gz", "wb") as file:
         file.write(path.read_bytes())
     assert read_dataset(str(tmp_path / "talks.jsonl.gz")).conversations == expected
@@ -137,10 +139,43 @@ def test_it_keeps_those_used_last_within_its_bounds(monkeypatch: pytest.MonkeyPa
     assert found.get(rows_of(0)[0]) == rows_of(0)[1]  # so 1 is the one that was not used for longest
     found.add(*rows_of(9), 1)
     assert found.get(rows_of(1)[0]) is None and found.get(rows_of(0)[0]) is not None
-    found.add(*rows_of(10), cache.MAX_BYTES + 1)
-    assert found.get(rows_of(10)[0]) is None and found.get(rows_of(9)[0]) is not None
     found.add(*rows_of(11), cache.MAX_BYTES)
     assert found.get(rows_of(11)[0]) is not None and found.get(rows_of(9)[0]) is None
+
+
+def test_files_too_large_to_keep_are_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path / "talks.jsonl", [*TALKS])
+    hashed: list[list[Path]] = []
+
+    def counted(paths: list[Path]) -> str:
+        hashed.append(paths)
+        return hash_files(paths)
+
+    monkeypatch.setattr(load, "hash_files", counted)
+    monkeypatch.setattr(cache, "MAX_BYTES", path.stat().st_size - 1)
+    assert [read_dataset(str(path)).sha256 for _ in range(2)] == [hash_files([path])] * 2
+    assert hashed == [[path]] * 2
+    monkeypatch.setattr(cache, "MAX_BYTES", path.stat().st_size)
+    hashed.clear()
+    assert read_dataset(str(path)) == read_dataset(str(path))
+    assert hashed == [[path]] * 3, "before and after the reading, and to see that nothing has changed"
+
+
+def test_what_is_made_of_shared_conversations_leaves_them_as_they_are(tmp_path: Path) -> None:
+    calls = [{"type": "function", "function": {"name": "weather", "arguments": {"city": "Bern"}}}]
+    turns = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "Rain?"},
+        {"role": "assistant", "content": "I look.", "reasoning_content": "Hm.", "tool_calls": calls},
+        {"role": "tool", "name": "weather", "content": "none"},
+        {"role": "assistant", "content": "No rain."},
+    ]
+    tools = [{"type": "function", "function": {"name": "weather", "parameters": {}}}]
+    dataset = read_dataset(str(write(tmp_path / "calls.jsonl", [{"messages": turns, "tools": tools}])))
+    (conversation,) = dataset.conversations
+    before = copy.deepcopy(conversation)
+    assert encode(tokenizer_of("qwen3"), conversation.messages, conversation.tools).examples
+    assert conversation == before
 
 
 def test_threads_share_it(tmp_path: Path) -> None:
