@@ -26,7 +26,7 @@ def calibrate(recipe: Recipe, home: Home) -> list[float]:
     from core.models.base_check import vocabulary
     from core.models.device import choose_device, choose_dtype
     from core.models.shared_weights.shared_base import open_base
-    from core.training.dataset import PackedCollator, prepare_data
+    from core.training.dataset import prepare_data
     from core.training.trainer import build_trainer
 
     marks: list[tuple[float, int]] = []
@@ -57,7 +57,6 @@ def calibrate(recipe: Recipe, home: Home) -> list[float]:
             held_out=None,
             folder=Path(folder),
             dtype=choose_dtype(device, model.config.model_type),
-            collator=PackedCollator(tokenizer.pad_token_id) if recipe.packing else None,
             callbacks=[Clock()],
         )
         trainer.train()

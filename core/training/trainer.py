@@ -21,6 +21,7 @@ from core.models.device import Choice
 from core.recipes.recipe import Recipe, lora_settings
 from core.training import checkpoints
 from core.training.checkpoints import SavedCheckpoint
+from core.training.dataset import PackedCollator
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -230,7 +231,6 @@ def build_trainer(
     folder: Path,
     dtype: Choice,
     init_adapter: Path | None = None,
-    collator: Callable[[list[dict[str, Any]]], dict[str, Any]] | None = None,
     callbacks: list[TrainerCallback] | None = None,
     before_step: Callable[[], None] | None = None,
     check: Callable[[], None] | None = None,
@@ -246,7 +246,7 @@ def build_trainer(
         eval_dataset=held_out,
         processing_class=tokenizer,
         peft_config=LoraConfig(**lora_settings(recipe)) if init_adapter is None else same_shape(init_adapter),
-        data_collator=collator,
+        data_collator=PackedCollator(tokenizer.pad_token_id) if recipe.packing else None,
         callbacks=callbacks,
         before_step=before_step,
         check=check,

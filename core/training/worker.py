@@ -60,7 +60,7 @@ def run_training(run: Run, signals: Signals) -> int:
         from core.models.device import choose_device, choose_dtype
         from core.models.shared_weights.shared_base import OpeningHooks, open_base
         from core.training.callbacks import Reporter
-        from core.training.dataset import PackedCollator, prepare_data
+        from core.training.dataset import prepare_data
         from core.training.placement import ChatPlacement, watch_owner
         from core.training.sample_answers import choose_prompts, generate_answers
         from core.training.save_adapter import save_adapter
@@ -112,7 +112,6 @@ def run_training(run: Run, signals: Signals) -> int:
                 folder=run.checkpoints_folder,
                 dtype=dtype,
                 init_adapter=init_adapter.folder if init_adapter else None,
-                collator=PackedCollator(tokenizer.pad_token_id) if recipe.packing else None,
                 callbacks=[reporter],
                 before_step=TrainingThrottle(ChatActivity(run.home), should_stop=signals.received),
                 check=check_owner,

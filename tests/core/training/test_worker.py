@@ -40,6 +40,11 @@ def losses(run: Run) -> dict[int, float]:
     return {event.step: event.loss for event in run.events()[0] if isinstance(event, Progress)}
 
 
+def terminate_twice() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 def at_step(monkeypatch: pytest.MonkeyPatch, step: int, then: Callable[[], Any]) -> None:
     """Have something happen once, as step number `step` begins."""
     real = StudioTrainer.training_step
@@ -191,11 +196,7 @@ def test_stopping_keeps_what_was_learnt_and_can_be_taken_up_again(
 def test_a_second_signal_ends_it_at_once(
     home: Home, recipe: Recipe, work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def twice() -> None:
-        os.kill(os.getpid(), signal.SIGTERM)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    at_step(monkeypatch, 4, twice)
+    at_step(monkeypatch, 4, terminate_twice)
     run = create_run(home, recipe)
     assert work(run) == 1
     assert run.state() is RunState.INTERRUPTED
@@ -518,11 +519,7 @@ def test_a_run_that_died_before_its_first_checkpoint_draws_one_curve_too(
 ) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    def twice() -> None:
-        os.kill(os.getpid(), signal.SIGTERM)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    at_step(monkeypatch, 4, twice)
+    at_step(monkeypatch, 4, terminate_twice)
     run = create_run(home, replace(recipe, save_steps=6, eval_steps=6))
     assert work(run) == 1
     assert not run.checkpoints() and sorted(losses(run)) == [1, 2, 3]
