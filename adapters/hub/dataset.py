@@ -27,7 +27,7 @@ class DatasetFacts:
 
     conversations: int
     turns: int
-    about: str
+    about: Markup
     license: str | None = None
 
 
@@ -73,6 +73,6 @@ def render_dataset_card(facts: DatasetFacts, repo_id: str) -> str:
         repo_name=repo_id.split("/")[1],
         conversations=f"{facts.conversations:,}",
         turns=f"{facts.turns:,}",
-        about=Markup(facts.about),
+        about=facts.about,
         has_license=bool(facts.license),
     )

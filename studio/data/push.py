@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import tempfile
-from html import escape
 from pathlib import Path
+
+from markupsafe import Markup
 
 from adapters.common.errors import UserError
 from adapters.hub.dataset import LICENCES, DatasetFacts, push_dataset
@@ -47,7 +48,7 @@ def push_own_dataset(
         )
     licence, description = license or dataset.license, describe_origin(kept)
     if licence and not license and licence not in LICENCES:  # in somebody's own words, which the Hub has no id for
-        licence, description = "other", f"{description} Their licence: {escape(licence)}."
+        licence, description = "other", description + Markup(" Their licence: {}.").format(licence)
     facts = DatasetFacts(len(dataset.conversations), dataset.turns, description, licence)
     with tempfile.TemporaryDirectory(prefix="guanaco-studio-") as folder:
         file = Path(folder) / "train.jsonl"
@@ -62,8 +63,9 @@ def write_jsonl(file: Path, dataset: CheckedDataset) -> None:
         )
 
 
-def describe_origin(kept: store.StoredDataset) -> str:
+def describe_origin(kept: store.StoredDataset) -> Markup:
+    """A sentence for the card."""
     if kept.folder.name == store.COLLECTED:
-        return "They were kept, and where needed corrected, by people in Guanaco Studio's chat."
+        return Markup("They were kept, and where needed corrected, by people in Guanaco Studio's chat.")
     files = ", ".join(kept.origin.files[:3]) if kept.origin else kept.folder.name
-    return f"They were converted by Guanaco Studio from {files}."
+    return Markup("They were converted by Guanaco Studio from {}.").format(files)

@@ -9,11 +9,12 @@ import datasets
 import pytest
 
 from adapters.common.errors import UserError
-from adapters.hub.dataset import CARD_FILE, DATA_FILE
+from adapters.hub.dataset import CARD_FILE, DATA_FILE, DatasetFacts, render_dataset_card
 from core.common.home import Home
 from core.data import read_dataset, store
 from studio.__main__ import main
 from studio.chat import training_examples
+from studio.data.push import describe_origin, find_own_dataset
 from studio.engine.client import Message
 from tests.hub_server.fixtures import Hub
 
@@ -44,9 +45,15 @@ def test_kept_answers_become_a_private_dataset_that_datasets_loads(
     back = store.store_from_hub(home, "ada/answers")
     assert read_dataset(back.dataset_name).license == "cc-by-4.0"
     with pytest.raises(UserError, match="came from the Hub"):
-        from studio.data.push import find_own_dataset
-
         find_own_dataset(home, back.dataset_name)
+
+
+def test_names_from_outside_are_no_markup_on_the_card(home: Home, tmp_path: Path) -> None:
+    uploaded = tmp_path / "<b>&.jsonl"
+    uploaded.write_text(json.dumps({"question": "a", "answer": "b"}) + "\n")
+    description = describe_origin(store.store_files(home, [uploaded]))
+    card = render_dataset_card(DatasetFacts(1, 2, description, "mit"), "ada/x")
+    assert "by Guanaco Studio from &lt;b&gt;&amp;.jsonl." in card
 
 
 def test_pushing_again_updates_and_says_when_nothing_changed(
