@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
@@ -26,6 +27,23 @@ from studio.ui.events import bind
 TURN = "(history) => [history, studio.turn]"  # which turn somebody points at: studio/ui/assets/turns.js
 
 
+@dataclass(frozen=True)
+class ColumnInputs:
+    """What stands in one column, and what all columns share."""
+
+    history: History
+    model: str
+    blind_round: BlindRound | None
+    ballot: Ballot | None
+    settings: GenerationSettings
+
+    @classmethod
+    def of(cls, values: Sequence[Any]) -> ColumnInputs:
+        """The values of a column's components, as handlers get them."""
+        history, model, blind_round, ballot, *settings = values
+        return cls(history or [], model or BASE, blind_round, ballot, GenerationSettings(*settings))
+
+
 def wire(studio: Studio, chat: ChatComponents) -> tuple[list[Any], list[Any]]:
     """All columns. Returns the events that answer, and those that only take something away."""
     answering: list[Any] = []
@@ -39,6 +57,7 @@ def wire(studio: Studio, chat: ChatComponents) -> tuple[list[Any], list[Any]]:
         }
         voting = [chat.voting.ballot, chat.voting.row]
         shortened = [column.chatbot, column.badge, column.continue_button]
+        # In the order of ColumnInputs.
         inputs = [column.chatbot, column.adapter, chat.voting.round, chat.voting.ballot, *chat.settings.all]
         outputs = [*shortened, chat.composer.send, chat.composer.stop, *voting]
         handlers: list[tuple[Callable[..., Any], Callable[..., Any]]] = [
@@ -65,16 +84,13 @@ async def ask_again(
     index: int,
     request: gr.Request,
     history: History,
-    model: str | None,
-    blind_round: BlindRound | None,
-    ballot: Ballot | None,
-    *values: Any,
+    inputs: ColumnInputs,
 ) -> Updates:
     """Ask `history` in this column. Other columns and their answers stay as they are."""
-    question = Question(history, model or BASE)
+    question = Question(history, inputs.model)
+    blind_round, ballot, settings = inputs.blind_round, inputs.ballot, inputs.settings
     if blind_round and not blind_round.voted and index < len(blind_round.models):
         question = Question(history, blind_round.models[index], blind_round.alias(index))
-    settings = GenerationSettings(*values)
 
     def replace_candidate(views: Views) -> dict[Any, Any]:
         answer = views[index].answer
@@ -95,16 +111,13 @@ async def retry_answer(
     index: int,
     request: gr.Request,
     data: gr.RetryData,
-    history: History,
-    model: str | None,
-    blind_round: BlindRound | None,
-    ballot: Ballot | None,
     *values: Any,
 ) -> Updates:
-    if GenerationSettings(*values).temperature == 0:
+    inputs = ColumnInputs.of(values)
+    if inputs.settings.temperature == 0:
         gr.Info("At temperature 0 the same question gets the same answer. Raise it under “System prompt and sampling”.")
-    asked = up_to_question(history, message_index(data.index))
-    async for update in ask_again(studio, chat, index, request, asked, model, blind_round, ballot, *values):
+    asked = up_to_question(inputs.history, message_index(data.index))
+    async for update in ask_again(studio, chat, index, request, asked, inputs):
         yield update
 
 
@@ -115,19 +128,16 @@ async def edit_turn(
     index: int,
     request: gr.Request,
     data: gr.EditData,
-    history: History,
-    model: str | None,
-    blind_round: BlindRound | None,
-    ballot: Ballot | None,
     *values: Any,
 ) -> Updates:
     """A changed question is asked again; a changed answer stays as it was written."""
-    edited, needs_answer = edit_message(history, message_index(data.index), edited_text(data.value))
+    inputs = ColumnInputs.of(values)
+    edited, needs_answer = edit_message(inputs.history, message_index(data.index), edited_text(data.value))
     if not needs_answer:
         column = chat.columns[index]
         yield {column.chatbot: edited, column.badge: last_answer_badge(edited), **chat.voting.closed()}
         return
-    async for update in ask_again(studio, chat, index, request, edited, model, blind_round, ballot, *values):
+    async for update in ask_again(studio, chat, index, request, edited, inputs):
         yield update
 
 
@@ -137,15 +147,12 @@ async def continue_answer(
     chat: ChatComponents,
     index: int,
     request: gr.Request,
-    history: History,
-    model: str | None,
-    blind_round: BlindRound | None,
-    ballot: Ballot | None,
     *values: Any,
 ) -> Updates:
-    if not history or history[-1]["role"] != "assistant":
+    inputs = ColumnInputs.of(values)
+    if not inputs.history or inputs.history[-1]["role"] != "assistant":
         raise UserError("There is no answer to go on with in this column.", "Ask something first.")
-    async for update in ask_again(studio, chat, index, request, history, model, blind_round, ballot, *values):
+    async for update in ask_again(studio, chat, index, request, inputs.history, inputs):
         yield update
 
 

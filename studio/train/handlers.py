@@ -27,7 +27,7 @@ from studio.train.dataset_cards import render_dataset_cards
 from studio.train.lengths import DatasetLengths
 from studio.train.plan_view import render_plan
 from studio.train.recipe_form import LEVELS, RecipeForm
-from studio.train.recipe_input import parse_pasted, recipe_for
+from studio.train.recipe_input import RecipeInputs, parse_pasted, recipe_for
 from studio.ui.html_events import clicked_action
 
 CHAT_SUSPENDED = "Where both do not have room, the chat is parked meanwhile and comes back by itself."
@@ -61,15 +61,14 @@ def show_level(form: RecipeForm, level: str) -> list[Any]:
 
 
 @requires(Role.OWNER)
-async def show_plan(
-    studio: Studio, page: TrainPage, lengths: DatasetLengths, yaml_text: str | None, name: str | None, *values: Any
-) -> AsyncIterator[str]:
+async def show_plan(studio: Studio, page: TrainPage, lengths: DatasetLengths, *values: Any) -> AsyncIterator[str]:
     """The plan of the recipe; it comes again with steps and time when the dataset's tokens are counted."""
-    if not name and not (yaml_text or "").strip():
+    inputs = RecipeInputs.of(values)
+    if inputs.are_empty:
         yield render("train/no_plan.html")
         return
     try:
-        recipe = recipe_for(studio, page.form, yaml_text, name, values)
+        recipe = recipe_for(studio, page.form, inputs)
         known = lengths.known(recipe)
         is_offered = recipe.dataset_name in offered_datasets.dataset_names(studio.home)
         counting = known is None and is_offered  # one of the Hub's is not fetched for a plan
@@ -87,14 +86,12 @@ def take_nearest(
     page: TrainPage,
     lengths: DatasetLengths,
     event: gr.EventData,
-    yaml_text: str | None,
-    name: str | None,
     *values: Any,
 ) -> list[Any]:
     """The recipe that the plan calls the nearest which fits, into the fields."""
     if clicked_action(event)[0] != "nearest":
         return [gr.skip()] * len(page.recipe_outputs)
-    recipe = recipe_for(studio, page.form, yaml_text, name, values)
+    recipe = recipe_for(studio, page.form, RecipeInputs.of(values))
     nearest = plan_here(studio, recipe, lengths.known(recipe)).nearest
     if nearest is None:
         raise UserError("There is no nearer recipe.", "The plan beside Start says what stands in the way.")
@@ -107,15 +104,13 @@ async def measure_speed(
     page: TrainPage,
     lengths: DatasetLengths,
     event: gr.EventData,
-    yaml_text: str | None,
-    name: str | None,
     *values: Any,
 ) -> AsyncIterator[str]:
     """Train a few steps of the recipe, and show the plan with the time that follows."""
     if clicked_action(event)[0] != "calibrate":
         yield gr.skip()  # a generator that yields nothing would empty the plan
         return
-    recipe = offered_datasets.fetch_from_hub(studio.home, recipe_for(studio, page.form, yaml_text, name, values))
+    recipe = offered_datasets.fetch_from_hub(studio.home, recipe_for(studio, page.form, RecipeInputs.of(values)))
     check_may_train(studio, recipe)
     check_fits(studio, recipe, lengths.known(recipe))
     yield render("train/measuring.html")
@@ -124,7 +119,7 @@ async def measure_speed(
         await calibrate(studio.home, recipe)
     except UserError as error:
         failed = error
-    async for plan in show_plan(studio, page, lengths, yaml_text, name, *values):
+    async for plan in show_plan(studio, page, lengths, *values):
         yield plan
     if failed:
         raise failed
@@ -136,12 +131,10 @@ def start_run(
     page: TrainPage,
     lengths: DatasetLengths,
     start_anyway: bool,
-    yaml_text: str | None,
-    name: str | None,
     *values: Any,
 ) -> list[Any]:
     """Start a run of the recipe: its id, nothing pasted any more, and the Runs tab."""
-    recipe = offered_datasets.fetch_from_hub(studio.home, recipe_for(studio, page.form, yaml_text, name, values))
+    recipe = offered_datasets.fetch_from_hub(studio.home, recipe_for(studio, page.form, RecipeInputs.of(values)))
     check_may_train(studio, recipe)
     may_suspend_chat = studio.engine.external_url is None
     if start_anyway:

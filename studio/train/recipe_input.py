@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
@@ -13,13 +15,30 @@ from studio.context import Studio
 from studio.train.recipe_form import RecipeForm
 
 
-def recipe_for(
-    studio: Studio, form: RecipeForm, yaml_text: str | None, dataset_name: str | None, values: tuple[Any, ...]
-) -> Recipe:
+@dataclass(frozen=True)
+class RecipeInputs:
+    """What tells the recipe: YAML that was pasted, or else the dataset and the fields' values."""
+
+    yaml: str
+    dataset_name: str | None
+    fields: tuple[Any, ...]
+
+    @classmethod
+    def of(cls, values: Sequence[Any]) -> RecipeInputs:
+        """The values of `TrainPage.recipe_inputs`, as handlers get them."""
+        pasted, dataset_name, *fields = values
+        return cls((pasted or "").strip(), dataset_name, tuple(fields))
+
+    @property
+    def are_empty(self) -> bool:
+        return not self.yaml and not self.dataset_name
+
+
+def recipe_for(studio: Studio, form: RecipeForm, inputs: RecipeInputs) -> Recipe:
     """The pasted recipe, or else the one in the fields. Raises UserError."""
-    if yaml_text and yaml_text.strip():
-        return parse_pasted(studio, yaml_text)[0]
-    return form.to_recipe(dataset_name, values)
+    if inputs.yaml:
+        return parse_pasted(studio, inputs.yaml)[0]
+    return form.to_recipe(inputs.dataset_name, inputs.fields)
 
 
 def parse_pasted(studio: Studio, text: str) -> tuple[Recipe, list[str]]:

@@ -56,9 +56,6 @@ def bind(handler: Callable[..., Any], *context: Any) -> Callable[..., Any]:
     return _without_context(plain, handler, len(context))
 
 
-told = bind
-
-
 def bind_silently(handler: Callable[..., Any], *context: Any) -> Callable[..., Any]:
     """As `bind`, for events that no person triggers, such as the page's load: what fails shows only in the log."""
     return _without_context(lambda *args: handler(*context, *args), handler, len(context))
