@@ -10,7 +10,7 @@ import pytest
 
 from adapters.common.errors import UserError
 from core.common.home import Home
-from studio.answers.history import History, content_parts, model_of, text_of
+from studio.answers.history import model_of, text_of
 from studio.chat.conversation_stores import (
     MAX_BROWSER_BYTES,
     BrowserStore,
@@ -19,17 +19,8 @@ from studio.chat.conversation_stores import (
     find_conversation,
     save_conversation,
 )
-from studio.chat.conversations import ColumnRecord, Conversation
-
-TALK: History = [
-    {"role": "user", "content": content_parts("What is the capital of Cuba?")},
-    {"role": "assistant", "content": content_parts("Havana 🦜"), "metadata": {"log": "guanaco-builtin"}},
-]
-SETTINGS = {"system": "Be brief.", "temperature": 0.0, "top_p": 0.95, "max_tokens": 256, "seed": None}
-
-
-def made(*columns: ColumnRecord, saved_id: str = "") -> Conversation:
-    return Conversation.new(columns or (ColumnRecord.of("base", TALK),), SETTINGS, saved_id)
+from studio.chat.conversations import ColumnRecord
+from tests.studio.chat.saved_conversations import TALK, new_conversation
 
 
 @pytest.fixture(params=["disk", "browser"])
@@ -38,7 +29,7 @@ def store(request: pytest.FixtureRequest, home: Home) -> ConversationStore:
 
 
 def test_a_conversation_comes_back_as_it_was(store: ConversationStore) -> None:
-    kept = save_conversation(store, made())
+    kept = save_conversation(store, new_conversation())
     assert store.all() == [kept]
     back = find_conversation(store, kept.id).columns[0].history()
     assert [text_of(message["content"]) for message in back] == ["What is the capital of Cuba?", "Havana 🦜"]
@@ -47,17 +38,16 @@ def test_a_conversation_comes_back_as_it_was(store: ConversationStore) -> None:
 
 
 def test_going_on_keeps_one_record_and_its_name(store: ConversationStore) -> None:
-    first = save_conversation(store, made())
+    first = save_conversation(store, new_conversation())
     store.put(replace(first, name="Cuba"))
-    longer = save_conversation(
-        store, made(ColumnRecord.of("base", [*TALK, {"role": "user", "content": "And now?"}]), saved_id=first.id)
-    )
+    column = ColumnRecord.of("base", [*TALK, {"role": "user", "content": "And now?"}])
+    longer = save_conversation(store, new_conversation(column, saved_id=first.id))
     assert [saved.id for saved in store.all()] == [first.id]
     assert (longer.name, len(longer.columns[0].messages)) == ("Cuba", 3)
 
 
 def test_it_is_found_by_what_was_said_and_gone_when_deleted(store: ConversationStore) -> None:
-    kept = save_conversation(store, made())
+    kept = save_conversation(store, new_conversation())
     assert kept.title == "What is the capital of Cuba?"
     assert all(kept.has(words) for words in ("", "havana", "CAPITAL cuba"))
     assert not kept.has("havana madrid")
@@ -69,7 +59,7 @@ def test_it_is_found_by_what_was_said_and_gone_when_deleted(store: ConversationS
 
 def test_the_newest_come_first_and_a_broken_file_hides_no_other(home: Home) -> None:
     store = DiskStore(home)
-    older, newer = replace(made(), updated="2026-01-01T00:00:00+00:00"), made()
+    older, newer = replace(new_conversation(), updated="2026-01-01T00:00:00+00:00"), new_conversation()
     for conversation in (newer, older):
         store.put(conversation)
     (store.folder / "0123456789ab.json").write_text('{"id": "0123')
@@ -81,7 +71,7 @@ def test_ids_from_a_browser_name_no_other_file(home: Home) -> None:
     store = DiskStore(home)
     store.delete("../precious")
     assert (home.root / "precious.json").exists()
-    assert made(saved_id="../precious").id != "../precious"
+    assert new_conversation(saved_id="../precious").id != "../precious"
 
 
 @pytest.mark.parametrize(
@@ -90,9 +80,12 @@ def test_ids_from_a_browser_name_no_other_file(home: Home) -> None:
         "text",
         [1],
         [{"id": "x"}],
-        [{**made().to_dict(), "id": "../x"}],
-        [{**made().to_dict(), "columns": [{"model": "base", "messages": [{"role": "tool", "content": "x"}]}]}],
-        [{**made().to_dict(), "settings": "no"}],
+        [{**new_conversation().to_dict(), "id": "../x"}],
+        [
+            new_conversation().to_dict()
+            | {"columns": [{"model": "base", "messages": [{"role": "tool", "content": "x"}]}]}
+        ],
+        [{**new_conversation().to_dict(), "settings": "no"}],
     ],
 )
 def test_what_a_browser_sends_is_not_trusted(kept: Any) -> None:
@@ -104,9 +97,12 @@ def test_a_full_browser_lets_the_oldest_go_and_counts_them() -> None:
     store = BrowserStore(None)
     ids = []
     for day in range(1, 5):
-        ids.append(made().id)
+        ids.append(new_conversation().id)
         store.put(
-            replace(made(ColumnRecord.of("base", long), saved_id=ids[-1]), updated=f"2026-01-0{day}T00:00:00+00:00")
+            replace(
+                new_conversation(ColumnRecord.of("base", long), saved_id=ids[-1]),
+                updated=f"2026-01-0{day}T00:00:00+00:00",
+            )
         )
     assert [saved.id for saved in store.all()] == [ids[3], ids[2]]
     assert store.dropped == 2
