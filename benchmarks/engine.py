@@ -20,6 +20,7 @@ be compared. All work here is calculation in one process, so on an idle machine 
 from __future__ import annotations
 
 import argparse
+import itertools
 import statistics
 import tempfile
 import threading
@@ -71,6 +72,7 @@ class Ours:
         self.settings = EngineSettings(max_rows=8, slots=8, weights=weights, max_length=1024)
         self.engine = build_engine(model, tokenizer, self.settings).engine
         self._thread = threading.Thread(target=self.engine.run)
+        self._calls = itertools.count()
 
     def __enter__(self) -> Ours:
         self._thread.start()
@@ -93,7 +95,8 @@ class Ours:
                 ended.release()
 
         params = SamplingParams(max_tokens=tokens, temperature=0.0, ignore_eos=True)
-        self.engine.submit([Sequence(prompt, params, on_output, adapter) for adapter in adapters])
+        client = str(next(self._calls))  # a new one has nothing in the cache, as PEFT has not
+        self.engine.submit([Sequence(prompt, params, on_output, adapter, client) for adapter in adapters])
         for _ in adapters:
             ended.acquire()
 

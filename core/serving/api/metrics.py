@@ -51,9 +51,11 @@ def _gauges(service: Service) -> Iterator[Metric]:
     yield GaugeMetricFamily("guanaco_rows", "Completions in the batch.", stats.running)
     yield GaugeMetricFamily("guanaco_waiting", "Completions in the queue.", stats.waiting)
     tokens = GaugeMetricFamily(
-        "guanaco_kv_tokens", "Cache budget and what rows have reserved of it, in tokens.", labels=["kind"]
+        "guanaco_kv_tokens",
+        "Tokens of the cache, by what they are for.",
+        labels=["kind"],
     )
-    for kind, count in (("budget", stats.kv_budget), ("reserved", stats.kv_reserved), ("used", stats.kv_used)):
+    for kind, count in stats.kv_tokens.items():
         tokens.add_metric([kind], count)
     yield tokens
     adapters = GaugeMetricFamily("guanaco_adapters", "Adapters in memory, by place.", labels=["where"])
@@ -66,6 +68,8 @@ def _counters(service: Service) -> Iterator[Metric]:
     counters = service.stats().counters
     for name, text, value in (
         ("prompt_tokens", "Prompt tokens read.", counters.prompt_tokens),
+        ("prefix_cache_queries", "Prompt tokens looked up in the cache.", counters.prefix_queries),
+        ("prefix_cache_hits", "Prompt tokens found there, which were not read.", counters.prefix_hits),
         ("output_tokens", "Tokens generated.", counters.output_tokens),
         ("steps", "Decode steps.", counters.steps),
         ("step_seconds", "Time in decode steps.", counters.step_seconds),

@@ -19,6 +19,7 @@ from core.serving.api.responses import (
     CompletionChoice,
     CompletionLogprobs,
     Delta,
+    PromptTokensDetails,
     Timings,
     TokenLogprob,
     Usage,
@@ -120,9 +121,15 @@ class ResponseBuilder:
         written = sum(len(sequence.output_ids) for sequence in self.sequences)
         return Usage(
             prompt_tokens=self.prompt_tokens,
+            prompt_tokens_details=PromptTokensDetails(cached_tokens=self._cached_tokens()),
             completion_tokens=written,
             total_tokens=self.prompt_tokens + written,
         )
+
+    def _cached_tokens(self) -> int:
+        """Each prompt counts once, as in `prompt_tokens`: what its choices have from each other was read for one."""
+        by_prompt = zip(*[iter(self.sequences)] * self.request.n, strict=True)
+        return sum(min(sequence.reused for sequence in choices) for choices in by_prompt)
 
     def _chat_logprobs(self, outputs: list[RequestOutput]) -> ChatLogprobs | None:
         if self.request.logprobs_count is None:

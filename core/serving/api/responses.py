@@ -70,8 +70,14 @@ class CompletionChoice(Response):
     logprobs: CompletionLogprobs | None
 
 
+class PromptTokensDetails(Response):
+    cached_tokens: int
+    """Of the prompts' tokens, those whose keys and values were in the cache already."""
+
+
 class Usage(Response):
     prompt_tokens: int
+    prompt_tokens_details: PromptTokensDetails
     completion_tokens: int
     total_tokens: int
 

@@ -101,7 +101,7 @@ class ServerState:
                 "rows": stats.running,
                 "waiting": stats.waiting,
                 "max_model_len": stats.max_length,
-                "kv_tokens": {"budget": stats.kv_budget, "reserved": stats.kv_reserved},
+                "kv_tokens": stats.kv_tokens,
                 "choices": {name: vars(choice) for name, choice in self.service.choices.items()},
             }
         return body

@@ -2,7 +2,7 @@
 
 A recording repeats the same operators on the same memory. So everything that may change between two steps lies in
 memory that does not move (the input tokens, keys and values, the slots), and everything else that a step depends on is
-its key: how many sequences, how far the cache is read, which slots are calculated.
+its key: which ranges of the cache are read and how far, which slots are calculated.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 MAX_RECORDINGS = 64  # recordings; the least recently used is dropped first
+MAX_SEEN = 4096  # keys that are remembered although nothing is recorded under them yet
 REFUSED_RECORDING = range(900, 909)  # cudaErrorStreamCapture…: the device itself is well
 
 Work: TypeAlias = Callable[[], Tensor]
@@ -49,6 +50,8 @@ class CudaGraphs:
         result = work()
         if key in self._seen and not self.disabled_reason:
             self._record_checked(key, work, result)
+        if len(self._seen) == MAX_SEEN:
+            self._seen.clear()
         self._seen.add(key)
         return result
 

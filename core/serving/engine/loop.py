@@ -14,6 +14,7 @@ import torch
 
 from adapters.common.errors import UserError
 from core.serving.engine.forward import Forward, ForwardResult
+from core.serving.engine.prefix_cache import PrefixCache, will_share
 from core.serving.engine.sampling import sample
 from core.serving.engine.sampling_params import SampledToken
 from core.serving.engine.scheduler import FairQueue
@@ -51,6 +52,7 @@ class Engine:
         self.decode_text, self.end_tokens = decode, end_tokens
         self.max_length = min(max_length, self.cache.budget)
         self.prefill_chunk = prefill_chunk
+        self.prefixes = PrefixCache(self.cache)
         self.waiting: FairQueue[Sequence] = FairQueue(max_waiting)
         self.running: list[Sequence] = []
         self.decoding = 0
@@ -95,6 +97,7 @@ class Engine:
             kv_budget=self.cache.budget,
             kv_reserved=sum(sequence.kv_range.capacity for sequence in running),
             kv_used=sum(sequence.cached for sequence in running),
+            kv_kept=self.prefixes.kept_tokens,
             counters=self.counters,
         )
 
@@ -163,7 +166,8 @@ class Engine:
             command()
 
     def _admit(self) -> None:
-        """Admit the next sequences as one prefill group: the fair choice, and all with a prompt of the same length."""
+        """Admit the next sequences as one prefill group: the fair choice, and all with a prompt of the same length of
+        which as much is in the cache. What one of the group is about to read for another, that one waits for."""
         if len(self.running) > self.decoding or len(self.running) == self.cache.max_rows:
             return
         running_per_client = Counter(sequence.client for sequence in self.running)
@@ -171,8 +175,12 @@ class Engine:
         if head is None:
             return
         for sequence in self.waiting.same_length(head, running_per_client):
-            if len(self.running) == self.cache.max_rows or not self.cache.has_room(sequence.reserved):
+            if len(self.running) == self.cache.max_rows or not self.prefixes.has_room(sequence.reserved):
                 break
+            group = self.running[self.decoding :]
+            prefix = self.prefixes.longest(sequence, self.running)
+            if any(member.cached != prefix.length for member in group) or will_share(sequence, group):
+                continue
             try:
                 slot = self._acquire_slot(sequence)
             except torch.OutOfMemoryError as error:
@@ -181,7 +189,10 @@ class Engine:
                 continue
             if slot is None:
                 break
-            sequence.slot, sequence.kv_range = slot, self.cache.allocate(sequence.reserved)
+            sequence.slot = slot
+            self.prefixes.reserve(sequence, prefix)
+            self.counters.prefix_queries += len(sequence.prompt_ids)
+            self.counters.prefix_hits += prefix.length
             sequence.admitted_at = time.perf_counter()
             self.counters.queue_seconds.observe(sequence.admitted_at - sequence.arrived_at)
             self.waiting.remove([sequence])
@@ -274,9 +285,12 @@ class Engine:
         index = self.running.index(sequence)
         del self.running[index]
         self.decoding -= index < self.decoding
-        if output.finish_reason not in ("stop", "length"):
+        # A token was sampled, so that all keys and values were numbers; after a failure they may not be.
+        if output.finish_reason is not None and sequence.output_ids:
+            self.prefixes.keep(sequence)
+        else:
             self.cache.wipe(sequence.kv_range)
-        self.cache.ranges.free(sequence.kv_range)
+            self.cache.ranges.free(sequence.kv_range)
         self.slots.release(sequence.slot)
         self._end(sequence, output)
 

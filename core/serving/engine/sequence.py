@@ -45,6 +45,8 @@ class Sequence:
     """Where its keys and values are; empty until it runs."""
     cached: int = 0
     """Tokens in the key/value cache."""
+    reused: int = 0
+    """Tokens of the prompt that were there already, of an earlier sequence."""
     finished: bool = False
     sampler: SequenceSampler = field(init=False)
     text: TextStream = field(init=False)

@@ -28,6 +28,11 @@ class EngineCounters:
     """What the engine's thread counts. None of it ever falls; what rises and falls is in EngineStats."""
 
     prompt_tokens: int = 0
+    """Prompt tokens that were read; those that were reused are in `prefix_hits`."""
+    prefix_queries: int = 0
+    """Prompt tokens of the sequences that were admitted,"""
+    prefix_hits: int = 0
+    """and as many of them as were in the cache already."""
     output_tokens: int = 0
     steps: int = 0
     step_seconds: float = 0.0
@@ -59,5 +64,12 @@ class EngineStats:
     kv_reserved: int
     """that the running completions may come to need,"""
     kv_used: int
-    """and that they have in it now."""
+    """and that they have in it now;"""
+    kv_kept: int
+    """tokens of ended completions that are kept until the room is needed."""
     counters: EngineCounters
+
+    @property
+    def kv_tokens(self) -> dict[str, int]:
+        """Tokens of the cache by what they are for, as /health and /metrics name it."""
+        return {"budget": self.kv_budget, "reserved": self.kv_reserved, "used": self.kv_used, "kept": self.kv_kept}

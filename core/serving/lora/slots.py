@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,6 +23,8 @@ class HostAdapter:
     folder: Path
     signature: tuple[object, ...]
     pairs: dict[str, tuple[Tensor, Tensor]]
+    number: int = field(default_factory=itertools.count().__next__, init=False)
+    """No other object of this process has it, not even a later one."""
 
     @property
     def bytes(self) -> int:

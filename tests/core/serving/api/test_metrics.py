@@ -13,14 +13,21 @@ from core.serving.engine.stats import EngineCounters, EngineStats
 
 class LoadedEngine:
     def __init__(self) -> None:
-        self.counters = EngineCounters(output_tokens=12_345_678)
+        self.counters = EngineCounters(output_tokens=12_345_678, prefix_queries=900, prefix_hits=800)
         self.counters.completions_by_end["stop"] = 2
         for seconds in (0.2, 0.3, 7.0, 100.0):
             self.counters.queue_seconds.observe(seconds)
 
     def stats(self) -> EngineStats:
         return EngineStats(
-            running=3, waiting=1, max_length=512, kv_budget=1024, kv_reserved=300, kv_used=200, counters=self.counters
+            running=3,
+            waiting=1,
+            max_length=512,
+            kv_budget=1024,
+            kv_reserved=300,
+            kv_used=200,
+            kv_kept=500,
+            counters=self.counters,
         )
 
     def resident(self) -> list[dict[str, str]]:
@@ -45,7 +52,10 @@ def test_a_loaded_engine_has_its_gauges_and_exact_counters() -> None:
     found = samples(LoadedEngine())
     assert found["guanaco_ready", ()] == 1
     assert found["guanaco_rows", ()] == 3
-    assert [found["guanaco_kv_tokens", (kind,)] for kind in ("budget", "reserved", "used")] == [1024, 300, 200]
+    kinds = ("budget", "reserved", "used", "kept")
+    assert [found["guanaco_kv_tokens", (kind,)] for kind in kinds] == [1024, 300, 200, 500]
+    assert found["guanaco_prefix_cache_queries_total", ()] == 900
+    assert found["guanaco_prefix_cache_hits_total", ()] == 800
     assert found["guanaco_adapters", ("slot",)] == found["guanaco_adapters", ("host",)] == 1
     assert found["guanaco_output_tokens_total", ()] == 12_345_678
     assert [found["guanaco_completions_total", (end,)] for end in ("stop", "error")] == [2, 0]

@@ -401,6 +401,24 @@ def test_metrics_are_prometheus_text_and_move(engine: EngineProcess, client: ope
         assert f"guanaco_{name}" in answer.text
 
 
+def test_usage_says_how_much_of_the_prompt_was_in_the_cache(engine: EngineProcess, client: openai.OpenAI) -> None:
+    story = [{"role": "user", "content": "a long story " * 8}]
+
+    def cached_tokens(messages: list[Any], **settings: Any) -> int:
+        usage = client.chat.completions.create(model="radio", messages=messages, **GREEDY | settings).usage
+        assert usage is not None and usage.prompt_tokens_details is not None
+        return int(usage.prompt_tokens_details.cached_tokens or 0)
+
+    assert cached_tokens(story) == 0
+    hits = _metric(engine, "guanaco_prefix_cache_hits_total")
+    again = cached_tokens(story, n=3)
+    assert again == len("a long story " * 8) + 3  # all but the prompt's last token
+    assert _metric(engine, "guanaco_prefix_cache_hits_total") == hits + 3 * again
+    assert cached_tokens(story, user="somebody else") == 0
+    assert cached_tokens(story, n=3, user="a third") == 0  # read for the first choice
+    assert idle(engine)["kv_tokens"]["kept"] > again
+
+
 def _metric(engine: EngineProcess, name: str) -> float:
     text = httpx.get(f"{engine.url}/metrics", timeout=30).text
     return float(next(line.rsplit(" ", 1)[1] for line in text.splitlines() if line.startswith(name)))
