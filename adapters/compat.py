@@ -177,7 +177,7 @@ def _check_numbers(config: dict[str, Any], where: str) -> None:
     ranks, alphas = config.get("rank_pattern") or {}, config.get("alpha_pattern") or {}
     if not isinstance(ranks, dict) or not isinstance(alphas, dict):
         raise UserError(f"{where}: rank_pattern and alpha_pattern must be objects.", "Save the adapter anew with PEFT.")
-    for key, value in [("r", config.get("r", 8)), *(("rank_pattern", each) for each in ranks.values())]:
+    for key, value in [("r", config.get("r", 8)), *(("rank_pattern", rank) for rank in ranks.values())]:
         if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _MAX_RANK:
             raise UserError(
                 f"{where}: {key} must be whole and between 1 and {_MAX_RANK}, not {shortened(value)}.",

@@ -106,7 +106,7 @@ class AdapterRecord:
                 f"{RECORD_FILE} has version {version!r}; this studio reads version {RECORD_VERSION}.",
                 "Update the studio, or import the adapter's folder anew.",
             )
-        unknown = sorted(set(values) - {each.name for each in fields(cls)})
+        unknown = sorted(set(values) - {known.name for known in fields(cls)})
         if unknown:
             raise UserError(
                 f"{RECORD_FILE} has fields that this studio does not know: {', '.join(unknown)}.",
@@ -119,7 +119,7 @@ class AdapterRecord:
                 values["hub"] = HubRef(**values["hub"])
             if values.get("same_base") is not None:
                 values["same_base"] = SameBase(**values["same_base"])
-            values["samples"] = [Sample(**each) for each in values.get("samples", [])]
+            values["samples"] = [Sample(**sample) for sample in values.get("samples", [])]
             record = cls(**values)
         except TypeError as error:
             raise UserError(f"{RECORD_FILE} is not a record: {error}.", "Import the adapter's folder anew.") from error
@@ -158,19 +158,19 @@ def _check_kinds(part: Any) -> None:
     if part is None:
         return
     hints = get_type_hints(type(part))
-    for each in fields(part):
-        hint = hints[each.name]
+    for known in fields(part):
+        hint = hints[known.name]
         kinds = get_args(hint) if isinstance(hint, UnionType) else (hint,)
         kinds = tuple(get_origin(kind) or kind for kind in kinds)
-        value = getattr(part, each.name)
+        value = getattr(part, known.name)
         fits = isinstance(value, (*kinds, int) if float in kinds else kinds) and not isinstance(value, bool)
-        if each.name in ("target_modules", "tags"):
+        if known.name in ("target_modules", "tags"):
             fits = fits and all(isinstance(item, str) for item in value)
         if isinstance(value, int):
             fits = fits and abs(value) < 2**63  # what a stranger makes longer, nothing can show or calculate with
-        if each.name == "seconds" and value is not None:
+        if known.name == "seconds" and value is not None:
             fits = fits and math.isfinite(value)
         if not fits:
             raise UserError(
-                f"{RECORD_FILE}: {each.name} cannot be {shortened(value)}.", "Import the adapter's folder anew."
+                f"{RECORD_FILE}: {known.name} cannot be {shortened(value)}.", "Import the adapter's folder anew."
             )

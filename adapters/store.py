@@ -119,10 +119,10 @@ class AdapterStore:
         names = known_files(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
         with self.staging() as stage:
             copy = stage / "import"
-            for each in names:
-                source, target = folder / each, copy / each
+            for file in names:
+                source, target = folder / file, copy / file
                 if source.is_symlink() or not source.is_file() or source.parent.is_symlink():
-                    raise UserError(f"{folder.name}/{each} is not a plain file.", "Put the file itself there.")
+                    raise UserError(f"{folder.name}/{file} is not a plain file.", "Put the file itself there.")
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(source, target)
             record = record_from_card(copy, name, inspect(copy).base_model)

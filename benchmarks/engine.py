@@ -147,8 +147,8 @@ def peft_model(source: BaseSource, folders: list[Path], weights: str) -> PeftMod
         write_out(model)
     model.generation_config.eos_token_id = None  # every column gets all its tokens
     peft = PeftModel.from_pretrained(model, folders[0], adapter_name=folders[0].name)
-    for each in folders[1:]:
-        peft.load_adapter(each, adapter_name=each.name)
+    for folder in folders[1:]:
+        peft.load_adapter(folder, adapter_name=folder.name)
     return peft.eval()
 
 
@@ -190,8 +190,8 @@ def throughput(
     speeds: Speeds = {}
     for n in COLUMNS:
         speeds[n] = {way: [] for way in ways}
-        for each in ways.values():
-            each(n)  # warm
+        for generate in ways.values():
+            generate(n)  # warm
         for _ in range(given.rounds):
             for way, work in ways.items():
                 speeds[n][way].append(n * given.tokens / timed(clock, partial(work, n)))
@@ -288,7 +288,7 @@ def report_own_choice(name: str, packed: Speeds, plain: Speeds) -> None:
     print("|--:|--:|--:|--:|--:|--:|")
     for n in COLUMNS:
         a, b, c = packed[n]["a"], packed[n]["b"], plain[n]["c"]
-        medians = " | ".join(f"{statistics.median(each):.0f}" for each in (a, b, c))
+        medians = " | ".join(f"{statistics.median(speeds_of_way):.0f}" for speeds_of_way in (a, b, c))
         print(f"| {n} | {medians} | {ratio(c, a):.2f} | {ratio(c, b):.2f} |", flush=True)
 
 

@@ -233,7 +233,7 @@ def idling(browser: Browser, studio: StudioProcess) -> None:
 
     def busy() -> float:
         metrics = session.send("Performance.getMetrics")["metrics"]
-        return float(next(each["value"] for each in metrics if each["name"] == "TaskDuration"))
+        return float(next(metric["value"] for metric in metrics if metric["name"] == "TaskDuration"))
 
     web = psutil.Process(studio.process.pid)
     page.wait_for_timeout(20_000)  # after 15 s without a key or a click it asks seldom

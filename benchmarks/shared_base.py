@@ -93,14 +93,14 @@ def measure(title: str, base: str, home: Home, rounds: int, threads: int) -> Non
         for way, found in results.items():
             with Forked(opening(way, base, home, threads)) as process:
                 found.append(process.go())
-    assert all("found in the cache" in each["reason"] for each in results[MAPPED])
+    assert all("found in the cache" in result["reason"] for result in results[MAPPED])
     (weights,) = home.cache.glob("*.arena")
     print(
         f"\n{title}; its weights file: {weights.stat().st_size / 2**20:.1f} MiB; {rounds} rounds, {threads} thread(s)"
     )
     print(f"{'':24}{'wall':>10}{'CPU':>10}{'two processes':>18}")
     for way, found in results.items():
-        wall, cpu = (statistics.median(each[clock] for each in found) for clock in ("wall", "cpu"))
+        wall, cpu = (statistics.median(result[clock] for result in found) for clock in ("wall", "cpu"))
         memory = together(opening(way, base, home, threads))
         print(f"{way:24}{wall:>8.2f} s{cpu:>8.2f} s{memory / 2**20:>14.0f} MiB")
     print(f"{'made (once), then mapped':24}{made['wall']:>8.2f} s{made['cpu']:>8.2f} s", flush=True)

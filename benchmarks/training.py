@@ -135,7 +135,7 @@ def script(way: str, folder: Path) -> None:
                 with (folder / "steps.jsonl").open("a") as file:
                     file.write(json.dumps([state.global_step, int(logs["num_tokens"])]) + "\n")
 
-    rows = [{"messages": each.messages} for each in read_dataset(recipe.dataset_name).conversations]
+    rows = [{"messages": conversation.messages} for conversation in read_dataset(recipe.dataset_name).conversations]
     trainer = SFTTrainer(
         model=str(BASE_DIR),
         args=SFTConfig(
@@ -171,7 +171,8 @@ def table(measured: dict[str, list[Measured]]) -> Iterator[str]:
     yield "|---|---|---|---|---|---|"
     for way, rounds in measured.items():
         middle = {
-            name: statistics.median(getattr(each, name) for each in rounds) for name in Measured.__dataclass_fields__
+            name: statistics.median(getattr(result, name) for result in rounds)
+            for name in Measured.__dataclass_fields__
         }
         yield (
             f"| {way} | {middle['tokens_per_cpu_second']:,.0f} | {middle['tokens_per_second']:,.0f} "

@@ -149,18 +149,18 @@ def take_turn(url: str | None, trainer: Trainer | None, seconds: float) -> Turn:
 
 
 def middle(values: list[float | None]) -> float | None:
-    known = [each for each in values if each is not None]
+    known = [value for value in values if value is not None]
     return statistics.median(known) if known else None
 
 
 def table(turns: dict[str, list[Turn]]) -> Iterator[str]:
-    idle = middle([each.p50 for each in turns[ALONE]])
-    alone = middle([each.rate for each in turns[QUIET]])
+    idle = middle([turn.p50 for turn in turns[ALONE]])
+    alone = middle([turn.rate for turn in turns[QUIET]])
     assert idle and alone
     yield "| | p50 between tokens | p95 | p50, times idle | training tokens/s | share of training alone |"
     yield "|---|---|---|---|---|---|"
     for way, taken in turns.items():
-        p50, p95, rate = (middle([getattr(each, name) for each in taken]) for name in ("p50", "p95", "rate"))
+        p50, p95, rate = (middle([getattr(turn, name) for turn in taken]) for name in ("p50", "p95", "rate"))
         latency = f"{1000 * p50:.1f} ms | {1000 * p95:.1f} ms | {p50 / idle:.2f}" if p50 and p95 else "– | – | –"
         speed = f"{rate:,.0f} | {rate / alone:.0%}" if rate else "– | –"
         yield f"| {way} | {latency} | {speed} |"

@@ -111,7 +111,7 @@ def learn(page: Page, style: str) -> None:
 def stream_four(page: Page, studio: StudioProcess) -> None:
     """A picture of four columns in the middle of their answers: the engine is held while it is taken."""
     started = psutil.Process(studio.process.pid).children(recursive=True)
-    engine = next(each for each in started if "core.serving" in each.cmdline())
+    engine = next(process for process in started if "core.serving" in process.cmdline())
     steps.open_tab(page, "Chat")
     page.locator("#clear-chat").click()
     steps.columns(page, 4)

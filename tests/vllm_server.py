@@ -132,7 +132,7 @@ class VllmServer:
             {"model": model, "choices": [{"index": 0, "delta": {"content": "Aye."}, "finish_reason": "stop"}]},
             {"model": model, "choices": [], "usage": usage},
         ]
-        lines = [f"data: {json.dumps(each, separators=(',', ':'))}\n\n" for each in chunks]
+        lines = [f"data: {json.dumps(chunk, separators=(',', ':'))}\n\n" for chunk in chunks]
         return StreamingResponse(iter([*lines, "data: [DONE]\n\n"]), media_type="text/event-stream")
 
 

@@ -80,7 +80,7 @@ def draw(curves: dict[str, Curve]) -> bytes:
     for loss in y_ticks:
         pen.line([(left, y_at(loss)), (right, y_at(loss))], fill=_GRID, width=_SCALE)
         pen.text((left - 8 * _SCALE, y_at(loss)), f"{loss:g}", _INK, font, anchor="rm")
-    for step in (each for each in x_ticks if each <= last):
+    for step in (tick for tick in x_ticks if tick <= last):
         pen.text((x_at(step), bottom + 8 * _SCALE), f"{step:g}", _INK, font, anchor="mt")
     pen.text(((left + right) / 2, height - 6 * _SCALE), "step", _INK, font, anchor="mb")
     x_legend = float(left)
@@ -102,7 +102,7 @@ def draw(curves: dict[str, Curve]) -> bytes:
 def loss_plot(folder: Path) -> bytes | None:
     """The picture for the adapter in `folder`; None when its events hold no curve."""
     events = [path for path in (folder / "tensorboard").glob("events.out.tfevents.*") if path.is_file()]
-    if sum(each.stat().st_size for each in events) > _MOST_BYTES:
+    if sum(file.stat().st_size for file in events) > _MOST_BYTES:
         logger.warning("the events of %s are too many to draw", folder.name)
         return None
     curves = read_curves(events) if events else {}

@@ -150,18 +150,18 @@ def set_aside(path: Path, reason: str, seen: os.stat_result | None = None) -> st
 def beside(path: Path) -> list[Aside]:
     """What was set aside of this one file, the oldest first."""
     try:
-        near = sorted(each for each in path.parent.iterdir() if each.name.startswith(path.name))
+        near = sorted(candidate for candidate in path.parent.iterdir() if candidate.name.startswith(path.name))
     except OSError:
         return []
-    found = [each for each in near if _MARK.fullmatch(each.name.removeprefix(path.name))]
-    return [Aside(each, path.name, _reason_of(each)) for each in found]
+    found = [candidate for candidate in near if _MARK.fullmatch(candidate.name.removeprefix(path.name))]
+    return [Aside(damaged, path.name, _reason_of(damaged)) for damaged in found]
 
 
 def aside(root: Path, passed_over: frozenset[str] = frozenset()) -> Iterator[Aside]:
     """What was set aside beneath `root`, in folders that are not named in `passed_over`."""
     for parent, folders, files in os.walk(root):
         names = [*files, *folders]
-        folders[:] = sorted(each for each in folders if each not in passed_over and not _MARK.search(each))
+        folders[:] = sorted(name for name in folders if name not in passed_over and not _MARK.search(name))
         for name in sorted(names):
             if (mark := _MARK.search(name)) and mark.end() == len(name):
                 yield Aside(Path(parent, name), name[: mark.start()], _reason_of(Path(parent, name)))

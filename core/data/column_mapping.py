@@ -39,7 +39,7 @@ def parse_columns(text: str | None) -> dict[str, str]:
     for part in (text or "").split(","):
         if not part.strip():
             continue
-        name, equals, column = (each.strip() for each in part.partition("="))
+        name, equals, column = (word.strip() for word in part.partition("="))
         if not (equals and name and column):
             raise UserError(f"{part.strip()!r} does not say which column stands for which.", HOW)
         if name not in KNOWN_COLUMNS:

@@ -134,7 +134,7 @@ def files_of_split(
     chosen = splits[split]
     # The same rows are often given in several kinds of file; mixing them would double the dataset.
     kinds = Counter(kind_of_name(name) for name in chosen)
-    kind = max(kinds, key=lambda each: (each != ZIP, kinds[each]))
+    kind = max(kinds, key=lambda name: (name != ZIP, kinds[name]))
     return [name for name in chosen if kind_of_name(name) == kind]
 
 
@@ -142,10 +142,12 @@ def splits_of_config(
     repo_id: str, data: list[str], card: Mapping[str, Any], config: str | None
 ) -> dict[str, list[str]]:
     configs = {
-        str(each.get("config_name", "default")): each for each in card.get("configs") or [] if isinstance(each, Mapping)
+        str(entry.get("config_name", "default")): entry
+        for entry in card.get("configs") or []
+        if isinstance(entry, Mapping)
     }
     if config is None and configs:
-        preferred = [name for name, each in configs.items() if each.get("default") or name == "default"]
+        preferred = [name for name, entry in configs.items() if entry.get("default") or name == "default"]
         if not preferred and len(configs) > 1:
             raise UserError(f"The dataset {repo_id} has several configs.", f"Choose one: {', '.join(configs)}.")
         config = (preferred or list(configs))[0]
@@ -174,11 +176,11 @@ def declared_files(data_files: Any) -> list[tuple[str, list[str]]]:
         return [("train", [data_files])]
     if isinstance(data_files, Mapping):
         return [(str(name), [paths] if isinstance(paths, str) else list(paths)) for name, paths in data_files.items()]
-    if all(isinstance(each, str) for each in data_files):
+    if all(isinstance(entry, str) for entry in data_files):
         return [("train", list(data_files))]
     return [
-        (str(each["split"]), [each["path"]] if isinstance(each["path"], str) else list(each["path"]))
-        for each in data_files
+        (str(entry["split"]), [entry["path"]] if isinstance(entry["path"], str) else list(entry["path"]))
+        for entry in data_files
     ]
 
 

@@ -52,7 +52,7 @@ class LanguageCounts:
             self.add(conversation)
 
     def add(self, conversation: Conversation) -> None:
-        text = "\n".join(each["content"] for each in conversation.messages if each["role"] != "system")
+        text = "\n".join(message["content"] for message in conversation.messages if message["role"] != "system")
         self.found[language_of(text[:MAX_CHARACTERS])] += 1
 
     def __str__(self) -> str:

@@ -198,13 +198,13 @@ def with_origin(source: Source, origin: Origin | None) -> Source:
 
 def list_folder(folder: Path, split: str) -> tuple[list[Path], list[Problem]]:
     """Its data files, sorted; what lies outside and is only linked to is not read, and noted. Raises UserError."""
-    files = sorted(each for each in folder.rglob("*") if each.is_file())
-    inside = [each for each in files if each.resolve().is_relative_to(folder.resolve())]
-    names = [each.relative_to(folder).as_posix() for each in inside]
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    inside = [file for file in files if file.resolve().is_relative_to(folder.resolve())]
+    names = [file.relative_to(folder).as_posix() for file in inside]
     chosen, notes = select_split(folder.name, names, split)
     for name in chosen:
         check_file(folder / name)
-    linked = [each.name for each in files if each not in inside]
+    linked = [file.name for file in files if file not in inside]
     if linked:
         notes.append(
             Problem(None, f"Links out of the folder were not read: {', '.join(linked[:5])}.", "Copy the files.")

@@ -37,8 +37,8 @@ def split(
     if not chosen:
         smallest: list[int] = min(groups, key=len)
         chosen.update(smallest)
-    train = [each for index, each in enumerate(conversations) if index not in chosen]
-    return train, [each for index, each in enumerate(conversations) if index in chosen]
+    train = [conversation for index, conversation in enumerate(conversations) if index not in chosen]
+    return train, [conversation for index, conversation in enumerate(conversations) if index in chosen]
 
 
 def subsample(conversations: Sequence[Conversation], max_samples: int | None, seed: int) -> list[Conversation]:
@@ -46,7 +46,7 @@ def subsample(conversations: Sequence[Conversation], max_samples: int | None, se
     if not max_samples or len(conversations) <= max_samples:
         return list(conversations)
     chosen = set(random.Random(seed).sample(range(len(conversations)), max_samples))
-    return [each for index, each in enumerate(conversations) if index in chosen]
+    return [conversation for index, conversation in enumerate(conversations) if index in chosen]
 
 
 def group_indices(conversations: Sequence[Conversation], key: Callable[[Conversation], Hashable]) -> list[list[int]]:

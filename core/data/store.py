@@ -34,8 +34,8 @@ class StoredDataset:
 
     @property
     def files(self) -> list[Path]:
-        named = [each for each in self.folder.iterdir() if each.name != CARD_FILE and is_data_file(each)]
-        return sorted(each for each in named if plain(each).is_file())
+        named = [path for path in self.folder.iterdir() if path.name != CARD_FILE and is_data_file(path)]
+        return sorted(path for path in named if plain(path).is_file())
 
     @property
     def dataset_name(self) -> str:
@@ -48,23 +48,23 @@ class StoredDataset:
         origin = self.origin
         if origin is None or origin.source != "hub":
             return self.folder.name
-        chosen = [each for each in (origin.config, origin.split if origin.split != "train" else None) if each]
-        return f"{origin.name}{''.join(f', {each}' for each in chosen)} ({(origin.revision or '')[:7]})"
+        chosen = [part for part in (origin.config, origin.split if origin.split != "train" else None) if part]
+        return f"{origin.name}{''.join(f', {part}' for part in chosen)} ({(origin.revision or '')[:7]})"
 
     @property
     def size(self) -> int:
-        return sum(each.stat().st_size for each in self.files)
+        return sum(file.stat().st_size for file in self.files)
 
 
 def list_datasets(home: Home) -> list[StoredDataset]:
     """All datasets of the home folder, by name."""
-    folders = sorted(each for each in home.datasets.iterdir() if each.is_dir() and not each.name.startswith("."))
-    return [found for each in folders if (found := StoredDataset(each, read_origin(each))).files]
+    folders = sorted(path for path in home.datasets.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return [found for folder in folders if (found := StoredDataset(folder, read_origin(folder))).files]
 
 
 def find_dataset(home: Home, dataset_name: str) -> StoredDataset | None:
     """The one that a recipe's dataset_name means."""
-    return next((each for each in list_datasets(home) if each.dataset_name == dataset_name), None)
+    return next((dataset for dataset in list_datasets(home) if dataset.dataset_name == dataset_name), None)
 
 
 def store_files(home: Home, files: Sequence[Path]) -> StoredDataset:
@@ -73,18 +73,18 @@ def store_files(home: Home, files: Sequence[Path]) -> StoredDataset:
     The same content under the same name is kept once; other content under a taken name gets a number. Where their names
     tell splits, "train" among them, that is the one which is read.
     """
-    files = sorted(files, key=lambda each: each.name)
+    files = sorted(files, key=lambda file: file.name)
     files_source(list(files))  # raises for what cannot be opened, such as a broken archive
     if len(files) > MAX_FILES:
         raise UserError(f"These are {len(files):,} files; up to {MAX_FILES:,} are kept.", "Join them into fewer.")
     stem = _stem_of(files[0].name) if len(files) == 1 else f"{_stem_of(files[0].name)}-and-{len(files) - 1}-more"
-    names = [_safe_name(each.name) for each in files] if len(files) > 1 else [f"data{_extension(files[0].name)}"]
+    names = [_safe_name(file.name) for file in files] if len(files) > 1 else [f"data{_extension(files[0].name)}"]
     if len(set(names)) < len(names):
         names = [f"{number:04}-{name}" for number, name in enumerate(names)]
     if "train" not in splits_by_name(names):
         names = _neutral_names(files)
     select_split("The upload", names, "train")  # raises where they do not go together
-    origin = Origin(stem, "file", [each.name for each in files], hash_files(list(files)), utc_now())
+    origin = Origin(stem, "file", [file.name for file in files], hash_files(list(files)), utc_now())
     return _store(home, stem, dict(zip(names, files, strict=True)), origin)
 
 
@@ -93,11 +93,11 @@ def store_folder(home: Home, files: Sequence[Path]) -> tuple[StoredDataset, list
 
     Raises UserError where none is one, and as store_files does.
     """
-    data = [each for each in files if is_data_file(each) and not is_clutter(each.name) and each.name not in NOT_DATA]
+    data = [file for file in files if is_data_file(file) and not is_clutter(file.name) and file.name not in NOT_DATA]
     if not data:
-        held = ", ".join(each.name for each in files[:5]) or "nothing"
+        held = ", ".join(file.name for file in files[:5]) or "nothing"
         raise UserError(f"There is no data file in the folder: it holds {held}.", FILE_KINDS_HINT)
-    return store_files(home, data), sorted(each.name for each in files if each not in data)
+    return store_files(home, data), sorted(file.name for file in files if file not in data)
 
 
 def _neutral_names(files: Sequence[Path]) -> list[str]:
@@ -179,13 +179,13 @@ def _update_origin(dataset: StoredDataset, origin: Origin) -> None:
 
 def _store(home: Home, stem: str, files: dict[str, Path], origin: Origin) -> StoredDataset:
     """`files`: new name -> file to copy. The folder appears whole, its card in it."""
-    total = sum(each.stat().st_size for each in files.values())
+    total = sum(file.stat().st_size for file in files.values())
     if total > MAX_BYTES:
         raise UserError(
             f"These are {total >> 30} GiB, more than is kept of one dataset ({MAX_BYTES >> 30} GiB).",
             "Give a part of it.",
         )
-    taken = {each.folder.name: each for each in list_datasets(home)}
+    taken = {dataset.folder.name: dataset for dataset in list_datasets(home)}
     for number in range(1, 1000):
         name = stem if number == 1 else f"{stem}-{number}"
         if name in taken and _is_same(taken[name].origin, origin):

@@ -290,19 +290,19 @@ def load_error(source: BaseSource, error: Exception) -> UserError:
     while cause is not None:
         causes.append(cause)
         cause = cause.__cause__ or cause.__context__
-    if any(isinstance(each, GatedRepoError) for each in causes):
+    if any(isinstance(raised, GatedRepoError) for raised in causes):
         return UserError(
             f"The base {source.name} is gated: its authors want to be asked first.",
             f"Ask for access at {page}. When it is given, set HF_TOKEN to a token of that account, made at "
             "https://huggingface.co/settings/tokens (a fine-grained one with the permission to read gated "
             "repositories), and start the studio again; --base builtin works meanwhile.",
         )
-    if any(isinstance(each, RepositoryNotFoundError) for each in causes):
+    if any(isinstance(raised, RepositoryNotFoundError) for raised in causes):
         return UserError(
             f"The Hub has no model {source.name}, or it is private and the token may not read it.",
             "Check the spelling, or set HF_TOKEN to a token that may read it.",
         )
-    if any(isinstance(each, LocalEntryNotFoundError) for each in causes):
+    if any(isinstance(raised, LocalEntryNotFoundError) for raised in causes):
         return UserError(
             f"The base {source.name} is not in the local cache, and the Hub could not be reached.",
             "Check the network, unset HF_HUB_OFFLINE, or use --base builtin, which needs neither.",

@@ -32,7 +32,7 @@ def with_shapes(base: BaseFacts, adapter: AdapterFacts) -> BaseFacts:
     Some families have other names in their files than when they are loaded; of those no shape is known here.
     """
     linears = _linears(base.id)
-    named_alike = {_numberless(each) for each in linears} & {_numberless(each) for each in adapter.pairs}
+    named_alike = {_numberless(path) for path in linears} & {_numberless(path) for path in adapter.pairs}
     return replace(base, linears=linears) if named_alike else base
 
 
@@ -49,9 +49,9 @@ def _linears(base_id: str) -> dict[str, tuple[int, int]]:
     if config.get("quantization_config"):
         return {}
     found = {
-        name.removesuffix(".weight"): (each.shape[0], each.shape[1])
-        for name, each in tensors.items()
-        if name.endswith(".weight") and len(each.shape) == 2 and each.dtype in FLOATS
+        name.removesuffix(".weight"): (tensor.shape[0], tensor.shape[1])
+        for name, tensor in tensors.items()
+        if name.endswith(".weight") and len(tensor.shape) == 2 and tensor.dtype in FLOATS
     }
     if "lm_head" not in found and "model.embed_tokens" in found:  # it shares the embedding's weights
         found["lm_head"] = found["model.embed_tokens"]

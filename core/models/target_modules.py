@@ -31,11 +31,11 @@ def chosen(modules: Mapping[str, str], wanted: str | Sequence[str], base: str) -
         return {path: kind for path, kind in modules.items() if kind == LINEAR}
     found: dict[str, str] = {}
     lost = []
-    for each in [wanted] if isinstance(wanted, str) else wanted:
-        matched = _matching(modules, each, whole=isinstance(wanted, str))
+    for name in [wanted] if isinstance(wanted, str) else wanted:
+        matched = _matching(modules, name, whole=isinstance(wanted, str))
         found |= matched
         if not matched:
-            lost.append(each)
+            lost.append(name)
     given = f"lora_target_modules is {wanted if isinstance(wanted, str) else ', '.join(wanted)}"
     names = sorted({path.rpartition(".")[2] for path, kind in modules.items() if kind == LINEAR})
     remedy = f"Write all-linear, or choose among {', '.join(names)}."

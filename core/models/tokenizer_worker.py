@@ -58,9 +58,11 @@ def count(tokenizer: PreTrainedTokenizerBase, conversations: list[Any]) -> dict[
     from core.data.tokenize.encode import IGNORED, count_trained, encode
 
     rows: list[list[tuple[int, int, int]] | None] = []
-    for each in conversations:
+    for conversation in conversations:
         try:
-            labels = [row["labels"] for row in encode(tokenizer, each["messages"], each.get("tools")).examples]
+            labels = [
+                row["labels"] for row in encode(tokenizer, conversation["messages"], conversation.get("tools")).examples
+            ]
         except UserError:
             rows.append(None)
             continue
@@ -76,12 +78,14 @@ def view(tokenizer: PreTrainedTokenizerBase, conversation: Any) -> dict[str, Any
         examples = encode(tokenizer, conversation["messages"], conversation.get("tools")).examples
     except UserError as error:
         return {"error": [error.message, error.remedy]}
-    special = set(tokenizer.all_special_ids) | {i for i, each in tokenizer.added_tokens_decoder.items() if each.special}
+    special = set(tokenizer.all_special_ids) | {
+        i for i, added in tokenizer.added_tokens_decoder.items() if added.special
+    }
     rows = []
     for example in examples:
         ids = example["input_ids"]
         parts = zip(pieces(tokenizer, ids), ids, example["labels"], strict=True)
-        rows.append([(text, each, label != IGNORED, each in special) for text, each, label in parts])
+        rows.append([(text, token, label != IGNORED, token in special) for text, token, label in parts])
     return {"rows": rows}
 
 
@@ -91,13 +95,13 @@ def pieces(tokenizer: PreTrainedTokenizerBase, ids: list[int]) -> Iterator[str]:
     Each token is decoded together with the one before, since some decoders drop a space at the beginning.
     """
     start, before = 0, ""
-    for index, each in enumerate(ids):
+    for index, token in enumerate(ids):
         text = str(tokenizer.decode(ids[start : index + 1], clean_up_tokenization_spaces=False))
         if text.endswith(UNFINISHED) and index - start < LONGEST_CHARACTER and index + 1 < len(ids):
             yield ""
             continue
         yield text[len(before) :]
-        start, before = index, str(tokenizer.decode([each], clean_up_tokenization_spaces=False))
+        start, before = index, str(tokenizer.decode([token], clean_up_tokenization_spaces=False))
 
 
 if __name__ == "__main__":

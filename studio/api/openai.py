@@ -90,10 +90,10 @@ def router(studio: Studio) -> APIRouter:
 
     async def model(request: Request, name: str) -> Response:
         known = await listed(request)
-        for each in known:
-            if each["id"] == name or (name == "base" and each["parent"] is None):
-                return JSONResponse(each)
-        names = ", ".join(each["id"] for each in known)
+        for entry in known:
+            if entry["id"] == name or (name == "base" and entry["parent"] is None):
+                return JSONResponse(entry)
+        names = ", ".join(entry["id"] for entry in known)
         raise ApiError(404, f"There is no model {shortened(name)}. Known: {names}.", code="model_not_found")
 
     async def listed(request: Request) -> list[dict[str, Any]]:
@@ -105,11 +105,11 @@ def router(studio: Studio) -> APIRouter:
         content = await whole(answer)
         if answer.is_error:
             raise of_engine(answer, content)
-        found = [pathless(each) for each in json.loads(content)["data"]]
+        found = [pathless(entry) for entry in json.loads(content)["data"]]
         if not person.only_published:
             return found
         names = await asyncio.to_thread(usable_adapters, studio, person)
-        return [each for each in found if each["parent"] is None or each["id"] in names]
+        return [entry for entry in found if entry["parent"] is None or entry["id"] in names]
 
     for method, path in ROUTES:
         routes.add_api_route(path, pass_on, methods=[method], name=path)

@@ -71,12 +71,12 @@ def check_inputs(event: PredictBody, body: bytes, inputs: Sequence[Any]) -> None
         raise Refusal(403, "Only the owner of this studio may give it files, or addresses to fetch them from.")
     if len(event.data) != len(inputs):
         raise Refusal(422, f"This event has {len(inputs)} inputs, not {len(event.data)}.")
-    given = [(each, value) for each, value in zip(inputs, event.data, strict=True) if value is not None]
-    chats = [value for each, value in given if isinstance(each, gr.Chatbot) and isinstance(value, list)]
+    given = [(component, value) for component, value in zip(inputs, event.data, strict=True) if value is not None]
+    chats = [value for component, value in given if isinstance(component, gr.Chatbot) and isinstance(value, list)]
     if sum(map(len, chats)) > MAX_MESSAGES:
         raise Refusal(413, f"These are more than {MAX_MESSAGES:,} messages: begin a new chat.")
     may_be = allowed_values()
-    if not all(may_be.get(type(each), is_nothing)(value) for each, value in given) or not is_small_json(
+    if not all(may_be.get(type(component), is_nothing)(value) for component, value in given) or not is_small_json(
         [event.event_data]
     ):
         raise Refusal(422, "This event holds something that its page would not send.")
@@ -157,6 +157,10 @@ def is_small_json(values: list[Any]) -> bool:
             return True
         if count > MAX_VALUES:
             return False
-        below = [each.values() if isinstance(each, dict) else each for each in level if isinstance(each, dict | list)]
-        level = [value for each in below for value in each]
+        below = [
+            container.values() if isinstance(container, dict) else container
+            for container in level
+            if isinstance(container, dict | list)
+        ]
+        level = [value for values_below in below for value in values_below]
     return False

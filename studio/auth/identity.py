@@ -199,7 +199,7 @@ def read_provider(environment: Mapping[str, str]) -> Provider | None:
 
 def parse_names(text: str) -> frozenset[str]:
     """Names of people on the Hub. Raises UserError for what is none, which would let nobody in without a word."""
-    if wrong := [each for each in split_words(text) if not HUB_NAME.fullmatch(each)]:
+    if wrong := [word for word in split_words(text) if not HUB_NAME.fullmatch(word)]:
         raise UserError(
             f"STUDIO_OWNERS has {wrong[0]!r} in it, which is no name on the Hub.",
             "Write names as in their addresses, with commas between them.",

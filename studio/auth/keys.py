@@ -64,7 +64,7 @@ class Keys:
         key = PREFIX + secrets.token_urlsafe(32)
         with self._lock:
             keys = self.list()
-            if any(each.name == name for each in keys):
+            if any(known.name == name for known in keys):
                 raise UserError(f"There is already a key named {name!r}.", "Revoke it first, or choose another name.")
             created = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
             self._write([*keys, Key(name, digest(key), created)])
@@ -74,22 +74,22 @@ class Keys:
         """From now on the key is refused. Raises UserError when there is none of that name."""
         with self._lock:
             keys = self.list()
-            kept = [each for each in keys if each.name != name]
+            kept = [key for key in keys if key.name != name]
             if len(kept) == len(keys):
-                names = ", ".join(each.name for each in keys) or "none"
+                names = ", ".join(key.name for key in keys) or "none"
                 raise UserError(f"There is no key named {name!r}.", f"Keys here: {names}.")
             self._write(kept)
 
     def user(self, given: str) -> User | None:
         """The user that a key stands for."""
         sha256 = digest(given)
-        for each in self.list():
-            if equal_secrets(sha256, each.sha256):
-                return User(Role.USER, each.name, f"key:{each.name}", sees_runs=False)
+        for key in self.list():
+            if equal_secrets(sha256, key.sha256):
+                return User(Role.USER, key.name, f"key:{key.name}", sees_runs=False)
         return None
 
     def _write(self, keys: builtins.list[Key]) -> None:
-        write_atomic(self.path, json.dumps([asdict(each) for each in keys], indent=1))
+        write_atomic(self.path, json.dumps([asdict(key) for key in keys], indent=1))
         self.path.chmod(0o600)
         self._seen = None
 

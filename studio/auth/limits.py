@@ -61,9 +61,9 @@ def client_address(request: Request, behind_proxy: bool = True) -> str:
     address counts; private ones after it are the proxies of the house.
     """
     seen = request.headers.get("x-forwarded-for", "").split(",") if behind_proxy else []
-    for each in reversed(seen):
+    for hop in reversed(seen):
         try:
-            address = ipaddress.ip_address(each.strip())
+            address = ipaddress.ip_address(hop.strip())
         except ValueError:
             break
         if address.is_global:

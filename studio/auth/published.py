@@ -30,7 +30,7 @@ class PublishedAdapters:
 
     def set(self, record: AdapterRecord, published: bool) -> None:
         entry = [record.name, record.created]
-        others = [each for each in self._read() if each != entry]
+        others = [other for other in self._read() if other != entry]
         write_atomic(self.path, json.dumps([*others, entry] if published else others, indent=1))
 
     def _read(self) -> list[list[str]]:
@@ -41,7 +41,7 @@ class PublishedAdapters:
 def usable_adapters(studio: Studio, user: User) -> list[str]:
     """The adapters that this person may use, newest first."""
     published = PublishedAdapters(studio.home)
-    return [each.name for each in studio.store.list() if not user.only_published or published.has(each)]
+    return [record.name for record in studio.store.list() if not user.only_published or published.has(record)]
 
 
 def check_may_use(studio: Studio, user: User, model: object) -> None:

@@ -37,12 +37,12 @@ def files_to_back_up(home: Home) -> list[str]:
     paths = []
     for folder, folders, names in os.walk(home.root):
         relative = Path(folder).relative_to(home.root)
-        folders[:] = [each for each in folders if not each.startswith(".") and not is_excluded(relative / each)]
+        folders[:] = [name for name in folders if not name.startswith(".") and not is_excluded(relative / name)]
         paths += [
-            (relative / each).as_posix()
-            for each in names
-            if not each.startswith(".") and each not in TRANSIENT_FILES and not each.endswith((".lock", ".log"))
-            if Path(folder, each).is_file()  # a link to nothing would never be read, and a pipe never end
+            (relative / name).as_posix()
+            for name in names
+            if not name.startswith(".") and name not in TRANSIENT_FILES and not name.endswith((".lock", ".log"))
+            if Path(folder, name).is_file()  # a link to nothing would never be read, and a pipe never end
         ]
     return sorted(paths, key=lambda path: (read_order(path), path))
 

@@ -33,7 +33,7 @@ class MountedBucket:
     def names(self, folder: str) -> dict[str, int]:
         """File name -> size."""
         try:
-            return {each.name: each.stat().st_size for each in (self.root / folder).iterdir() if each.is_file()}
+            return {path.name: path.stat().st_size for path in (self.root / folder).iterdir() if path.is_file()}
         except FileNotFoundError:
             return {}
 

@@ -55,7 +55,7 @@ class HubTarget:
         with explained(self.repo_id, self.api.endpoint):
             if self._committed is None:
                 listed = with_retries(lambda: self.api.list_repo_files(self.repo_id, repo_type="dataset"))
-                self._committed = {each.removeprefix(FOLDER): "" for each in listed if each.startswith(FOLDER)}
+                self._committed = {name.removeprefix(FOLDER): "" for name in listed if name.startswith(FOLDER)}
             committed = self._committed
             changed = [path for path, file in files.items() if committed.get(path) != file.sha256]
             gone = [path for path in committed if path not in files]
@@ -81,7 +81,7 @@ class HubTarget:
         """Put the newest commit's files into the empty folder `stage`; none when there are none. Raises HubError."""
         with explained(self.repo_id, self.api.endpoint):
             info = with_retries(lambda: self.api.dataset_info(self.repo_id))
-            paths = [each.rfilename for each in info.siblings or [] if each.rfilename.startswith(FOLDER)]
+            paths = [file.rfilename for file in info.siblings or [] if file.rfilename.startswith(FOLDER)]
             fetched_folder = stage / ".fetched"
             if paths:
                 with_retries(

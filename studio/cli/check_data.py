@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     if max_length < 1:
         raise UserError(f"--max-length is {max_length}.", "Give a number of tokens above 0, such as 512.")
     if len(args.dataset) > 1:
-        source = files_source([Path(each) for each in args.dataset], args.split)
+        source = files_source([Path(name) for name in args.dataset], args.split)
     else:
         source = open_source(args.dataset[0], config=args.config, split=args.split, revision=args.revision)
     tokenizer = load_tokenizer(resolve(args.base))
@@ -99,7 +99,7 @@ def describe_packing(lengths: Sequence[int], max_length: int) -> str:
     if not lengths:
         return "–"
     rows = count_packed_rows(list(lengths), max_length)
-    full = sum(min(each, max_length) for each in lengths) / (rows * max_length)
+    full = sum(min(length, max_length) for length in lengths) / (rows * max_length)
     return f"{rows:,} rows of {max_length} instead of {len(lengths):,}, {full:.0%} full"
 
 

@@ -113,7 +113,7 @@ def answer_end_tokens(base: str) -> str | None:
     stops = sorted(stop_ids(tokenizer, read_generation_config(source)))
     ending = find_end_of_turn(tokenizer)
     put = "" if ending.written else f" (the chat template writes no end: training puts {ending.appended} there)"
-    return " ".join(str(each) for each in tokenizer.convert_ids_to_tokens(stops)) + put
+    return " ".join(str(token) for token in tokenizer.convert_ids_to_tokens(stops)) + put
 
 
 def find_broken_adapters(home: Home) -> list[str]:
@@ -129,7 +129,7 @@ def find_damaged_files(home: Home) -> list[str]:
     from core.training.speeds import MEASURED_SPEED, SPEEDS_FILE
     from studio.compare import votes
 
-    found = [f"{each} Mend it and put it back, or delete it." for each in damaged.aside(home.root, BULKY)]
+    found = [f"{file} Mend it and put it back, or delete it." for file in damaged.aside(home.root, BULKY)]
     counts = {
         votes.path(home): unreadable_lines(votes.path(home), votes.VOTE_RECORD),
         home.cache / SPEEDS_FILE: unreadable_lines(home.cache / SPEEDS_FILE, MEASURED_SPEED),
@@ -148,7 +148,7 @@ def print_report(facts: dict[str, Any], problems: list[str]) -> None:
     grid = Table(title="Guanaco Studio", show_header=False, title_justify="left")
     for name, value in facts.items():
         if isinstance(value, dict):
-            text = "\n".join(f"{key} {each}" for key, each in value.items())
+            text = "\n".join(f"{key} {detail}" for key, detail in value.items())
         elif name in ("memory", "gpu_memory", "gpu_memory_free", "disk_free"):
             text = size(value)
         else:

@@ -22,7 +22,7 @@ Command = Callable[["argparse.Namespace"], int]
 
 def wants_json(arguments: Sequence[str]) -> bool:
     """Whether --json is among them, or a beginning of it, which argparse takes for it."""
-    return any(each.startswith(JSON_OPTION[:3]) and JSON_OPTION.startswith(each) for each in arguments)
+    return any(argument.startswith(JSON_OPTION[:3]) and JSON_OPTION.startswith(argument) for argument in arguments)
 
 
 def print_json(value: dict[str, Any]) -> None:

@@ -104,7 +104,7 @@ def check_repo_id(given: str, what: str) -> None:
 def check_hardware(given: str | None) -> None:
     from huggingface_hub import SpaceHardware
 
-    known = [each.value for each in SpaceHardware if not each.value.startswith("zero")]
+    known = [hardware.value for hardware in SpaceHardware if not hardware.value.startswith("zero")]
     if given is not None and given not in known:
         raise UserError(f"There is no Space hardware {given!r}.", f"Choose one of: {', '.join(known)}.")
 
@@ -118,7 +118,7 @@ def collect_files(root: Path) -> dict[str, bytes]:
         )
     paths = [root / name for name in FILES]
     for folder in FOLDERS:
-        paths += [each for each in (root / folder).rglob("*") if each.is_file() and not set(each.parts) & set(NOT_SENT)]
+        paths += [file for file in (root / folder).rglob("*") if file.is_file() and not set(file.parts) & set(NOT_SENT)]
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in sorted(paths)}
 
 

@@ -59,7 +59,7 @@ class EngineClient:
         """Names of the adapters that the engine has in memory, checkpoints of runs included."""
         if self.engine.vllm is not None:
             return list(self.engine.vllm.list_models().adapters)
-        return [str(each["name"]) for each in self._request("GET", "/health").get("adapters", [])]
+        return [str(adapter["name"]) for adapter in self._request("GET", "/health").get("adapters", [])]
 
     def unload(self, name: str) -> None:
         if self.engine.vllm is not None:

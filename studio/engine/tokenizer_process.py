@@ -31,13 +31,16 @@ class TokenizerProcess:
     def count(self, conversations: list[Conversation]) -> list[list[tuple[int, int, int]] | None]:
         """Of each training row that a conversation becomes: its tokens, how many are trained, and where the first of
         these stands (from 0). None for a conversation that the base's template refuses."""
-        rows = self._ask({"count": [each.to_dict() for each in conversations]})["rows"]
-        return [each if each is None else [tuple(row) for row in each] for each in rows]
+        rows = self._ask({"count": [conversation.to_dict() for conversation in conversations]})["rows"]
+        return [
+            conversation_rows if conversation_rows is None else [tuple(row) for row in conversation_rows]
+            for conversation_rows in rows
+        ]
 
     def view(self, conversation: Conversation) -> list[list[tuple[str, int, bool, bool]]]:
         """(text, id, trained, special) of each token, row by row. Raises UserError where the template refuses it."""
         rows = self._ask({"view": conversation.to_dict()})["rows"]
-        return [[tuple(each) for each in row] for row in rows]
+        return [[tuple(token) for token in row] for row in rows]
 
     def close(self) -> None:
         """End the process, which would otherwise wait for more until it is idle for long."""

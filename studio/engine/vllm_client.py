@@ -46,11 +46,11 @@ class ServedModels:
     def read(cls, body: Any) -> ServedModels:
         """Raises UserError when it is no list of models with a base in it."""
         entries = body.get("data") if isinstance(body, dict) else None
-        known = [each for each in entries or [] if isinstance(each, dict) and isinstance(each.get("id"), str)]
-        bases = [each for each in known if not each.get("parent")]
+        known = [entry for entry in entries or [] if isinstance(entry, dict) and isinstance(entry.get("id"), str)]
+        bases = [entry for entry in known if not entry.get("parent")]
         if not bases:
             raise UserError("Its list of models (/v1/models) names no base.", "Give the address of a vLLM server.")
-        adapters = {each["id"]: str(each.get("root") or "") for each in known if each.get("parent")}
+        adapters = {entry["id"]: str(entry.get("root") or "") for entry in known if entry.get("parent")}
         return cls(bases[0]["id"], str(bases[0].get("root") or bases[0]["id"]), adapters)
 
 
@@ -224,24 +224,24 @@ def authorization_headers() -> dict[str, str]:
 def version_of(folder: Path) -> str:
     """A name that is another one whenever the adapter's files are. Raises UserError when they are not there."""
     try:
-        stats = [(folder / each).stat() for each in (CONFIG_FILE, WEIGHTS_FILE)]
+        stats = [(folder / name).stat() for name in (CONFIG_FILE, WEIGHTS_FILE)]
     except OSError as error:
         raise UserError(f"The adapter in {folder.name} is not whole: {error.strerror}.", "Fetch it anew.") from error
-    return "-".join(f"{each.st_mtime_ns:x}.{each.st_size:x}" for each in stats)
+    return "-".join(f"{stat.st_mtime_ns:x}.{stat.st_size:x}" for stat in stats)
 
 
 def link_files(folder: Path, version: Path) -> None:
     """Put the adapter's files there too: as links of the file system where it has them, else as copies."""
     version.mkdir(parents=True, exist_ok=True)
-    for each in (CONFIG_FILE, WEIGHTS_FILE):
-        target = version / each
+    for name in (CONFIG_FILE, WEIGHTS_FILE):
+        target = version / name
         target.unlink(missing_ok=True)
         try:
-            target.hardlink_to(folder / each)
+            target.hardlink_to(folder / name)
         except OSError:
-            shutil.copyfile(folder / each, target)
+            shutil.copyfile(folder / name, target)
 
 
 def least_max_lora_rank(rank: int) -> int:
     """The least value of --max-lora-rank that has room for it."""
-    return next((each for each in (1, 8, 16, 32, 64, 128, 256, 320) if each >= rank), 512)
+    return next((allowed for allowed in (1, 8, 16, 32, 64, 128, 256, 320) if allowed >= rank), 512)

@@ -77,7 +77,7 @@ def test_adding_across_disks_copies_and_then_removes(store: AdapterStore) -> Non
     folder = write_adapter(elsewhere / f"studio-test-{os.getpid()}")
     store.add("pirate", folder, record())
     assert not folder.exists()
-    assert [each.name for each in store.list()] == ["pirate"]
+    assert [stored.name for stored in store.list()] == ["pirate"]
     assert hidden(store) == []
 
 
@@ -137,7 +137,7 @@ def test_a_full_disk_loses_nothing(store: AdapterStore, tmp_path: Path) -> None:
         assert small.list() == [] and folder.exists()
         filler.unlink()
         small.add("pirate", folder, record())
-        assert [each.name for each in small.list()] == ["pirate"]
+        assert [stored.name for stored in small.list()] == ["pirate"]
     finally:
         subprocess.run(["umount", str(disk)], check=True)
 
@@ -175,7 +175,7 @@ def test_a_process_killed_while_adding_leaves_all_or_nothing(
     """
     ended = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True)
     assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
-    assert [each.name for each in store.list()] == (["pirate"] if there else [])
+    assert [stored.name for stored in store.list()] == (["pirate"] if there else [])
     assert store.broken() == []
     assert folder.exists() is not there
     if not there:
@@ -202,14 +202,14 @@ def test_staging_is_removed_on_failure(store: AdapterStore) -> None:
 def test_rename_changes_folder_and_record(store: AdapterStore) -> None:
     add(store)
     store.rename("pirate", "captain")
-    assert [each.name for each in store.list()] == ["captain"]
+    assert [stored.name for stored in store.list()] == ["captain"]
     assert json.loads((store.root / "captain" / "studio.json").read_text())["name"] == "captain"
     add(store, "pirate")
     with pytest.raises(UserError, match="already an adapter"):
         store.rename("pirate", "captain")
     with pytest.raises(UserError, match="cannot be"):
         store.rename("pirate", "../captain")
-    assert {each.name for each in store.list()} == {"captain", "pirate"}
+    assert {stored.name for stored in store.list()} == {"captain", "pirate"}
 
 
 def test_a_rename_that_was_cut_off_is_still_one_adapter(store: AdapterStore, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,7 +218,7 @@ def test_a_rename_that_was_cut_off_is_still_one_adapter(store: AdapterStore, mon
         patch.setattr(AdapterStore, "update", lambda *_: (_ for _ in ()).throw(OSError("power cut")))
         with pytest.raises(OSError, match="power cut"):
             store.rename("pirate", "captain")
-    assert [each.name for each in store.list()] == ["captain"]
+    assert [stored.name for stored in store.list()] == ["captain"]
     assert store.rename("captain", "admiral").name == "admiral"
 
 
@@ -285,7 +285,7 @@ def test_broken_folders_are_listed_with_the_reason_and_hurt_nobody(store: Adapte
     (write_adapter(store.root / "wrong") / "studio.json").write_text('{"version": 1, "name": "x", "hub": 3}')
     (store.root / "link").symlink_to(tmp_path)
     (store.root / "a file").write_text("not a folder, nobody's business")
-    assert [each.name for each in store.list()] == ["whole"]
+    assert [stored.name for stored in store.list()] == ["whole"]
     reasons = dict(store.broken())
     assert "no studio.json" in reasons.pop("by-hand")
     assert "adapter_config.json" in reasons.pop("empty")
@@ -317,14 +317,14 @@ def test_listing_reads_again_only_what_has_changed(
     elsewhere = AdapterStore(store.root)
     elsewhere.update(replace(elsewhere.get("one"), note="another process was here"))
     read.clear()
-    assert {each.name: each.note for each in store.list()}["one"] == "another process was here"
+    assert {stored.name: stored.note for stored in store.list()}["one"] == "another process was here"
     assert read == ["one"]
     weights = store.root / "two" / "adapter_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1])
-    assert [each.name for each in store.list()] == ["one"]
+    assert [stored.name for stored in store.list()] == ["one"]
     assert [name for name, _ in store.broken()] == ["two"]
     store.rename("one", "three")
-    assert [each.name for each in store.list()] == ["three"]
+    assert [stored.name for stored in store.list()] == ["three"]
 
 
 def test_a_disk_that_fails_for_a_moment_is_not_remembered(
@@ -338,13 +338,13 @@ def test_a_disk_that_fails_for_a_moment_is_not_remembered(
     with monkeypatch.context() as moment:
         moment.setattr("adapters.adapter.inspect", fails)
         assert [name for name, _ in store.broken()] == ["one"]
-    assert [each.name for each in store.list()] == ["one"]
+    assert [stored.name for stored in store.list()] == ["one"]
 
 
 def test_a_folder_put_there_by_hand_can_be_adopted(store: AdapterStore) -> None:
     write_adapter(store.root / "by-hand")
     assert store.adopt("by-hand").lora_r == 4
-    assert [each.name for each in store.list()] == ["by-hand"]
+    assert [stored.name for stored in store.list()] == ["by-hand"]
     with pytest.raises(UserError, match="record already"):
         store.adopt("by-hand")
 

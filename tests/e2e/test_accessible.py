@@ -50,10 +50,10 @@ def test_no_grave_violation_on_any_page_and_nothing_stands_out(visit: Callable[.
         for scheme in SCHEMES:
             page.emulate_media(color_scheme=scheme)
             page.wait_for_function("dark => document.body.classList.contains('dark') === dark", arg=scheme == "dark")
-            for each in axe.run(page, options=OPTIONS).response["violations"]:
-                if each["impact"] in GRAVE:
-                    nodes = ", ".join(node["html"][:120] for node in each["nodes"][:3])
-                    found.append(f"{tab}, {scheme}: {each['id']}: {nodes}")
+            for violation in axe.run(page, options=OPTIONS).response["violations"]:
+                if violation["impact"] in GRAVE:
+                    nodes = ", ".join(node["html"][:120] for node in violation["nodes"][:3])
+                    found.append(f"{tab}, {scheme}: {violation['id']}: {nodes}")
     for width in (1024, 390):
         page.set_viewport_size({"width": width, "height": 900})
         for tab in TABS[:4] if width == 390 else TABS:

@@ -64,8 +64,8 @@ def test_what_is_said_stays_in_its_box(visit: Callable[..., Page], furnished: St
     expect(boxes.locator("[id], [name], [tabindex], [accesskey], [action]")).to_have_count(0)
     expect(boxes.locator("iframe, meta, link, style")).to_have_count(0)
     expect(boxes.locator("form").first).to_contain_text("FORM")
-    for each in boxes.locator("input, textarea, select, button:not(.copy_code_button)").all():
-        expect(each).to_be_hidden()
+    for control in boxes.locator("input, textarea, select, button:not(.copy_code_button)").all():
+        expect(control).to_be_hidden()
     expect(boxes.locator("pre").filter(has_text="DEEP").first).to_be_visible()
     expect(boxes.locator("pre").filter(has_text="print(1)").first).to_be_visible()
     expect(boxes.locator(".copy_code_button").first).not_to_have_attribute("inert", "")

@@ -45,7 +45,7 @@ def page(home: Home, browser: Browser) -> Iterator[Page]:
 
 
 def upload(page: Page, *files: Path) -> None:
-    page.locator("#upload-dataset input[type=file]").set_input_files([str(each) for each in files])
+    page.locator("#upload-dataset input[type=file]").set_input_files([str(file) for file in files])
 
 
 def said(page: Page, text: str) -> None:

@@ -44,8 +44,10 @@ def test_a_run_survives_the_loss_of_the_disk(tmp_path: Path) -> None:
     try:
         second.wait_for_address()
         run = find_run(home, run_id)
-        assert {str(each.path.relative_to(folder)) for each in run.checkpoints()} <= {str(Path(p).parent) for p in kept}
-        from_step = max(each.step for each in run.checkpoints())
+        assert {str(checkpoint.path.relative_to(folder)) for checkpoint in run.checkpoints()} <= {
+            str(Path(p).parent) for p in kept
+        }
+        from_step = max(checkpoint.step for checkpoint in run.checkpoints())
         poll(lambda: run.state_file.read().state in AT_REST and run.summary().adapter, 200, "the run to end")
         assert run.state() is RunState.DONE
         assert run.state_file.read().resumed_from >= from_step >= 5, "it did not begin anew"
@@ -61,9 +63,9 @@ def test_a_run_survives_the_loss_of_the_disk(tmp_path: Path) -> None:
 
 def newest_state(bucket: Path) -> dict[str, object]:
     states = sorted((bucket / "guanaco-studio" / "states").glob("state-*.json"))
-    for each in reversed(states):
+    for state in reversed(states):
         try:
-            return dict(json.loads(each.read_text()))
+            return dict(json.loads(state.read_text()))
         except (FileNotFoundError, ValueError):  # deleted since it was listed, or still being written
             continue
     return {}

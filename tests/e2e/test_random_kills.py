@@ -136,7 +136,7 @@ def test_whatever_is_killed_the_run_ends_as_if_nothing_had_been(
         assert say(victims.studio, record.name)
     health = httpx.get(f"{victims.studio.record('engine')['url']}/health", trust_env=False).json()
     assert health["rows"] == health["waiting"] == 0
-    assert {each["name"] for each in health["adapters"]} == {record.name for record in store.list()}
+    assert {adapter["name"] for adapter in health["adapters"]} == {record.name for record in store.list()}
     assert victims.studio.stop() == 0
     assert not left_behind(home_folder)
     assert not leftovers(home_folder)

@@ -83,7 +83,7 @@ def test_on_a_full_disk_chat_goes_on_and_with_room_everything_comes_back(home_fo
     studio = StudioProcess(home_folder)
     studio.wait_for_address()
     studio.wait_until_ready()
-    assert {each.was for each in damaged_files.aside(home.root)} == {"engine.json", "web.json"}
+    assert {damaged.was for damaged in damaged_files.aside(home.root)} == {"engine.json", "web.json"}
     before, engine = say(studio, "Who are you?"), studio.record("engine")
     fill_disk(home_folder)
     assert say(studio, "Who are you?") == before
@@ -116,7 +116,7 @@ def make_room(home: Path) -> None:
 
 
 def engine_of(home: Path) -> int | None:
-    return next((each.pid for each in left_behind(home) if "core.serving" in each.cmdline()), None)
+    return next((process.pid for process in left_behind(home) if "core.serving" in process.cmdline()), None)
 
 
 @pytest.mark.timeout(600)
@@ -145,13 +145,13 @@ def test_a_run_outlives_web_engine_and_studio(home_folder: Path) -> None:
     again.wait_until_ready()
     assert say(again, "Who are you?")
     assert run.status().pid == worker
-    assert [each.state for each in run.status().timeline] == ["queued", "preparing", "training"]
+    assert [entry.state for entry in run.status().timeline] == ["queued", "preparing", "training"]
 
     assert again.stop() == 0  # as a Space going down does: a checkpoint first
     assert run.state() is RunState.INTERRUPTED
     assert run.status().resumes_itself
     left_at = run.summary().step
-    assert [each.step for each in run.checkpoints()] == [left_at]
+    assert [checkpoint.step for checkpoint in run.checkpoints()] == [left_at]
     assert not left_behind(home_folder)
 
     last = StudioProcess(home_folder)  # the run resumes by itself
@@ -194,7 +194,7 @@ def test_a_run_that_has_no_room_beside_the_chat_parks_it_and_gives_it_back(home_
     assert refused.status_code == 503 and refused.headers["Retry-After"] == "30"
     assert "The chat is parked while operator trains" in refused.json()["error"]["message"]
     assert httpx.get(f"{studio.url}/healthz", trust_env=False).json()["engine"] == "parked"
-    assert not [each for each in left_behind(home_folder) if "core.serving" in each.cmdline()]
+    assert not [process for process in left_behind(home_folder) if "core.serving" in process.cmdline()]
     assert any("So the chat is parked" in event.text for event in run.events()[0] if isinstance(event, Note))
 
     request_stop(run)

@@ -73,9 +73,9 @@ def test_three_clicks_teach_and_everybody_sees_it(visit: Visit, furnished: Studi
     other.locator("#strip").get_by_role("button", name="Stop").click()
     expect(steps.run_card(page)).to_have_attribute("data-state", "stopped", timeout=2 * MINUTE)
     expect(page.locator("#timeline")).to_contain_text("stopped")
-    for each in (page, other):
-        expect(each.locator("#told")).to_contain_text("The run pirate is stopped.", timeout=MINUTE)
-        expect(each).to_have_title("Guanaco Studio")
+    for viewer in (page, other):
+        expect(viewer.locator("#told")).to_contain_text("The run pirate is stopped.", timeout=MINUTE)
+        expect(viewer).to_have_title("Guanaco Studio")
     assert page.evaluate("notes") == ["pirate: stopped"]
     assert page.evaluate("tones") == 4, "two when the sound was chosen, two at the end"
     steps.open_tab(page, "Chat")
@@ -84,7 +84,7 @@ def test_three_clicks_teach_and_everybody_sees_it(visit: Visit, furnished: Studi
 
 
 def test_addresses_and_the_way_back(visit: Visit, furnished: StudioProcess) -> None:
-    quick = next(each.name for each in (furnished.home / "runs").iterdir() if each.name.endswith("-quick"))
+    quick = next(folder.name for folder in (furnished.home / "runs").iterdir() if folder.name.endswith("-quick"))
     page = visit(f"?page=runs&run={quick}")
     shown_tab(page, "Runs")
     expect(steps.run_card(page)).to_have_attribute("data-run", quick)
@@ -126,10 +126,10 @@ def test_a_pressed_tab_is_seen_before_it_is_built_and_the_last_press_counts(visi
 
 def test_no_news_are_asked_for_before_the_address_is_known(visit: Visit, furnished: StudioProcess) -> None:
     """They would be of no run, and their answer may come after what is drawn for the run that the address names."""
-    quick = next(each.name for each in (furnished.home / "runs").iterdir() if each.name.endswith("-quick"))
+    quick = next(folder.name for folder in (furnished.home / "runs").iterdir() if folder.name.endswith("-quick"))
     page = visit()
     events = {
-        each["id"]: each["api_name"] for each in page.request.get(f"{furnished.url}/config").json()["dependencies"]
+        event["id"]: event["api_name"] for event in page.request.get(f"{furnished.url}/config").json()["dependencies"]
     }
     page.goto("about:blank")  # the page that was open asks for news as long as it is there
     asked: list[str] = []
@@ -157,7 +157,7 @@ def test_no_news_are_asked_for_before_the_address_is_known(visit: Visit, furnish
 def test_a_tab_that_is_pressed_before_the_address_is_known_stays(visit: Visit, furnished: StudioProcess) -> None:
     page = visit()
     events = {
-        each["id"]: each["api_name"] for each in page.request.get(f"{furnished.url}/config").json()["dependencies"]
+        event["id"]: event["api_name"] for event in page.request.get(f"{furnished.url}/config").json()["dependencies"]
     }
     held: list[Route] = []
 
@@ -181,10 +181,10 @@ def test_a_tab_that_is_pressed_before_the_address_is_known_stays(visit: Visit, f
 
 def test_news_that_come_late_do_not_hide_the_run_of_an_address(visit: Visit, furnished: StudioProcess) -> None:
     """Each answer of the server travels alone, so the first one may be overtaken by those that were asked for later."""
-    quick = next(each.name for each in (furnished.home / "runs").iterdir() if each.name.endswith("-quick"))
+    quick = next(folder.name for folder in (furnished.home / "runs").iterdir() if folder.name.endswith("-quick"))
     page = visit()
     events = {
-        each["api_name"]: each["id"] for each in page.request.get(f"{furnished.url}/config").json()["dependencies"]
+        event["api_name"]: event["id"] for event in page.request.get(f"{furnished.url}/config").json()["dependencies"]
     }
     late: list[tuple[Route, APIResponse]] = []
 

@@ -143,7 +143,10 @@ class Hub:
     async def validate_yaml(self, request: Request) -> Response:
         asked = await request.json()
         errors, warnings = validate_card(asked["content"])
-        body = {"errors": [{"message": each} for each in errors], "warnings": [{"message": each} for each in warnings]}
+        body = {
+            "errors": [{"message": error} for error in errors],
+            "warnings": [{"message": warning} for warning in warnings],
+        }
         return JSONResponse(body, 400 if errors else 200)
 
     # Writing: preupload, LFS, commit
@@ -164,12 +167,12 @@ class Hub:
         self.account(request)
         asked = await request.json()
         objects = []
-        for each in asked["objects"]:
-            answer = {"oid": each["oid"], "size": each["size"]}
-            if not self.repos.blob_path(each["oid"]).exists():
+        for entry in asked["objects"]:
+            answer = {"oid": entry["oid"], "size": entry["size"]}
+            if not self.repos.blob_path(entry["oid"]).exists():
                 verify = f"{request.base_url}lfs/verify"
                 answer["actions"] = {
-                    "upload": {"href": self.storage_url(request, each["oid"]), "header": {}},
+                    "upload": {"href": self.storage_url(request, entry["oid"]), "header": {}},
                     "verify": {"href": verify, "header": {}},
                 }
             objects.append(answer)
@@ -268,13 +271,13 @@ class Hub:
         revision, path = split_revision(request.path_params["rest"])
         commit = self.commit(repo, revision)
         below = f"{path}/" if path else ""
-        entries = [(each, blob) for each, blob in commit.files.items() if each.startswith(below)]
+        entries = [(name, blob) for name, blob in commit.files.items() if name.startswith(below)]
         if path and not entries:
             raise refuse(404, f"{path} does not exist on {revision}", "EntryNotFound")
         recursive = request.query_params.get("recursive", "").lower() == "true"
-        folders = {str(p) for each, _ in entries for p in PurePosixPath(each).parents if str(p) not in (".", path)}
-        listing = [describe(each, blob) for each, blob in entries] + [describe(each, None) for each in folders]
-        listing = [each for each in listing if recursive or "/" not in each["path"].removeprefix(below)]
+        folders = {str(p) for name, _ in entries for p in PurePosixPath(name).parents if str(p) not in (".", path)}
+        listing = [describe(name, blob) for name, blob in entries] + [describe(folder, None) for folder in folders]
+        listing = [entry for entry in listing if recursive or "/" not in entry["path"].removeprefix(below)]
         return JSONResponse(sorted((e for e in listing if e["path"].startswith(below)), key=lambda e: e["path"]))
 
     async def paths_info(self, request: Request) -> Response:
@@ -284,7 +287,7 @@ class Hub:
         for path in parse_qs((await request.body()).decode()).get("paths", []):
             if path in commit.files:
                 listing.append(describe(path, commit.files[path]))
-            elif any(each.startswith(f"{path}/") for each in commit.files):
+            elif any(name.startswith(f"{path}/") for name in commit.files):
                 listing.append(describe(path, None))
         return JSONResponse(listing)
 
@@ -406,9 +409,9 @@ def validate_card(text: str) -> tuple[list[str], list[str]]:
     errors = []
     for key, where in (("base_model", "models"), ("datasets", "datasets")):
         given = values.get(key, [])
-        for each in given if isinstance(given, list) else [given]:
-            if not isinstance(each, str) or not REPO_ID.fullmatch(each):
-                errors.append(f'"{key}" with value "{each}" is not valid. Use an id from https://hf.co/{where}.')
+        for value in given if isinstance(given, list) else [given]:
+            if not isinstance(value, str) or not REPO_ID.fullmatch(value):
+                errors.append(f'"{key}" with value "{value}" is not valid. Use an id from https://hf.co/{where}.')
     if not isinstance(values.get("tags", []), list):
         errors.append('"tags" must be an array')
     if values.get("base_model_relation") not in (None, "adapter", "merge", "quantized", "finetune"):

@@ -103,7 +103,7 @@ class Repos:
             files = {
                 path: blob
                 for path, blob in (parent.files if parent else {}).items()
-                if not any(path == each or (each.endswith("/") and path.startswith(each)) for each in drop)
+                if not any(path == dropped or (dropped.endswith("/") and path.startswith(dropped)) for dropped in drop)
             } | add
             values = {
                 "parent": parent.sha if parent else None,

@@ -39,8 +39,8 @@ class Spaces:
             asked["sdk"],
             asked.get("hardware", "cpu-basic"),
             asked.get("sleepTimeSeconds"),
-            {each["key"]: each["value"] for each in asked.get("variables", [])},
-            {each["key"]: each["value"] for each in asked.get("secrets", [])},
+            {entry["key"]: entry["value"] for entry in asked.get("variables", [])},
+            {entry["key"]: entry["value"] for entry in asked.get("secrets", [])},
             asked.get("volumes", []),
         )
 

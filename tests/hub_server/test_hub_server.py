@@ -57,7 +57,7 @@ def test_upload_folder_goes_through_lfs_and_comes_back_equal(hub: Hub, tmp_path:
     sizes = {sibling.rfilename: sibling.size for sibling in info.siblings or []}
     assert sizes["adapter_model.safetensors"] == len(BIG)
     assert api.list_repo_refs("ada/thing").branches[0].target_commit == commit.oid
-    assert [each.title for each in api.list_repo_commits("ada/thing")] == ["Add a thing", "initial commit"]
+    assert [made.title for made in api.list_repo_commits("ada/thing")] == ["Add a thing", "initial commit"]
     again = api.upload_folder(repo_id="ada/thing", folder_path=folder, commit_message="Nothing new")
     assert again.oid == commit.oid
 

@@ -87,16 +87,16 @@ def request_of(person: User) -> gr.Request:
 
 def event(page: gr.Blocks, name: str, data: list[Any] | None = None, **others: Any) -> dict[str, Any]:
     """The body of an event; without `data` one with nothing in its inputs."""
-    index, function = next((index, each) for index, each in page.fns.items() if event_name(each.fn) == name)
+    index, function = next((index, event) for index, event in page.fns.items() if event_name(event.fn) == name)
     given = [None] * len(function.inputs) if data is None else data
     return {"data": given, "fn_index": index, "session_hash": "mallory"} | others
 
 
 def handler(page: gr.Blocks, name: str, *, in_place: bool = False) -> Any:
     """What an event of that name runs. Where failures stand in place, one that raises them unless `in_place`."""
-    found = next(each.fn for each in page.fns.values() if event_name(each.fn) == name)
+    found = next(event.fn for event in page.fns.values() if event_name(event.fn) == name)
     return found if in_place else getattr(found, "raising", found)
 
 
 def files_beneath(folder: Path) -> set[str]:
-    return {str(each.relative_to(folder)) for each in folder.rglob("*")}
+    return {str(path.relative_to(folder)) for path in folder.rglob("*")}

@@ -86,9 +86,9 @@ FILES = [
 def changed(value: Any, leaf: Callable[[Any], Any]) -> Any:
     """The same JSON with other leaves."""
     if isinstance(value, dict):
-        return {name: changed(each, leaf) for name, each in value.items()}
+        return {name: changed(inner, leaf) for name, inner in value.items()}
     if isinstance(value, list):
-        return [changed(each, leaf) for each in value]
+        return [changed(inner, leaf) for inner in value]
     return leaf(value)
 
 
@@ -134,9 +134,9 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     "no object": lambda path: path.write_text("null\n7\n"),
     "no fields": lambda path: path.write_text("{}"),
     "nested": lambda path: path.write_text("[" * 100_000),
-    "other types": with_leaves(lambda each: "text" if isinstance(each, int | float | None) else 7),
-    "huge numbers": with_leaves(lambda each: 10**400 if isinstance(each, int | float) else each),
-    "no numbers": with_leaves(lambda each: math.nan if isinstance(each, int | float) else each),
+    "other types": with_leaves(lambda leaf: "text" if isinstance(leaf, int | float | None) else 7),
+    "huge numbers": with_leaves(lambda leaf: 10**400 if isinstance(leaf, int | float) else leaf),
+    "no numbers": with_leaves(lambda leaf: math.nan if isinstance(leaf, int | float) else leaf),
 }
 
 
@@ -254,12 +254,12 @@ def test_damaged_files_stop_neither_the_start_nor_a_tab(
         handler(page, "page_handlers.refresh_all")(request_of(LOCAL_OWNER), "")  # and now that they are aside
         assert [run.id for run in list_runs(home)] == before
         assert all(run in repr(shown["tick"]) for run in before), "every run is in the list"
-        assert not [each.getMessage() for each in caplog.records if each.levelno >= logging.ERROR]
+        assert not [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
         aside = list(damaged.aside(home.root))
-        assert {each.path.parent / each.was for each in aside} <= set(paths)
-        said = [each for each in caplog.messages if "is set aside as" in each]
-        assert len(said) == len(aside) == len({each.was for each in aside}), "it is said once of each"
-        assert all(str(each) in "\n".join(find_damaged_files(home)) for each in aside), "the doctor knows them"
+        assert {file.path.parent / file.was for file in aside} <= set(paths)
+        said = [message for message in caplog.messages if "is set aside as" in message]
+        assert len(said) == len(aside) == len({file.was for file in aside}), "it is said once of each"
+        assert all(str(file) in "\n".join(find_damaged_files(home)) for file in aside), "the doctor knows them"
 
 
 def kinds_of(name: str) -> list[Any]:
@@ -279,7 +279,7 @@ def test_with_damaged_keys_no_key_is_let_in(name: str, kind: str, studio: Studio
         for given in (key, "", "null", "text", "7"):
             assert Keys(studio.home).user(given) is None
     keys.create("new")
-    assert [each.name for each in keys.list()] == ["new"]
+    assert [kept.name for kept in keys.list()] == ["new"]
 
 
 @pytest.mark.parametrize(("name", "kind"), kinds_of("published.json"))
@@ -289,9 +289,9 @@ def test_a_damaged_list_of_the_published_publishes_nothing(
     restored()
     assert PublishedAdapters(studio.home).has(studio.store.get("gull"))
     DAMAGE[kind](studio.home.root / name)
-    assert not any(PublishedAdapters(studio.home).has(each) for each in studio.store.list())
+    assert not any(PublishedAdapters(studio.home).has(record) for record in studio.store.list())
     PublishedAdapters(studio.home).set(studio.store.get("wren"), True)
-    assert [each.name for each in studio.store.list() if PublishedAdapters(studio.home).has(each)] == ["wren"]
+    assert [record.name for record in studio.store.list() if PublishedAdapters(studio.home).has(record)] == ["wren"]
 
 
 @pytest.mark.parametrize(("name", "kind"), kinds_of("processes/cookie-secret"))
@@ -315,7 +315,7 @@ def test_a_run_without_its_state_is_shown_with_what_its_events_tell(
     restored()
     (path,) = studio.home.root.glob(f"{RUN}/state.json")
     path.write_text("{")
-    (run,) = [each for each in list_runs(studio.home) if each.folder == path.parent]
+    (run,) = [listed for listed in list_runs(studio.home) if listed.folder == path.parent]
     card = repr(handler(page, "page_handlers.refresh_all")(request_of(LOCAL_OWNER), run.id))
     assert run.state() is RunState.INTERRUPTED, "its worker is not there, and its events tell no end"
     assert "20/20" in card and "state.json was damaged" in card and "The run can be resumed" in card
@@ -331,7 +331,7 @@ def test_a_run_without_its_state_whose_worker_lives_is_still_its_workers(
     monkeypatch.setattr(Identity, "running", classmethod(lambda cls, *words: own))
     (path,) = studio.home.root.glob(f"{RUN}/state.json")
     path.write_text("{")
-    (run,) = [each for each in list_runs(studio.home) if each.folder == path.parent]
+    (run,) = [listed for listed in list_runs(studio.home) if listed.folder == path.parent]
     assert run.status().worker == own and run.state() is RunState.TRAINING
 
 

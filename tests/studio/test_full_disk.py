@@ -48,7 +48,7 @@ def test_a_full_disk_leaves_files_as_they_were(tmp_path: Path) -> None:
             assert no_room(raised.value)
     append_line(lines, b"three")
     assert whole.read_text() == "old" and lines.read_bytes() == b"one\nthree\n"
-    assert sorted(each.name for each in folder.iterdir()) == ["lines.jsonl", "whole.json"]
+    assert sorted(path.name for path in folder.iterdir()) == ["lines.jsonl", "whole.json"]
 
 
 CUT_OFF = """
@@ -117,5 +117,5 @@ def test_a_conversation_is_held_and_listed_while_the_disk_is_full_and_kept_once_
         DiskStore(home).write_held()
         assert DiskStore(home).all() == [first]
     DiskStore(home).write_held()
-    assert [each.name for each in shelf.folder.iterdir()] == [f"{first.id}.json"]
+    assert [path.name for path in shelf.folder.iterdir()] == [f"{first.id}.json"]
     assert DiskStore(home).all() == [first]

@@ -30,7 +30,7 @@ def test_a_new_run_begins_from_a_runs_adapter(quiet_studio: Studio) -> None:
     run.move(RunState.PREPARING, adapter="pirates")
     run.move(RunState.FAILED)
     filled = handler(build_page(quiet_studio), "page_handlers.start_from_adapter_of_run")(run.id)
-    given = [getattr(each, "value", each) for each in filled]
+    given = [getattr(component, "value", component) for component in filled]
     assert "pirates" in given and 3e-3 in given and 7 in given
 
 

@@ -59,7 +59,7 @@ class Server:
         command += ["--max-num-seqs", "4", "--enable-lora", "--max-loras", str(SLOTS), "--max-lora-rank", "16"]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [str(each) for each in command],
+                [str(word) for word in command],
                 cwd=self.log.parent,  # not the project's folder, whose packages it must not take for its own
                 env={**{name: value for name, value in os.environ.items() if name != "PYTHONPATH"}, **ENVIRONMENT},
                 stdin=subprocess.DEVNULL,
@@ -117,8 +117,8 @@ def ask(studio: Studio, model: str) -> tuple[str, str]:
 
     async def pieces() -> tuple[str, str]:
         messages = [{"role": "user", "content": QUESTION}]
-        said = [each async for each in studio.client.chat(model, messages, temperature=0, max_tokens=12)]
-        return said[0].model, "".join(each.text for each in said)
+        said = [chunk async for chunk in studio.client.chat(model, messages, temperature=0, max_tokens=12)]
+        return said[0].model, "".join(chunk.text for chunk in said)
 
     return asyncio.run(pieces())
 

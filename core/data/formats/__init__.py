@@ -17,8 +17,8 @@ from core.data.formats.role_tags import CHATML_TEXT, LLAMA2, RENDERED
 # The order decides where a row fits several: what compares answers would pass for plain pairs, and a list of turns says
 # more than columns beside it.
 FORMATS: dict[str, Format] = {
-    each.name: each
-    for each in (
+    known.name: known
+    for known in (
         PREFERENCE,
         KTO,
         MESSAGES,
@@ -46,7 +46,7 @@ def format_named(name: str) -> Format:
 
 
 def detect_row(row: Mapping[str, Any]) -> Format | None:
-    return next((each for each in FORMATS.values() if each.matches(row)), None)
+    return next((known for known in FORMATS.values() if known.matches(row)), None)
 
 
 def detect(rows: Iterable[Mapping[str, Any]]) -> Format | None:

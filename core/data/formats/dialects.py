@@ -40,7 +40,7 @@ SPEAKERS = (
 
 
 MISTRAL_SIGN = r"\[(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS)\]"
-RENDERED = "|".join([*(each.sign for each in MARKUPS), HARMONY_SIGN])
+RENDERED = "|".join([*(markup.sign for markup in MARKUPS), HARMONY_SIGN])
 SIGNS: dict[str, tuple[Sign, ...]] = {
     "chatml": (Sign(("<|im_start|>",), re.compile(CHATML.sign)),),
     "rendered": (Sign(("<|", "<｜", "<start_of_turn>", "[|"), re.compile(RENDERED)),),

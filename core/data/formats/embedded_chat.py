@@ -26,14 +26,14 @@ PARSERS: dict[str, Callable[[str], list[Message]]] = {
 }
 # Marks that are tokens of their own, which nobody writes in prose: (whose they are, how a turn of theirs begins).
 SPECIAL = (
-    *((each.family, each.sign) for each in (CHATML, *MARKUPS)),
+    *((markup.family, markup.sign) for markup in (CHATML, *MARKUPS)),
     (HARMONY, HARMONY_SIGN),
     ("Llama 2 or Mistral", MISTRAL_SIGN),
 )
 SIGN = "|".join(sign for _, sign in SPECIAL)
 BEGINS_SO = re.compile(rf"\s*(?:{SIGN})")
 OPENINGS = re.compile(
-    "|".join(each.opening.pattern.replace("?P<who>", "?:") for each in (CHATML, *MARKUPS))
+    "|".join(markup.opening.pattern.replace("?P<who>", "?:") for markup in (CHATML, *MARKUPS))
     + rf"|{HARMONY_SIGN}(?:<\|channel\|>\w+)?(?:<\|message\|>)?|\[/INST\]"
 )
 BEFORE_ANSWER = re.compile(r"\s*(?:<think>\s*(?:</think>\s*)?)?")
@@ -116,8 +116,8 @@ def read_embedded(question: str, answer: str, notes: ConversionNotes) -> list[Me
     read = PARSERS[dialect]
     messages = read(question + answer)
     said = ("<|message|>x" if question.rstrip().endswith("<|start|>assistant") else "x") if waits else ""
-    before = sum(each["role"] == "assistant" for each in read(question + said)) - waits
-    for message in [each for each in messages if each["role"] == "assistant"][:before]:
+    before = sum(turn["role"] == "assistant" for turn in read(question + said)) - waits
+    for message in [turn for turn in messages if turn["role"] == "assistant"][:before]:
         message["weight"] = 0
     last = messages[-1]["content"]
     if question.rstrip().endswith("<think>") and "</think>" not in last:  # the prompt began thoughts, but none follow

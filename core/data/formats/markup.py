@@ -104,7 +104,7 @@ INSTRUCTIONS = re.compile(r"\s*# Instructions\s*\n(.*)", re.S)
 
 def parse_rendered(text: str) -> list[Message]:
     """By the markup whose mark comes first. Raises RowError."""
-    found = [(match.start(), each) for each in MARKUPS if (match := re.search(each.sign, text))]
+    found = [(match.start(), markup) for markup in MARKUPS if (match := re.search(markup.sign, text))]
     harmony = re.search(HARMONY_SIGN, text)
     if harmony and all(harmony.start() < start for start, _ in found):
         return parse_harmony(text)

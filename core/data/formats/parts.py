@@ -71,9 +71,9 @@ def read_part(part: Any, where: str, notes: ConversionNotes, content: Content) -
         text = text.get("value")
     marks = {name: seen[name] for name in seen if name in ALL_MARKS and has_value(seen.peek(name))}
     unread = seen.unread()
-    if not has_value(text) and (holders := [each for each in unread if has_text(seen.peek(each))]):
+    if not has_value(text) and (holders := [name for name in unread if has_text(seen.peek(name))]):
         raise RowError(
-            f"A part of {where} has its text under {' and '.join(f'`{each}`' for each in holders)}, which is not read.",
+            f"A part of {where} has its text under {' and '.join(f'`{name}`' for name in holders)}, which is not read.",
             "Call the key `text`.",
         )
     if not key:

@@ -79,10 +79,12 @@ def parse(text: str, dialect: Dialect) -> list[Message]:
     unquoted = [marker for marker in dialect.marker.finditer(text) if not is_quoted(text, marker.start())]
     outside = [marker for marker in unquoted if not is_inside(fences, marker)]
     at_line_start = [marker for marker in outside if marker.start() in line_starts]
-    markers = next((each for each in (outside, unquoted) if dialect.alternates(each) and dialect.answered(each)), None)
+    markers = next(
+        (reading for reading in (outside, unquoted) if dialect.alternates(reading) and dialect.answered(reading)), None
+    )
     if markers is None:
         readings = (outside, at_line_start, unquoted)
-        markers = next((each for each in readings if dialect.alternates(each)), outside)
+        markers = next((reading for reading in readings if dialect.alternates(reading)), outside)
     if not markers:
         marks = f'"{dialect.mark("user")}" and "{dialect.mark("assistant")}"'
         raise RowError(f"It has no {marks} turns.", "Mark each turn so, or remove the row.")
@@ -187,7 +189,7 @@ TRANSCRIPTS = tuple(
 def parse_transcript(text: str) -> list[Message]:
     """With the speakers' names of the first pair that asks and answers in it."""
     text = strip_edges(text)
-    dialect = next((each for each in TRANSCRIPTS if each.marker.match(text)), TRANSCRIPTS[0])
+    dialect = next((known for known in TRANSCRIPTS if known.marker.match(text)), TRANSCRIPTS[0])
     return parse(text, dialect)
 
 

@@ -44,7 +44,7 @@ def mark_turn(message: Message, turn: TrackedMapping, where: str, notes: Convers
     own = turn.get("untrained")  # as the studio writes it
     if message["role"] != "assistant":
         positive = any(parse_switch(value) is not False for key, value in said.items() if key in MARKS)
-        if positive or (isinstance(details, list) and any(is_trained_detail(each) for each in details)):
+        if positive or (isinstance(details, list) and any(is_trained_detail(detail) for detail in details)):
             notes.texts.add(IGNORED_MARK)
         return
     trained = {parse_mark(key, value, where) for key, value in said.items()}

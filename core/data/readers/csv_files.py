@@ -121,7 +121,7 @@ class CsvTable:
     """What a header says of the rows below it. Raises UserError for a header that names no columns, or one twice."""
 
     def __init__(self, name: str, header: list[str], separator: str) -> None:
-        self.header = [each.strip() for each in header]
+        self.header = [cell.strip() for cell in header]
         self._separator = separator
         self._unnamed = [index for index, column in enumerate(self.header) if not column]
         check_columns(name, [column for column in self.header if column])

@@ -74,7 +74,7 @@ def render_completion(template: ChatTemplate, prompt: str, history: list[Message
     try:
         return render_direct_completion(template, prompt, history, message)
     except TemplateRefused:
-        bare = [without_reasoning(each, each["content"]) for each in history]
+        bare = [without_reasoning(turn, turn["content"]) for turn in history]
         if bare == history:
             raise
         return render_direct_completion(template, template.render(bare, prompt=True), bare, message)

@@ -130,7 +130,7 @@ def detect_style(tokenizer: PreTrainedTokenizerBase) -> TemplateStyle:
 
 def common_prefix_length(first: str, second: str) -> int:
     """How many characters both begin with."""
-    differ = (at for at, (one, other) in enumerate(zip(first, second, strict=False)) if one != other)
+    differ = (at for at, (character, other) in enumerate(zip(first, second, strict=False)) if character != other)
     return next(differ, min(len(first), len(second)))
 
 

@@ -129,11 +129,11 @@ def encode_answers(template: ChatTemplate, messages: list[Message]) -> Encoded:
             else:
                 chains.append([found])
     examples = [example for chain in chains for example in encode_chain(template.tokenizer, chain)]
-    answers = [each for chain in chains for each in chain]
+    answers = [answer for chain in chains for answer in chain]
     return Encoded(
         [example for example in examples if count_trained(example["labels"])],
-        any(each.dropped for each in answers),
-        any(each.ended for each in answers),
+        any(answer.dropped for answer in answers),
+        any(answer.ended for answer in answers),
     )
 
 
@@ -141,19 +141,19 @@ def encode_chain(tokenizer: PreTrainedTokenizerBase, chain: list[RenderedAnswer]
     """One row for answers of which each goes on where the one before ends; one for each where their tokens do not."""
     trained = [
         (
-            len(each.prompt),
-            len(each.text),
-            [(len(each.prompt) + low, len(each.prompt) + high) for low, high in each.untrained],
+            len(answer.prompt),
+            len(answer.text),
+            [(len(answer.prompt) + low, len(answer.prompt) + high) for low, high in answer.untrained],
         )
-        for each in chain
+        for answer in chain
     ]
     whole = encode_text(tokenizer, chain[-1].text, trained)
     if whole:
         return [whole]
     rows = []
-    for each in chain:
-        prompt, _ = tokenize_with_offsets(tokenizer, each.prompt)
-        said, labels = completion_tokens(tokenizer, each, prompt)
+    for answer in chain:
+        prompt, _ = tokenize_with_offsets(tokenizer, answer.prompt)
+        said, labels = completion_tokens(tokenizer, answer, prompt)
         rows.append(Example(input_ids=prompt + said, labels=[IGNORED] * len(prompt) + labels))
     return rows
 
@@ -178,7 +178,7 @@ def completion_tokens(
             start = 0
     spans = [(low + start, high + start) for low, high in found.untrained]
     text = " " * start + found.said
-    labels = [IGNORED if is_context(text, span, spans) else each for each, span in zip(ids, offsets, strict=True)]
+    labels = [IGNORED if is_context(text, span, spans) else token for token, span in zip(ids, offsets, strict=True)]
     return ids, labels
 
 

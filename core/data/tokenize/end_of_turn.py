@@ -85,7 +85,7 @@ def stop_ids(tokenizer: PreTrainedTokenizerBase, generation_config: Any = None) 
     ids = {tokenizer.convert_tokens_to_ids(stop) for stop in find_end_of_turn(tokenizer).stops}
     named = getattr(generation_config, "eos_token_id", None)
     ids.update(named if isinstance(named, list) else [] if named is None else [named])
-    return frozenset(each for each in ids if isinstance(each, int))
+    return frozenset(token for token in ids if isinstance(token, int))
 
 
 def any_of(marks: frozenset[str]) -> str:
@@ -119,7 +119,7 @@ def _written(template: ChatTemplate, marks: frozenset[str]) -> str:
         return last.group()
     single = re.compile(rf"\s*{any_of(marks)}")
     pairs = zip(single.findall(last.group()), single.findall(earlier.group()), strict=False)
-    return "".join(one for one, _ in takewhile(lambda pair: pair[0] == pair[1], pairs)) or last.group()
+    return "".join(mark for mark, _ in takewhile(lambda pair: pair[0] == pair[1], pairs)) or last.group()
 
 
 TWO, THREE = ("user", "assistant"), ("user", "assistant", "user")
@@ -152,7 +152,7 @@ def _after_calls(template: ChatTemplate, marks: frozenset[str]) -> set[str]:
     """The mark behind an answer that calls tools, where it is another one (gpt-oss) and not each call's own end."""
     for calls in (2, 1):
         said = _said(template, "", calls)
-        if not said or not any(CALL.format(each) in said for each in range(calls)):
+        if not said or not any(CALL.format(number) in said for number in range(calls)):
             continue
         found = re.findall(any_of(marks), said) if marks else []
         if found and said.rstrip().endswith(found[-1]) and found.count(found[-1]) == 1:
@@ -167,8 +167,8 @@ def _said(template: ChatTemplate, content: str, calls: int) -> str:
     answer = Message(role="assistant", content=content, reasoning_content=REASONING)
     if calls:
         answer["tool_calls"] = [
-            {"type": "function", "id": f"call0000{each}", "function": {"name": CALL.format(each), "arguments": {}}}
-            for each in range(calls)
+            {"type": "function", "id": f"call0000{number}", "function": {"name": CALL.format(number), "arguments": {}}}
+            for number in range(calls)
         ]
     try:
         text, prompt = template.render([*asked, answer]), template.render(asked, prompt=True)

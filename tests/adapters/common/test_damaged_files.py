@@ -92,7 +92,7 @@ def test_two_of_one_name_and_second_are_both_kept(tmp_path: Path) -> None:
     for content in ("one", "two"):
         path.write_text(content)
         assert damaged_files.read(path, names) is None
-    assert {each.path.read_text() for each in damaged_files.aside(tmp_path)} == {"one", "two"}
+    assert {damaged.path.read_text() for damaged in damaged_files.aside(tmp_path)} == {"one", "two"}
 
 
 def test_room_is_made_for_a_file_that_is_written_and_for_a_folder(tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_room_is_made_for_a_file_that_is_written_and_for_a_folder(tmp_path: Path
     assert damaged_files.folder(tmp_path / "votes").is_dir()
     assert damaged_files.plain(tmp_path / "kept.txt").read_text() == "kept"
     assert stat.S_ISREG((tmp_path / "log.txt").lstat().st_mode)
-    assert [each.was for each in damaged_files.aside(tmp_path)] == ["log.txt", "votes"]
+    assert [damaged.was for damaged in damaged_files.aside(tmp_path)] == ["log.txt", "votes"]
 
 
 def test_what_cannot_be_renamed_is_told_once(
@@ -117,6 +117,6 @@ def test_what_cannot_be_renamed_is_told_once(
 
     monkeypatch.setattr(Path, "rename", refused)
     assert damaged_files.read(path, names) is None and damaged_files.read(path, names) is None
-    assert [each.message for each in caplog.records] == [
+    assert [record.message for record in caplog.records] == [
         f"{path} is damaged (Expecting value: line 1 column 1 (char 0)) and cannot be set aside: Read-only file system."
     ]

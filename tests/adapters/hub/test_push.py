@@ -54,7 +54,7 @@ def test_exactly_the_listed_files_in_one_commit_through_lfs(hub: Hub, store: Ada
     assert first is not None and first.title == "initial commit"
     assert head.files["adapter_model.safetensors"].lfs
     lfs = [request for request in hub.requests if "lfs" in request]
-    assert "POST /ada/pirate.git/info/lfs/objects/batch" in lfs and any(each.startswith("PUT /lfs/") for each in lfs)
+    assert "POST /ada/pirate.git/info/lfs/objects/batch" in lfs and any(line.startswith("PUT /lfs/") for line in lfs)
     assert ModelCard(hub.read("ada/pirate", "README.md").decode()).data["library_name"] == "peft"
 
 

@@ -72,7 +72,7 @@ def test_turns_of_input_and_output_are_one_talk_in_a_file_of_one_row_too(tmp_pat
         path = tmp_path / f"{count}.jsonl"
         path.write_text("\n".join([json.dumps(row)] * count))
         found = read_dataset(str(path))
-        assert [each.messages for each in found.conversations] == [expected] * count
+        assert [conversation.messages for conversation in found.conversations] == [expected] * count
 
 
 def test_a_quote_that_makes_many_rows_of_one_column_a_single_talk_is_told(tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_rows_of_a_table_that_leave_other_rows_columns_empty_are_read_by_their_o
         {"messages": [Q, A], "question": None, "answer": ""},
     ]
     scan = DatasetChecker([DatasetRow(number, row) for number, row in enumerate(rows, start=1)])
-    assert [each.messages for each in scan] == [[Q, A]] * 3
+    assert [conversation.messages for conversation in scan] == [[Q, A]] * 3
     assert "empty" in problem_of({"question": "", "answer": " "}, "question-answer")
 
 
@@ -154,7 +154,7 @@ def test_what_is_told_of_a_row_is_short_whatever_names_and_values_it_holds() -> 
     for turn in ({"role": long}, {"weight": long}, {long: "z"}, {"tool_calls": [call]}, {"content": [{"type": long}]}):
         scan = DatasetChecker([DatasetRow(1, {"messages": [Q, {**A, **turn}], long: 1})])
         list(scan)
-        assert all(len(each.what + each.remedy) < 2500 for each in [*scan.problems, *scan.notes])
+        assert all(len(problem.what + problem.remedy) < 2500 for problem in [*scan.problems, *scan.notes])
         assert scan.problems or scan.notes
 
 

@@ -29,8 +29,8 @@ def file(tmp_path: Path) -> Path:
 def test_columns_that_are_named_stand_for_the_known_ones(file: Path) -> None:
     dataset = read_dataset(str(file), columns="question=Frage, answer=Antwort,context=Kontext")
     assert dataset.format == "question-answer"
-    assert [each["content"] for each in dataset.conversations[0].messages] == ["Karte\n\nWo?", "Da."]
-    assert [each["content"] for each in dataset.conversations[1].messages] == ["Wann?", "Nie."]
+    assert [message["content"] for message in dataset.conversations[0].messages] == ["Karte\n\nWo?", "Da."]
+    assert [message["content"] for message in dataset.conversations[1].messages] == ["Wann?", "Nie."]
     assert dataset.columns == ["Frage", "Antwort", "Kontext", "question"]
 
 
@@ -46,7 +46,9 @@ def test_a_column_that_is_nowhere_is_an_error_and_one_that_a_row_lacks_a_problem
     (tmp_path / "a.jsonl").write_text('{"f": "a", "a": "b"}\n{"f": "c"}\n')
     dataset = read_dataset(str(tmp_path / "a.jsonl"), columns="question=f,answer=a")
     assert len(dataset.conversations) == 1
-    assert [(each.row, each.what) for each in dataset.problems] == [(2, "The column 'a' is missing (columns: f).")]
+    assert [(problem.row, problem.what) for problem in dataset.problems] == [
+        (2, "The column 'a' is missing (columns: f).")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -75,6 +77,6 @@ def test_a_sample_is_drawn_by_the_seed_and_keeps_the_order() -> None:
     conversations = [Conversation(row, [Message(role="user", content="a")]) for row in range(1, 101)]
     drawn = subsample(conversations, 10, seed=1)
     assert len(drawn) == 10
-    assert [each.row for each in drawn] == sorted(each.row for each in drawn)
+    assert [conversation.row for conversation in drawn] == sorted(conversation.row for conversation in drawn)
     assert drawn == subsample(conversations, 10, seed=1) != subsample(conversations, 10, seed=2)
     assert subsample(conversations, None, 1) == subsample(conversations, 500, 1) == conversations

@@ -33,7 +33,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
 
 
 def questions(name: str, **options: str) -> list[str]:
-    return [each.messages[0]["content"] for each in read_dataset(name, **options).conversations]
+    return [conversation.messages[0]["content"] for conversation in read_dataset(name, **options).conversations]
 
 
 def test_the_split_is_read_with_its_revision_and_licence(site: Site) -> None:
@@ -45,8 +45,8 @@ def test_the_split_is_read_with_its_revision_and_licence(site: Site) -> None:
     }
     site.cards["ann/talks"] = {"license": "apache-2.0"}
     dataset = read_dataset("ann/talks")
-    assert [each.messages[0]["content"] for each in dataset.conversations] == ["a", "b", "c"]
-    assert [each.row for each in dataset.conversations] == [1, 2, 3]
+    assert [conversation.messages[0]["content"] for conversation in dataset.conversations] == ["a", "b", "c"]
+    assert [conversation.row for conversation in dataset.conversations] == [1, 2, 3]
     assert (dataset.source, dataset.name, dataset.revision) == ("hub", "ann/talks", SHA)
     assert dataset.license == "apache-2.0"
     assert questions("ann/talks", split="test") == ["z"]

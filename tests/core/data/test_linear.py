@@ -62,4 +62,4 @@ def test_a_message_about_many_columns_names_the_first_and_counts_the_rest() -> N
 def problems_of(row: dict[str, Any]) -> list[str]:
     scan = DatasetChecker(iter([DatasetRow(1, row)]), "prompt-completion")
     list(scan)
-    return [each.what for each in scan.problems]
+    return [problem.what for problem in scan.problems]

@@ -115,4 +115,4 @@ def test_tables_keep_quotes_line_breaks_and_separators(
     path = tmp_path / ("table.tsv" if separator == "\t" else "table.csv")
     path.write_text(table.getvalue(), encoding="utf-8", newline="")
     read = read_dataset(str(path))
-    assert [tuple(turn["content"] for turn in each.messages) for each in read.conversations] == pairs
+    assert [tuple(turn["content"] for turn in conversation.messages) for conversation in read.conversations] == pairs

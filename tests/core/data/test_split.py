@@ -28,11 +28,11 @@ def test_nothing_is_lost_and_no_duplicate_is_on_both_sides(
     data: list[Conversation], fraction: float, seed: int
 ) -> None:
     train, held_out = split(data, fraction, seed)
-    assert sorted(each.row for each in train + held_out) == [each.row for each in data]
+    assert sorted(conversation.row for conversation in train + held_out) == [conversation.row for conversation in data]
     assert (train, held_out) == split(data, fraction, seed)
 
     def texts(part: list[Conversation]) -> set[tuple[str, ...]]:
-        return {tuple(message["content"] for message in each.messages) for each in part}
+        return {tuple(message["content"] for message in conversation.messages) for conversation in part}
 
     assert not texts(train) & texts(held_out)
     assert train or not data
@@ -43,7 +43,7 @@ def test_about_the_fraction_is_held_out_and_another_seed_holds_out_others() -> N
     train, held_out = split(data, 0.05, 0)
     assert (len(train), len(held_out)) == (190, 10)
     assert held_out != split(data, 0.05, 1)[1]
-    assert [each.row for each in train] == sorted(each.row for each in train)
+    assert [conversation.row for conversation in train] == sorted(conversation.row for conversation in train)
 
 
 def test_conversations_that_begin_alike_stay_together() -> None:
@@ -53,7 +53,9 @@ def test_conversations_that_begin_alike_stay_together() -> None:
     for seed in range(10):
         train, held_out = split(trees, 0.1, seed)
         assert held_out
-        assert not {each.row // 10 for each in train} & {each.row // 10 for each in held_out}
+        assert not {conversation.row // 10 for conversation in train} & {
+            conversation.row // 10 for conversation in held_out
+        }
 
 
 def test_case_and_white_space_do_not_make_a_difference() -> None:
@@ -64,7 +66,7 @@ def test_case_and_white_space_do_not_make_a_difference() -> None:
     ]
     for seed in range(5):
         _, held_out = split(data, 0.4, seed)
-        assert [each.row for each in held_out] == [3]
+        assert [conversation.row for conversation in held_out] == [3]
 
 
 def test_a_greeting_that_all_share_does_not_prevent_a_split() -> None:

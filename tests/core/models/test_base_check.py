@@ -203,4 +203,4 @@ def test_sampling_that_cannot_be_is_not_taken_from_the_bases_files() -> None:
         {"temperature": -1.0, "top_p": 0.9, "top_k": "many", "repetition_penalty": 0.0}
     )
     assert good == {"top_p": 0.9}
-    assert [each.split()[0] for each in wrong] == ["temperature", "top_k", "repetition_penalty"]
+    assert [problem.split()[0] for problem in wrong] == ["temperature", "top_k", "repetition_penalty"]

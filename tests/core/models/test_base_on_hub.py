@@ -30,11 +30,11 @@ def test_a_download_says_how_far_it_is_and_goes_on_where_it_ended(hub: Hub, monk
     fetch_weights("ada/base", None, said.append)
     assert said[-1].startswith("downloading the weights: 100 %")
     assert len(said) > 2
-    asked = [each for each in hub.requests if each.startswith("GET /lfs/")]
+    asked = [request for request in hub.requests if request.startswith("GET /lfs/")]
     assert len(asked) > 1, "the connection was cut once"
     before = len(hub.requests)
     fetch_weights("ada/base", None, said.append)
-    assert not [each for each in hub.requests[before:] if each.startswith("GET /lfs/")]
+    assert not [request for request in hub.requests[before:] if request.startswith("GET /lfs/")]
 
 
 def test_a_gated_base_says_where_to_ask_and_what_the_token_must_allow(hub: Hub) -> None:
@@ -63,8 +63,8 @@ def test_offline_asks_nobody(hub: Hub) -> None:
 
 def test_phases_are_measured_in_their_order() -> None:
     phases = StartupPhases(0.0)
-    for each in ("importing torch", "downloading the weights: 1 %", "downloading the weights: 99 %", "quantising"):
-        phases.begin(each)
+    for text in ("importing torch", "downloading the weights: 1 %", "downloading the weights: 99 %", "quantising"):
+        phases.begin(text)
     phases.ready()
     assert list(phases.taken) == ["starting the process", "importing torch", "downloading the weights", "quantising"]
     assert all(seconds >= 0 for seconds in phases.taken.values())

@@ -75,5 +75,5 @@ def test_the_adapter_is_fp32_in_every_precision(dtype: str, flags: tuple[bool, b
         folder=tmp_path,
         dtype=choice,
     )
-    trained = [each for each in trainer.model.parameters() if each.requires_grad]
-    assert trained and {each.dtype for each in trained} == {torch.float32}
+    trained = [parameter for parameter in trainer.model.parameters() if parameter.requires_grad]
+    assert trained and {parameter.dtype for parameter in trained} == {torch.float32}

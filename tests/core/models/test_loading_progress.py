@@ -13,7 +13,7 @@ def test_loading_is_told_in_percent() -> None:
     phase = "loading and quantising the weights"
     told: list[str] = []
     load_model(resolve("builtin"), progress=told.append)
-    shares = [int(found[1]) for each in told if (found := re.fullmatch(rf"{phase}: (\d+) %", each))]
+    shares = [int(found[1]) for text in told if (found := re.fullmatch(rf"{phase}: (\d+) %", text))]
     assert phase in told
     assert len(shares) > 20, "the built-in base has more tensors than that"
     assert shares == sorted(set(shares))

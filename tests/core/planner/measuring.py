@@ -151,7 +151,7 @@ def saved_bytes(config: PretrainedConfig, step: MicroBatch) -> int:
     """Bytes of tensors that the second layer saves for its backward, each storage once, weights left out."""
     model = trained(config, step)
     body = backbone(model)
-    weights = {each.untyped_storage().data_ptr() for each in (*model.parameters(), *model.buffers())}
+    weights = {weight.untyped_storage().data_ptr() for weight in (*model.parameters(), *model.buffers())}
     sizes: dict[int, int] = {}
     kept: list[Tensor] = []  # alive, so that no storage takes another's address
     inside = False

@@ -27,7 +27,7 @@ def test_a_4_bit_matrix(size: tuple[int, int], nested: bool) -> None:
     if nested:
         tensors += [state.offset, state.state2.absmax, state.state2.code]
     expected = memory.packed_bytes(size[0] * size[1], nested=nested)
-    assert expected == sum(each.nbytes for each in tensors)
+    assert expected == sum(tensor.nbytes for tensor in tensors)
 
 
 @pytest.mark.parametrize("family", ["llama", "gemma"])
@@ -53,7 +53,7 @@ def test_adapter_parameters(names: tuple[str, ...] | None) -> None:
         targets = tuple(path for path in step.targets if path.endswith(names))
         step = step_for(config, targets=targets, embeddings="embed_tokens" in names)
     model = with_adapter(base(config, 4, quantised=False).requires_grad_(False), step)
-    trained = [each.numel() for each in model.parameters() if each.requires_grad]
+    trained = [parameter.numel() for parameter in model.parameters() if parameter.requires_grad]
     assert sorted(memory.adapter_matrices(step)) == sorted(trained)
     assert memory.adapter_parameters(step) == sum(trained)
 
@@ -70,8 +70,8 @@ def test_optimiser_states(optim: str) -> None:
     }
     optimiser = optimisers[optim]()
     TrainingArguments(optim=optim, output_dir="unused")  # transformers knows it by this name
-    for each in parameters:
-        each.grad = torch.randn_like(each)
+    for parameter in parameters:
+        parameter.grad = torch.randn_like(parameter)
     optimiser.step()
     shared = {"qmap1", "qmap2"}  # one table for all, not counted
     held = sum(

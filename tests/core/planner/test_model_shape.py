@@ -22,7 +22,7 @@ def test_parameters_are_those_of_the_real_model(family: str) -> None:
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config)
     described = shape(config)
-    assert described.parameters == sum(each.numel() for each in model.parameters())
+    assert described.parameters == sum(parameter.numel() for parameter in model.parameters())
     linears = {
         path.removeprefix("model.layers.0."): (module.out_features, module.in_features)
         for path, module in model.named_modules()
@@ -36,7 +36,7 @@ def test_biases_where_the_config_wants_them(family: str) -> None:
     config = config_of(family, attention_bias=True, **({"mlp_bias": True} if family == "llama" else {}))
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config)
-    assert shape(config).parameters == sum(each.numel() for each in model.parameters())
+    assert shape(config).parameters == sum(parameter.numel() for parameter in model.parameters())
 
 
 @pytest.mark.parametrize("family", FAMILIES)

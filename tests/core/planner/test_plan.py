@@ -27,7 +27,7 @@ def planned(config: dict[str, Any], gpu: Gpu = T4, chat: Chat | None = Chat(), *
 
 
 def part(of: Plan, name: str) -> int:
-    return next(each.bytes for each in of.parts if each.name == name)
+    return next(part.bytes for part in of.parts if part.name == name)
 
 
 @pytest.mark.slow
@@ -40,9 +40,9 @@ def test_nothing_heavy_is_imported() -> None:
 
 def test_parts_add_up_and_are_explained() -> None:
     of = planned(LLAMA_2_7B)
-    assert of.total == sum(each.bytes for each in of.parts)
-    assert all(each.explanation.endswith(".") for each in of.parts)
-    assert len({each.name for each in of.parts}) == len(of.parts)
+    assert of.total == sum(part.bytes for part in of.parts)
+    assert all(part.explanation.endswith(".") for part in of.parts)
+    assert len({part.name for part in of.parts}) == len(of.parts)
 
 
 def test_llama_2_7b_fits_a_t4_beside_the_chat() -> None:
@@ -66,7 +66,7 @@ def test_llama_2_7b_fits_a_t4_beside_the_chat() -> None:
 )
 def test_each_setting_costs_where_it_should(setting: dict[str, Any], more: set[str]) -> None:
     before, after = planned(LLAMA_2_7B, chat=None), planned(LLAMA_2_7B, chat=None, **setting)
-    grown = {each.name for each in after.parts if each.bytes > part(before, each.name)}
+    grown = {memory.name for memory in after.parts if memory.bytes > part(before, memory.name)}
     assert more <= grown
 
 
@@ -76,8 +76,8 @@ def test_chat_is_a_second_copy_unless_it_is_shared() -> None:
     apart = planned(LLAMA_2_7B, chat=Chat(shared=False))
     copy = part(alone, "Base weights") + part(alone, "Embeddings and head")
     assert apart.total - shared.total == copy
-    assert not [each for each in alone.parts if each.owner == CHAT]
-    assert shared.total - alone.total == sum(each.bytes for each in shared.parts if each.owner == CHAT)
+    assert not [memory for memory in alone.parts if memory.owner == CHAT]
+    assert shared.total - alone.total == sum(memory.bytes for memory in shared.parts if memory.owner == CHAT)
 
 
 def test_chat_remembers_as_many_tokens_as_it_is_given() -> None:
@@ -91,7 +91,7 @@ def test_grouped_heads_on_a_card_without_flash_attention_are_said_to_cost() -> N
     with_flash = replace(T4, capability=(8, 0))
     plain, costly = planned(LLAMA_3_1_8B, with_flash, chat=None), planned(LLAMA_3_1_8B, chat=None)
     assert part(costly, "Layer at work") > 1.5 * part(plain, "Layer at work")
-    assert any("no flash attention" in each.explanation for each in costly.parts)
+    assert any("no flash attention" in memory.explanation for memory in costly.parts)
     # With padding or packing there is a mask, and keys and values are repeated instead.
     assert part(planned(LLAMA_3_1_8B, chat=None, packing=True), "Layer at work") < part(costly, "Layer at work")
 

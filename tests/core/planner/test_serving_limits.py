@@ -98,7 +98,7 @@ def test_what_begins_from_an_adapter_is_judged_and_planned_by_that_ones_rank(hom
     assert told.unserved == "Its rank is 128; the engine's slots hold up to 64."
 
     def adapter(of: Plan) -> MemoryPart:
-        return next(each for each in of.parts if each.name == "Adapter")
+        return next(part for part in of.parts if part.name == "Adapter")
 
     assert adapter(told).bytes == adapter(planned(lora_r=128)).bytes > adapter(planned(lora_r=8)).bytes
     with pytest.raises(UserError, match="nobody"):
@@ -109,13 +109,13 @@ def test_the_chat_beside_a_run_is_planned_as_the_engine_is_set() -> None:
     assert Chat.of(EngineSettings()) == Chat()
     settings = EngineSettings(slots=4, kv_tokens=8192, prefill_chunk=64)
     assert Chat.of(settings) == Chat(kv_tokens=8192, slots=4, prefill_tokens=256)
-    slots = {each.name: each for each in plan_run(recipe(), L4, chat=Chat.of(settings)).parts}["Chat: adapter slots"]
+    slots = {part.name: part for part in plan_run(recipe(), L4, chat=Chat.of(settings)).parts}["Chat: adapter slots"]
     assert "Up to 4 adapters" in slots.explanation
 
 
 def judged(run: Run) -> list[str]:
     check_run(run, resolve("builtin"), find_init_adapter(run.recipe, run.home))
-    return [each.text for each in run.events()[0] if isinstance(each, Note)]
+    return [event.text for event in run.events()[0] if isinstance(event, Note)]
 
 
 def test_a_worker_refuses_before_it_loads_the_base_and_notes_what_is_meant(home: Home) -> None:

@@ -23,7 +23,8 @@ def test_trls_own_parser_accepts_it_and_reads_the_same_settings(recipe: Recipe, 
     path.write_text(to_trl(recipe) + "bf16: false\nuse_cpu: true\n")
     parsed = make_parser().parse_args_and_config(["--config", str(path)], fail_with_unknown_args=True)
     script, training, model = (
-        next(each for each in parsed if isinstance(each, kind)) for kind in (ScriptArguments, SFTConfig, ModelConfig)
+        next(config for config in parsed if isinstance(config, kind))
+        for kind in (ScriptArguments, SFTConfig, ModelConfig)
     )
     assert script.dataset_name == "owner/chats"
     assert (training.learning_rate, training.packing, training.seed) == (3e-4, True, 7)

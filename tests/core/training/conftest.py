@@ -51,12 +51,12 @@ def as_worker(run: Run) -> Iterator[Callable[[], int]]:
     from core.training import worker
 
     signals = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
-    before = [signal.getsignal(each) for each in signals]
+    before = [signal.getsignal(number) for number in signals]
     own = Identity.own()
     run.move(RunState.PREPARING, pid=own.pid, started=own.started)
     yield lambda: worker.main([str(run.folder)])
-    for each, handler in zip(signals, before, strict=True):
-        signal.signal(each, handler)
+    for number, handler in zip(signals, before, strict=True):
+        signal.signal(number, handler)
 
 
 @pytest.fixture

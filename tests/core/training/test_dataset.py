@@ -55,7 +55,7 @@ def talks(folder: Path, count: int) -> Path:
         for number in range(count)
     ]
     turns[0][1]["reasoning_content"] = "Hm."
-    file.write_text("".join(json.dumps({"messages": each}) + "\n" for each in turns))
+    file.write_text("".join(json.dumps({"messages": messages}) + "\n" for messages in turns))
     return file
 
 
@@ -69,7 +69,7 @@ def test_a_conversation_of_several_rows_is_whole_on_one_side_of_the_split(tmp_pa
     prepared = prepare_data(recipe, tokenizer)
     assert prepared.held_out is not None
     train, held_out = (tokenizer.batch_decode(list(half["input_ids"])) for half in (prepared.train, prepared.held_out))
-    held = {each.messages[0]["content"] for each in prepared.held_out_conversations}
+    held = {conversation.messages[0]["content"] for conversation in prepared.held_out_conversations}
     assert len(held) == 4
     for number in range(20):
         question = f"<|user|>user {number} 1<|end|>"

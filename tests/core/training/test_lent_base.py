@@ -55,8 +55,10 @@ def notes(run: Run) -> list[str]:
 
 def has_gone_on(events: list[Event], last: int) -> bool:
     """Whether a step after `last` has come since the run borrowed for the second time."""
-    borrowed = [place for place, each in enumerate(events) if isinstance(each, Note) and "borrowed" in each.text]
-    return len(borrowed) > 1 and any(isinstance(each, Progress) and each.step > last for each in events[borrowed[1] :])
+    borrowed = [place for place, event in enumerate(events) if isinstance(event, Note) and "borrowed" in event.text]
+    return len(borrowed) > 1 and any(
+        isinstance(event, Progress) and event.step > last for event in events[borrowed[1] :]
+    )
 
 
 def test_a_run_on_borrowed_memory_learns_the_same_and_leaves_it_alone(

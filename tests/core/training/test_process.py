@@ -147,7 +147,7 @@ def test_a_worker_that_runs_out_of_memory_becomes_one_with_a_smaller_batch(
     run = create_run(home, recipe)
     assert start_worker(run).wait() == 0, run.log_path.read_text()
     status = run.status()
-    states = [each.state for each in status.timeline]
+    states = [entry.state for entry in status.timeline]
     assert states == ["queued", "preparing", "training", "preparing", "training", "saving", "done"]
     assert "micro-batch is now 2 instead of 4, with 2 accumulation steps" in status.timeline[3].reason
     assert (run.recipe.per_device_train_batch_size, run.recipe.gradient_accumulation_steps) == (2, 2)

@@ -75,8 +75,8 @@ def test_a_queued_run_is_cancelled_and_can_be_taken_up_again(home: Home, recipe:
     assert request_stop(run).state is RunState.STOPPED
     assert queue.list_queued(home) == []
     resume_run(run)
-    assert [each.id for each in queue.list_queued(home)] == [run.id]
-    assert [each.state for each in run.status().timeline] == ["queued", "stopped", "queued"]
+    assert [queued.id for queued in queue.list_queued(home)] == [run.id]
+    assert [entry.state for entry in run.status().timeline] == ["queued", "stopped", "queued"]
 
 
 @pytest.mark.slow
@@ -130,7 +130,7 @@ def test_deleting_refuses_while_a_worker_lives_and_can_be_undone(
     files = {path.name for path in run.folder.iterdir()}
     trash_run(run)
     assert list_runs(home) == [] and list(home.runs.iterdir()) == []
-    assert [each.id for each in list_trashed(home)] == [run.id]
+    assert [trashed.id for trashed in list_trashed(home)] == [run.id]
     with pytest.raises(UserError, match=r"no run '\.\./x' in the trash"):
         restore_run(home, "../x")
     assert {path.name for path in restore_run(home, run.id).folder.iterdir()} == files

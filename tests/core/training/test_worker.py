@@ -64,7 +64,7 @@ def test_a_run_leaves_an_adapter_that_loads_and_answers_differently(whole: Run) 
 
     run, home = whole, whole.home
     status = run.status()
-    assert [each.state for each in status.timeline] == ["queued", "preparing", "training", "saving", "done"]
+    assert [entry.state for entry in status.timeline] == ["queued", "preparing", "training", "saving", "done"]
     events = run.events()[0]
     assert sorted(losses(run)) == [1, 2, 3, 4, 5, 6]
     assert [event.step for event in events if isinstance(event, Evaluation)] == [3, 6]
@@ -148,17 +148,17 @@ def test_the_base_is_frozen_in_nf4_and_the_adapter_is_fp32(trainer: StudioTraine
     import bitsandbytes as bnb
 
     linears = [module for module in trainer.model.modules() if isinstance(module, bnb.nn.Linear4bit)]
-    assert linears and all(each.weight.quant_type == "nf4" and each.weight.quant_state.nested for each in linears)
-    trainable = {name: each for name, each in trainer.model.named_parameters() if each.requires_grad}
+    assert linears and all(linear.weight.quant_type == "nf4" and linear.weight.quant_state.nested for linear in linears)
+    trainable = {name: parameter for name, parameter in trainer.model.named_parameters() if parameter.requires_grad}
     assert trainable and all("lora_" in name for name in trainable)
-    assert {each.dtype for each in trainable.values()} == {torch.float32}
+    assert {parameter.dtype for parameter in trainable.values()} == {torch.float32}
     adapted = {name.split(".lora_")[0] for name in trainable}
     assert len(adapted) == len(linears)  # all linear layers
-    before = {name: each.detach().clone() for name, each in trainer.model.named_parameters()}
+    before = {name: parameter.detach().clone() for name, parameter in trainer.model.named_parameters()}
     trainer.train()
-    moved = {name for name, each in trainer.model.named_parameters() if not torch.equal(each, before[name])}
+    moved = {name for name, parameter in trainer.model.named_parameters() if not torch.equal(parameter, before[name])}
     assert moved == set(trainable)
-    assert {each.dtype for each in trainable.values()} == {torch.float32}
+    assert {parameter.dtype for parameter in trainable.values()} == {torch.float32}
 
 
 def test_gradient_checkpointing_reaches_the_adapter(home: Home, recipe: Recipe, work: Work) -> None:
@@ -176,7 +176,7 @@ def test_stopping_keeps_what_was_learnt_and_can_be_taken_up_again(
     assert work(run) == 0
     status = run.status()
     assert status.state is RunState.STOPPED and status.reason == "Stopped at step 3 of 6."
-    assert [each.state for each in status.timeline][-3:] == ["stopping", "saving", "stopped"]
+    assert [entry.state for entry in status.timeline][-3:] == ["stopping", "saving", "stopped"]
     store = AdapterStore(home.adapters)
     assert store.get("stopped").steps == 3
     kept = load_file(store.path("stopped") / "adapter_model.safetensors")
@@ -189,7 +189,9 @@ def test_stopping_keeps_what_was_learnt_and_can_be_taken_up_again(
     assert all(torch.equal(first[name], second[name]) for name in first)
     steps = [event.step for event in run.events()[0] if isinstance(event, Progress)]
     assert steps == [1, 2, 3, 4, 5, 6]
-    totals = [[event.tokens for event in each.events()[0] if isinstance(event, Progress)] for each in (whole, run)]
+    totals = [
+        [event.tokens for event in trained.events()[0] if isinstance(event, Progress)] for trained in (whole, run)
+    ]
     assert totals[0] == totals[1]
 
 
@@ -200,7 +202,7 @@ def test_a_second_signal_ends_it_at_once(
     run = create_run(home, recipe)
     assert work(run) == 1
     assert run.state() is RunState.INTERRUPTED
-    assert [each.step for each in run.checkpoints()] == [2, 3]
+    assert [checkpoint.step for checkpoint in run.checkpoints()] == [2, 3]
     assert not list(home.adapters.iterdir())
 
 
@@ -274,7 +276,7 @@ def test_a_torn_checkpoint_is_passed_over(whole: Run) -> None:
     for name in ("adapter_model.safetensors", "optimizer.pt", "trainer_state.json"):
         content = (newest / name).read_bytes()
         (newest / name).write_bytes(content[: len(content) // 2])
-        assert newest not in [each.path for each in whole.checkpoints()]
+        assert newest not in [checkpoint.path for checkpoint in whole.checkpoints()]
         (newest / name).write_bytes(content)
     assert whole.checkpoints()[-1].path == newest
 
@@ -398,12 +400,12 @@ def test_what_is_cut_is_said(home: Home, recipe: Recipe, work: Work) -> None:
 def test_packed_rows_give_the_same_loss_as_conversations_on_their_own(trainer: StudioTrainer, recipe: Recipe) -> None:
     tokenizer = trainer.processing_class
     conversations = read_dataset(recipe.dataset_name).conversations[:6]
-    examples = [only_row(tokenizer, each.messages) for each in conversations]
+    examples = [only_row(tokenizer, conversation.messages) for conversation in conversations]
     rows = [
         {
-            "input_ids": [token for each in half for token in each["input_ids"]],
-            "labels": [label for each in half for label in each["labels"]],
-            "seq_lengths": [len(each["input_ids"]) for each in half],
+            "input_ids": [token for example in half for token in example["input_ids"]],
+            "labels": [label for example in half for label in example["labels"]],
+            "seq_lengths": [len(example["input_ids"]) for example in half],
         }
         for half in (examples[:4], examples[4:])
     ]
@@ -437,7 +439,7 @@ def test_leaving_within_a_long_step_forgets_that_step_and_repeats_it_alike(
     run = create_run(home, recipe)
     assert work(run) == 1
     assert run.state() is RunState.INTERRUPTED
-    assert [each.step for each in run.checkpoints()] == [2]
+    assert [checkpoint.step for checkpoint in run.checkpoints()] == [2]
     run.move(RunState.QUEUED)
     assert work(run) == 0
     assert losses(run) == losses(plain)
@@ -490,7 +492,7 @@ def test_the_best_checkpoint_is_kept_and_said_so(
     monkeypatch.setattr(StudioTrainer, "compute_loss", compute)
     run = create_run(home, replace(recipe, max_steps=9, eval_fraction=0.1, save_steps=1))
     assert work(run) == 0
-    assert [each.step for each in run.checkpoints()] == [3, 8, 9]
+    assert [checkpoint.step for checkpoint in run.checkpoints()] == [3, 8, 9]
     record = AdapterStore(home.adapters).get("pirate")
     best = [event for event in run.events()[0] if isinstance(event, Evaluation) and event.best]
     assert [event.step for event in best] == [record.steps] == [3]
@@ -562,4 +564,4 @@ def test_what_is_damaged_among_the_curves_does_not_cost_the_adapter(tmp_path: Pa
     (events / "events.out.tfevents.2.here.1.0").symlink_to("/nowhere/at/all")
     (events / "events.out.tfevents.3.here.1.0").write_bytes(b"\xff\x00")
     copy_tensorboard(events, tmp_path / "copied")
-    assert [each.name for each in (tmp_path / "copied").iterdir()] == ["events.out.tfevents.3.studio.0"]
+    assert [path.name for path in (tmp_path / "copied").iterdir()] == ["events.out.tfevents.3.studio.0"]

@@ -47,15 +47,17 @@ def clicked(action: str, value: str) -> Any:
 
 
 def by_label(page: gr.Blocks, updates: dict[Any, Any]) -> dict[str, Any]:
-    return {getattr(each, "label", None) or type(each).__name__: value for each, value in updates.items()}
+    return {
+        getattr(component, "label", None) or type(component).__name__: value for component, value in updates.items()
+    }
 
 
 def plain_files(folder: Path) -> dict[str, bytes]:
-    return {each.name: each.read_bytes() for each in folder.iterdir() if each.is_file()}
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
 def zipped(folder: Path, archive: Path, below: str = "") -> Path:
     with zipfile.ZipFile(archive, "w") as made:
-        for each in folder.iterdir():
-            made.write(each, below + each.name)
+        for path in folder.iterdir():
+            made.write(path, below + path.name)
     return archive

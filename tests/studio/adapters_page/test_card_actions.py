@@ -45,8 +45,8 @@ def test_the_buttons_lead_to_chat_compare_and_train(studio: Studio, page: gr.Blo
     )
     assert "mine" in look(request_of(LOCAL_OWNER), clicked("chat", "mine")).values()
     compared = list(look(request_of(LOCAL_OWNER), clicked("compare", "mine")).values())
-    assert {"base", "mine"} <= {each for each in compared if isinstance(each, str)}
-    assert 2 in [each for each in compared if isinstance(each, int)]
+    assert {"base", "mine"} <= {value for value in compared if isinstance(value, str)}
+    assert 2 in [value for value in compared if isinstance(value, int)]
     with pytest.raises(gr.Error, match="not published"):
         look(request_of(VISITOR), clicked("chat", "mine"))
     trained = replace(studio.store.get("mine"), recipe={"dataset_name": "pirate", "lora_r": 4})

@@ -107,7 +107,9 @@ def test_pull_by_revision_and_what_does_not_fit(hub: Hub, studio: Studio, tmp_pa
     studio.engine._set_status("ready", "", base="guanaco-builtin")
     with pytest.raises(UserError, match="trained on meta-llama"):
         pull_from_hub(studio, request_of(LOCAL_OWNER), "ada/llama", "", "")
-    assert not any("adapter_model.safetensors" in each for each in hub.requests), "refused before its weights came"
+    assert not any("adapter_model.safetensors" in request for request in hub.requests), (
+        "refused before its weights came"
+    )
     studio.engine.external_url = "http://127.0.0.1:8000"  # a server elsewhere, with that base
     studio.engine._set_status("ready", "", base="meta-llama/Llama-2-7b-chat-hf")
     said, _ = pull_from_hub(studio, request_of(LOCAL_OWNER), "ada/llama", "older", "", first[:40])
@@ -128,12 +130,12 @@ def test_only_the_owner_says_that_what_is_pulled_was_made_on_a_copy(hub: Hub, st
 def test_everyone_is_told_what_they_may_do(monkeypatch: pytest.MonkeyPatch, studio: Studio) -> None:
     said, _, *buttons, same, files, newer = show_access(request_of(VISITOR))
     assert "Who signs in can" in said
-    assert not any(each.interactive for each in buttons)
+    assert not any(button.interactive for button in buttons)
     assert (same.visible, files.visible, newer.visible) == (False, False, False)
     said, token, *buttons, same, files, newer = show_access(request_of(BOB))
     assert "<b>bob</b>" in said
     assert not token.open, "signed in with the Hub, and with a token of it"
-    assert all(each.interactive for each in buttons)
+    assert all(button.interactive for button in buttons)
     assert (same.visible, files.visible, newer.visible) == (False, False, False)
     assert show_access(request_of(replace(BOB, hub_token=None)))[1].open, "without one, it has to be typed"
     *_, same, files, newer = show_access(request_of(LOCAL_OWNER))
@@ -154,7 +156,9 @@ def test_what_users_may_bring_to_the_owners_disk_is_bounded(
     monkeypatch.setattr(hub_handlers, "USERS_BYTES", 100)
     with pytest.raises(UserError, match="at most 0 MiB are taken from anyone but the owner"):
         pull_from_hub(studio, request_of(BOB), "ada/x", "", "")
-    assert not any("adapter_model.safetensors" in each for each in hub.requests), "refused before its weights came"
+    assert not any("adapter_model.safetensors" in request for request in hub.requests), (
+        "refused before its weights came"
+    )
     monkeypatch.setattr(hub_handlers, "USERS_BYTES", 1 << 20)
     monkeypatch.setattr(hub_handlers, "USERS_ADAPTERS", 1)
     with pytest.raises(UserError, match="Only the owner"):
@@ -162,4 +166,4 @@ def test_what_users_may_bring_to_the_owners_disk_is_bounded(
     pull_from_hub(studio, request_of(LOCAL_OWNER), "ada/x", "one", "")
     monkeypatch.setattr(hub_handlers, "USERS_ADAPTERS", 3)
     pull_from_hub(studio, request_of(BOB), "ada/x", "two", "")
-    assert {each.name for each in studio.store.list()} == {"mine", "one", "two"}
+    assert {record.name for record in studio.store.list()} == {"mine", "one", "two"}

@@ -26,10 +26,10 @@ def test_a_zip_of_an_adapter_comes_in(studio: Studio, tmp_path: Path, below: str
 
 def test_files_one_by_one_and_a_folder_come_in(studio: Studio, tmp_path: Path) -> None:
     folder = write_adapter(tmp_path / "by-path")
-    files = [str(each) for each in folder.iterdir() if each.is_file()]
+    files = [str(path) for path in folder.iterdir() if path.is_file()]
     import_adapter(studio, request_of(LOCAL_OWNER), files, "", "by-files")
     import_adapter(studio, request_of(LOCAL_OWNER), None, str(folder), "")
-    assert {"by-files", "by-path"} <= {each.name for each in studio.store.list()}
+    assert {"by-files", "by-path"} <= {record.name for record in studio.store.list()}
     owner_elsewhere = User(Role.OWNER, "ada", "hub:ada", "hf_ada")
     with pytest.raises(UserError, match="at the machine itself"):
         import_adapter(studio, request_of(owner_elsewhere), None, str(folder), "again")

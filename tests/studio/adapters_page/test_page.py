@@ -89,8 +89,8 @@ def test_what_fails_says_why_in_its_place_with_the_remedy(
     news = called(*([request_of(LOCAL_OWNER)] if asks_who else []), *given)
     (reason,) = [value for place, value in news.items() if place.elem_id == where]
     assert 'role="alert"' in reason
-    assert all(each in reason for each in says)
-    function = next(each for each in page.fns.values() if each.fn is called)
+    assert all(words in reason for words in says)
+    function = next(dependency for dependency in page.fns.values() if dependency.fn is called)
     assert set(news) <= set(function.outputs), "what it changes is there to be changed"
     assert all(value == "" for place, value in news.items() if place.elem_id != where), "an earlier success is gone"
 

@@ -18,12 +18,12 @@ def test_newer_versions_are_noticed_once_an_hour_and_not_applied(hub: Hub, studi
     record = replace(studio.store.get("mine"), hub=HubRef("ada/x", first))
     studio.store.update(record)
     updates = Updates(studio.store)
-    assert [each.newer for each in updates.check()] == [None]
+    assert [update.newer for update in updates.check()] == [None]
     second = hub.make_repo("ada/x", {"README.md": b"newer"})
     asked = len(hub.requests)
-    assert [each.newer for each in updates.check()] == [None]
+    assert [update.newer for update in updates.check()] == [None]
     assert len(hub.requests) == asked
-    assert [each.newer for each in updates.check(now=True)] == [second]
+    assert [update.newer for update in updates.check(now=True)] == [second]
     assert second[:10] in render_updates(updates.check())
     assert studio.store.get("mine").hub == HubRef("ada/x", first)
     hub.go_offline()

@@ -34,7 +34,7 @@ def test_a_zip_is_what_a_push_would_send_and_comes_in_again(studio: Studio, tmp_
     assert (back.name, back.steps) == ("back", 80)
     original = load_file(studio.store.path("mine") / "adapter_model.safetensors")
     copy = load_file(studio.store.path("back") / "adapter_model.safetensors")
-    assert {name: each.tolist() for name, each in original.items()} == {n: e.tolist() for n, e in copy.items()}
+    assert {name: tensor.tolist() for name, tensor in original.items()} == {n: e.tolist() for n, e in copy.items()}
     assert client.get("/adapters/none.zip").status_code == 404
     assert client.get("/adapters/..%2f..%2fkeys.zip").status_code == 404
 

@@ -138,12 +138,12 @@ def owner(studio: Studio) -> TestClient:
 
 def test_each_is_told_of_the_models_that_they_may_use(studio: Studio, visitor: TestClient, owner: TestClient) -> None:
     for who in (visitor, client(studio, Role.USER)):
-        assert [each["id"] for each in who.get("/v1/models").json()["data"]] == ["foo", "pirate"]
+        assert [model["id"] for model in who.get("/v1/models").json()["data"]] == ["foo", "pirate"]
         assert who.get("/v1/models/pirate").json()["parent"] == "foo"
         missing = who.get("/v1/models/radio")
         assert missing.status_code == 404
         assert missing.json()["error"]["message"] == "There is no model 'radio'. Known: foo, pirate."
-    assert [each["id"] for each in owner.get("/v1/models").json()["data"]] == ["foo", "pirate", "radio", "run:1"]
+    assert [model["id"] for model in owner.get("/v1/models").json()["data"]] == ["foo", "pirate", "radio", "run:1"]
     assert owner.get("/v1/models/run:1").status_code == owner.get("/v1/models/base").status_code == 200
 
 
@@ -256,10 +256,10 @@ def test_why_the_engine_failed_is_told_the_owner_alone(studio: Studio, visitor: 
     studio.engine._url = None
     studio.engine._set_status("failed", "The engine ended 5 times in a row.", cause=f"See {FOLDER}/engine.log.")
     told = {who: who.get("/v1/models") for who in (visitor, owner)}
-    assert [each.status_code for each in told.values()] == [503, 503]
+    assert [answer.status_code for answer in told.values()] == [503, 503]
     assert FOLDER in told[owner].text
     assert FOLDER not in told[visitor].text
-    assert all(set(each.json()["error"]) == SHAPE for each in told.values())
+    assert all(set(answer.json()["error"]) == SHAPE for answer in told.values())
 
 
 def test_whose_turn_it_is_does_not_depend_on_what_they_call_themselves(
@@ -269,7 +269,7 @@ def test_whose_turn_it_is_does_not_depend_on_what_they_call_themselves(
     for who in (visitor, client(studio, Role.USER), owner):
         body = {"model": "pirate", "user": "somebody"}
         assert who.post("/v1/completions", json=body, headers={"X-Client-Id": "mine"}).status_code == 200
-    assert [each.get("x-client-id") for each in engine.asked] == ["from%3Atestclient", "hub%3Ab%C3%B8b", None]
+    assert [headers.get("x-client-id") for headers in engine.asked] == ["from%3Atestclient", "hub%3Ab%C3%B8b", None]
 
 
 def test_people_before_the_page_are_told_apart_by_the_engine_too(studio: Studio, engine: Upstream) -> None:

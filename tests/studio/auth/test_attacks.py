@@ -191,7 +191,7 @@ def test_an_adapter_cannot_be_renamed_out_of_the_store(
     quiet_studio.store.delete("mine")
 
 
-@pytest.mark.parametrize("run_id", [each for each in (*OUTSIDE, *ODD) if each])
+@pytest.mark.parametrize("run_id", [run_id for run_id in (*OUTSIDE, *ODD) if run_id])
 @pytest.mark.parametrize(
     "event",
     [

@@ -30,9 +30,9 @@ def archive(tmp_path: Path) -> Path:
     path = tmp_path / "evil.zip"
     folder = write_adapter(tmp_path / "good")
     with zipfile.ZipFile(path, "w") as made:
-        for each in folder.iterdir():
-            if each.is_file():
-                made.write(each, each.name)
+        for file in folder.iterdir():
+            if file.is_file():
+                made.write(file, file.name)
     return path
 
 
@@ -55,11 +55,11 @@ def test_a_link_in_a_zip_is_refused(store: AdapterStore, tmp_path: Path, name: s
     "name", ["../escaped.json", "../../adapter_config.json", "/tmp/escaped", "tensorboard/../../escaped", "..\\escaped"]
 )
 def test_names_in_a_zip_lead_nowhere_else(store: AdapterStore, tmp_path: Path, name: str) -> None:
-    before = {each for each in files_beneath(tmp_path) if "good" not in each}
+    before = {name for name in files_beneath(tmp_path) if "good" not in name}
     path = added(archive(tmp_path), name, b"{}")
     upload.import_upload(store, [path], "x")
-    after = {each for each in files_beneath(tmp_path) if "good" not in each}
-    new = {each for each in after - before if not each.startswith("home/adapters/x")}
+    after = {name for name in files_beneath(tmp_path) if "good" not in name}
+    new = {name for name in after - before if not name.startswith("home/adapters/x")}
     assert new == {"evil.zip"}
     assert not Path("/tmp/escaped").exists()
 

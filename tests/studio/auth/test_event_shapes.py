@@ -109,7 +109,7 @@ def test_a_chat_has_so_many_messages_in_all_columns_together(space: GuardedApp, 
 def test_each_input_of_what_others_may_do_is_of_a_kind_whose_values_are_known(page: gr.Blocks) -> None:
     for function in page.fns.values():
         if EVENTS[event_name(function.fn)] < Role.OWNER:
-            assert {type(each) for each in function.inputs} <= set(allowed_values()), event_name(function.fn)
+            assert {type(input) for input in function.inputs} <= set(allowed_values()), event_name(function.fn)
 
 
 @pytest.mark.parametrize(

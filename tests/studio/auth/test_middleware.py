@@ -247,8 +247,8 @@ def test_others_than_the_owner_send_less(space: GuardedApp, page: gr.Blocks) -> 
 @pytest.mark.slow
 def test_what_fails_unforeseen_tells_nothing(quiet_studio: Studio) -> None:
     app = build_app(quiet_studio)
-    mounted = [inner for each in app.routes if isinstance(inner := getattr(each, "app", None), gr.routes.App)]
-    assert [each.get_blocks().show_error for each in mounted] == [False]
+    mounted = [inner for route in app.routes if isinstance(inner := getattr(route, "app", None), gr.routes.App)]
+    assert [gradio_app.get_blocks().show_error for gradio_app in mounted] == [False]
 
 
 @pytest.mark.parametrize("length", ["²", "-1", "1e9", "0x10", "", " "])
@@ -362,8 +362,8 @@ def test_half_sent_requests_do_not_keep_others_out_of_files(address: tuple[str, 
                 break
         assert answer.startswith(b"HTTP/1.1 503")
     finally:
-        for each in held:
-            each.close()
+        for waiting in held:
+            waiting.close()
 
 
 def test_what_a_stranger_sends_is_no_line_of_the_log() -> None:
@@ -372,4 +372,4 @@ def test_what_a_stranger_sends_is_no_line_of_the_log() -> None:
     text = formatter.format(logging.LogRecord("x", 40, "", 0, "%s", (said,), None))
     _, *others = text.split("\n")
     assert all(line.startswith("  | ") for line in others)
-    assert not any(each in text for each in ("\r", "\x1b", "\x9b"))
+    assert not any(character in text for character in ("\r", "\x1b", "\x9b"))

@@ -40,7 +40,7 @@ def app(quiet_studio: Studio, provider: OpenIDProvider) -> Any:
 
 
 def mounted(app: Any) -> Any:
-    return next(each.app for each in app.routes if hasattr(getattr(each, "app", None), "get_blocks"))
+    return next(route.app for route in app.routes if hasattr(getattr(route, "app", None), "get_blocks"))
 
 
 def test_nothing_stays_of_what_a_page_sent(app: Any) -> None:

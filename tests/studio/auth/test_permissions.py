@@ -313,7 +313,7 @@ def test_who_signs_in_gets_their_role(
     browser, answer = sign_in(app, provider, profile)
     assert (answer.status_code, answer.headers["location"]) == (303, "/")
     cookie = answer.headers["set-cookie"]
-    assert all(each in cookie for each in ("HttpOnly", "Secure", "SameSite=none"))
+    assert all(attribute in cookie for attribute in ("HttpOnly", "Secure", "SameSite=none"))
     assert not any(token in cookie for token in provider.tokens), "the Hub token stays on the server"
     loading = {"lora_name": "x", "lora_path": "x"}
     assert browser.post("/v1/load_lora_adapter", json=loading).status_code == (403 if role < Role.OWNER else 503)
@@ -418,7 +418,7 @@ def test_a_session_whose_end_is_not_told_is_not_begun(seconds: Any) -> None:
 
 
 def test_a_session_lasts_eight_hours_at_most() -> None:
-    assert [session_seconds(each) for each in (60, "60", 10**9)] == [60, 60, 8 * 3600]
+    assert [session_seconds(seconds) for seconds in (60, "60", 10**9)] == [60, 60, 8 * 3600]
 
 
 def test_nobodys_sessions_are_pushed_out_by_another_person() -> None:
@@ -426,7 +426,7 @@ def test_nobodys_sessions_are_pushed_out_by_another_person() -> None:
     ada, eve = User(Role.OWNER, "ada", "hub:ada"), User(Role.USER, "eve", "hub:eve")
     adas, eves = sessions.open(ada, 60), [sessions.open(eve, 60) for _ in range(MAX_SESSIONS_OF_ONE + 5)]
     assert sessions.user(adas) == ada
-    assert [sessions.user(each) for each in eves] == [None] * 5 + [eve] * MAX_SESSIONS_OF_ONE
+    assert [sessions.user(cookie) for cookie in eves] == [None] * 5 + [eve] * MAX_SESSIONS_OF_ONE
 
 
 @pytest.mark.slow

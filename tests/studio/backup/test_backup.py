@@ -186,8 +186,8 @@ def test_damage_in_the_newest_state_falls_back_and_damage_in_all_is_said(home: H
     after = another(tmp_path)
     backup_to(bucket, after).restore()
     assert contents(after) == first
-    for each in bucket.names("contents"):
-        (bucket.root / "contents" / each).write_bytes(b"")
+    for name in bucket.names("contents"):
+        (bucket.root / "contents" / name).write_bytes(b"")
     with pytest.raises(UserError, match="damaged"):
         backup_to(bucket, another(tmp_path, "empty")).restore()
 

@@ -49,7 +49,7 @@ def test_pull_keeps_what_the_person_says_of_its_base(
     hub: Hub, home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = write_adapter(tmp_path / "a", base_model_name_or_path="ada/copy")
-    hub.make_repo("ada/style", {each.name: each.read_bytes() for each in folder.iterdir() if each.is_file()})
+    hub.make_repo("ada/style", {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()})
     assert main(["pull", "ada/style", "--same-base", "builtin"]) == 0
     assert "ada/copy (a copy of guanaco-builtin, as you say)" in capsys.readouterr().err
     said = AdapterStore(home.adapters).get("style").same_base

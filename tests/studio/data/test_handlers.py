@@ -49,7 +49,10 @@ def trigger(studio: Studio, page: DataPage) -> Trigger:
 
     def run(handler: Callable[..., dict[Any, Any]], *values: Any) -> Updates:
         updates = handler(studio, page, *values)
-        return {each.elem_id or f"{type(each).__name__}-{each._id}": update for each, update in updates.items()}
+        return {
+            component.elem_id or f"{type(component).__name__}-{component._id}": update
+            for component, update in updates.items()
+        }
 
     return run
 
@@ -217,7 +220,7 @@ def test_how_a_dataset_was_read_is_remembered_here_and_on_train(
 ) -> None:
     asked = trigger(handlers.upload_files, [written(tmp_path, "fragen.csv", CSV)])
     name = selection_in(asked).name
-    chosen = [{"question": "Frage", "answer": "Antwort"}.get(each, "") for each in MAPPABLE_COLUMNS]
+    chosen = [{"question": "Frage", "answer": "Antwort"}.get(column, "") for column in MAPPABLE_COLUMNS]
     trigger(handlers.read_as, selection_in(asked), "", *chosen)
     assert "<b>Conversations</b> 20" in trigger(handlers.choose_dataset, name)["dataset-summary"]
     on_card = gr.EventData(None, {"action": "dataset", "value": name})
@@ -225,7 +228,7 @@ def test_how_a_dataset_was_read_is_remembered_here_and_on_train(
     assert train_handlers.choose_card(studio, request_of(LOCAL_OWNER), on_card) == [name, "", columns]
     assert train_handlers.remember_format(studio, name) == ["", columns]
     assert train_handlers.remember_format(studio, "pirate") == ["", ""]
-    wrong = [{"question": "Antwort"}.get(each, "") for each in MAPPABLE_COLUMNS]
+    wrong = [{"question": "Antwort"}.get(column, "") for column in MAPPABLE_COLUMNS]
     refused = trigger(handlers.read_as, selection_in(asked), "", *wrong)
     assert "columns are: Frage, Antwort" in refused["dataset-summary"]
     assert [value for value, _ in refused["column-question"].choices] == ["–", "Frage", "Antwort"]

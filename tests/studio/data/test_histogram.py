@@ -42,5 +42,5 @@ def test_bars_are_a_few_whole_ranges_of_tokens_that_hold_every_length(
     assert max_length in edges or max_length > 3 * max(1, *lengths)
     for index, count in enumerate(counts):
         first, _, last = bin_label(edges, index).replace(",", "").partition(" to ")
-        held = [each for each in lengths if int(first) <= max(1, each) <= int(last or first)]
+        held = [length for length in lengths if int(first) <= max(1, length) <= int(last or first)]
         assert len(held) == count

@@ -13,6 +13,8 @@ pytestmark = pytest.mark.slow
 
 def test_building_the_page_leaves_no_stray_component(quiet_studio: Studio) -> None:
     labels = [
-        each.label for each in build_page(quiet_studio).blocks.values() if isinstance(each, gr.Dropdown | gr.Slider)
+        component.label
+        for component in build_page(quiet_studio).blocks.values()
+        if isinstance(component, gr.Dropdown | gr.Slider)
     ]
     assert None not in labels

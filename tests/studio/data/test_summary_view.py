@@ -20,5 +20,5 @@ def test_remarks_of_one_kind_are_counted_together_and_languages_by_their_share()
     notes = [Problem(row, f'It says the same as row {row - 1}, "x{row}".', "") for row in range(2, 5)]
     assert kinds(notes) == "3 × It says the same as row N, …"
     talks = [[Message(role="user", content=text)] for text in ["Привет"] + ["What is the time?"] * 3]
-    assert languages([Conversation(1, each) for each in talks]) == "English 75%, Cyrillic script 25%"
+    assert languages([Conversation(1, talk) for talk in talks]) == "English 75%, Cyrillic script 25%"
     assert "<script>" not in render_unreadable(UserError("<script>", "See https://x.example/a?b=<i>"))

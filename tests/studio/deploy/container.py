@@ -93,7 +93,7 @@ def sys_python() -> str:
 
 
 def copy(arguments: list[str], folder: Path) -> None:
-    *sources, target = (each for each in arguments if not each.startswith("--"))
+    *sources, target = (argument for argument in arguments if not argument.startswith("--"))
     for source in sources:
         to = folder / target
         if source.endswith("/"):
@@ -120,7 +120,7 @@ def start(stage: list[tuple[str, str]], root: Path) -> None:
     values = {key: moved(value, root) for key, value in environment(stage).items()}
     values |= {"PATH": f"{root}/opt/studio/bin:/usr/bin:/bin", "STUDIO_ACCESS_TOKEN": TOKEN, "LANG": "C.UTF-8"}
     command = json.loads(next(arguments for name, arguments in stage if name == "CMD"))
-    command = [str(PORT) if each == "7860" else each for each in command]
+    command = [str(PORT) if word == "7860" else word for word in command]
     before = set(writable_elsewhere(root))
     print(f"CMD {' '.join(command)} as uid {UID}", flush=True)
     began = time.monotonic()
@@ -191,7 +191,7 @@ def main() -> int:
     root = Path(tempfile.mkdtemp(prefix="studio-image-", dir="/var/tmp"))
     root.chmod(0o755)
     try:
-        build(building, root, dict(each.split("=", 1) for each in args.arg))
+        build(building, root, dict(argument.split("=", 1) for argument in args.arg))
         install(image, root)
         start(image, root)
     finally:

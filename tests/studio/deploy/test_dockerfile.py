@@ -17,7 +17,7 @@ BUILD, IMAGE = stages(TEXT)
 
 
 def all_of(stage: list[tuple[str, str]], name: str) -> list[str]:
-    return [arguments for each, arguments in stage if each == name]
+    return [arguments for instruction, arguments in stage if instruction == name]
 
 
 def test_two_stages_of_one_tagged_base_image() -> None:
@@ -35,7 +35,7 @@ def test_it_runs_as_uid_1000_and_nothing_after_that_is_done_as_root() -> None:
 
 
 def test_the_code_belongs_to_root_and_all_caches_lie_under_the_home() -> None:
-    assert not any("--chown" in each or "--chmod" in each for each in all_of(IMAGE, "COPY"))
+    assert not any("--chown" in arguments or "--chmod" in arguments for arguments in all_of(IMAGE, "COPY"))
     values = environment(IMAGE)
     home = values["HOME"]
     for name in ("HF_HOME", "GRADIO_TEMP_DIR", "TRITON_CACHE_DIR"):
@@ -69,7 +69,7 @@ def test_it_answers_sigterm_health_and_the_spaces_port() -> None:
 
 def test_no_secret_and_no_host_is_in_it() -> None:
     assert not re.search(r"hf_\w{8}|password|https?://(?!127\.0\.0\.1)", TEXT, re.IGNORECASE)
-    assert not any(re.search(r"TOKEN|SECRET", each) for each in all_of(BUILD, "ARG") + all_of(IMAGE, "ENV"))
+    assert not any(re.search(r"TOKEN|SECRET", arguments) for arguments in all_of(BUILD, "ARG") + all_of(IMAGE, "ENV"))
 
 
 @pytest.mark.slow
@@ -105,11 +105,11 @@ def test_only_what_is_copied_reaches_the_build() -> None:
     assert rules[0] == "*"
     let_in = {rule.removeprefix("!") for rule in rules if rule.startswith("!")}
     copied = {
-        each
+        path
         for copy in all_of(BUILD, "COPY") + all_of(IMAGE, "COPY")
         if "--from" not in copy
-        for each in copy.split()[:-1]
+        for path in copy.split()[:-1]
     }
     assert let_in == copied
-    assert all((space.ROOT / each).exists() for each in copied)
+    assert all((space.ROOT / path).exists() for path in copied)
     assert copied - {".dockerignore"} <= {f"{folder}/" for folder in space.FOLDERS} | set(space.FILES)

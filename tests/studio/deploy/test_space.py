@@ -43,7 +43,7 @@ def test_the_projects_own_readme_is_a_valid_space_readme(hub: Hub) -> None:
     RepoCard(text).validate(repo_type="space")
     assert settings["sdk"] == "docker"
     assert settings["app_port"] == 7860
-    assert settings["suggested_hardware"] in {each.value for each in SpaceHardware}
+    assert settings["suggested_hardware"] in {hardware.value for hardware in SpaceHardware}
     assert {settings["colorFrom"], settings["colorTo"]} <= COLOURS
     assert len(settings["short_description"]) <= 60
     assert settings["hf_oauth"] is True
@@ -80,7 +80,7 @@ def test_a_new_space_gets_files_settings_and_secrets(hub: Hub, checkout: Path) -
 
 def test_what_must_stay_behind_is_not_sent(checkout: Path) -> None:
     sent = set(space.plan_deployment("ada/studio", root=checkout).files)
-    assert sent == {*space.FILES, "core/weights.safetensors", *(f"{each}/__init__.py" for each in space.FOLDERS)}
+    assert sent == {*space.FILES, "core/weights.safetensors", *(f"{folder}/__init__.py" for folder in space.FOLDERS)}
 
 
 def test_an_update_is_one_commit_that_also_removes_what_is_gone(hub: Hub, checkout: Path) -> None:

@@ -56,7 +56,7 @@ def test_an_engine_whose_studio_died_before_it_said_a_word_is_adopted_all_the_sa
     second.start()
     try:
         assert second.ready.wait(WAIT_SECONDS)
-        assert [each.pid for each in left_behind(clean.root)] == [started.pid]
+        assert [process.pid for process in left_behind(clean.root)] == [started.pid]
     finally:
         second.stop()
     assert not left_behind(clean.root)
@@ -74,7 +74,7 @@ def test_an_engine_whose_studio_died_before_it_said_a_word_is_adopted_all_the_sa
     fourth.start()
     try:
         poll(lambda: fourth.url is not None, WAIT_SECONDS, "another one in place of the engine that nobody can find")
-        assert [each.pid for each in left_behind(clean.root)] != [lost.pid]
+        assert [process.pid for process in left_behind(clean.root)] != [lost.pid]
     finally:
         fourth.stop()
     assert not left_behind(clean.root)
@@ -185,7 +185,7 @@ def asker(home: Home) -> subprocess.Popen[str]:
 
 
 def engines(home: Home) -> list[psutil.Process]:
-    return [each for each in left_behind(home.root) if "core.serving" in each.cmdline()]
+    return [process for process in left_behind(home.root) if "core.serving" in process.cmdline()]
 
 
 def test_a_parked_chat_says_so_and_comes_back_with_its_adapters(clean: Home, tmp_path: Path) -> None:
@@ -223,7 +223,7 @@ def test_a_parked_chat_says_so_and_comes_back_with_its_adapters(clean: Home, tmp
         assert second.ready.wait(WAIT_SECONDS)
         poll(lambda: suspend.read_request(clean) is None, WAIT_SECONDS, "the adapters to be loaded again")
         poll(lambda: bool(second.status.adapters), WAIT_SECONDS, "the engine to say so")
-        assert [each["name"] for each in second.status.adapters] == ["pirate"]
+        assert [adapter["name"] for adapter in second.status.adapters] == ["pirate"]
     finally:
         wants.kill()
         second.stop()

@@ -25,13 +25,13 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TokenizerPro
 def test_the_tokenizers_process_tells_tokens_as_they_are_trained(tokenizer: TokenizerProcess) -> None:
     conversation = dataset_of("Grün, naïve 🦙 — said\n\ttwice.").conversations[0]
     (tokens,) = tokenizer.view(conversation)
-    text = "".join(each[0] for each in tokens)
+    text = "".join(token[0] for token in tokens)
     assert "Grün, naïve 🦙 — said\n\ttwice." in text
-    trained = "".join(each[0] for each in tokens if each[2] and not each[3])
+    trained = "".join(token[0] for token in tokens if token[2] and not token[3])
     assert trained.strip() == "Grün, naïve 🦙 — said\n\ttwice."
-    assert any(each[3] for each in tokens)
-    first = next(index for index, each in enumerate(tokens) if each[2])
-    assert tokenizer.count([conversation]) == [[(len(tokens), sum(each[2] for each in tokens), first)]]
+    assert any(token[3] for token in tokens)
+    first = next(index for index, token in enumerate(tokens) if token[2])
+    assert tokenizer.count([conversation]) == [[(len(tokens), sum(token[2] for token in tokens), first)]]
 
 
 def test_a_tokenizer_that_ended_is_started_again(tokenizer: TokenizerProcess) -> None:

@@ -66,8 +66,8 @@ def ask(studio: Studio, model: str) -> tuple[str, str]:
     """(who answered, what)"""
 
     async def pieces() -> tuple[str, str]:
-        said = [each async for each in studio.client.chat(model, [{"role": "user", "content": "Ahoy?"}])]
-        return said[0].model, "".join(each.text for each in said)
+        said = [chunk async for chunk in studio.client.chat(model, [{"role": "user", "content": "Ahoy?"}])]
+        return said[0].model, "".join(chunk.text for chunk in said)
 
     return asyncio.run(pieces())
 
@@ -126,7 +126,7 @@ def test_files_that_go_do_not_take_the_server_along(studio: Studio, server: Vllm
     make("news")
     ask(studio, "news")
     assert not old.exists()
-    assert all(Path(each).is_dir() for each in server.adapters.values())
+    assert all(Path(folder).is_dir() for folder in server.adapters.values())
 
 
 def test_a_server_that_goes_and_comes_back_gets_its_adapters_again(
@@ -208,7 +208,7 @@ def test_the_api_names_base_and_adapters_as_the_studio_does(studio: Studio, serv
     body = {"messages": [{"role": "user", "content": "Ahoy?"}]}
     with TestClient(build_app(studio), base_url="http://127.0.0.1:7860") as web:
         listed = web.get("/v1/models")
-        assert [each["id"] for each in listed.json()["data"]] == ["guanaco-builtin", "pirate", "wide"]
+        assert [model["id"] for model in listed.json()["data"]] == ["guanaco-builtin", "pirate", "wide"]
         whole = web.post("/v1/chat/completions", json={**body, "model": "base"})
         streamed = web.post("/v1/chat/completions", json={**body, "model": "guanaco-builtin", "stream": True})
         adapter = web.post("/v1/chat/completions", json={**body, "model": "pirate"})
@@ -216,8 +216,8 @@ def test_the_api_names_base_and_adapters_as_the_studio_does(studio: Studio, serv
         broken = web.post("/v1/chat/completions", content=b"{", headers={"Content-Type": "application/json"})
     assert whole.json()["model"] == "guanaco-builtin"
     chunks = [json.loads(line.removeprefix("data: ")) for line in streamed.text.split("\n\n")[:2]]
-    assert [each["model"] for each in chunks] == ["guanaco-builtin"] * 2
-    assert not any(str(BASE_DIR) in each.text for each in (listed, whole, streamed)), "no path of the machine"
+    assert [chunk["model"] for chunk in chunks] == ["guanaco-builtin"] * 2
+    assert not any(str(BASE_DIR) in answer.text for answer in (listed, whole, streamed)), "no path of the machine"
     assert adapter.json()["model"] == "pirate"
     assert (refused.status_code, refused.json()["error"]["code"]) == (400, "adapter_unusable")
     assert broken.status_code >= 400

@@ -23,7 +23,7 @@ def studio_with(home: Home, url: str | None = None, **given: Any) -> Studio:
 
 def values(**changed: Any) -> list[Any]:
     """What the fields hold: nothing where it is left to the engine."""
-    return [changed.get(name, each.default) for name, each in SETTINGS.items()]
+    return [changed.get(name, setting.default) for name, setting in SETTINGS.items()]
 
 
 def test_what_the_owner_sets_is_kept_and_in_force(home: Home) -> None:
@@ -76,7 +76,7 @@ def test_only_the_owner_is_shown_what_is_in_force(home: Home) -> None:
     for name, value in zip(SETTINGS, shown[1:], strict=True):
         build_field(studio_with(home), name).postprocess(value)  # as the page then takes it
     visitor = User(Role.VISITOR, "eve", "eve")
-    assert all(each == gr.skip() for each in show_settings(studio_with(home), request_of(visitor)))
+    assert all(update == gr.skip() for update in show_settings(studio_with(home), request_of(visitor)))
 
 
 def test_the_reason_that_the_engine_gives_is_shown(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ class EachAnswerIsARow:
     """Counts as the tokenizer's process does on a base that rewrites history: the n-th answer's row has 10 n tokens."""
 
     def count(self, conversations: list[Conversation]) -> list[list[tuple[int, int, int]] | None]:
-        answers = [sum(each["role"] == "assistant" for each in talk.messages) for talk in conversations]
+        answers = [sum(message["role"] == "assistant" for message in talk.messages) for talk in conversations]
         return [[(10 * number, 5, 5) for number in range(1, count + 1)] for count in answers]
 
 

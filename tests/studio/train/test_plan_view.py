@@ -24,11 +24,11 @@ def planned(name: str = "base", **settings: Any) -> Plan:
 
 
 def widths(html: str) -> list[float]:
-    return [float(each) for each in re.findall(r'<i title=[^>]*style="width:([\d.]+)%', html)]
+    return [float(percent) for percent in re.findall(r'<i title=[^>]*style="width:([\d.]+)%', html)]
 
 
 def marks(html: str) -> list[float]:
-    return [float(each) for each in re.findall(r"left:([\d.]+)%", html)]
+    return [float(percent) for percent in re.findall(r"left:([\d.]+)%", html)]
 
 
 def test_a_plan_that_fits() -> None:

@@ -42,9 +42,9 @@ def test_a_recipe_survives_the_fields(form: recipe_form.RecipeForm) -> None:
     )
     shown = form.updates_for(recipe)
     assert len(shown) == len(form.fields)
-    values = tuple(each.value if isinstance(each, gr.Slider) else each for each in shown)
+    values = tuple(field.value if isinstance(field, gr.Slider) else field for field in shown)
     assert form.to_recipe("pirate", values) == recipe
-    slider = next(each for each in shown if isinstance(each, gr.Slider) and each.value == 50)
+    slider = next(field for field in shown if isinstance(field, gr.Slider) and field.value == 50)
     assert slider.maximum == 50
 
 

@@ -53,8 +53,8 @@ def test_errors_are_shown_whatever_kind_of_function_raises_them() -> None:
     async def streamed() -> list[str]:
         seen = []
         with pytest.raises(gr.Error, match="It broke off"):
-            async for each in bind(stream, "It")("x"):
-                seen.append(each)
+            async for update in bind(stream, "It")("x"):
+                seen.append(update)
         return seen
 
     assert asyncio.run(streamed()) == ["x"]

@@ -50,10 +50,10 @@ def test_too_few_values_are_still_told() -> None:
 
 def test_hidden_progress_is_shown_on_nothing(quiet_studio: Studio) -> None:
     page = build_page(quiet_studio)
-    hidden = [each for each in page.fns.values() if each.show_progress == "hidden"]
+    hidden = [event for event in page.fns.values() if event.show_progress == "hidden"]
     assert len(hidden) > 50
-    assert sum(each.show_progress_on == [] for each in hidden) > len(hidden) - 30, "but in the chat's columns"
-    assert None not in [each.show_progress_on for each in hidden]
+    assert sum(event.show_progress_on == [] for event in hidden) > len(hidden) - 30, "but in the chat's columns"
+    assert None not in [event.show_progress_on for event in hidden]
 
 
 def test_gradio_looks_for_work_as_often_as_it_is_told() -> None:

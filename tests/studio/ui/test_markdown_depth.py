@@ -49,14 +49,15 @@ def test_the_words_stay_what_they_were_wherever_they_go() -> None:
     deep = DEEP["quotes"]
     history = add_answer(add_question([], deep), deep, "pirate")
     assert all(
-        text_of(each["content"]).startswith("> > ") and each["content"][0]["text"].startswith("~") for each in history
+        text_of(message["content"]).startswith("> > ") and message["content"][0]["text"].startswith("~")
+        for message in history
     )
-    assert [each["content"] for each in to_messages(history, None)] == [deep, deep]
+    assert [message["content"] for message in to_messages(history, None)] == [deep, deep]
     kept = ColumnRecord.of("pirate", history)
-    assert [each["content"] for each in kept.messages] == [deep, deep]
+    assert [message["content"] for message in kept.messages] == [deep, deep]
     assert kept.history() == history
-    as_str = [{**each, "content": each["content"][0]["text"]} for each in history]
-    assert [each["content"] for each in to_messages(as_str, None)] == [deep, deep]
+    as_str = [{**message, "content": message["content"][0]["text"]} for message in history]
+    assert [message["content"] for message in to_messages(as_str, None)] == [deep, deep]
 
 
 def test_a_changed_turn_is_shown_by_what_it_says_now() -> None:

@@ -161,7 +161,7 @@ def test_labelled_answers_are_recognised_and_only_the_good_ones_trained_if_asked
     with pytest.raises(UserError, match="labelled good or bad"):
         scan_of(*rows)
     scan = scan_of(*rows, dataset_format="kto")
-    assert [each.messages for each in scan] == [talk("Who?", "Ann")]
+    assert [conversation.messages for conversation in scan] == [talk("Who?", "Ann")]
     assert [note.row for note in scan.notes] == [2] and scan.problems == []
 
 

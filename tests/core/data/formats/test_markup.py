@@ -41,13 +41,13 @@ def without_system(messages: list[Message]) -> list[Message]:
 
 
 @pytest.mark.parametrize(
-    "path", [each for each in TEMPLATES if not each.stem.endswith("_training")], ids=lambda p: p.stem
+    "path", [path for path in TEMPLATES if not path.stem.endswith("_training")], ids=lambda p: p.stem
 )
 def test_what_any_chat_template_writes_is_read_as_turns_or_refused(path: Path) -> None:
     """As a text, and divided into a prompt and what answers it."""
 
     def render(messages: list[Message], prompt: bool) -> str:
-        parts = [{**each, "content": [{"type": "text", "text": each["content"]}]} for each in messages]
+        parts = [{**message, "content": [{"type": "text", "text": message["content"]}]} for message in messages]
         given: list[Any] = [parts if path.stem in ("idefics3", "smolvlm", "llava_next") else messages]
         texts, _ = render_jinja_template(
             given, chat_template=path.read_text(), add_generation_prompt=prompt, bos_token="<s>", eos_token="</s>"
@@ -62,9 +62,11 @@ def test_what_any_chat_template_writes_is_read_as_turns_or_refused(path: Path) -
             assert not conversations and ("ChatML" in scan.problems[0].what or "Harmony" in scan.problems[0].what)
             continue
         read = without_system(conversations[0].messages)
-        assert [(each["role"], each["content"]) for each in read] == [(each["role"], each["content"]) for each in TALK]
+        assert [(message["role"], message["content"]) for message in read] == [
+            (message["role"], message["content"]) for message in TALK
+        ]
         # What stands in a prompt is context, whoever says it.
-        assert [each.get("weight") for each in read] == [None, 0 if "prompt" in row else None, None, None]
+        assert [message.get("weight") for message in read] == [None, 0 if "prompt" in row else None, None, None]
 
 
 PHI_4 = "<|im_start|>system<|im_sep|>Be brief.<|im_end|><|im_start|>user<|im_sep|>Hi<|im_end|>"
@@ -182,7 +184,7 @@ def test_marks_of_beginning_and_end_are_left_out_and_told(start: str, end: str) 
         assert conversation.messages[-1]["content"] == "Once upon a time."
         assert conversation.messages[0]["content"] in ("Who?", "Once upon a time.")
         told = [note.what for note in scan.notes if "left out" in note.what and "(1 row)" in note.what]
-        assert any(f'"{end.strip()}"' in each for each in told) == bool(end.strip())
+        assert any(f'"{end.strip()}"' in text for text in told) == bool(end.strip())
 
 
 def test_text_that_is_struck_through_in_html_stays() -> None:
@@ -244,7 +246,7 @@ def test_a_prompt_that_only_quotes_a_markup_stays_as_it_is() -> None:
 
 def test_answers_in_a_list_of_prompt_turns_are_not_trained() -> None:
     messages = turns({"prompt": TALK[:3], "completion": TALK[3:]})
-    assert [each.get("weight") for each in messages] == [None, 0, None, None]
+    assert [message.get("weight") for message in messages] == [None, 0, None, None]
 
 
 @pytest.mark.parametrize(

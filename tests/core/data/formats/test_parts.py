@@ -82,14 +82,14 @@ def test_a_turns_text_is_read_under_each_of_its_names(speaker: str, key: str) ->
     if key == "content":
         turns = [{speaker: "user", key: "a"}, {speaker: "assistant", key: "b", "value": None}]
     (conversation,), scan = check_rows({"conversations": turns})
-    assert [each["content"] for each in conversation.messages] == ["a", "b"] and not scan.notes
+    assert [message["content"] for message in conversation.messages] == ["a", "b"] and not scan.notes
 
 
 def test_turns_of_two_formats_merged_in_one_file_are_read_by_what_is_filled_in() -> None:
     empty = {"role": None, "content": None, "from": None, "value": None}
     turns = [{**empty, "from": "human", "value": "a"}, {**empty, "role": "assistant", "content": "b"}]
     (conversation,), _ = check_rows({"messages": turns})
-    assert [each["content"] for each in conversation.messages] == ["a", "b"]
+    assert [message["content"] for message in conversation.messages] == ["a", "b"]
 
 
 @pytest.mark.parametrize("key", ["reasoning_content", "reasoning", "thinking"])
@@ -148,7 +148,7 @@ def test_of_columns_that_mean_the_same_the_filled_one_is_read() -> None:
     (conversation,), _ = check_rows({"prompt": "a", "completion": None, "response": "b"})
     assert conversation.messages[1]["content"] == "b"
     (conversation,), _ = check_rows({"instruction": "a", "input": "", "context": "c", "output": "", "response": "b"})
-    assert [each["content"] for each in conversation.messages] == ["a\n\nc", "b"]
+    assert [message["content"] for message in conversation.messages] == ["a\n\nc", "b"]
 
 
 def test_reasoning_without_an_answer_is_called_that() -> None:
@@ -160,7 +160,7 @@ def test_reasoning_without_an_answer_is_called_that() -> None:
 def test_turns_that_hold_a_question_and_its_answer_are_two_turns() -> None:
     exchanges = [{"human": "a", "assistant": "b", "train": False}, {"human": "c", "assistant": "d"}]
     (conversation,), scan = check_rows({"system": "Be brief.", "conversation": exchanges})
-    assert [(each["role"], each["content"]) for each in conversation.messages] == [
+    assert [(message["role"], message["content"]) for message in conversation.messages] == [
         ("system", "Be brief."),
         ("user", "a"),
         ("assistant", "b"),

@@ -143,7 +143,7 @@ def test_what_is_wrong_with_tools_and_weights_is_told(turns: list[dict[str, Any]
 def test_a_result_at_the_end_is_left_out_with_a_remark() -> None:
     scan = DatasetChecker([DatasetRow(1, {"messages": OPENAI[:3]})])
     (conversation,) = scan
-    assert [each["role"] for each in conversation.messages] == ["user", "assistant"]
+    assert [message["role"] for message in conversation.messages] == ["user", "assistant"]
     assert "tool's answer that nobody reads" in scan.notes[0].what
 
 

@@ -25,7 +25,7 @@ NAMES = ("weight", "loss_weight", "loss_scale", "train", "training", "trainable"
 def test_an_answer_marked_as_not_to_be_trained_is_not_under_every_name(name: str) -> None:
     for no in (False, 0, 0.0, "false", "False", "0", "0.00"):
         (conversation,), _ = check_rows(answer(**{name: no}))
-        assert [each.get("weight") for each in conversation.messages] == [None, 0, None, None], no
+        assert [message.get("weight") for message in conversation.messages] == [None, 0, None, None], no
     for yes in (True, 1, 1.0, "true", "1"):
         (conversation,), _ = check_rows(answer(**{name: yes}))
         assert conversation.messages[1]["weight"] == 1, yes
@@ -69,7 +69,7 @@ def test_marks_on_questions_are_followed_or_told() -> None:
         {"conversations": [{**asked, "weight": 0.5}, said]},
     )
     assert len(conversations) == 3 and not scan.problems
-    assert all("weight" not in each.messages[0] for each in conversations)
+    assert all("weight" not in conversation.messages[0] for conversation in conversations)
     (note,) = [note.what for note in scan.notes if note.row is None]
     assert "not the assistant's has no effect" in note and "(2 rows)" in note
 
@@ -150,7 +150,7 @@ def test_a_row_marked_as_not_to_be_trained_is_left_out_with_a_note(name: str) ->
     conversations, scan = check_rows(
         {**pair, name: 1}, {**pair, name: 0}, {**pair, name: "false"}, {**pair, name: None}
     )
-    assert [each.row for each in conversations] == [1, 4] and not scan.problems
+    assert [conversation.row for conversation in conversations] == [1, 4] and not scan.problems
     left_out = [note.row for note in scan.notes if f"`{name}`" in note.what and "left out" in note.what]
     assert left_out == [2, 3]
 
@@ -166,7 +166,7 @@ def test_the_weight_of_a_row_is_a_problem_unless_the_columns_to_read_are_named()
 def test_a_row_marked_as_not_to_be_trained_is_left_out_also_where_columns_are_named() -> None:
     rows = [{"Frage": str(weight), "Antwort": "b", "weight": weight} for weight in (1, 0, "0.00", None)]
     conversations, scan = check_rows(*rows, columns="question=Frage,answer=Antwort")
-    assert [each.row for each in conversations] == [1, 4] and not scan.problems
+    assert [conversation.row for conversation in conversations] == [1, 4] and not scan.problems
 
 
 def test_a_column_that_only_has_such_a_name_is_told_as_not_read() -> None:

@@ -67,7 +67,7 @@ def test_the_files_of_a_zip_archive_are_one_dataset(tmp_path: Path) -> None:
     }
     dataset = read(make_archive(tmp_path / "talks.zip", {**files, "data/.DS_Store": b"\0", "LICENSE.txt": "free"}))
     assert pairs(dataset) == ROWS
-    assert [each.row for each in dataset.conversations] == [1, 2, 3]
+    assert [conversation.row for conversation in dataset.conversations] == [1, 2, 3]
     assert [note.what for note in dataset.notes] == ["Of talks.zip 2 files were read, and not LICENSE.txt."]
 
 
@@ -109,7 +109,7 @@ def test_several_files_are_one_dataset(tmp_path: Path) -> None:
     second.write_bytes(gzip.compress(table(ROWS[1:]).encode()))
     source = files_source([first, second])
     scan = DatasetChecker(source.rows())
-    assert [each.row for each in scan] == [1, 2, 3]
+    assert [conversation.row for conversation in scan] == [1, 2, 3]
     assert source.sha256 != files_source([second, first]).sha256
 
 

@@ -22,7 +22,7 @@ def read(path: Path, content: str) -> CheckedDataset:
 
 
 def asked(dataset: CheckedDataset) -> list[str]:
-    return [each.messages[0]["content"] for each in dataset.conversations]
+    return [conversation.messages[0]["content"] for conversation in dataset.conversations]
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_answers_of_many_lines_are_left_as_they_are(tmp_path: Path) -> None:
     answers = ["Dear Ada,\n\nthank you.\nYours", 'a "quoted" word\nand, a comma', "x\r\ny", "1,2\n3,4\n"]
     csv.writer(text).writerows([["prompt", "completion"], *[["q", answer] for answer in answers]])
     dataset = read(tmp_path / "a.csv", text.getvalue())
-    assert [each.messages[1]["content"] for each in dataset.conversations] == answers
+    assert [conversation.messages[1]["content"] for conversation in dataset.conversations] == answers
     assert not dataset.problems and not dataset.notes
 
 

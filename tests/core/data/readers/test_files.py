@@ -33,8 +33,8 @@ def read(path: Path, content: str | bytes, **options: Any) -> CheckedDataset:
 
 def pairs(dataset: CheckedDataset) -> list[dict[str, str]]:
     return [
-        {"prompt": each.messages[0]["content"], "completion": each.messages[1]["content"]}
-        for each in dataset.conversations
+        {"prompt": conversation.messages[0]["content"], "completion": conversation.messages[1]["content"]}
+        for conversation in dataset.conversations
     ]
 
 
@@ -87,7 +87,7 @@ def test_parquet_with_nested_columns(tmp_path: Path) -> None:
     ]
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "a.parquet")
     dataset = read_dataset(str(tmp_path / "a.parquet"))
-    assert [each.messages for each in dataset.conversations] == [row["messages"] for row in rows]
+    assert [conversation.messages for conversation in dataset.conversations] == [row["messages"] for row in rows]
 
 
 def test_no_name_is_not_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,7 +125,7 @@ def test_broken_json_on_one_line_is_a_problem_of_that_row_and_the_others_convert
     text = lines(ROWS).splitlines()
     dataset = read(tmp_path / "a.jsonl", "\n".join([text[0], '{"prompt": "a", ', "[1, 2]", text[2]]))
     assert pairs(dataset) == [ROWS[0], ROWS[2]]
-    assert [each.row for each in dataset.conversations] == [1, 4]
+    assert [conversation.row for conversation in dataset.conversations] == [1, 4]
     broken, not_object = dataset.problems
     assert broken.row == 2 and broken.what.startswith("Line 2 is not valid JSON: ") and "column" in broken.what
     assert not_object.row == 3 and "not a JSON object but a list" in not_object.what
@@ -171,7 +171,7 @@ def test_half_an_escaped_emoji_is_a_problem(tmp_path: Path) -> None:
 
 def test_rows_of_a_csv_with_too_many_or_too_few_cells(tmp_path: Path) -> None:
     dataset = read(tmp_path / "a.csv", "prompt,completion\na,b\na,b,c\na\nc,d\n")
-    assert [each.row for each in dataset.conversations] == [1, 4]
+    assert [conversation.row for conversation in dataset.conversations] == [1, 4]
     assert [problem.what[:12] for problem in dataset.problems] == ["It has 3 cel", "It has 1 cel"]
 
 
@@ -258,4 +258,4 @@ def test_a_few_very_long_rows_are_sample_enough(tmp_path: Path, monkeypatch: pyt
 
     scan = check.DatasetChecker(rows())
     assert len(drawn) == 2
-    assert [each.row for each in scan] == list(range(1, 50))
+    assert [conversation.row for conversation in scan] == list(range(1, 50))

@@ -52,7 +52,7 @@ def values(path: Path, columns: str | None = None) -> list[Any]:
 def test_a_row_is_the_same_alone_as_among_others(tmp_path: Path, kind: str, name: str) -> None:
     row = ROWS[kind]
     among = tmp_path / "among.jsonl"
-    among.write_text("".join(json.dumps(each) + "\n" for each in [row, row]))
+    among.write_text("".join(json.dumps(line) + "\n" for line in [row, row]))
     assert values(among) == [row, row]
     content = WRITTEN[name](row)
     (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -86,7 +86,7 @@ def test_a_document_with_one_list_of_rows_is_those_rows(tmp_path: Path, key: str
 def test_a_list_on_a_first_line_does_not_cost_the_lines_after_it(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text("[1, 2]\n" + json.dumps(PAIR) + "\n")
     dataset = read_dataset(str(tmp_path / "a.jsonl"))
-    assert [each.row for each in dataset.conversations] == [2]
+    assert [conversation.row for conversation in dataset.conversations] == [2]
     assert "Line 1 is not a JSON object but a list" in dataset.problems[0].what
 
 
@@ -110,7 +110,7 @@ def test_a_line_that_cannot_be_learnt_as_it_is_written_is_a_problem(
     good = json.dumps(PAIR)
     (tmp_path / "a.jsonl").write_text("\n".join([good, broken] if last else [good, broken, good]))
     dataset = read_dataset(str(tmp_path / "a.jsonl"))
-    assert [each.row for each in dataset.conversations] == ([1] if last else [1, 3])
+    assert [conversation.row for conversation in dataset.conversations] == ([1] if last else [1, 3])
     (problem,) = dataset.problems
     assert problem.row == 2 and what in problem.what and problem.remedy
 
@@ -129,7 +129,7 @@ def test_a_line_that_cannot_be_learnt_as_it_is_written_is_a_problem(
     ],
 )
 def test_json_in_a_cell_is_read_as_strictly_as_a_row(tmp_path: Path, cell: dict[str, Any], what: str) -> None:
-    (tmp_path / "a.jsonl").write_text("".join(json.dumps(each) + "\n" for each in ({"messages": TURNS}, cell)))
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(line) + "\n" for line in ({"messages": TURNS}, cell)))
     (problem,) = read_dataset(str(tmp_path / "a.jsonl")).problems
     assert problem.row == 2 and what in problem.what
 

@@ -98,7 +98,7 @@ def test_a_row_that_is_too_large_is_a_problem_and_the_others_are_read(tmp_path: 
     large = [["q"] * 3, ["b", LONG * 34, "d"]]
     path = written(tmp_path / "a.parquet", {"prompt": large[0], "completion": large[1]})
     dataset = read_dataset(str(path))
-    assert [each.row for each in dataset.conversations] == [1, 3]
+    assert [conversation.row for conversation in dataset.conversations] == [1, 3]
     (problem,) = dataset.problems
     assert problem.row == 2 and "34,000,0" in problem.what and "33,554,432" in problem.what
 
@@ -107,7 +107,7 @@ def test_a_cell_that_cannot_be_read_is_a_problem_of_its_row(tmp_path: Path) -> N
     damaged = pyarrow.array([b"a", b"\xff\xfe", b"c"]).view(pyarrow.string())
     path = written(tmp_path / "a.parquet", {"prompt": damaged, "completion": ["x", "y", "z"]})
     dataset = read_dataset(str(path))
-    assert [each.row for each in dataset.conversations] == [1, 3]
+    assert [conversation.row for conversation in dataset.conversations] == [1, 3]
     assert "cannot be read" in dataset.problems[0].what
     far = pyarrow.array([0, 2**62, 0]).cast(pyarrow.timestamp("us"))
     path = written(tmp_path / "b.parquet", {"prompt": ["a"] * 3, "completion": ["b"] * 3, "when": far})

@@ -36,7 +36,9 @@ def calling(name: str, arguments: Any) -> list[dict[str, Any]]:
 
 
 def arguments(dataset: CheckedDataset) -> list[Any]:
-    return [each.messages[1]["tool_calls"][0]["function"]["arguments"] for each in dataset.conversations]
+    return [
+        conversation.messages[1]["tool_calls"][0]["function"]["arguments"] for conversation in dataset.conversations
+    ]
 
 
 def test_nulls_that_arrow_invented_in_calls_and_schemas_are_left_out(tmp_path: Path) -> None:
@@ -47,13 +49,13 @@ def test_nulls_that_arrow_invented_in_calls_and_schemas_are_left_out(tmp_path: P
     ]
     given = [{"city": "Bern", "days": 2}, {"zone": {"name": "CET", "offset": 1}}, {}]
     rows = [
-        {"messages": calling(schema["name"], each), "tools": [{"type": "function", "function": schema}]}
-        for schema, each in zip(schemas, given, strict=True)
+        {"messages": calling(schema["name"], tools), "tools": [{"type": "function", "function": schema}]}
+        for schema, tools in zip(schemas, given, strict=True)
     ]
     dataset = read(tmp_path, pyarrow.Table.from_pylist(rows))
     assert dataset.problems == []
     assert arguments(dataset) == given
-    assert [each.tools for each in dataset.conversations] == [row["tools"] for row in rows]
+    assert [conversation.tools for conversation in dataset.conversations] == [row["tools"] for row in rows]
     assert all(set(message) <= {"role", "content"} for message in dataset.conversations[0].messages[2:])
 
 
@@ -69,8 +71,8 @@ def test_nulls_of_json_lists_and_maps_are_kept(tmp_path: Path) -> None:
         ]
     )
     turns = [
-        [USER, {"role": "assistant", "tool_calls": [{"name": "f", "arguments": each}]}, {"role": "tool"}, LAST]
-        for each in ([("a", None), ("b", [1, None])], [])
+        [USER, {"role": "assistant", "tool_calls": [{"name": "f", "arguments": value}]}, {"role": "tool"}, LAST]
+        for value in ([("a", None), ("b", [1, None])], [])
     ]
     dataset = read(tmp_path, pyarrow.table({"messages": pyarrow.array(turns, pyarrow.list_(turn))}))
     assert arguments(dataset) == [{"a": None, "b": [1, None]}, {}]
@@ -113,7 +115,7 @@ def test_values_that_json_has_no_word_for_are_read_as_text(tmp_path: Path, value
 )
 def test_values_that_are_no_text_are_a_problem_of_their_row_only(tmp_path: Path, values: Any, reason: str) -> None:
     dataset = read(tmp_path, pyarrow.table({"question": ["What?", "When?"], "answer": values}))
-    assert [each.row for each in dataset.conversations] == [2]
+    assert [conversation.row for conversation in dataset.conversations] == [2]
     ((row, what),) = [(problem.row, problem.what) for problem in dataset.problems]
     assert row == 1 and reason in what
 
@@ -121,7 +123,9 @@ def test_values_that_are_no_text_are_a_problem_of_their_row_only(tmp_path: Path,
 def test_a_time_in_a_zone_that_nobody_knows_is_a_problem_of_its_row(tmp_path: Path) -> None:
     when = pyarrow.array([NOON, None], pyarrow.timestamp("us", "Mars/Olympus"))
     dataset = read(tmp_path, pyarrow.table({"question": ["a", "b"], "answer": ["c", "d"], "when": when}))
-    assert [each.row for each in dataset.conversations] == [2] and [each.row for each in dataset.problems] == [1]
+    assert [conversation.row for conversation in dataset.conversations] == [2] and [
+        problem.row for problem in dataset.problems
+    ] == [1]
 
 
 @pytest.mark.parametrize(

@@ -141,7 +141,10 @@ def trl_runs(name: str, talk: str) -> list[str]:
     tokenizer, (messages, tools) = tokenizer_of(name), TALKS[talk]
     parts = ChatTemplate.of(tokenizer).manner.parts
     rendered = tokenizer.apply_chat_template(
-        [{**each, "content": [{"type": "text", "text": each["content"]}]} if parts else each for each in messages],
+        [
+            {**message, "content": [{"type": "text", "text": message["content"]}]} if parts else message
+            for message in messages
+        ],
         tools=tools,
         chat_template=shipped.trl_template(name),
         return_dict=True,

@@ -66,7 +66,7 @@ def test_the_engine_lends_what_it_has_checked_and_the_trainer_has_the_same(
     assert torch.equal(logits(trainer.model), logits(load_model(tiny.source(folder))))
     assert torch.equal(logits(engine.model), logits(trainer.model))
     assert len(list(device.iterdir())) == 1, "one allocation for both"
-    assert not any(each.requires_grad for each in trainer.model.parameters())
+    assert not any(parameter.requires_grad for parameter in trainer.model.parameters())
     record = handle_path(home)
     assert record.stat().st_mode & 0o777 == 0o600
 
@@ -139,7 +139,7 @@ def without_contents(record: Path) -> None:
         (that_cannot_be_opened, "could not be opened: [Errno 2]"),
         (without_contents, "could not be opened"),
     ],
-    ids=lambda each: each.__name__ if callable(each) else "",
+    ids=lambda case: case.__name__ if callable(case) else "",
 )
 def test_a_loan_that_does_not_hold_becomes_a_copy(
     spoil: Callable[[Path], None], reason: str, folder: Path, home: Home, device: Path, caplog: pytest.LogCaptureFixture
@@ -212,7 +212,7 @@ def test_a_trainer_waits_while_the_engine_loads_and_no_longer(folder: Path, home
     assert waits.wait(60) and not found
     published(folder, home)
     reading.join(60)
-    assert [each.how.value for each in found] == [BORROWED]
+    assert [base.how.value for base in found] == [BORROWED]
 
     publisher.announce_loading()
     gone.set()

@@ -87,7 +87,7 @@ def weights_file(home: Home) -> Path:
 
 def mapping(pid: int, path: Path) -> Any:
     """The kernel's account of the mappings of `path` in a process: bytes, see proc(5) about smaps."""
-    (found,) = [each for each in psutil.Process(pid).memory_maps() if each.path == str(path)]
+    (found,) = [region for region in psutil.Process(pid).memory_maps() if region.path == str(path)]
     return found
 
 
@@ -95,10 +95,10 @@ def assert_one_copy(path: Path, *pids: int) -> None:
     """Each page that several processes see is counted in parts (Pss), which add up to no more than the file."""
     size = path.stat().st_size
     found = [mapping(pid, path) for pid in pids]
-    assert all(each.rss > 0.9 * size for each in found)
-    assert all(each.private_dirty == 0 for each in found)  # nobody has copied a page by writing to it
-    assert sum(each.pss for each in found) <= size + 2 * len(pids) * 4096
-    assert all(each.pss < 1.1 * each.rss / len(pids) for each in found)
+    assert all(region.rss > 0.9 * size for region in found)
+    assert all(region.private_dirty == 0 for region in found)  # nobody has copied a page by writing to it
+    assert sum(region.pss for region in found) <= size + 2 * len(pids) * 4096
+    assert all(region.pss < 1.1 * region.rss / len(pids) for region in found)
 
 
 def test_two_processes_that_write_at_once_end_with_one_weights_file(
@@ -125,8 +125,8 @@ def test_a_killed_trainer_leaves_the_others_untouched(pair: tuple[Engine, BasePr
     run = create_run(shared_home, replace(short_recipe(shared_home.root), max_steps=500, save_steps=500))
     worker = start_worker(run)
     try:
-        events = wait_for(run, lambda events: any(isinstance(each, Progress) and each.step >= 3 for each in events))
-        assert any(isinstance(each, Note) and "The base in memory: mapped" in each.text for each in events)
+        events = wait_for(run, lambda events: any(isinstance(event, Progress) and event.step >= 3 for event in events))
+        assert any(isinstance(event, Note) and "The base in memory: mapped" in event.text for event in events)
         assert_one_copy(path, engine.process.pid, reader.process.pid, worker.pid)
         assert (engine.answer(), reader.logits()) == (answer, logits)
     finally:

@@ -72,7 +72,7 @@ def test_every_family_comes_out_as_it_went_in(family: str, tmp_path: Path) -> No
     assert mapped.generation_config.to_dict() == loaded.generation_config.to_dict()
     assert mapped.is_loaded_in_4bit and mapped.is_quantized and not mapped.training
     buffers = dict(loaded.named_buffers())
-    assert buffers and all(torch.equal(each, buffers[name]) for name, each in mapped.named_buffers())
+    assert buffers and all(torch.equal(buffer, buffers[name]) for name, buffer in mapped.named_buffers())
     tied = [model.get_input_embeddings().weight is model.get_output_embeddings().weight for model in (loaded, mapped)]
     assert tied[0] == tied[1]
     assert mapped.state_dict().keys() == loaded.state_dict().keys()
@@ -83,11 +83,11 @@ def all_views(model: PreTrainedModel, weights: WeightsFile) -> bool:
     """Whether every tensor of `model`, quantisation states included, lies in the mapping, aligned."""
     start = ctypes.addressof(ctypes.c_char.from_buffer(weights.data))
     tensors = [*model.parameters(), *model.buffers()]
-    packed = [each.quant_state for each in model.parameters() if isinstance(each, Params4bit)]
+    packed = [parameter.quant_state for parameter in model.parameters() if isinstance(parameter, Params4bit)]
     assert packed
     for state in packed:
         tensors += [state.absmax, state.code, state.offset, state.state2.absmax, state.state2.code]
-    offsets = [each.data_ptr() - start for each in tensors]
+    offsets = [tensor.data_ptr() - start for tensor in tensors]
     return all(0 <= offset < weights.nbytes and offset % ALIGNMENT == 0 for offset in offsets)
 
 
@@ -108,8 +108,8 @@ def test_a_checkpoint_in_4_bit_is_taken_as_it_is_but_for_the_compute_dtype(
 
     for base in (opened(tmp_path / "in-4-bit", home, use_bnb_nested_quant=False), opened(tmp_path / "in-4-bit", home)):
         assert base.how.value == MAPPED
-        layers = {path: each for path, each in base.model.named_modules() if isinstance(each, Linear4bit)}
-        assert {each.compute_dtype for each in layers.values()} == {torch.float32} == {base.model.dtype}
+        layers = {path: module for path, module in base.model.named_modules() if isinstance(module, Linear4bit)}
+        assert {linear.compute_dtype for linear in layers.values()} == {torch.float32} == {base.model.dtype}
         for path, layer in layers.items():
             assert torch.equal(layer.weight, saved.get_submodule(path).weight)
             assert not layer.weight.quant_state.nested  # as the checkpoint has it, whatever was asked for
