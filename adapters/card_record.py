@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from adapters.bases import shared_base
+from adapters.bases import to_shareable_id
 from adapters.common import safe_yaml
 from adapters.common.errors import UserError
 from adapters.folder_layout import CARD_FILE
@@ -28,7 +28,7 @@ def record_for_card(record: AdapterRecord) -> dict[str, Any]:
     """What a card keeps of the record under FRONT_MATTER_KEY: nothing of this machine, nothing that is not known."""
     facts = asdict(record)
     restored = {key: facts[key] for key in _RESTORED if facts[key] not in (None, "", [], {})}
-    return {"version": RECORD_VERSION, "base_model": shared_base(record.base_model), **restored}
+    return {"version": RECORD_VERSION, "base_model": to_shareable_id(record.base_model), **restored}
 
 
 def read_card(text: str, name: str) -> AdapterRecord | None:

@@ -15,7 +15,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-from adapters.bases import Origin, shared_base, why_not_base
+from adapters.bases import Origin, find_base_mismatch, to_shareable_id
 from adapters.common.errors import UserError, shortened
 from adapters.folder_layout import CONFIG_FILE, PICKLE_FILE, WEIGHTS_FILE
 from adapters.record import RECORD_FILE, AdapterRecord
@@ -204,7 +204,7 @@ def why_not(facts: AdapterFacts, base: BaseFacts) -> str | None:
 
     Shapes count whatever names, fingerprints and people say.
     """
-    return why_not_base(facts.origin, base.id, base.fingerprint) or why_not_shapes(facts, base)
+    return find_base_mismatch(facts.origin, base.id, base.fingerprint) or why_not_shapes(facts, base)
 
 
 def why_not_shapes(facts: AdapterFacts, base: BaseFacts) -> str | None:
@@ -213,12 +213,12 @@ def why_not_shapes(facts: AdapterFacts, base: BaseFacts) -> str | None:
         return None
     for module, pair in facts.pairs.items():
         if module not in base.linears:
-            return f"It has weights for {module}, which {shared_base(base.id)} does not have."
+            return f"It has weights for {module}, which {to_shareable_id(base.id)} does not have."
         out_features, in_features = base.linears[module]
         if (pair.out_features, pair.in_features) != (out_features, in_features):
             return (
                 f"Its weights for {module} are made for a layer of {pair.out_features} x {pair.in_features}; "
-                f"in {shared_base(base.id)} that layer is {out_features} x {in_features}."
+                f"in {to_shareable_id(base.id)} that layer is {out_features} x {in_features}."
             )
     return None
 

@@ -138,8 +138,8 @@ class AdapterRecord:
         values = damaged_files.read(folder / RECORD_FILE, _object)
         if values is not None:
             return cls.from_dict(values)
-        if aside := damaged_files.beside(folder / RECORD_FILE):
-            raise UserError(f"{folder.name}/{aside[-1].told}.", "Adopt the folder, or import the adapter anew.")
+        if damaged := damaged_files.find_damaged_versions(folder / RECORD_FILE):
+            raise UserError(f"{folder.name}/{damaged[-1].summary}.", "Adopt the folder, or import the adapter anew.")
         raise UserError(
             f"{folder.name} has no {RECORD_FILE}: it was never completed, or was put there by hand.",
             "Import it, or delete it.",

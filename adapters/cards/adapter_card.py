@@ -8,7 +8,7 @@ from typing import Any
 from huggingface_hub import ModelCard, ModelCardData
 from markupsafe import Markup
 
-from adapters.bases import is_on_hub, shared_base
+from adapters.bases import is_on_hub, to_shareable_id
 from adapters.card_record import FRONT_MATTER_KEY, record_for_card
 from adapters.cards.rendering import cell, render_card
 from adapters.record import BUILTIN_ID, AdapterRecord
@@ -21,7 +21,7 @@ def render_adapter_card(
 
     loss_plot: path in the repository of a picture of the losses. own_tokenizer: whether the repository has one, too.
     """
-    base = shared_base(record.base_model)
+    base = to_shareable_id(record.base_model)
     source = base if is_on_hub(base) else f"path/to/{base}"
     recipe = {name: value for name, value in record.recipe.items() if value is not None}
     return render_card(
@@ -66,7 +66,7 @@ def card_data(record: AdapterRecord) -> ModelCardData:
 
 def base_and_datasets(record: AdapterRecord, *, relation: str) -> dict[str, Any]:
     """The base and the data in a card's metadata, as far as they are on the Hub. relation: adapter or finetune."""
-    base, dataset = shared_base(record.base_model), record.dataset
+    base, dataset = to_shareable_id(record.base_model), record.dataset
     known: dict[str, Any] = {"base_model": base, "base_model_relation": relation} if is_on_hub(base) else {}
     if dataset and dataset.source == "hub" and is_on_hub(dataset.name):
         known["datasets"] = [dataset.name]
@@ -75,7 +75,7 @@ def base_and_datasets(record: AdapterRecord, *, relation: str) -> dict[str, Any]
 
 def _same_base(record: AdapterRecord) -> Any:
     same = record.same_base
-    return same and replace(same, made_for=shared_base(same.made_for), base=shared_base(same.base))
+    return same and replace(same, made_for=to_shareable_id(same.made_for), base=to_shareable_id(same.base))
 
 
 def _figures(record: AdapterRecord) -> list[tuple[str, Any]]:

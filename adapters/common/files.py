@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from adapters.common.damaged_files import plain
+from adapters.common.damaged_files import ensure_plain
 from adapters.common.errors import UserError
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -49,15 +49,15 @@ def write_atomic(path: Path, data: str | bytes) -> None:
     Raises OSError when the folder cannot be written or the disk is full; the old content is then still in place.
     """
     payload = data.encode() if isinstance(data, str) else data
-    descriptor, beside = tempfile.mkstemp(dir=path.parent, prefix=temporary_name(path.name))
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=temporary_name(path.name))
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(payload)
             file.flush()
             os.fsync(file.fileno())
-        Path(beside).replace(path)
+        Path(temporary).replace(path)
     except BaseException:
-        Path(beside).unlink(missing_ok=True)
+        Path(temporary).unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
 
@@ -67,7 +67,7 @@ def append_line(path: Path, line: bytes) -> None:
 
     Raises OSError when the disk is full; the file is then as it was.
     """
-    descriptor = os.open(plain(path), os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+    descriptor = os.open(ensure_plain(path), os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
     try:
         size = os.fstat(descriptor).st_size
         torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"

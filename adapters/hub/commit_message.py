@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from adapters.bases import shared_base
+from adapters.bases import to_shareable_id
 from adapters.record import AdapterRecord
 
 FIGURES = {"steps": "steps", "train_loss": "training loss", "eval_loss": "evaluation loss", "lora_r": "rank"}
@@ -28,7 +28,7 @@ def title(record: AdapterRecord, earlier: AdapterRecord | None) -> str:
 def description(record: AdapterRecord, earlier: AdapterRecord | None) -> str:
     """The figures of this version, and every setting that is another than before."""
     facts = {
-        "base": shared_base(record.base_model),
+        "base": to_shareable_id(record.base_model),
         "dataset": record.dataset.name if record.dataset else None,
         "steps": record.steps,
         "training loss": record.train_loss,
@@ -44,7 +44,7 @@ def description(record: AdapterRecord, earlier: AdapterRecord | None) -> str:
 def changes(record: AdapterRecord, earlier: AdapterRecord) -> list[tuple[str, str, str]]:
     """(what, before, now): the data, the figures, then the settings. What the earlier card left out is not told."""
     pairs: list[tuple[str, Any, Any]] = [("dataset", _data(earlier), _data(record))]
-    pairs += [(said, getattr(earlier, name), getattr(record, name)) for name, said in FIGURES.items()]
+    pairs += [(label, getattr(earlier, name), getattr(record, name)) for name, label in FIGURES.items()]
     names = sorted({*record.recipe, *earlier.recipe} - {"run_name", "dataset_name"}) if earlier.recipe else []
     pairs += [(name, earlier.recipe.get(name), record.recipe.get(name)) for name in names]
     return [(what, _short(before), _short(now)) for what, before, now in pairs if before != now and before is not None]

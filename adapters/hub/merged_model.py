@@ -6,7 +6,7 @@ from pathlib import Path
 
 from huggingface_hub import ModelCard, ModelCardData
 
-from adapters.bases import is_on_hub, shared_base
+from adapters.bases import is_on_hub, to_shareable_id
 from adapters.cards.adapter_card import base_and_datasets
 from adapters.cards.rendering import render_card
 from adapters.common.errors import UserError
@@ -35,7 +35,7 @@ def push_merged(
         repo_type="model",
         marker="config.json",
         replaced=REPLACED,
-        message=f"{record.name}, merged into {shared_base(record.base_model)}",
+        message=f"{record.name}, merged into {to_shareable_id(record.base_model)}",
         private=private,
         token=token,
         progress=progress,
@@ -53,7 +53,7 @@ def merged_files(folder: Path, record: AdapterRecord, repo_id: str) -> dict[str,
 
 def render_merged_card(record: AdapterRecord, repo_id: str) -> str:
     """The README.md of a merged model."""
-    base = shared_base(record.base_model)
+    base = to_shareable_id(record.base_model)
     data = ModelCardData(
         **base_and_datasets(record, relation="finetune"),
         library_name="transformers",

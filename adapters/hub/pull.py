@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from adapters.bases import Origin, said_same, why_not_base
+from adapters.bases import Origin, find_base_mismatch, with_same_base
 from adapters.card_record import MAX_CARD, record_from_card
 from adapters.common.errors import UserError
 from adapters.compat import BaseFacts, parse_config, why_not_config
@@ -58,7 +58,8 @@ def pull_adapter(
         reason = why_not_config(config)
         if reason is None and base is not None and not same_base:
             fingerprint = _fingerprint_on_card(source)
-            reason = why_not_base(Origin(config["base_model_name_or_path"], fingerprint), base.id, base.fingerprint)
+            origin = Origin(config["base_model_name_or_path"], fingerprint)
+            reason = find_base_mismatch(origin, base.id, base.fingerprint)
         if reason:
             raise UserError(f"{repo_id} cannot be used here. {reason}", "Nothing was downloaded but its configuration.")
         with store.staging() as stage:
@@ -68,7 +69,7 @@ def pull_adapter(
             record = record_from_card(folder, name, config["base_model_name_or_path"])
             record = replace(record, hub=HubRef(repo_id, source.revision))
             if same_base and base is not None:
-                record = said_same(record, base.id, base.fingerprint)
+                record = with_same_base(record, base.id, base.fingerprint)
             return store.add(name, folder, record)
 
 

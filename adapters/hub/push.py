@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adapters.adapter import Adapter
-from adapters.bases import shared_base
+from adapters.bases import to_shareable_id
 from adapters.card_record import record_from_card
 from adapters.cards.adapter_card import render_adapter_card
 from adapters.cards.loss_plot import loss_plot
@@ -111,7 +111,7 @@ def files_to_push(adapter: Adapter, repo_id: str) -> dict[str, Path | bytes]:
     names = known_files(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     files: dict[str, Path | bytes] = {path: folder / path for path in names}
     config = adapter.facts.config | {
-        "base_model_name_or_path": shared_base(record.base_model),
+        "base_model_name_or_path": to_shareable_id(record.base_model),
         "auto_mapping": None,
     }
     files[CONFIG_FILE] = (json.dumps(config, indent=2, sort_keys=True) + "\n").encode()

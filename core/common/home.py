@@ -58,7 +58,7 @@ class Home:
             home.root.mkdir(parents=True, exist_ok=True)
             for folder in (home.runs, home.adapters, home.datasets, home.processes, home.cache):
                 if not folder.is_symlink():  # one to nothing is perhaps a disk that is not there yet
-                    damaged_files.folder(folder)
+                    damaged_files.ensure_folder(folder)
                 if not folder.is_dir():
                     raise NotADirectoryError(20, "it is a link to no folder", str(folder))
                 if not os.access(folder, os.W_OK | os.X_OK):

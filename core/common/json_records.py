@@ -34,7 +34,7 @@ def unreadable_lines(path: Path, shape: TypeAdapter[Value]) -> int:
 
 def lines_of(path: Path) -> list[bytes]:
     """The lines of a file that are not empty; none where there is no plain file."""
-    file = damaged_files.opened(path)
+    file = damaged_files.open_plain(path)
     if file is None:
         return []
     with file:

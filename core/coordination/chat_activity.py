@@ -13,7 +13,7 @@ import time
 import weakref
 from contextlib import suppress
 
-from adapters.common.damaged_files import plain
+from adapters.common.damaged_files import ensure_plain
 from core.common.home import Home
 
 FRESH_SECONDS = 1.0  # an engine that has reported nothing for longer has died, or is in one very long prefill
@@ -48,6 +48,6 @@ class ChatActivity:
     def _descriptor(self) -> int:
         """Raises OSError when the file cannot be created."""
         if self._fd is None:
-            self._fd = os.open(plain(self._path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._fd = os.open(ensure_plain(self._path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             weakref.finalize(self, os.close, self._fd)
         return self._fd

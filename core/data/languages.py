@@ -59,10 +59,10 @@ class LanguageCounts:
         """The commonest with their shares of all conversations: "English 93%, German 5%, not told 2%"."""
         total = self.found.total()
         shown = [(name, count) for name, count in self.found.most_common(SHOWN) if count >= total / 200]
-        said = [f"{name} {100 * count // total}%" for name, count in shown]  # "100%" is said of all alone
+        shares = [f"{name} {100 * count // total}%" for name, count in shown]  # "100%" is said of all alone
         if others := total - sum(count for _, count in shown):
-            said.append(f"others {others / total:.1%}")
-        return ", ".join(said)
+            shares.append(f"others {others / total:.1%}")
+        return ", ".join(shares)
 
 
 def language_of(text: str) -> str:

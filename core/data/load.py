@@ -222,8 +222,8 @@ def list_data_files(paths: list[Path], split: str) -> tuple[list[DataFile], list
         chosen, left_out = select_split(path.name, list_members(path), split)
         files += [DataFile(path, member) for member in chosen]
         notes += left_out
-    said = [Problem(None, said, "Save the file as UTF-8 to be sure.") for said in encoding_notes(files)]
-    return files, notes + said
+    noted = [Problem(None, note, "Save the file as UTF-8 to be sure.") for note in encoding_notes(files)]
+    return files, notes + noted
 
 
 def select_split(where: str, names: list[str], split: str) -> tuple[list[str], list[Problem]]:
@@ -247,5 +247,5 @@ def select_split(where: str, names: list[str], split: str) -> tuple[list[str], l
     if not left_out:
         return chosen, []
     more = f" and {len(left_out) - 5} more" if len(left_out) > 5 else ""
-    said = f"Of {where} {len(chosen)} {'file was' if len(chosen) == 1 else 'files were'} read, and not "
-    return chosen, [Problem(None, f"{said}{', '.join(left_out[:5])}{more}.", "")]
+    read = f"Of {where} {len(chosen)} {'file was' if len(chosen) == 1 else 'files were'} read, and not "
+    return chosen, [Problem(None, f"{read}{', '.join(left_out[:5])}{more}.", "")]

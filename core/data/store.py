@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from adapters.common.damaged_files import plain
+from adapters.common.damaged_files import ensure_plain
 from adapters.common.errors import UserError
 from adapters.common.files import remove_tree, sync_folder, temporary_name
 from core.common.home import Home
@@ -35,7 +35,7 @@ class StoredDataset:
     @property
     def files(self) -> list[Path]:
         named = [path for path in self.folder.iterdir() if path.name != CARD_FILE and is_data_file(path)]
-        return sorted(path for path in named if plain(path).is_file())
+        return sorted(path for path in named if ensure_plain(path).is_file())
 
     @property
     def dataset_name(self) -> str:

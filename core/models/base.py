@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adapters.bases import shared_base
+from adapters.bases import to_shareable_id
 from adapters.common.errors import UserError, without_paths
 from adapters.common.files import expanded
 from core.models.base_check import check_loaded, check_tokenizer, misfit
@@ -40,7 +40,7 @@ class BaseSource:
     @property
     def name(self) -> str:
         """What the base is called wherever it is shown: its id, but of a folder the last part only."""
-        return shared_base(self.id)
+        return to_shareable_id(self.id)
 
 
 def name_of(model_name_or_path: str) -> str:
@@ -48,7 +48,7 @@ def name_of(model_name_or_path: str) -> str:
     if model_name_or_path in (BUILTIN, BUILTIN_ID):
         return BUILTIN_ID
     is_path = looks_like_path(model_name_or_path)
-    return shared_base(str(expanded(model_name_or_path).resolve())) if is_path else model_name_or_path
+    return to_shareable_id(str(expanded(model_name_or_path).resolve())) if is_path else model_name_or_path
 
 
 def looks_like_path(model_name_or_path: str) -> bool:
@@ -169,7 +169,7 @@ def load_model(
 
     from core.models.device import choose_device, choose_dtype
     from core.models.download import fetch_weights
-    from core.models.loading_progress import told_in_percent
+    from core.models.loading_progress import report_percent
 
     say = progress or (lambda phase: None)
     device = device or choose_device().value
@@ -191,7 +191,7 @@ def load_model(
         with _translated(source):
             fetch_weights(source.location, config._commit_hash, say)
     phase = "loading and quantising the weights" if load_in_4bit else "loading the weights"
-    with _translated(source), told_in_percent(phase, say):
+    with _translated(source), report_percent(phase, say):
         try:
             model, found = AutoModelForCausalLM.from_pretrained(
                 source.location, output_loading_info=True, ignore_mismatched_sizes=True, **arguments

@@ -10,7 +10,7 @@ BAR = "Loading weights"  # what transformers calls its bar over a checkpoint's t
 
 
 @contextmanager
-def told_in_percent(phase: str, say: Callable[[str], None]) -> Iterator[None]:
+def report_percent(phase: str, say: Callable[[str], None]) -> Iterator[None]:
     """Within the block say "`phase`: 37 %" with every percent of the tensors that are loaded, and quantised.
 
     A transformers that has no such bar says `phase` alone.

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adapters.bases import why_not_base
+from adapters.bases import find_base_mismatch
 from adapters.common.errors import UserError
 from adapters.common.files import no_room, remove_tree, temporary_name
 from adapters.compat import AdapterFacts, inspect, why_not_config
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import torch
 
 INDEX_FILE = "model.safetensors.index.json"
-BESIDE = ("*.json", "*.jinja", "tokenizer.model", "merges.txt", "vocab.*", "LICENSE*", "NOTICE*")
+COMPANIONS = ("*.json", "*.jinja", "tokenizer.model", "merges.txt", "vocab.*", "LICENSE*", "NOTICE*")
 KEPT_FREE = 256 << 20  # bytes of disk that are left for everything else
 Progress = Callable[[float, str], None]  # share done (0 to 1), what is being done
 
@@ -56,7 +56,7 @@ def merge(source: BaseSource, adapter: Path, target: Path, progress: Progress | 
     """
     tell = progress or (lambda share, what: None)
     facts = inspect(adapter)
-    reason = why_not_base(facts.origin, source.id, fingerprint(source)) or why_not_config(facts.config)
+    reason = find_base_mismatch(facts.origin, source.id, fingerprint(source)) or why_not_config(facts.config)
     if reason is None and facts.odd_tensors:
         reason = f"It has weights that are not LoRA pairs on linear layers, such as {facts.odd_tensors[0]}."
     if reason:
@@ -91,7 +91,7 @@ def weights_folder(source: BaseSource) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(source.location, allow_patterns=["*.safetensors", *BESIDE]))
+        return Path(snapshot_download(source.location, allow_patterns=["*.safetensors", *COMPANIONS]))
     except (OSError, ValueError) as error:
         raise load_error(source, error) from error
 
@@ -119,8 +119,8 @@ def shards_of(folder: Path) -> list[str]:
 
 
 def files_of(folder: Path) -> list[Path]:
-    beside = {path for pattern in BESIDE for path in folder.glob(pattern) if path.is_file()}
-    return [*sorted(beside), *(folder / name for name in shards_of(folder))]
+    companions = {path for pattern in COMPANIONS for path in folder.glob(pattern) if path.is_file()}
+    return [*sorted(companions), *(folder / name for name in shards_of(folder))]
 
 
 def tensors_of(folder: Path) -> dict[str, Place]:
@@ -184,7 +184,7 @@ def add(path: Path, place: Place, change: torch.Tensor) -> None:
 
 @contextmanager
 def staged(target: Path, size: int) -> Iterator[Path]:
-    """A folder beside `target` that takes its name, and its place, when the block ends well."""
+    """A folder companions `target` that takes its name, and its place, when the block ends well."""
     target.parent.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(target.parent).free
     if free < size + KEPT_FREE:

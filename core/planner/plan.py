@@ -102,8 +102,8 @@ def plan_run(
     def parts_of(candidate: Recipe) -> list[MemoryPart]:
         if init_adapter is not None:  # whose rank is kept
             candidate = replace(candidate, lora_r=init_adapter.max_rank)
-        beside = chat_parts(candidate, shape, gpu, chat) if chat else []
-        return training_parts(candidate, shape, gpu, longest) + beside
+        chat_memory = chat_parts(candidate, shape, gpu, chat) if chat else []
+        return training_parts(candidate, shape, gpu, longest) + chat_memory
 
     def why_unserved(candidate: Recipe) -> str | None:
         targets = shape.chosen(candidate.lora_target_modules)
@@ -117,7 +117,7 @@ def plan_run(
     parts = parts_of(recipe)
     total = sum(part.bytes for part in parts)
     steps = make_schedule(recipe, dataset_lengths) if dataset_lengths else None
-    told = Plan(
+    plan = Plan(
         recipe,
         gpu,
         shape,
@@ -130,16 +130,16 @@ def plan_run(
         time=estimate_time(recipe, gpu, steps, speeds) if steps else None,
     )
     if problem := _impossible(shape, gpu):
-        return replace(told, fits=False, reason=problem)
-    nearest = find_nearest_that_fits(recipe, good, dataset_lengths) if told.refused else None
-    if told.fits:
+        return replace(plan, fits=False, reason=problem)
+    nearest = find_nearest_that_fits(recipe, good, dataset_lengths) if plan.refused else None
+    if plan.fits:
         left = gpu.usable - total
         reason = f"It fits: {_gib(total)} of {_gib(gpu.usable)} at the peak, {_gib(left)} left."
-        return replace(told, reason=reason, nearest=nearest)
+        return replace(plan, reason=reason, nearest=nearest)
     alone = sum(part.bytes for part in parts if part.owner != CHAT)
     without_chat = chat is not None and alone <= gpu.usable
     reason = _why_not(recipe, gpu, parts, nearest, without_chat)
-    return replace(told, reason=reason, nearest=nearest, without_chat=without_chat)
+    return replace(plan, reason=reason, nearest=nearest, without_chat=without_chat)
 
 
 def _impossible(shape: ModelShape, gpu: Gpu) -> str | None:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from pydantic import TypeAdapter
 from pydantic_core import from_json
 
-from adapters.common.damaged_files import opened, plain
+from adapters.common.damaged_files import ensure_plain, open_plain
 from core.common.json_records import Count, Moment
 
 
@@ -110,7 +110,7 @@ def append_event(path: Path, event: Event) -> None:
     Raises OSError when the disk is full.
     """
     line = json.dumps({"kind": event.kind} | dataclasses.asdict(event), ensure_ascii=False).encode() + b"\n"
-    descriptor = os.open(plain(path), os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+    descriptor = os.open(ensure_plain(path), os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
     try:
         size = os.fstat(descriptor).st_size
         if size and os.pread(descriptor, 1, size - 1) != b"\n":
@@ -129,7 +129,7 @@ def read_events(path: Path, offset: int = 0) -> tuple[list[Event], int]:
     whole event is a torn one and is skipped, and so is a kind that a newer version may have written. What stands there
     and is no plain file is set aside.
     """
-    file = opened(path)
+    file = open_plain(path)
     if file is None:
         return [], offset
     with file:

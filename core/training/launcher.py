@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from adapters.common.damaged_files import plain
+from adapters.common.damaged_files import ensure_plain
 from adapters.common.errors import UserError
 from core.common.process import Identity
 from core.recipes.recipe import Recipe
@@ -58,7 +58,7 @@ def start_worker(run: Run, *, torch_threads: int | None = 1) -> subprocess.Popen
             attempts=change.status.attempts + 1 if again else 1,
             resumed_from=step,
         )
-        with plain(run.log_path).open("ab") as log:
+        with ensure_plain(run.log_path).open("ab") as log:
             worker = subprocess.Popen(
                 [sys.executable, "-P", "-m", "core.training.worker", str(run.folder)],
                 stdin=subprocess.DEVNULL,

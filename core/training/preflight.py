@@ -47,8 +47,8 @@ def length_warnings(source: BaseSource, home: Home, longest: int) -> list[str]:
     """What to note where the longest trained conversation, in tokens, is more than the base or the chat can hold."""
     made_for, set_to = context_length(read_config(source)), settings_in_force(home).max_length
     if made_for is not None and longest > made_for:
-        said = f"and {source.name} was made for {made_for:,}: what lies beyond is hardly learnt, and no chat holds it"
-        return [f"The longest conversation has {longest:,} tokens, {said}. Set max_length to {made_for}."]
+        caveat = f"and {source.name} was made for {made_for:,}: what lies beyond is hardly learnt, and no chat holds it"
+        return [f"The longest conversation has {longest:,} tokens, {caveat}. Set max_length to {made_for}."]
     if set_to is not None and longest > set_to:
         return [f"The longest conversation has {longest:,} tokens; the engine is set to hold {set_to:,} (max_length)."]
     return []

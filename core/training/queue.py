@@ -12,7 +12,7 @@ import logging
 from filelock import FileLock
 from pydantic import TypeAdapter
 
-from adapters.common.damaged_files import plain
+from adapters.common.damaged_files import ensure_plain
 from adapters.common.errors import UserError
 from adapters.common.files import no_room, write_atomic
 from core.common.home import Home
@@ -82,4 +82,4 @@ def _write(home: Home, ids: list[str]) -> None:
 
 
 def _lock(home: Home) -> FileLock:
-    return FileLock(plain(home.processes / "queue.lock"))
+    return FileLock(ensure_plain(home.processes / "queue.lock"))

@@ -21,8 +21,8 @@ def rebuild_status(folder: Path) -> Status:
     timeline = [Transition(RunState(change.state), change.at, change.reason) for change in changes]
     adapter = next((event.adapter for event in reversed(events) if isinstance(event, Done)), None)
     last = timeline[-1] if timeline else Transition(RunState.INTERRUPTED, folder.stat().st_mtime, "")
-    aside = damaged_files.beside(folder / "state.json")
-    why = f"Its {aside[-1].told}." if aside else "Its state.json was missing."
+    damaged = damaged_files.find_damaged_versions(folder / "state.json")
+    why = f"Its {damaged[-1].summary}." if damaged else "Its state.json was missing."
     worker = Identity.running("core.training.worker", str(folder))
     if worker is not None:
         state = last.state if last.state in ACTIVE else RunState.TRAINING

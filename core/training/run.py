@@ -110,8 +110,8 @@ class Run:
         """Raises UserError when the file is gone, damaged (it is then set aside), or another version's."""
         settings = damaged_files.read(self.recipe_path, _settings)
         if settings is None:
-            aside = damaged_files.beside(self.recipe_path)
-            why = f"Its {aside[-1].told}." if aside else "Its recipe.yaml is missing."
+            damaged = damaged_files.find_damaged_versions(self.recipe_path)
+            why = f"Its {damaged[-1].summary}." if damaged else "Its recipe.yaml is missing."
             raise UserError(f"What the run {self.name_by_id} was to do is not known. {why}", "Start it as a new run.")
         return Recipe.from_dict(settings)
 
@@ -171,7 +171,7 @@ class Run:
 
     def beat(self) -> None:
         """The worker's sign of life, apart from its process being there."""
-        damaged_files.plain(self.folder / "heartbeat").touch()
+        damaged_files.ensure_plain(self.folder / "heartbeat").touch()
 
     def note(self, text: str) -> None:
         """Tell something in the log and on the timeline."""

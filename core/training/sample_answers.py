@@ -45,7 +45,7 @@ def generate_answers(model: Any, tokenizer: PreTrainedTokenizerBase, prompts: Se
             template = ChatTemplate.of(tokenizer)
             texts = [template.render([Message(role="user", content=prompt)], prompt=True) for prompt in prompts]
             asked = tokenizer(texts, add_special_tokens=False, padding=True, return_tensors="pt").to(model.device)
-            said = model.generate(
+            generated = model.generate(
                 **asked,
                 do_sample=False,
                 max_new_tokens=LONGEST_ANSWER,
@@ -55,5 +55,5 @@ def generate_answers(model: Any, tokenizer: PreTrainedTokenizerBase, prompts: Se
     finally:
         tokenizer.padding_side = side
         model.train(was_training)
-    new = said[:, asked["input_ids"].shape[1] :]
+    new = generated[:, asked["input_ids"].shape[1] :]
     return [text.strip() for text in tokenizer.batch_decode(new, skip_special_tokens=True)]

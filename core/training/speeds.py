@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter
 
-from adapters.bases import same_base
+from adapters.bases import is_same_base
 from adapters.common.errors import UserError
 from adapters.common.files import append_line
 from core.common.home import Home
@@ -51,7 +51,7 @@ def known_speeds(home: Home, base: str) -> list[Speed]:
     return [
         Speed(settings, rate)
         for settings, rate in speeds
-        if rate and same_base(str(settings.get("model_name_or_path")), base)
+        if rate and is_same_base(str(settings.get("model_name_or_path")), base)
     ]
 
 
@@ -63,7 +63,7 @@ def _settings(run: Run) -> dict[str, Any]:
 
 
 def _run_rate(run: Run) -> float | None:
-    """The median of what the run told, without its first, which includes the warming up."""
-    told = [event.tokens_per_second for event in run.events()[0] if isinstance(event, Progress)]
-    rates = [rate for rate in told if rate]
+    """The median of what the run reported, without its first, which includes the warming up."""
+    reported = [event.tokens_per_second for event in run.events()[0] if isinstance(event, Progress)]
+    rates = [rate for rate in reported if rate]
     return median(rates[1:]) if len(rates) >= 2 else None

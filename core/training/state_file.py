@@ -14,7 +14,7 @@ from typing import Any
 from filelock import FileLock
 from pydantic import TypeAdapter
 
-from adapters.common.damaged_files import plain
+from adapters.common.damaged_files import ensure_plain
 from adapters.common.files import no_room, write_atomic
 from core.common.json_records import read_record
 from core.training.rebuild_state import is_run_folder, rebuild_status
@@ -28,7 +28,7 @@ class StateFile:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "state.json"
-        self._lock = FileLock(plain(folder / ".state.lock"))
+        self._lock = FileLock(ensure_plain(folder / ".state.lock"))
 
     def read(self) -> Status:
         """Where a damaged file was set aside, or one is missing, it is made anew from what else the folder tells.

@@ -29,7 +29,7 @@ def trash_run(run: Run) -> None:
     state = run.state()
     if state in ACTIVE or state is RunState.QUEUED:
         raise UserError(f"The run {run.id} is {state}.", "Stop it first.")
-    folder = damaged_files.folder(_folder(run.home))
+    folder = damaged_files.ensure_folder(_folder(run.home))
     target = folder / run.id
     if target.exists():  # an earlier run of this second that was deleted too
         remove_tree(target)
@@ -57,7 +57,7 @@ def restore_run(home: Home, run_id: str) -> Run:
     target = home.runs / run_id
     if target.exists():
         raise UserError(f"There is a run {run_id} again.", "Delete that one first.")
-    damaged_files.plain(folders[run_id] / "deleted").unlink(missing_ok=True)
+    damaged_files.ensure_plain(folders[run_id] / "deleted").unlink(missing_ok=True)
     folders[run_id].rename(target)
     sync_folder(home.runs)
     return Run(target)

@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from adapters.bases import Origin, why_not_base
+from adapters.bases import Origin, find_base_mismatch
 from adapters.common.errors import UserError
 from core.models.base_facts import facts_of
 from core.recipes.recipe import Recipe
@@ -101,7 +101,7 @@ def train_on(studio: Studio, targets: CardTargets, name: str) -> dict[Any, Any]:
     train = targets.train
     record = studio.store.get(name)
     here = facts_of(studio.base)
-    if reason := why_not_base(Origin.of(record), here.id, here.fingerprint):
+    if reason := find_base_mismatch(Origin.of(record), here.id, here.fingerprint):
         raise UserError(f"{name} cannot be trained on here. {reason}", "Start the studio with that base.")
     to_train = {train.init_adapter: name, targets.tabs: gr.Tabs(selected="train")}
     settings = record.recipe | {"init_adapter": name, "run_name": None, "model_name_or_path": studio.base}

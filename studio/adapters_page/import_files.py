@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from adapters.bases import shared_base
+from adapters.bases import to_shareable_id
 from adapters.common.errors import UserError
 from adapters.common.files import expanded
 from adapters.record import RECORD_FILE
@@ -84,8 +84,8 @@ def import_adapter(
         record = import_upload(studio.store, [Path(upload) for upload in uploads or []], name)
     if is_same_base:
         record = declare_for_new_adapter(studio, record.name)
-    copy = f", said to be a copy of {shared_base(record.same_base.base)}" if record.same_base else ""
-    return [f"**{record.name}** is here, for the base {shared_base(record.base_model)}{copy}.", None, "", ""]
+    copy = f", said to be a copy of {to_shareable_id(record.same_base.base)}" if record.same_base else ""
+    return [f"**{record.name}** is here, for the base {to_shareable_id(record.base_model)}{copy}.", None, "", ""]
 
 
 @requires(Role.OWNER)

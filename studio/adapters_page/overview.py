@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from adapters.bases import why_not_base
+from adapters.bases import find_base_mismatch
 from adapters.common.errors import UserError
 from adapters.compat import BaseFacts, inspect, why_not_config, why_not_shapes
 from adapters.folder_layout import CONFIG_FILE
@@ -71,7 +71,7 @@ def _why_unusable(folder: Path, changed: tuple[int, ...], base: str, fingerprint
         return f"Cannot be used here. {reason}", ""
     if not base:
         return "", ""
-    other_base = why_not_base(facts.origin, base, fingerprint)
+    other_base = find_base_mismatch(facts.origin, base, fingerprint)
     other_shapes = why_not_shapes(facts, with_shapes(BaseFacts(base, fingerprint), facts))
     reason = other_base or other_shapes
     return f"Cannot be used here. {reason}" if reason else "", base if other_base and not other_shapes else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from adapters.bases import Origin, said_same, shared_base, why_not_base
+from adapters.bases import Origin, find_base_mismatch, to_shareable_id, with_same_base
 from adapters.common.errors import UserError
 from adapters.compat import BaseFacts
 from adapters.record import AdapterRecord
@@ -33,10 +33,10 @@ def declare_same_base(studio: Studio, name: str) -> AdapterRecord:
         raise UserError("The engine is not there, which compares the adapter with the base.", "Try again when it is.")
     if studio.engine.vllm is not None and not with_shapes(base, studio.store.facts(name)).linears:
         raise UserError(
-            f"The shapes of {shared_base(base.id)} are not known here, and the server compares none.",
+            f"The shapes of {to_shareable_id(base.id)} are not known here, and the server compares none.",
             "Have the base's files on this machine too: as the folder that --base names, or in the Hub's cache.",
         )
-    record = said_same(before, base.id, base.fingerprint)
+    record = with_same_base(before, base.id, base.fingerprint)
     if record == before:
         return before
     studio.store.update(record)
@@ -59,7 +59,7 @@ def declare_for_new_adapter(studio: Studio, name: str) -> AdapterRecord:
 def local_base_of(studio: Studio, record: AdapterRecord) -> str:
     """Where the adapter's base is on this machine: the studio's own base where that is the same, else what it names."""
     own = facts_of(studio.base)
-    return record.base_model if why_not_base(Origin.of(record), own.id, own.fingerprint) else studio.base
+    return record.base_model if find_base_mismatch(Origin.of(record), own.id, own.fingerprint) else studio.base
 
 
 def withdraw_same_base(studio: Studio, name: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from adapters.bases import shared_base
+from adapters.bases import to_shareable_id
 from adapters.folder_layout import PLOT_FILE
 from adapters.record import AdapterRecord
 from studio.adapters_page.updates import UpstreamVersion
@@ -59,8 +59,8 @@ def render_card(status: AdapterStatus, role: Role) -> Markup:
         record=status.record,
         location=LOCATIONS.get(status.location, (status.location, "")),
         facts=card_facts(status),
-        made_for=shared_base(status.record.base_model),
-        here=shared_base(status.other_base),
+        made_for=to_shareable_id(status.record.base_model),
+        here=to_shareable_id(status.other_base),
         is_user=role >= Role.USER,
         is_owner=role >= Role.OWNER,
     )
@@ -73,9 +73,9 @@ def render_broken_card(name: str, reason: str, role: Role) -> Markup:
 def card_facts(status: AdapterStatus) -> dict[str, str]:
     record = status.record
     alpha = "" if record.lora_alpha is None else f", alpha {record.lora_alpha:g}"
-    facts = {"Base": shared_base(record.base_model)}
+    facts = {"Base": to_shareable_id(record.base_model)}
     if same := record.same_base:
-        facts["A copy of"] = f"{shared_base(same.base)}, said on {same.said[:10]}"
+        facts["A copy of"] = f"{to_shareable_id(same.base)}, said on {same.said[:10]}"
     facts |= {
         "Dataset": record.dataset.name.rsplit("/data.", 1)[0].rsplit("/", 1)[-1] if record.dataset else "–",
         "Made": record.created[:16].replace("T", " "),

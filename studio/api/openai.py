@@ -16,7 +16,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.exceptions import HTTPException
 
-from adapters.bases import shared_base
+from adapters.bases import to_shareable_id
 from adapters.common.errors import UserError, shortened
 from core.coordination import suspend
 from core.serving.api.body import parse_json
@@ -80,10 +80,10 @@ def router(studio: Studio) -> APIRouter:
         headers = {name: value for name, value in answer.headers.items() if name in RETURNED}
         if headers.get("content-type", "").startswith("text/event-stream"):
             return StreamingResponse(events(answer, renamed), answer.status_code, headers)
-        said = await whole(answer)
+        body = await whole(answer)
         if answer.status_code == 404 and person.only_published:  # gone a moment ago; the engine lists all that it has
             raise ApiError(404, "This model is not here any more.", param="model", code="model_not_found")
-        return Response(said.replace(*renamed) if renamed else said, answer.status_code, headers)
+        return Response(body.replace(*renamed) if renamed else body, answer.status_code, headers)
 
     async def models(request: Request) -> Response:
         return JSONResponse({"object": "list", "data": await listed(request)})
@@ -121,7 +121,7 @@ def router(studio: Studio) -> APIRouter:
 def pathless(model: dict[str, Any]) -> dict[str, Any]:
     """An entry of /v1/models; another server than this engine has its folders in it."""
     named = {key: model.get(key) for key in ("id", "root", "parent")}
-    return model | {key: shared_base(value) if isinstance(value, str) else value for key, value in named.items()}
+    return model | {key: to_shareable_id(value) if isinstance(value, str) else value for key, value in named.items()}
 
 
 def check_asked(studio: Studio, person: User, content: bytes) -> None:

@@ -37,8 +37,8 @@ def translated(studio: Studio, content: bytes) -> tuple[bytes, Renamed]:
         name = studio.client.served_name(model)
     except UserError as error:
         raise ApiError(400, str(error), param="model", code="adapter_unusable") from error
-    told = studio.client.studio_name(name)
-    renamed = None if told == name else (b'"model":' + _dumped(name), b'"model":' + _dumped(told))
+    shown = studio.client.studio_name(name)
+    renamed = None if shown == name else (b'"model":' + _dumped(name), b'"model":' + _dumped(shown))
     return (content if name == model else _dumped(asked | {"model": name})), renamed
 
 

@@ -129,17 +129,17 @@ def is_message(value: Any) -> bool:
     needed, known = {"role", "content"}, {"role", "content", "metadata", "options"}
     if not isinstance(value, dict) or not needed <= set(value) <= known:
         return False
-    said, about = value["content"], value.get("metadata") or {}
+    content, about = value["content"], value.get("metadata") or {}
     return (
         value["role"] in MESSAGE_ROLES
-        and isinstance(said, list)
-        and len(said) <= MAX_PARTS
+        and isinstance(content, list)
+        and len(content) <= MAX_PARTS
         and all(
             isinstance(part, dict)
             and set(part) == {"type", "text"}
             and part["type"] == "text"
             and isinstance(part["text"], str)
-            for part in said
+            for part in content
         )
         and isinstance(about, dict)
         and set(about) <= {"log"}

@@ -15,7 +15,7 @@ from typing import Annotated
 from filelock import FileLock
 from pydantic import Field, TypeAdapter
 
-from adapters.common.damaged_files import plain
+from adapters.common.damaged_files import ensure_plain
 from adapters.common.errors import UserError
 from adapters.common.files import write_atomic
 from core.common.home import Home
@@ -42,7 +42,7 @@ class Keys:
     def __init__(self, home: Home) -> None:
         self.home = home
         self.path: Path = home.root / "keys.json"
-        self._lock = FileLock(plain(home.processes / "keys.lock"))
+        self._lock = FileLock(ensure_plain(home.processes / "keys.lock"))
         self._seen: tuple[int, int] | None = None
         self._keys: list[Key] = []
 

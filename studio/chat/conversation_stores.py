@@ -95,14 +95,14 @@ class DiskStore:
             path.unlink(missing_ok=True)
 
     def count_damaged(self) -> int:
-        return sum(1 for _ in damaged_files.aside(self.folder))
+        return sum(1 for _ in damaged_files.find_damaged(self.folder))
 
     def _write(self, path: Path) -> OSError | None:
         conversation = self._held.get(path)
         if conversation is None:
             return None
         try:
-            damaged_files.folder(self.folder)
+            damaged_files.ensure_folder(self.folder)
             write_atomic(path, conversation.as_json())
         except OSError as error:
             return error

@@ -45,7 +45,7 @@ def add(home: Home, messages: list[Message]) -> tuple[int, bool]:
     file = path(home)
     try:
         with _write_lock:
-            damaged_files.folder(file.parent)
+            damaged_files.ensure_folder(file.parent)
             lines = lines_of(file)
             if line in lines:
                 return len(lines), False

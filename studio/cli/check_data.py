@@ -86,11 +86,11 @@ def row_counter() -> Iterator[Callable[[int], None]]:
 
     with Console(stderr=True).status("Reading …") as status:
 
-        def told(rows: int) -> None:
+        def show_count(rows: int) -> None:
             if rows % 100 == 0:
                 status.update(f"{rows:,} rows …")
 
-        yield told
+        yield show_count
 
 
 def describe_packing(lengths: Sequence[int], max_length: int) -> str:

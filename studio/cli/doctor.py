@@ -129,13 +129,13 @@ def find_damaged_files(home: Home) -> list[str]:
     from core.training.speeds import MEASURED_SPEED, SPEEDS_FILE
     from studio.compare import votes
 
-    found = [f"{file} Mend it and put it back, or delete it." for file in damaged.aside(home.root, BULKY)]
+    found = [f"{file} Mend it and put it back, or delete it." for file in damaged.find_damaged(home.root, BULKY)]
     counts = {
         votes.path(home): unreadable_lines(votes.path(home), votes.VOTE_RECORD),
         home.cache / SPEEDS_FILE: unreadable_lines(home.cache / SPEEDS_FILE, MEASURED_SPEED),
     }
-    told = "cannot be understood and are passed over. They may be deleted."
-    return found + [f"{count} lines of {path} {told}" for path, count in counts.items() if count]
+    reason = "cannot be understood and are passed over. They may be deleted."
+    return found + [f"{count} lines of {path} {reason}" for path, count in counts.items() if count]
 
 
 def print_report(facts: dict[str, Any], problems: list[str]) -> None:

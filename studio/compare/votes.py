@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
-from adapters.common.damaged_files import folder
+from adapters.common.damaged_files import ensure_folder
 from adapters.common.errors import UserError
 from adapters.common.files import append_line
 from core.common.home import Home
@@ -103,7 +103,7 @@ def append(home: Home, vote: Vote) -> int:
     file = path(home)
     try:
         with _write_lock:
-            folder(file.parent)
+            ensure_folder(file.parent)
             append_line(file, line)
     except OSError as error:
         raise UserError(

@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from adapters.common.damaged_files import plain
+from adapters.common.damaged_files import ensure_plain
 from core.common.home import Home
 from core.common.process import ENGINE_FILE, Announced, Identity, announced_engine
 from core.serving.settings import EngineSettings
@@ -86,7 +86,7 @@ class EngineProcess:
         """
         command = [sys.executable, "-m", "core.serving", "--base", self.base, "--home", str(self.home.root)]
         command += settings.arguments()
-        with plain(self.lock_path).open("ab") as lock, plain(self.log_path).open("ab") as log_file:
+        with ensure_plain(self.lock_path).open("ab") as lock, ensure_plain(self.log_path).open("ab") as log_file:
             if not try_lock(lock):
                 self.forget()
                 self._end_silent_engine()
@@ -122,7 +122,7 @@ class EngineProcess:
             found = self.announced()
             if found is not None and found.alive():
                 return found
-            with plain(self.lock_path).open("ab") as lock:
+            with ensure_plain(self.lock_path).open("ab") as lock:
                 if try_lock(lock):
                     return None
             time.sleep(0.1)

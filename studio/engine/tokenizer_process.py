@@ -8,7 +8,7 @@ import sys
 import threading
 from typing import Any
 
-from adapters.common.damaged_files import plain
+from adapters.common.damaged_files import ensure_plain
 from adapters.common.errors import UserError
 from core.common.home import Home
 from core.data import Conversation
@@ -73,7 +73,7 @@ class TokenizerProcess:
         return process.stdout.readline()
 
     def _start(self) -> subprocess.Popen[str]:
-        with plain(self._log).open("wb") as log:
+        with ensure_plain(self._log).open("wb") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "core.models.tokenizer_worker", self.base],
                 stdin=subprocess.PIPE,

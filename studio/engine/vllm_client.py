@@ -20,7 +20,7 @@ from typing import Any
 
 import httpx
 
-from adapters.bases import same_base, shared_base
+from adapters.bases import is_same_base, to_shareable_id
 from adapters.common.errors import UserError
 from adapters.compat import BaseFacts, inspect, why_not, why_not_config
 from adapters.folder_layout import CONFIG_FILE, WEIGHTS_FILE
@@ -108,11 +108,11 @@ class VllmClient:
             return None
         own, there = facts_of(self.studio_base), facts_of(self.models.root)
         both = own.fingerprint and there.fingerprint
-        return own if (own.fingerprint == there.fingerprint if both else same_base(own.id, there.id)) else there
+        return own if (own.fingerprint == there.fingerprint if both else is_same_base(own.id, there.id)) else there
 
     @property
     def base_name(self) -> str:
-        return shared_base(self.base.id) if self.base else ""
+        return to_shareable_id(self.base.id) if self.base else ""
 
     def load_adapter(self, name: str, folder: Path) -> None:
         """Have the server know the adapter in `folder`, as it is now, under `name`; nothing is done where it does.

@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from adapters.common.damaged_files import opened
+from adapters.common.damaged_files import open_plain
 from adapters.common.errors import UserError
 from core.common.redaction import masked
 from core.recipes.trl_config import to_trl
@@ -125,7 +125,7 @@ def to_number(text: str | float | None) -> float:
 
 def log_tail(run: Run) -> str:
     """The newest part of a run's log."""
-    log = opened(run.log_path)
+    log = open_plain(run.log_path)
     if log is None:
         return "The log is empty so far."
     with log as file:

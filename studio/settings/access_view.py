@@ -75,5 +75,5 @@ def render_backup(backup: Backup | None) -> Markup:
 
 def damage_of(path: Path) -> str:
     """Why what was there before is not: the file was damaged and is set aside. Nothing where it was not."""
-    found = damaged_files.beside(path)
-    return found[-1].told if found else ""
+    found = damaged_files.find_damaged_versions(path)
+    return found[-1].summary if found else ""

@@ -32,11 +32,11 @@ async def calibrate(home: Home, recipe: Recipe) -> None:
                 sys.executable, *command, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
             )
             try:
-                _, said = await asyncio.wait_for(process.communicate(), LONGEST)
+                _, errors = await asyncio.wait_for(process.communicate(), LONGEST)
             except BaseException:
                 process.kill()
                 await process.wait()
                 raise
     if process.returncode not in (0, 1):  # 1: measured, though the plan says that it does not fit
-        last = said.decode(errors="replace").strip().splitlines()[-2:]
+        last = errors.decode(errors="replace").strip().splitlines()[-2:]
         raise UserError(" ".join(["The speed could not be measured.", *last]), "Start a run: its speed counts as well.")

@@ -8,7 +8,7 @@ import os
 
 from filelock import FileLock, Timeout
 
-from adapters.common.damaged_files import plain
+from adapters.common.damaged_files import ensure_plain
 from adapters.common.errors import UserError
 from adapters.common.files import no_room, write_atomic
 from core.common.home import Home
@@ -26,7 +26,7 @@ class WebLock:
         self.path = home.processes / "web.json"
         self.home = home
         self._unsaid = ""
-        self._lock = FileLock(plain(home.processes / "web.lock"))
+        self._lock = FileLock(ensure_plain(home.processes / "web.lock"))
 
     def acquire(self, url: str, *, foreign_engine: bool = False) -> None:
         """Raises UserError when a living web process has this home folder.

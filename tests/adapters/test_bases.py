@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from adapters.bases import Origin, said_same, same_base, shared_base, why_not_base
+from adapters.bases import Origin, find_base_mismatch, is_same_base, to_shareable_id, with_same_base
 from adapters.record import AdapterRecord
 
 QWEN = "Qwen/Qwen2.5-0.5B-Instruct"
@@ -45,8 +45,8 @@ HASH = "7ae557604adf67be50417f59c2c2f167def9a775"
     ],
 )
 def test_a_copy_under_another_name_is_the_same_base(name: str, base: str) -> None:
-    assert same_base(name, base)
-    assert same_base(base, name)
+    assert is_same_base(name, base)
+    assert is_same_base(base, name)
 
 
 @pytest.mark.parametrize(
@@ -74,8 +74,8 @@ def test_a_copy_under_another_name_is_the_same_base(name: str, base: str) -> Non
     ],
 )
 def test_a_name_that_may_be_anothers_is_not_the_same_base(name: str, base: str) -> None:
-    assert not same_base(name, base)
-    assert not same_base(base, name)
+    assert not is_same_base(name, base)
+    assert not is_same_base(base, name)
 
 
 @pytest.mark.parametrize(
@@ -89,26 +89,27 @@ def test_a_name_that_may_be_anothers_is_not_the_same_base(name: str, base: str) 
     ],
 )
 def test_what_is_shared_of_a_base_names_no_folder_of_this_machine(base: str, shared: str) -> None:
-    assert shared_base(base) == shared
+    assert to_shareable_id(base) == shared
 
 
 def test_fingerprints_count_more_than_names() -> None:
-    assert why_not_base(Origin("/old/place", "f00d"), "/new/place", "f00d") is None
-    assert "fingerprints differ" in str(why_not_base(Origin("my-llama", "beef"), "/srv/my-llama", "f00d"))
-    assert "trained on ada/other; the base here is my-llama" in str(why_not_base(Origin("ada/other"), "/srv/my-llama"))
-    assert "a folder named model, which does not tell" in str(why_not_base(Origin("/data/model"), "/srv/model"))
+    assert find_base_mismatch(Origin("/old/place", "f00d"), "/new/place", "f00d") is None
+    assert "fingerprints differ" in str(find_base_mismatch(Origin("my-llama", "beef"), "/srv/my-llama", "f00d"))
+    reason = find_base_mismatch(Origin("ada/other"), "/srv/my-llama")
+    assert "trained on ada/other; the base here is my-llama" in str(reason)
+    assert "a folder named model, which does not tell" in str(find_base_mismatch(Origin("/data/model"), "/srv/model"))
 
 
 def test_a_persons_word_holds_for_these_two_bases_alone() -> None:
     record = AdapterRecord("style", "ada/renamed", "beef")
-    said = said_same(record, "/srv/my-llama", "f00d")
+    said = with_same_base(record, "/srv/my-llama", "f00d")
     assert said.same_base is not None
     assert (said.same_base.made_for, said.same_base.made_for_fingerprint) == ("ada/renamed", "beef")
     origin = Origin.of(said)
-    assert why_not_base(origin, "/srv/my-llama", "f00d") is None
-    assert why_not_base(origin, "/moved/to/here", "f00d") is None, "the same weights elsewhere"
-    assert why_not_base(origin, "/srv/my-llama", "cafe") is not None, "other weights in the same folder"
-    assert why_not_base(origin, "ada/third") is not None
-    assert why_not_base(replace(origin, base_model="ada/replaced"), "/srv/my-llama", "f00d") is not None
+    assert find_base_mismatch(origin, "/srv/my-llama", "f00d") is None
+    assert find_base_mismatch(origin, "/moved/to/here", "f00d") is None, "the same weights elsewhere"
+    assert find_base_mismatch(origin, "/srv/my-llama", "cafe") is not None, "other weights in the same folder"
+    assert find_base_mismatch(origin, "ada/third") is not None
+    assert find_base_mismatch(replace(origin, base_model="ada/replaced"), "/srv/my-llama", "f00d") is not None
     assert AdapterRecord.from_dict(said.to_dict()) == said
-    assert said_same(record, "ada/renamed") is record, "nothing is to be said of what is known"
+    assert with_same_base(record, "ada/renamed") is record, "nothing is to be said of what is known"

@@ -12,7 +12,7 @@ import numpy
 import pytest
 from safetensors.numpy import save_file
 
-from adapters.bases import said_same
+from adapters.bases import with_same_base
 from adapters.common.errors import UserError
 from adapters.compat import BaseFacts, inspect, why_not, why_not_slots
 from adapters.folder_layout import known_files
@@ -133,7 +133,7 @@ def test_other_weights_or_shapes_are_refused(tmp_path: Path) -> None:
 def test_a_persons_word_counts_more_than_names_and_less_than_shapes(tmp_path: Path) -> None:
     folder = write_adapter(tmp_path / "a", base_model_name_or_path="ada/copy")
     assert why_not(inspect(folder), BASE) is not None, "equal shapes alone never suffice"
-    record = said_same(AdapterRecord("a", "ada/copy"), BASE.id, BASE.fingerprint)
+    record = with_same_base(AdapterRecord("a", "ada/copy"), BASE.id, BASE.fingerprint)
     (folder / "studio.json").write_text(record.to_json())
     assert why_not(inspect(folder), BASE) is None
     wide = {module: (shape[0] * 2, shape[1]) for module, shape in LINEARS.items()}

@@ -83,7 +83,7 @@ def test_on_a_full_disk_chat_goes_on_and_with_room_everything_comes_back(home_fo
     studio = StudioProcess(home_folder)
     studio.wait_for_address()
     studio.wait_until_ready()
-    assert {damaged.was for damaged in damaged_files.aside(home.root)} == {"engine.json", "web.json"}
+    assert {damaged.original_name for damaged in damaged_files.find_damaged(home.root)} == {"engine.json", "web.json"}
     before, engine = say(studio, "Who are you?"), studio.record("engine")
     fill_disk(home_folder)
     assert say(studio, "Who are you?") == before

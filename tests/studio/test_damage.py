@@ -255,10 +255,10 @@ def test_damaged_files_stop_neither_the_start_nor_a_tab(
         assert [run.id for run in list_runs(home)] == before
         assert all(run in repr(shown["tick"]) for run in before), "every run is in the list"
         assert not [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
-        aside = list(damaged.aside(home.root))
-        assert {file.path.parent / file.was for file in aside} <= set(paths)
+        aside = list(damaged.find_damaged(home.root))
+        assert {file.path.parent / file.original_name for file in aside} <= set(paths)
         said = [message for message in caplog.messages if "is set aside as" in message]
-        assert len(said) == len(aside) == len({file.was for file in aside}), "it is said once of each"
+        assert len(said) == len(aside) == len({file.original_name for file in aside}), "it is said once of each"
         assert all(str(file) in "\n".join(find_damaged_files(home)) for file in aside), "the doctor knows them"
 
 

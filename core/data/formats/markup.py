@@ -136,13 +136,13 @@ def parse_markup(text: str, kind: Markup) -> list[Message]:
         role = kind.roles.get(name) or ROLES.get(name)
         if role is None:
             raise RowError(f"It has a turn by {shortened(opening['who'])}.", f"Known roles: {', '.join(ROLES)}.")
-        said, *rest = kind.closing.split(text[opening.end() : end])
+        content, *rest = kind.closing.split(text[opening.end() : end])
         if rest and (after := strip_edges("".join(rest))):
             raise RowError(
                 f'There is text outside of the turns: "{shorten(after)}", where {kind.family} marks where they end.',
                 "Put it between the marks of a turn, or remove it.",
             )
-        messages.append(Message(role=role, content=thoughtless(strip_edges(said), role)))
+        messages.append(Message(role=role, content=thoughtless(strip_edges(content), role)))
     return messages
 
 
@@ -159,8 +159,8 @@ def parse_harmony(text: str) -> list[Message]:
     position, _ = skip_beginning_marks(text)
     while turn := HARMONY_TURN.match(text, position):
         position = turn.end()
-        name, channel, said = turn["who"].lower(), turn["channel"], turn["text"].strip()
-        if name == "functions" or "to=" in f"{turn['to']}{turn['more']}" or "# Tools" in said:
+        name, channel, content = turn["who"].lower(), turn["channel"], turn["text"].strip()
+        if name == "functions" or "to=" in f"{turn['to']}{turn['more']}" or "# Tools" in content:
             raise RowError(
                 f"It has calls or tools marked as {HARMONY} does, which are not read from a text.",
                 HOW,
@@ -168,16 +168,16 @@ def parse_harmony(text: str) -> list[Message]:
         if name not in ROLES:
             raise RowError(f"It has a turn by {shortened(turn['who'])}.", f"Known roles: {', '.join(ROLES)}.")
         if channel == "analysis":
-            thought = said
+            thought = content
         elif ROLES[name] == "assistant":
-            message = Message(role="assistant", content=said)
+            message = Message(role="assistant", content=content)
             if thought:
                 message["reasoning_content"] = thought
             messages.append(message)
             thought = ""
-        elif not (name == "system" and OWN_SYSTEM.search(said)):
-            instructions = INSTRUCTIONS.fullmatch(said)
-            messages.append(Message(role=ROLES[name], content=instructions[1].strip() if instructions else said))
+        elif not (name == "system" and OWN_SYSTEM.search(content)):
+            instructions = INSTRUCTIONS.fullmatch(content)
+            messages.append(Message(role=ROLES[name], content=instructions[1].strip() if instructions else content))
     if after := strip_edges(text[position:]):
         raise RowError(
             f'There is text outside of the turns: "{shorten(after)}", where {HARMONY} marks where they end.',

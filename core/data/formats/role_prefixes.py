@@ -168,12 +168,12 @@ def parse_alpaca_text(text: str) -> list[Message]:
         )
     messages = [Message(role="system", content=before)] if before else []
     for kind, start, end in turns:
-        said = strip_edges(text[start:end])
+        content = strip_edges(text[start:end])
         if kind == "adds":
             asked = messages[-1]["content"]
-            messages[-1]["content"] = f"{asked}\n\n{said}" if said else asked
+            messages[-1]["content"] = f"{asked}\n\n{content}" if content else asked
         else:
-            messages.append(Message(role="user" if kind == "asks" else "assistant", content=said))
+            messages.append(Message(role="user" if kind == "asks" else "assistant", content=content))
     return messages
 
 

@@ -39,22 +39,22 @@ def parse_switch(value: Any) -> bool | None:
 
 def mark_turn(message: Message, turn: TrackedMapping, where: str, notes: ConversionNotes) -> None:
     """Put what the turn's marks say into the message. Raises RowError for marks that cannot be followed."""
-    said = {name: turn[name] for name in turn if name in ALL_MARKS and has_value(turn.peek(name))}
+    marks = {name: turn[name] for name in turn if name in ALL_MARKS and has_value(turn.peek(name))}
     name, details = turn.first(DETAILS)
     own = turn.get("untrained")  # as the studio writes it
     if message["role"] != "assistant":
-        positive = any(parse_switch(value) is not False for key, value in said.items() if key in MARKS)
+        positive = any(parse_switch(value) is not False for key, value in marks.items() if key in MARKS)
         if positive or (isinstance(details, list) and any(is_trained_detail(detail) for detail in details)):
             notes.texts.add(IGNORED_MARK)
         return
-    trained = {parse_mark(key, value, where) for key, value in said.items()}
+    trained = {parse_mark(key, value, where) for key, value in marks.items()}
     if len(trained) > 1:
         raise RowError(
-            f"{where} is marked both as trained and as not trained ({', '.join(said)}).", "Keep one of the marks."
+            f"{where} is marked both as trained and as not trained ({', '.join(marks)}).", "Keep one of the marks."
         )
     if trained:
         message["weight"] = int(trained.pop())
-    if details == [] and not said:  # ranges to train, and none is named
+    if details == [] and not marks:  # ranges to train, and none is named
         message["weight"] = 0
     elif details and message.get("weight") != 0:
         add_untrained(message, spans_outside(details, len(message["content"]), f"The {name} of {where}"))
@@ -68,13 +68,13 @@ def parse_mark(key: str, value: Any, where: str) -> bool:
             f"{where} has the key `{key}`, which means “trained” in some files and “left out” in others.",
             "Write `train`: true or false in its place.",
         )
-    said = parse_switch(value)
-    if said is None:
+    switch = parse_switch(value)
+    if switch is None:
         raise RowError(
             f"{where} has the {key} {shortened(value)}: an answer is trained or not, it cannot be weighed.",
             "Write 1 (or true) for an answer to train, 0 (or false) for one that is not.",
         )
-    return not said if key in OPPOSITE else said
+    return not switch if key in OPPOSITE else switch
 
 
 def is_trained_detail(detail: Any) -> bool:
@@ -157,10 +157,10 @@ def mark_row(row: TrackedMapping) -> None:
     for name, value in row.values_by_key.items():
         if name not in ROW_MARKS or not has_value(value) or isinstance(value, list | Mapping):
             continue
-        said = parse_switch(value)
-        if said is None and name in ROW_SWITCHES:
+        switch = parse_switch(value)
+        if switch is None and name in ROW_SWITCHES:
             continue
-        if said is None:
+        if switch is None:
             raise RowError(
                 f"Its column `{name}` is {shortened(value)}: a row is trained or not, it cannot be weighed.",
                 "Write 1 or 0. If the column means something else, rename or remove it, or name the columns to read.",

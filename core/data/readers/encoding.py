@@ -23,14 +23,14 @@ class Encoding:
     """`errors` is for open(): bytes that are not valid become lone surrogates, found per row (core.data.values)."""
 
     name: str
-    said: str = ""
+    note: str = ""
     errors: str = "surrogateescape"
 
 
 def detect_encoding(chunks: Iterable[bytes]) -> Encoding:
     """UTF-8 if the valid characters outside ASCII outnumber the broken bytes, else Windows-1252 or Latin-1.
 
-    A UTF-8 file with a few damaged bytes thus stays UTF-8, and only its damaged rows are reported. `said` is empty for
+    A UTF-8 file with a few damaged bytes thus stays UTF-8, and only its damaged rows are reported. `note` is empty for
     UTF-8, and otherwise a sentence for the person.
     """
     decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")

@@ -95,7 +95,7 @@ def hash_files(paths: list[Path]) -> str:
 def encoding_notes(files: list[DataFile]) -> list[str]:
     """A sentence for every text file that is not UTF-8."""
     texts = [file for file in files if READERS[file.kind] is not read_parquet]
-    return [f"{file.name}: {said}" for file in texts if (said := encoding_of(file).said)]
+    return [f"{file.name}: {note}" for file in texts if (note := encoding_of(file).note)]
 
 
 READERS: dict[str, Callable[[DataFile], Iterator[ReaderOutput]]] = {

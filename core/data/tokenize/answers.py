@@ -17,18 +17,18 @@ THOUGHT = re.compile(r"\s*(?:<think>)?((?:(?!<think>).)*?)</think>\s*", re.DOTAL
 
 @dataclass(frozen=True)
 class RenderedAnswer:
-    """prompt: the text that the engine sends. said: what is trained to follow it, but for the spans `untrained`
-    (characters in `said`). dropped: what was thought has no place there. ended: the end was put behind it by us."""
+    """prompt: the text that the engine sends. completion: what is trained to follow it, but for the spans `untrained`
+    (characters in `completion`). dropped: what was thought has no place there. ended: we put the end behind it."""
 
     prompt: str
-    said: str
+    completion: str
     untrained: list[tuple[int, int]]
     dropped: bool
     ended: bool
 
     @property
     def text(self) -> str:
-        return self.prompt + self.said
+        return self.prompt + self.completion
 
 
 def render_answer(template: ChatTemplate, ending: EndOfTurn, messages: list[Message], index: int) -> RenderedAnswer:
@@ -40,8 +40,8 @@ def render_answer(template: ChatTemplate, ending: EndOfTurn, messages: list[Mess
     prompt = template.render(history, prompt=True)
     check_question(prompt, history)
     thought, content = split_thought(message)
-    said, shown, shift = render_completion(template, prompt, history, message)
-    closed, ended = ending.closed(said)
+    completion, shown, shift = render_completion(template, prompt, history, message)
+    closed, ended = ending.close(completion)
     wanted = content.strip() if thought else message["content"].strip()
     if wanted not in closed:
         raise answer_rewritten(index)

@@ -153,8 +153,8 @@ def encode_chain(tokenizer: PreTrainedTokenizerBase, chain: list[RenderedAnswer]
     rows = []
     for answer in chain:
         prompt, _ = tokenize_with_offsets(tokenizer, answer.prompt)
-        said, labels = completion_tokens(tokenizer, answer, prompt)
-        rows.append(Example(input_ids=prompt + said, labels=[IGNORED] * len(prompt) + labels))
+        completion, labels = completion_tokens(tokenizer, answer, prompt)
+        rows.append(Example(input_ids=prompt + completion, labels=[IGNORED] * len(prompt) + labels))
     return rows
 
 
@@ -163,21 +163,21 @@ def completion_tokens(
 ) -> tuple[list[int], list[int]]:
     """Ids and labels of an answer behind the prompt's own ids, also where the two would merge into one token."""
     start = len(found.prompt)
-    ids, offsets = tokenize_with_offsets(tokenizer, found.prompt + found.said)
+    ids, offsets = tokenize_with_offsets(tokenizer, found.prompt + found.completion)
     if ids[: len(prompt)] == prompt:
         ids, offsets = ids[len(prompt) :], offsets[len(prompt) :]
     else:
         # Behind a line break no tokenizer puts a space of its own before the first word; but line breaks may merge.
         lead, _ = tokenize_with_offsets(tokenizer, "\n")
-        ids, offsets = tokenize_with_offsets(tokenizer, "\n" + found.said)
+        ids, offsets = tokenize_with_offsets(tokenizer, "\n" + found.completion)
         start = 1
         if ids[: len(lead)] == lead:
             ids, offsets = ids[len(lead) :], offsets[len(lead) :]
         else:
-            ids, offsets = tokenize_with_offsets(tokenizer, found.said)
+            ids, offsets = tokenize_with_offsets(tokenizer, found.completion)
             start = 0
     spans = [(low + start, high + start) for low, high in found.untrained]
-    text = " " * start + found.said
+    text = " " * start + found.completion
     labels = [IGNORED if is_context(text, span, spans) else token for token, span in zip(ids, offsets, strict=True)]
     return ids, labels
 

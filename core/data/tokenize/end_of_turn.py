@@ -39,21 +39,21 @@ class EndOfTurn:
 
     marks: frozenset[str]
 
-    def closed(self, said: str) -> tuple[str, bool]:
+    def close(self, answer: str) -> tuple[str, bool]:
         """An answer up to its end, and whether that had to be put behind it. Raises Refused where there is none."""
-        rest, end = said.rstrip(), 0
+        rest, end = answer.rstrip(), 0
         while mark := self._mark_behind(rest):  # of several, the first that ends an answer
             end = len(rest) if mark in self.stops else end
             rest = rest.removesuffix(mark).rstrip()
         if end:
-            return said[:end], False
+            return answer[:end], False
         if not self.appended:
             raise TemplateRefused(
                 "an answer would have no end",
                 "The base's chat template writes no end behind an answer, and its tokenizer has no end-of-text token.",
                 "Choose a base whose tokenizer names an eos_token.",
             )
-        return said.rstrip() + self.appended, True
+        return answer.rstrip() + self.appended, True
 
     def _mark_behind(self, text: str) -> str:
         if not text.endswith(tuple(self.marks)):
@@ -141,9 +141,9 @@ def _inside(template: ChatTemplate, marks: frozenset[str], written: str) -> set[
     """Marks that stand within an answer, before its end: around what was thought, or around a call."""
     found: set[str] = set()
     for content, calls in ((ANSWER.format(1), 0), ("", 2), ("", 1)):
-        said = _said(template, content, calls)
-        body = said[: said.rfind(written)] if written and written in said else said
-        if marks and (not calls or CALL.format(calls - 1) in said):
+        answer = _render_answer(template, content, calls)
+        body = answer[: answer.rfind(written)] if written and written in answer else answer
+        if marks and (not calls or CALL.format(calls - 1) in answer):
             found.update(re.findall(any_of(marks), body.removesuffix(written)))
     return found
 
@@ -151,17 +151,17 @@ def _inside(template: ChatTemplate, marks: frozenset[str], written: str) -> set[
 def _after_calls(template: ChatTemplate, marks: frozenset[str]) -> set[str]:
     """The mark behind an answer that calls tools, where it is another one (gpt-oss) and not each call's own end."""
     for calls in (2, 1):
-        said = _said(template, "", calls)
-        if not said or not any(CALL.format(number) in said for number in range(calls)):
+        answer = _render_answer(template, "", calls)
+        if not answer or not any(CALL.format(number) in answer for number in range(calls)):
             continue
-        found = re.findall(any_of(marks), said) if marks else []
-        if found and said.rstrip().endswith(found[-1]) and found.count(found[-1]) == 1:
+        found = re.findall(any_of(marks), answer) if marks else []
+        if found and answer.rstrip().endswith(found[-1]) and found.count(found[-1]) == 1:
             return {found[-1]}
         return set()
     return set()
 
 
-def _said(template: ChatTemplate, content: str, calls: int) -> str:
+def _render_answer(template: ChatTemplate, content: str, calls: int) -> str:
     """What the template adds for an answer with reasoning and so many calls; "" where it refuses."""
     asked = _talk("user")
     answer = Message(role="assistant", content=content, reasoning_content=REASONING)

@@ -13,7 +13,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from adapters.common.damaged_files import plain
+from adapters.common.damaged_files import ensure_plain
 from adapters.common.files import sync_folder
 
 MIN_FREE_BYTES = 256 << 20  # bytes of disk that a weights file must leave for everything else
@@ -33,7 +33,7 @@ class CachedWeightsFile:
     @contextmanager
     def locked(self, say: Callable[[str], None]) -> Iterator[None]:
         """Let one process write at a time. The lock of a killed process is free."""
-        lock = FileLock(plain(self.path.with_name(f"{self.base}.lock")))
+        lock = FileLock(ensure_plain(self.path.with_name(f"{self.base}.lock")))
         while True:
             try:
                 lock.acquire(timeout=WAIT_SECONDS)
@@ -57,8 +57,8 @@ class CachedWeightsFile:
             raise OSError(f"it takes {size / 2**30:.2f} GiB and the disk has {free / 2**30:.2f} GiB left")
         unfinished = self.path.with_name(f"{self.base}.unfinished")
         try:
-            yield plain(unfinished)
-            unfinished.replace(plain(self.path))
+            yield ensure_plain(unfinished)
+            unfinished.replace(ensure_plain(self.path))
         finally:
             unfinished.unlink(missing_ok=True)
         sync_folder(self.path.parent)

@@ -43,8 +43,8 @@ def test_a_damaged_file_is_set_aside_with_its_reason_and_is_still_there(
     before = path.lstat()
     assert damaged_files.read(path, names) is None
     assert not os.path.lexists(path)
-    (found,) = damaged_files.aside(tmp_path)
-    assert found.was == "names.json" and reason in found.reason
+    (found,) = damaged_files.find_damaged(tmp_path)
+    assert found.original_name == "names.json" and reason in found.reason
     assert found.path.parent == tmp_path and os.path.samestat(found.path.lstat(), before)
     assert damaged_files.read(path, names) is None and len(caplog.records) == 1, "it is said once"
     assert str(found) in caplog.text
@@ -58,7 +58,7 @@ def test_a_whole_file_is_read_and_one_that_is_not_there_is_no_damage(tmp_path: P
     )
     assert damaged_files.read(tmp_path / "none.json", names) is None
     assert damaged_files.read(tmp_path / "names.json" / "none.json", names) is None
-    assert not list(damaged_files.aside(tmp_path))
+    assert not list(damaged_files.find_damaged(tmp_path))
 
 
 def test_what_is_not_the_files_fault_leaves_it_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,18 +92,18 @@ def test_two_of_one_name_and_second_are_both_kept(tmp_path: Path) -> None:
     for content in ("one", "two"):
         path.write_text(content)
         assert damaged_files.read(path, names) is None
-    assert {damaged.path.read_text() for damaged in damaged_files.aside(tmp_path)} == {"one", "two"}
+    assert {damaged.path.read_text() for damaged in damaged_files.find_damaged(tmp_path)} == {"one", "two"}
 
 
 def test_room_is_made_for_a_file_that_is_written_and_for_a_folder(tmp_path: Path) -> None:
     (tmp_path / "log.txt").mkdir()
     (tmp_path / "votes").write_text("a file")
     (tmp_path / "kept.txt").write_text("kept")
-    damaged_files.plain(tmp_path / "log.txt").write_text("line")
-    assert damaged_files.folder(tmp_path / "votes").is_dir()
-    assert damaged_files.plain(tmp_path / "kept.txt").read_text() == "kept"
+    damaged_files.ensure_plain(tmp_path / "log.txt").write_text("line")
+    assert damaged_files.ensure_folder(tmp_path / "votes").is_dir()
+    assert damaged_files.ensure_plain(tmp_path / "kept.txt").read_text() == "kept"
     assert stat.S_ISREG((tmp_path / "log.txt").lstat().st_mode)
-    assert [damaged.was for damaged in damaged_files.aside(tmp_path)] == ["log.txt", "votes"]
+    assert [damaged.original_name for damaged in damaged_files.find_damaged(tmp_path)] == ["log.txt", "votes"]
 
 
 def test_what_cannot_be_renamed_is_told_once(

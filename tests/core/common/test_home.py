@@ -35,7 +35,7 @@ def test_a_file_in_the_place_of_a_folder_is_set_aside(tmp_path: Path) -> None:
         (tmp_path / name).write_text("mine")
     home = Home.open(tmp_path)
     assert home.runs.is_dir() and home.cache.is_dir()
-    kept = [damaged.path.read_text() for damaged in damaged_files.aside(tmp_path)]
+    kept = [damaged.path.read_text() for damaged in damaged_files.find_damaged(tmp_path)]
     assert kept == ["mine"] * 5
 
 

@@ -82,7 +82,7 @@ def test_settings_are_kept_in_the_home_and_wrong_ones_are_not(home: Home) -> Non
 def test_a_damaged_file_of_settings_is_put_aside_and_the_defaults_count(home: Home, content: str) -> None:
     settings_path(home).write_text(content, errors="surrogateescape")
     assert saved_settings(home) == {}
-    assert [each.was for each in damaged_files.aside(home.root)] == ["engine-settings.json"]
+    assert [each.original_name for each in damaged_files.find_damaged(home.root)] == ["engine-settings.json"]
     assert saved_settings(home) == {}
 
 

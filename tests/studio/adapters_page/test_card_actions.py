@@ -8,7 +8,7 @@ from pathlib import Path
 import gradio as gr
 import pytest
 
-from adapters.bases import said_same
+from adapters.bases import with_same_base
 from studio.adapters_page.overview import render_adapters
 from studio.auth.identity import LOCAL_OWNER
 from studio.context import Studio
@@ -29,7 +29,7 @@ def test_the_owner_may_say_that_a_base_is_the_same_and_take_it_back(
     with pytest.raises(gr.Error, match="The engine is not there, which compares"):
         act(clicked("same", "copied"))
     assert studio.store.get("copied").same_base is None
-    studio.store.update(said_same(studio.store.get("copied"), "guanaco-builtin"))
+    studio.store.update(with_same_base(studio.store.get("copied"), "guanaco-builtin"))
     shown = render_adapters(studio)
     assert "Cannot be used" not in shown
     assert "<dt>A copy of</dt><dd>guanaco-builtin, said on 20" in shown
