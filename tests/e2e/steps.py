@@ -22,6 +22,25 @@ def choose(page: Page, selector: str, option: str) -> None:
     page.locator(selector).get_by_role("option", name=option, exact=True).click()
 
 
+def open_accordion(page: Page, selector: str) -> None:
+    """Open it, unless it is open, and wait until Gradio is done with what it holds.
+
+    Gradio mounts an accordion's fields when it is first opened, and gives them their first value once more a frame
+    later. A person is slower than that; a test whose value comes in between would lose it.
+    """
+    heading = page.locator(f"{selector} > button")
+    if "open" not in (heading.get_attribute("class") or "").split():
+        heading.click()
+    expect(page.locator(f"{selector} > button.open")).to_be_visible()
+    page.evaluate(FRAMES, 6)
+
+
+FRAMES = """(count) => new Promise((done) => {
+  const next = () => (count-- ? requestAnimationFrame(next) : done());
+  next();
+})"""
+
+
 def fill(page: Page, selector: str, text: str) -> None:
     page.locator(f"{selector} input, {selector} textarea").first.fill(text)
 
@@ -38,10 +57,8 @@ def columns(page: Page, count: int) -> None:
 
 def limit_answers(page: Page, tokens: int) -> None:
     """Set max_tokens; what is remembered of it is in this browser only."""
-    settings = page.locator("#chat-settings")
+    open_accordion(page, "#chat-settings")
     field = page.locator("#max-tokens input[type=number]")
-    if not field.is_visible():
-        settings.get_by_role("button").first.click()
     field.fill(str(tokens))
     field.press("Tab")
 

@@ -36,7 +36,7 @@ def test_a_blind_vote_reaches_the_table_and_the_preferences(visit: Visit) -> Non
     revealed = [page.locator(f"#badge-{column} b").inner_text() for column in range(2)]
     assert sorted(revealed) == ["guanaco-builtin", "gull"]
 
-    page.locator("#votes > button").click()
+    steps.open_accordion(page, "#votes")
     table = page.locator("#vote-results table")
     expect(table.locator("tbody tr")).to_have_count(2)
     expect(table.locator("tbody tr", has_text=revealed[0])).to_contain_text("100%")
@@ -51,7 +51,7 @@ def test_a_blind_vote_reaches_the_table_and_the_preferences(visit: Visit) -> Non
 def test_a_list_of_prompts_goes_to_several_models_and_comes_back_as_a_file(visit: Visit) -> None:
     page = visit()
     steps.limit_answers(page, 16)
-    page.locator("#prompt-list > button").click()
+    steps.open_accordion(page, "#prompt-list")
     steps.choose(page, "#list-models", "wren")
     page.keyboard.press("Escape")
     page.locator("#prompts textarea").fill("What is the capital of Cuba?\nWho are you?")
