@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from transformers.cache_utils import Cache
@@ -79,8 +81,8 @@ class KVCache(Cache):
         # Zeros, not uninitialised memory: a masked position has weight 0, but 0 x NaN would still be NaN.
         self._memory = {
             layer: (
-                torch.zeros(spec.heads, budget, spec.key_dim, dtype=spec.dtype, device=device),
-                torch.zeros(spec.heads, budget, spec.value_dim, dtype=spec.dtype, device=device),
+                zeros((spec.heads, budget, spec.key_dim), spec.dtype, device),
+                zeros((spec.heads, budget, spec.value_dim), spec.dtype, device),
             )
             for layer, spec in specs.items()
         }
@@ -182,6 +184,17 @@ class KVCache(Cache):
 
     def _tensors(self) -> list[Tensor]:
         return [memory for pair in self._memory.values() for memory in pair]
+
+
+def zeros(shape: tuple[int, int, int], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """As torch.zeros; on a CPU, memory that takes no room, and no time, before it is written to.
+
+    torch.zeros writes the zeros: gigabytes at every start, for rows that may never come. NumPy asks the system for
+    pages that are zero.
+    """
+    if device.type != "cpu":
+        return torch.zeros(shape, dtype=dtype, device=device)
+    return torch.from_numpy(np.zeros(math.prod(shape) * dtype.itemsize, np.uint8)).view(dtype).view(shape)
 
 
 def aligned(length: int, unit: int = ALIGN) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+import psutil
 import pytest
 import torch
 from torch import Tensor
@@ -138,3 +139,12 @@ def test_a_wiped_range_leaves_no_nan_behind() -> None:
     assert holds(cache, [row], [3], 4.0)
     keys, values = read(cache, [row], [row.capacity - 1], 0)[0]
     assert keys.isfinite().all() and values.isfinite().all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_memory_is_taken_only_where_something_is_written(dtype: torch.dtype) -> None:
+    process = psutil.Process()
+    before = process.memory_info().rss
+    cache = KVCache({0: KVCacheSpec(4, 64, 64, dtype)}, budget=1 << 19, max_rows=8, device=torch.device("cpu"))
+    assert cache.bytes_total >= 512 << 20
+    assert process.memory_info().rss - before < 64 << 20
