@@ -69,7 +69,6 @@ def run(args: argparse.Namespace) -> int:
     from core.common.redaction import mask_logs
     from core.models.base import resolve
     from core.training.cleanup import remove_leftovers
-    from studio.app import build_app
     from studio.auth.identity import AccessSettings, is_loopback
     from studio.context import Studio
     from studio.engine.supervisor import EngineSupervisor
@@ -96,8 +95,10 @@ def run(args: argparse.Namespace) -> int:
     backup = None
     try:
         backup = restore_home(home, args.keep_in)
+        engine.start()  # it loads while this process imports Gradio and builds the page, which takes seconds
+        from studio.app import build_app
+
         app = build_app(Studio.over(home, args.base, engine, backup), settings)
-        engine.start()
         threading.Thread(target=advance_queue, args=(home, engine, lock, queue_stop), daemon=True).start()
         print(f"Guanaco Studio: {url}   (home: {home.root})", flush=True)
         log_start_time()
