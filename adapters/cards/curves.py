@@ -9,7 +9,7 @@ from typing import TypeVar
 X = TypeVar("X", int, float)
 
 
-def smoothed(points: Sequence[tuple[X, float]], weight: float) -> list[tuple[X, float]]:
+def smooth(points: Sequence[tuple[X, float]], weight: float) -> list[tuple[X, float]]:
     """The exponential moving average of (x, y) that TensorBoard shows, without its bias towards zero at the start.
 
     weight: 0 leaves the points as they are; the nearer to 1, the smoother.

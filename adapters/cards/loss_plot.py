@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable
 from pathlib import Path
 
-from adapters.cards.curves import smoothed, ticks
+from adapters.cards.curves import smooth, ticks
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ def draw(curves: dict[str, Curve]) -> bytes:
 
     curves = dict(curves)
     if len(curves.get("training loss", [])) >= 20:
-        curves["training loss, smoothed"] = smoothed(curves["training loss"], SMOOTHING)
+        curves["training loss, smoothed"] = smooth(curves["training loss"], SMOOTHING)
     points = [point for curve in curves.values() for point in curve]
     last = max(x for x, _ in points)
     x_ticks = ticks(min(x for x, _ in points), last)

@@ -19,7 +19,7 @@ class HubError(UserError):
 
 
 @contextmanager
-def explained(repo_id: str, endpoint: str) -> Iterator[None]:
+def explain_errors(repo_id: str, endpoint: str) -> Iterator[None]:
     """Turn the errors of huggingface_hub and of the network, about the repository `repo_id`, into UserErrors."""
     import httpx2
     from huggingface_hub import errors

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fnmatch import fnmatch
 
 from adapters.common.errors import UserError
-from adapters.hub.errors import explained
+from adapters.hub.errors import explain_errors
 from adapters.hub.login import check_owner, check_repo_id, writer
 from adapters.hub.progress import Progress, no_progress
 from adapters.hub.repository import Files, PushResult, commit_operations, files_in, find_repository, uploading
@@ -34,7 +34,7 @@ def push_files(
     """
     check_repo_id(repo_id)
     api = writer(token)
-    with explained(repo_id, api.endpoint):
+    with explain_errors(repo_id, api.endpoint):
         progress(0.05, "Asking the Hub who you are")
         check_owner(with_retries(lambda: api.whoami()), repo_id)
         before = find_repository(api, repo_id, repo_type)

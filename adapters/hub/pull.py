@@ -13,7 +13,7 @@ from adapters.card_record import MAX_CARD, record_from_card
 from adapters.common.errors import UserError
 from adapters.compat import BaseFacts, parse_config, why_not_config
 from adapters.folder_layout import CARD_FILE, CONFIG_FILE
-from adapters.hub.errors import explained, offline_error
+from adapters.hub.errors import explain_errors, offline_error
 from adapters.hub.login import api_with, check_repo_id, is_offline
 from adapters.hub.progress import Progress, no_progress
 from adapters.hub.retry import with_retries
@@ -49,7 +49,7 @@ def pull_adapter(
             f"There is already an adapter named {name!r}.", f"Pull it under another name; {free!r} is free."
         )
     api = api_with(token)
-    with explained(repo_id, api.endpoint):
+    with explain_errors(repo_id, api.endpoint):
         progress(0.0, f"Asking the Hub about {repo_id}")
         source = source_in_cache(api, repo_id, revision) if is_offline() else source_on_hub(api, repo_id, revision)
         check_listing(repo_id, list(source.files))
@@ -88,6 +88,6 @@ def newer_revision(record: AdapterRecord, *, token: str | None = None) -> str | 
     if is_offline():
         raise offline_error(f"{repo_id} cannot be asked for a newer version")
     api = api_with(token)
-    with explained(repo_id, api.endpoint):
+    with explain_errors(repo_id, api.endpoint):
         sha = with_retries(lambda: api.model_info(repo_id)).sha
     return sha if sha != record.hub.revision else None

@@ -20,7 +20,7 @@ from adapters.cards.loss_plot import loss_plot
 from adapters.common.errors import UserError
 from adapters.folder_layout import CARD_FILE, CONFIG_FILE, PLOT_FILE, known_files
 from adapters.hub.commit_message import description, title
-from adapters.hub.errors import explained
+from adapters.hub.errors import explain_errors
 from adapters.hub.login import check_owner, check_repo_id, writer
 from adapters.hub.progress import Progress, no_progress
 from adapters.hub.repository import PushResult, commit_operations, files_in, find_repository, uploading
@@ -62,7 +62,7 @@ def push_adapter(
     adapter = store.open(name)
     record, files = adapter.record, files_to_push(adapter, repo_id)
     api = writer(token)
-    with explained(repo_id, api.endpoint):
+    with explain_errors(repo_id, api.endpoint):
         progress(0.05, "Asking the Hub who you are")
         if not pull_request:
             check_owner(with_retries(lambda: api.whoami()), repo_id)

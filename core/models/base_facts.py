@@ -32,7 +32,7 @@ def with_shapes(base: BaseFacts, adapter: AdapterFacts) -> BaseFacts:
     Some families have other names in their files than when they are loaded; of those no shape is known here.
     """
     linears = _linears(base.id)
-    named_alike = {_numberless(path) for path in linears} & {_numberless(path) for path in adapter.pairs}
+    named_alike = {_strip_numbers(path) for path in linears} & {_strip_numbers(path) for path in adapter.pairs}
     return replace(base, linears=linears) if named_alike else base
 
 
@@ -67,5 +67,5 @@ def _folder(source: BaseSource) -> Path | None:
     return Path(config).parent if isinstance(config, str) else None
 
 
-def _numberless(module: str) -> str:
+def _strip_numbers(module: str) -> str:
     return re.sub(r"\d+", "0", module)

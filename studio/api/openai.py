@@ -73,7 +73,7 @@ def router(studio: Studio) -> APIRouter:
             await asyncio.to_thread(check_asked, studio, person, content)
         renamed: vllm_api.Renamed = None
         if path.endswith("completions") and studio.engine.vllm is not None:
-            content, renamed = await asyncio.to_thread(vllm_api.translated, studio, content)
+            content, renamed = await asyncio.to_thread(vllm_api.translate_model_name, studio, content)
         answer = await unless_disconnected(request, ask(request, path, content))
         if answer is None:
             return Response(status_code=499)  # nobody is there to read it
@@ -105,7 +105,7 @@ def router(studio: Studio) -> APIRouter:
         content = await whole(answer)
         if answer.is_error:
             raise of_engine(answer, content)
-        found = [pathless(entry) for entry in json.loads(content)["data"]]
+        found = [without_path(entry) for entry in json.loads(content)["data"]]
         if not person.only_published:
             return found
         names = await asyncio.to_thread(usable_adapters, studio, person)
@@ -118,7 +118,7 @@ def router(studio: Studio) -> APIRouter:
     return routes
 
 
-def pathless(model: dict[str, Any]) -> dict[str, Any]:
+def without_path(model: dict[str, Any]) -> dict[str, Any]:
     """An entry of /v1/models; another server than this engine has its folders in it."""
     named = {key: model.get(key) for key in ("id", "root", "parent")}
     return model | {key: to_shareable_id(value) if isinstance(value, str) else value for key, value in named.items()}

@@ -24,7 +24,7 @@ def models(studio: Studio, person: User) -> list[dict[str, Any]]:
     return [known | {"id": base, "root": base, "parent": None}, *adapters]
 
 
-def translated(studio: Studio, content: bytes) -> tuple[bytes, Renamed]:
+def translate_model_name(studio: Studio, content: bytes) -> tuple[bytes, Renamed]:
     """A request's body as the server is to get it. Blocks while an adapter is brought to it.
 
     Raises ApiError when the body is no JSON object, or the server does not take the adapter.

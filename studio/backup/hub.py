@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adapters.common.errors import UserError
-from adapters.hub.errors import HubError, explained
+from adapters.hub.errors import HubError, explain_errors
 from adapters.hub.retry import with_retries
 from studio.backup.files import FileChanged, FileDigest, path_inside
 from studio.backup.folder import read_unchanged
@@ -37,7 +37,7 @@ class HubTarget:
 
     def prepare(self) -> None:
         """Make the repository if there is none. Raises UserError for a public one, HubError."""
-        with explained(self.repo_id, self.api.endpoint):
+        with explain_errors(self.repo_id, self.api.endpoint):
             with_retries(lambda: self.api.create_repo(self.repo_id, repo_type="dataset", private=True, exist_ok=True))
             self._check_private()
 
@@ -52,7 +52,7 @@ class HubTarget:
         """Make `files` the newest state, in one commit. Raises FileChanged, HubError."""
         from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
-        with explained(self.repo_id, self.api.endpoint):
+        with explain_errors(self.repo_id, self.api.endpoint):
             if self._committed is None:
                 listed = with_retries(lambda: self.api.list_repo_files(self.repo_id, repo_type="dataset"))
                 self._committed = {name.removeprefix(FOLDER): "" for name in listed if name.startswith(FOLDER)}
@@ -79,7 +79,7 @@ class HubTarget:
 
     def restore(self, stage: Path) -> dict[str, FileDigest]:
         """Put the newest commit's files into the empty folder `stage`; none when there are none. Raises HubError."""
-        with explained(self.repo_id, self.api.endpoint):
+        with explain_errors(self.repo_id, self.api.endpoint):
             info = with_retries(lambda: self.api.dataset_info(self.repo_id))
             paths = [file.rfilename for file in info.siblings or [] if file.rfilename.startswith(FOLDER)]
             fetched_folder = stage / ".fetched"

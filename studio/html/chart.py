@@ -49,7 +49,7 @@ def line_chart(lines: Sequence[Line], label: str, x_name: str = "step") -> Marku
         down = TOP + (y_high - y) / (y_high - y_low) * (HEIGHT - TOP - BOTTOM)
         return round(across, 1), round(down, 1)
 
-    values = {line.name: [[x, round(y, 4)] for x, y in thinned(line.points)] for line in drawn if not line.faint}
+    values = {line.name: [[x, round(y, 4)] for x, y in thin_out(line.points)] for line in drawn if not line.faint}
     return render(
         "shared/chart.html",
         label=label,
@@ -69,7 +69,7 @@ def line_chart(lines: Sequence[Line], label: str, x_name: str = "step") -> Marku
     )
 
 
-def thinned(points: Sequence[Point]) -> list[Point]:
+def thin_out(points: Sequence[Point]) -> list[Point]:
     """At most MOST_POINTS of them, evenly, the first and the last included."""
     if len(points) <= MOST_POINTS:
         return list(points)
@@ -82,7 +82,7 @@ def _loss_ticks(low: float, high: float) -> list[float]:
 
 
 def _to_curve(line: Line, to_pixels: Callable[[float, float], Point]) -> dict[str, Any]:
-    points = [to_pixels(x, y) for x, y in thinned(line.points)]
+    points = [to_pixels(x, y) for x, y in thin_out(line.points)]
     return {
         "name": line.name,
         "points": points,

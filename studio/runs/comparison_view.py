@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from adapters.cards.curves import smoothed
+from adapters.cards.curves import smooth
 from studio.html.chart import Line, line_chart
 from studio.html.format import number
 from studio.html.templating import render
@@ -22,7 +22,7 @@ def render_comparison(runs: Sequence[RunSnapshot], smoothing: float) -> Markup:
     names = _distinct_names(runs)
     lines = []
     for colour, (run, name) in enumerate(zip(runs, names, strict=True)):
-        lines.append(Line(name, smoothed(run.training, smoothing), colour))
+        lines.append(Line(name, smooth(run.training, smoothing), colour))
         lines.append(Line(f"{name}, eval", run.evaluated, colour, dashed=True, dots=True))
     chart = line_chart(lines, f"Losses of {len(runs)} runs by step")
     return render("runs/comparison.html", chart=chart, names=names, rows=differences(runs))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from markupsafe import Markup
 
-from adapters.cards.curves import smoothed
+from adapters.cards.curves import smooth
 from adapters.common.errors import without_paths
 from core.models.base import name_of
 from core.training.events import Checkpoint, Evaluation, Note, SampleAnswer
@@ -68,7 +68,7 @@ def render_run_card(
 
 def render_loss_chart(run: RunSnapshot, smoothing: float) -> Markup:
     """Training loss, smoothed over the raw values, and eval loss."""
-    lines = [Line("loss, smoothed" if smoothing else "loss", smoothed(run.training, smoothing), 0)]
+    lines = [Line("loss, smoothed" if smoothing else "loss", smooth(run.training, smoothing), 0)]
     if smoothing:
         lines.insert(0, Line("loss", run.training, 0, faint=True))
     lines.append(Line("eval loss", run.evaluated, 1, dashed=True, dots=True))

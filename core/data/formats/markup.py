@@ -142,11 +142,11 @@ def parse_markup(text: str, kind: Markup) -> list[Message]:
                 f'There is text outside of the turns: "{shorten(after)}", where {kind.family} marks where they end.',
                 "Put it between the marks of a turn, or remove it.",
             )
-        messages.append(Message(role=role, content=thoughtless(strip_edges(content), role)))
+        messages.append(Message(role=role, content=remove_empty_thought(strip_edges(content), role)))
     return messages
 
 
-def thoughtless(text: str, role: str) -> str:
+def remove_empty_thought(text: str, role: str) -> str:
     """Without the empty block of thoughts that some templates write before an answer."""
     found = EMPTY_THOUGHT.match(text) if role == "assistant" else None
     return text[found.end() :] if found else text

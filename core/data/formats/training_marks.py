@@ -103,14 +103,14 @@ def spans_outside(details: Any, length: int, what: str) -> list[list[int]]:
         if begin < ends[not train]:
             raise RowError(f"{what} says of character {begin} both that it is trained and that it is not.", how)
         ends[train] = max(ends[train], end)
-    return complement([[begin, end] for begin, end, train in ranges if train], length)
+    return invert_spans([[begin, end] for begin, end, train in ranges if train], length)
 
 
 def is_offset(value: Any) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
-def complement(spans: list[list[int]], length: int) -> list[list[int]]:
+def invert_spans(spans: list[list[int]], length: int) -> list[list[int]]:
     """What lies between the spans, from 0 to `length`, as spans in order."""
     between, position = [], 0
     for start, end in sorted(spans):
@@ -139,12 +139,12 @@ def add_untrained(message: Message, spans: list[list[int]]) -> None:
     if not spans:
         return
     text = message["content"]
-    left = complement([*message.get("untrained", []), *spans], len(text))
+    left = invert_spans([*message.get("untrained", []), *spans], len(text))
     if not any(text[start:end].strip() for start, end in left):
         message.pop("untrained", None)
         message["weight"] = 0
     else:
-        message["untrained"] = complement(left, len(text))
+        message["untrained"] = invert_spans(left, len(text))
 
 
 def skips_row(name: str, value: Any) -> bool:

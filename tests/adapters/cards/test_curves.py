@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from adapters.cards.curves import smoothed, ticks
+from adapters.cards.curves import smooth, ticks
 
 
 def test_smoothing_is_a_debiased_moving_average() -> None:
-    assert [y for _, y in smoothed([(1, 2.0), (2, 2.0), (3, 2.0)], 0.9)] == pytest.approx([2.0, 2.0, 2.0])
+    assert [y for _, y in smooth([(1, 2.0), (2, 2.0), (3, 2.0)], 0.9)] == pytest.approx([2.0, 2.0, 2.0])
     # By hand for weight 0.5: (0.5*4)/0.5, (0.5*2 + 0.5*1)/0.75.
-    assert [y for _, y in smoothed([(1, 4.0), (2, 1.0)], 0.5)] == pytest.approx([4.0, 2.0])
-    assert smoothed([(1, 4.0), (2, 1.0)], 0) == [(1, 4.0), (2, 1.0)]
+    assert [y for _, y in smooth([(1, 4.0), (2, 1.0)], 0.5)] == pytest.approx([4.0, 2.0])
+    assert smooth([(1, 4.0), (2, 1.0)], 0) == [(1, 4.0), (2, 1.0)]
 
 
 def test_smoothing_starts_at_the_first_value() -> None:
-    steps, losses = zip(*smoothed([(1, 4.0), (2, 4.0)], 0.8), strict=True)
+    steps, losses = zip(*smooth([(1, 4.0), (2, 4.0)], 0.8), strict=True)
     assert steps == (1, 2)
     assert losses == pytest.approx((4.0, 4.0))
 

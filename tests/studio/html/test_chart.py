@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 import re
 
-from studio.html.chart import MOST_POINTS, Line, line_chart, thinned
+from studio.html.chart import MOST_POINTS, Line, line_chart, thin_out
 
 
 def test_thinning_keeps_both_ends() -> None:
     points = [(float(x), 0.0) for x in range(10_000)]
-    few = thinned(points)
+    few = thin_out(points)
     assert len(few) == MOST_POINTS
     assert (few[0], few[-1]) == (points[0], points[-1])
-    assert thinned(points[:5]) == points[:5]
+    assert thin_out(points[:5]) == points[:5]
 
 
 def test_a_chart_draws_every_line_and_names_it() -> None:
