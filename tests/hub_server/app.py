@@ -12,17 +12,16 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import parse_qs
 
-import yaml
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from tests.hub_server.cards import REPO_ID, read_card, validate_card
 from tests.hub_server.repos import Blob, Commit, Repos, Settings, is_lfs
 from tests.hub_server.spaces import Spaces
 
-REPO_ID = re.compile(r"[\w-][\w.-]{0,95}/[\w.-]{1,96}", re.ASCII)
 _PREFIXES = {"model": "", "dataset": "datasets/", "space": "spaces/"}
 _CHUNK = 1 << 16
 
@@ -380,43 +379,6 @@ def split_revision(rest: str) -> tuple[str, str]:
     if match is None:
         raise refuse(404, f"Invalid rev id: {rest}", "RevisionNotFound")
     return match[1], match[2] or ""
-
-
-def front_matter(text: str) -> str:
-    match = re.match(r"\s*---\s*\n(.*?)\n---\s*(\n|$)", text, re.DOTALL)
-    return match[1] if match else ""
-
-
-def read_card(repos: Repos, commit: Commit) -> dict[str, Any]:
-    if "README.md" not in commit.files:
-        return {}
-    text = repos.blob_path(commit.files["README.md"].sha256).read_text(errors="replace")
-    try:
-        values = yaml.safe_load(front_matter(text)) or {}
-    except yaml.YAMLError:
-        return {}
-    return json.loads(json.dumps(values, default=str)) if isinstance(values, dict) else {}
-
-
-def validate_card(text: str) -> tuple[list[str], list[str]]:
-    """(errors, warnings) about a card's front matter: those of the real Hub's checks that our cards can run into."""
-    try:
-        values = yaml.safe_load(front_matter(text))
-    except yaml.YAMLError as error:
-        return [f"YAML parsing error: {error}"], []
-    if not values:
-        return [], ["empty or missing yaml metadata in repo card"]
-    errors = []
-    for key, where in (("base_model", "models"), ("datasets", "datasets")):
-        given = values.get(key, [])
-        for value in given if isinstance(given, list) else [given]:
-            if not isinstance(value, str) or not REPO_ID.fullmatch(value):
-                errors.append(f'"{key}" with value "{value}" is not valid. Use an id from https://hf.co/{where}.')
-    if not isinstance(values.get("tags", []), list):
-        errors.append('"tags" must be an array')
-    if values.get("base_model_relation") not in (None, "adapter", "merge", "quantized", "finetune"):
-        errors.append('"base_model_relation" is not one that is known')
-    return errors, []
 
 
 def build_app(hub: Hub) -> Starlette:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +11,6 @@ from typing import Any
 
 import gradio as gr
 import pytest
-import yaml
 from starlette.testclient import TestClient
 
 from adapters.common import damaged_files as damaged
@@ -46,8 +43,10 @@ from studio.runs.table_view import RunsTableState
 from studio.web.lock import WebLock
 from tests.e2e.furnished import furnish
 from tests.studio.conftest import handler, request_of
+from tests.studio.damage import DAMAGE
 
 RUN = "runs/*-quick"  # of the two it is the one that is damaged
+
 FILES = [
     f"{RUN}/state.json",
     f"{RUN}/recipe.yaml",
@@ -81,63 +80,6 @@ FILES = [
     "processes/keys.lock",
     "processes/web.lock",
 ]
-
-
-def changed(value: Any, leaf: Callable[[Any], Any]) -> Any:
-    """The same JSON with other leaves."""
-    if isinstance(value, dict):
-        return {name: changed(inner, leaf) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [changed(inner, leaf) for inner in value]
-    return leaf(value)
-
-
-def with_leaves(leaf: Callable[[Any], Any]) -> Callable[[Path], None]:
-    """Rewrites a file of JSON, JSON lines or YAML; what is none of them becomes one value."""
-
-    def damage(path: Path) -> None:
-        content = path.read_bytes()
-        try:
-            if path.suffix == ".yaml":
-                path.write_text(yaml.safe_dump(changed(yaml.safe_load(content), leaf)))
-            elif path.suffix == ".jsonl":
-                lines = [json.dumps(changed(json.loads(line), leaf)) for line in content.splitlines()]
-                path.write_text("\n".join(lines) + "\n")
-            else:
-                path.write_text(json.dumps(changed(json.loads(content), leaf)))
-        except ValueError:
-            path.write_text(json.dumps(leaf("text")))
-
-    return damage
-
-
-def instead(make: Callable[[Path], Any]) -> Callable[[Path], None]:
-    def damage(path: Path) -> None:
-        path.unlink()
-        make(path)
-
-    return damage
-
-
-def make_folder(path: Path) -> None:
-    path.mkdir()
-    (path / "within").write_text("x")
-
-
-DAMAGE: dict[str, Callable[[Path], object]] = {
-    "a folder": instead(make_folder),
-    "a pipe": instead(os.mkfifo),
-    "a link to nothing": instead(lambda path: path.symlink_to("/nowhere/at/all")),
-    "binary garbage": lambda path: path.write_bytes(bytes(range(255, -1, -1)) * 9),
-    "empty": lambda path: path.write_bytes(b""),
-    "cut off": lambda path: os.truncate(path, path.stat().st_size // 2),
-    "no object": lambda path: path.write_text("null\n7\n"),
-    "no fields": lambda path: path.write_text("{}"),
-    "nested": lambda path: path.write_text("[" * 100_000),
-    "other types": with_leaves(lambda leaf: "text" if isinstance(leaf, int | float | None) else 7),
-    "huge numbers": with_leaves(lambda leaf: 10**400 if isinstance(leaf, int | float) else leaf),
-    "no numbers": with_leaves(lambda leaf: math.nan if isinstance(leaf, int | float) else leaf),
-}
 
 
 @pytest.fixture(scope="module")

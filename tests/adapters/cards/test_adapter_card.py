@@ -11,7 +11,7 @@ from adapters.cards.adapter_card import render_adapter_card
 from adapters.common.errors import UserError
 from adapters.record import BUILTIN_ID, AdapterRecord, DatasetRef, HubRef, Sample
 from core.models import base
-from tests.hub_server.app import validate_card
+from tests.hub_server.cards import validate_card
 
 RECORD = AdapterRecord(
     name="pirate",

@@ -15,8 +15,6 @@ from studio.auth.event_shapes import MAX_MARKS, MAX_MESSAGES, MAX_PARTS, MAX_VAL
 from studio.auth.identity import Role
 from studio.auth.keys import Keys
 from studio.auth.permissions import EVENT_PATHS, EVENTS, event_name
-from studio.context import Studio
-from studio.page import build_page
 from studio.web.request_bodies import Refusal
 from tests.studio.auth.openid import OpenIDProvider
 from tests.studio.conftest import LET_IN, GuardedApp, event, space_settings
@@ -26,11 +24,6 @@ QUESTION = {"role": "user", "metadata": None, "content": [WORDS], "options": Non
 ANSWER = {"role": "assistant", "metadata": {"log": "base"}, "content": [WORDS], "options": None}
 COMPONENT = {"type": "component", "component": "textbox", "value": "hi", "constructor_args": {}, "props": {}}
 FILE = {"type": "file", "file": {"path": "x", "meta": {"_type": "other"}}}
-
-
-@pytest.fixture(scope="module")
-def page(quiet_studio: Studio) -> gr.Blocks:
-    return build_page(quiet_studio, sign_in=True)
 
 
 @pytest.fixture

@@ -28,15 +28,9 @@ from studio.auth.middleware import COOKIE, MAX_OTHERS_BODY_BYTES
 from studio.auth.permissions import COUNTED, EVENT_PATHS, EVENTS
 from studio.chat.conversation_stores import MAX_BROWSER_BYTES
 from studio.context import Studio
-from studio.page import build_page
 from studio.web import request_bodies
 from tests.studio.auth.openid import OpenIDProvider
 from tests.studio.conftest import LET_IN, OWNER_TOKEN, SPACE_HOST, USER_TOKEN, GuardedApp, event, space_settings
-
-
-@pytest.fixture(scope="module")
-def page(quiet_studio: Studio) -> gr.Blocks:
-    return build_page(quiet_studio, sign_in=True)
 
 
 @pytest.fixture

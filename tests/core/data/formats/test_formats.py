@@ -13,8 +13,7 @@ from adapters.common.errors import UserError
 from core.data import Message
 from core.data.check import DatasetChecker
 from core.data.dataset import DatasetRow, RowError
-from core.data.formats import FORMATS, detect_row
-from core.data.formats.base import check_turns
+from core.data.formats import FORMATS
 from tests.core.data.dialogues import (
     chatml_text,
     dialogues,
@@ -24,28 +23,9 @@ from tests.core.data.dialogues import (
     vicuna_text,
     words,
 )
+from tests.core.data.formats.converting import convert, reason, scan_of, talk
 
 few = settings(max_examples=50)
-
-
-def convert(row: dict[str, Any]) -> tuple[str, list[Message]]:
-    """Format and messages of one row, by detection, as a scan does it."""
-    found = detect_row(row)
-    assert found is not None, row
-    return found.name, check_turns(found.convert(row))[0]
-
-
-def reason(row: dict[str, Any], dataset_format: str | None = None) -> str:
-    """Why a row is refused."""
-    scan = DatasetChecker([DatasetRow(1, row)], dataset_format)
-    assert list(scan) == []
-    (problem,) = scan.problems
-    assert problem.row == 1 and problem.remedy
-    return problem.what
-
-
-def talk(*contents: str) -> list[Message]:
-    return [Message(role=("user", "assistant")[index % 2], content=text) for index, text in enumerate(contents)]
 
 
 @pytest.mark.slow
@@ -119,58 +99,6 @@ def test_dolly_columns_are_alpaca() -> None:
     assert convert(row) == ("alpaca", talk("Who?\n\nAnn wrote it.", "Ann"))
 
 
-def scan_of(*rows: dict[str, Any], dataset_format: str | None = None) -> DatasetChecker:
-    return DatasetChecker([DatasetRow(number, row) for number, row in enumerate(rows, start=1)], dataset_format)
-
-
-PREFERENCES: list[dict[str, Any]] = [
-    {"prompt": "Who?", "chosen": "Ann", "rejected": "Bob"},
-    {"chosen": talk("Who?", "Ann"), "rejected": talk("Who?", "Bob")},
-    {"prompt": talk("Who?"), "chosen": [*talk("x", "Ann")[1:]], "rejected": [*talk("x", "Bob")[1:]]},
-    {"question": "Who?", "chosen": {"role": "assistant", "content": "Ann"}, "rejected": "Bob"},
-    {"chosen": "\n\nHuman: Who?\n\nAssistant: Ann", "rejected": "\n\nHuman: Who?\n\nAssistant: Bob"},
-    {
-        "conversations": talk("Who?"),
-        "chosen": {"from": "gpt", "value": "Ann"},
-        "rejected": {"from": "gpt", "value": "Bob"},
-    },
-    {"instruction": "Who?", "input": "", "chosen": "Ann", "rejected": "Bob"},
-]
-
-
-@pytest.mark.parametrize("row", PREFERENCES)
-def test_preference_data_is_recognised_and_trained_only_if_asked_for(row: dict[str, Any]) -> None:
-    with pytest.raises(UserError, match=r"preference data.*ask for the format 'preference'"):
-        scan_of(row)
-    (conversation,) = scan_of(row, dataset_format="preference")
-    assert conversation.messages == talk("Who?", "Ann")
-
-
-@pytest.mark.parametrize(
-    "rows",
-    [
-        [{"prompt": "Who?", "completion": name, "label": name == "Ann"} for name in ("Ann", "Bob")],
-        [{"prompt": "Who?", "completion": name, "label": str(name == "Ann")} for name in ("Ann", "Bob")],  # from a CSV
-        [{"messages": talk("Who?", name), "label": name == "Ann"} for name in ("Ann", "Bob")],
-        [{"messages": talk("Who?", name), "kto_tag": name == "Ann"} for name in ("Ann", "Bob")],
-    ],
-)
-def test_labelled_answers_are_recognised_and_only_the_good_ones_trained_if_asked_for(
-    rows: list[dict[str, Any]],
-) -> None:
-    with pytest.raises(UserError, match="labelled good or bad"):
-        scan_of(*rows)
-    scan = scan_of(*rows, dataset_format="kto")
-    assert [conversation.messages for conversation in scan] == [talk("Who?", "Ann")]
-    assert [note.row for note in scan.notes] == [2] and scan.problems == []
-
-
-def test_a_preference_row_among_examples_is_a_problem() -> None:
-    scan = scan_of({"prompt": "a", "completion": "b"}, {"prompt": "c", "completion": "b"}, PREFERENCES[0])
-    assert len(list(scan)) == 2
-    assert [problem.row for problem in scan.problems] == [3]
-
-
 def test_plain_text_is_trained_whole_and_said() -> None:
     scan = scan_of({"text": "Once upon a time"}, {"text": "there was a llama."})
     assert next(iter(scan)).messages == [{"role": "text", "content": "Once upon a time"}]
@@ -180,63 +108,6 @@ def test_plain_text_is_trained_whole_and_said() -> None:
 def test_a_few_damaged_conversations_do_not_make_a_file_plain_text() -> None:
     scan = scan_of({"text": "### Human: a ### Assistant: b"}, *[{"text": "broken"}] * 9)
     assert len(list(scan)) == 1 and len(scan.problems) == 9
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        'Begin with "### Human: hi", then wait.',
-        "Begin with `### Human:` and end.",
-        "Begin with «### Human: salut», then wait.",
-        "```\n### Human: hi\n### Assistant: hello\n```\nThat is the format.",
-        "~~~text\n### Human: hi\n~~~",
-    ],
-)
-def test_a_quoted_marker_inside_an_answer_stays_there(answer: str) -> None:
-    for separator in ("", " ", "\n"):
-        text = guanaco_text(talk("How?", answer, "And then?", "Fine."), separator)
-        assert convert({"text": text})[1] == talk("How?", answer, "And then?", "Fine.")
-
-
-def test_an_unquoted_marker_in_mid_line_stays_where_turns_on_lines_alternate_without_it() -> None:
-    text = (
-        "### Human: How?\n### Assistant: Each one gets ### Human: before it.\n### Human: Thanks\n### Assistant: Sure."
-    )
-    assert convert({"text": text})[1][1]["content"] == "Each one gets ### Human: before it."
-
-
-def test_a_closing_quotation_mark_does_not_quote_the_marker_behind_it() -> None:
-    text = '### Human: Say "hi"### Assistant: "hi"### Human: Again### Assistant: hi'
-    assert convert({"text": text})[1] == talk('Say "hi"', '"hi"', "Again", "hi")
-
-
-def test_code_that_begins_in_mid_line_does_not_swallow_turns() -> None:
-    code = "So: ```python\nx\n```"
-    for separator in ("", " ", "\n"):
-        text = guanaco_text(talk("a", "b", code, code, "c", code), separator)
-        assert convert({"text": text})[1] == talk("a", "b", code, code, "c", code)
-    for messages in (talk("a", "b", code, code), talk("a", code, "a", code)):
-        assert convert({"text": vicuna_text(messages, " ")})[1] == messages
-
-
-def test_a_code_fence_that_is_never_closed_does_not_swallow_turns() -> None:
-    text = "### Human: a ### Assistant: ```py\nx\n ### Human: b ### Assistant: \n```py\ny\n```"
-    assert [message["content"] for message in convert({"text": text})[1]] == ["a", "```py\nx", "b", "```py\ny\n```"]
-
-
-def test_signs_of_another_dialect_inside_an_answer_do_not_change_the_format() -> None:
-    answer = "Llama 2 wants [INST] x [/INST], ChatML <|im_start|>user, Vicuna USER: x ASSISTANT: y."
-    assert convert({"text": guanaco_text(talk("How?", answer), "\n")}) == ("guanaco", talk("How?", answer))
-
-
-def test_headings_that_are_not_markers_stay_text() -> None:
-    text = "### Human: Plan? ### Assistant: ### Steps\n### Note: eat\n### human: lower"
-    assert convert({"text": text})[1] == talk("Plan?", "### Steps\n### Note: eat\n### human: lower")
-
-
-def test_guanaco_text_with_a_leading_system_prompt() -> None:
-    text = "### System: Be brief.\n### Human: Hi\n### Assistant: Hello"
-    assert convert({"text": text})[1] == [Message(role="system", content="Be brief."), *talk("Hi", "Hello")]
 
 
 def test_the_only_column_may_have_any_name() -> None:
@@ -256,15 +127,6 @@ def test_content_in_parts_is_joined_and_roles_have_other_names() -> None:
     ]
     expected = [Message(role="system", content="Be kind."), *talk("ab", "c")]
     assert convert({"messages": turns})[1] == expected
-
-
-def test_a_trailing_human_turn_is_left_out_with_a_note() -> None:
-    scan = DatasetChecker([DatasetRow(1, {"text": "### Human: a ### Assistant: b ### Human: c"})])
-    (conversation,) = scan
-    assert conversation.messages == talk("a", "b")
-    assert scan.problems == []
-    (note,) = scan.notes
-    assert note.row == 1 and "nobody answers" in note.what
 
 
 @pytest.mark.parametrize(
@@ -353,13 +215,6 @@ def test_marks_of_templates_inside_a_text_are_noted(mark: str) -> None:
     assert len(list(scan)) == 2 and scan.problems == []
     (note,) = scan.notes
     assert note.row == 1 and f'Message 2 holds "{mark}"' in note.what
-
-
-def test_a_label_that_is_no_thumb_is_a_column_like_any_other() -> None:
-    scan = scan_of(
-        {"messages": talk("Who?", "Ann"), "label": "history"}, {"prompt": "a", "completion": "b", "label": 3}
-    )
-    assert len(list(scan)) == 2
 
 
 @pytest.mark.parametrize("character", ["\x00", "\x1b", "\x07", "\x7f"])

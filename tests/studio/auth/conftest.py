@@ -1,0 +1,47 @@
+"""The page, and the whole app on a Space and on one's own machine, for the tests of who may do what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import gradio as gr
+import pytest
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+from core.common.home import Home
+from studio.app import build_app
+from studio.auth.keys import Keys
+from studio.context import Studio
+from studio.page import build_page
+from tests.studio.auth.attackers import HERE
+from tests.studio.auth.openid import OpenIDProvider
+from tests.studio.conftest import SPACE_HOST, GuardedApp, space_settings
+
+
+@pytest.fixture(scope="module")
+def page(quiet_studio: Studio) -> gr.Blocks:
+    return build_page(quiet_studio, sign_in=True)
+
+
+@pytest.fixture(scope="module")
+def app(quiet_studio: Studio, provider: OpenIDProvider) -> FastAPI:
+    return build_app(quiet_studio, space_settings(provider.url))
+
+
+@pytest.fixture
+def space(page: gr.Blocks, home: Home, provider: OpenIDProvider) -> GuardedApp:
+    return GuardedApp(space_settings(provider.url, messages_per_minute=(10_000, 10_000)), page, Keys(home))
+
+
+@pytest.fixture(scope="module")
+def local(quiet_studio: Studio) -> Iterator[TestClient]:
+    """The whole app as it is started on one's own machine: the person before it may do everything."""
+    with TestClient(build_app(quiet_studio), HERE, follow_redirects=False, raise_server_exceptions=False) as client:
+        yield client
+
+
+@pytest.fixture
+def visitor(app: FastAPI) -> TestClient:
+    url = f"https://{SPACE_HOST}"
+    return TestClient(app, url, follow_redirects=False, raise_server_exceptions=False)
