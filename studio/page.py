@@ -56,8 +56,10 @@ def build_page(studio: Studio, sign_in: bool = False) -> gr.Blocks:
             with gr.Tab("Adapters", id="adapters") as adapters_tab:
                 adapters_page = adapters.build(studio)
             with gr.Tab("Settings", id="settings") as settings_tab:
-                settings.build(studio, settings_tab)
+                settings.build_own(studio)
                 access.build(studio, sign_in, greeting)
+                settings.build_snippets()
+                settings.build_machine(studio, settings_tab)
         with train_column, restricted_to(is_owner, TRAIN_RESTRICTED, "train-closed"):
             train_page, run_started = train.build(studio, runs_page.run_id, tabs)
         tick_button = gr.Button("Refresh", visible="hidden", elem_id="tick")
