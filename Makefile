@@ -20,8 +20,9 @@ env: $(STAMP) ## makes the environment in .venv
 # Older than pyproject.toml means made from something else: bring it up to date.
 $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Guanaco Studio needs Python 3.11 or newer; choose one with make PYTHON=python3.11"; exit 1; }
+	@echo "Making the environment in $(VENV): two minutes and about 2 GB, torch being most of both."
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(BIN)/python -m pip install --disable-pip-version-check --editable '.[dev]'
 	touch $@
 
 run: $(STAMP) ## starts the studio at http://127.0.0.1:7860
