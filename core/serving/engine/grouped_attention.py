@@ -14,9 +14,9 @@ from typing import Any, Protocol, TypeAlias
 import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import eager_mask, sdpa_mask
 
+from core.serving.engine.packed_sdpa import PackedSdpa
 from core.serving.engine.row_groups import RowGroup
 
 Attend: TypeAlias = Callable[..., tuple[Tensor, Tensor | None]]
@@ -46,8 +46,10 @@ def grouped(own: Callable[[nn.Module], Attend]) -> Attend:
             return function(module, query, key, value, attention_mask, **kwargs)
         outputs = []
         for group, keys, values in views:
-            mask = attention_mask if len(attention_mask) == 1 else attention_mask[group.rows]
-            outputs.append(function(module, query[group.rows], keys, values, mask[..., : group.read], **kwargs)[0])
+            mask = attention_mask
+            if len(mask) > 1:  # of a step; a chunk has one mask for all rows
+                mask = mask[group.rows, :, :, : group.read]
+            outputs.append(function(module, query[group.rows], keys, values, mask, **kwargs)[0])
         return torch.cat(outputs), None
 
     return attend
@@ -59,7 +61,8 @@ def _eager(module: nn.Module) -> Attend:
     return attend
 
 
-AttentionInterface.register(f"{PREFIX}sdpa", grouped(lambda module: sdpa_attention_forward))
+_sdpa = PackedSdpa()
+AttentionInterface.register(f"{PREFIX}sdpa", grouped(lambda module: _sdpa))
 AttentionInterface.register(f"{PREFIX}eager", grouped(_eager))
 AttentionMaskInterface.register(f"{PREFIX}sdpa", sdpa_mask)
 AttentionMaskInterface.register(f"{PREFIX}eager", eager_mask)
