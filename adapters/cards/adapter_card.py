@@ -112,7 +112,7 @@ def _dataset_link(record: AdapterRecord) -> Markup:
     assert record.dataset is not None
     name = record.dataset.name
     if record.dataset.source == "hub" and is_on_hub(name):
-        return Markup(f"[{name}](https://huggingface.co/datasets/{name})")
+        return Markup("[{0}](https://huggingface.co/datasets/{0})").format(name)
     bundled = " (bundled with Guanaco Studio)" if record.dataset.source == "bundled" else ""
     return cell(f"{name}{bundled}")
 

@@ -212,8 +212,8 @@ def _store(home: Home, stem: str, files: dict[str, Path], origin: Origin) -> Sto
 
 
 def _is_same(there: Origin | None, new: Origin) -> bool:
-    def identity(each: Origin) -> tuple[str | None, ...]:
-        return each.source, each.sha256, each.revision, each.config, each.split
+    def identity(origin: Origin) -> tuple[str | None, ...]:
+        return origin.source, origin.sha256, origin.revision, origin.config, origin.split
 
     return there is not None and identity(there) == identity(new)
 

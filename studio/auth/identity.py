@@ -127,7 +127,7 @@ class AccessSettings:
                 "On a Space, `hf_oauth: true` in README.md lets people sign in.",
             )
 
-    def by_token(self, given: str | None) -> User | None:
+    def user_by_token(self, given: str | None) -> User | None:
         """The owner or a user, by one of the two tokens."""
         if equal_secrets(given, self.access_token):
             return User(Role.OWNER, "owner", "owner")
@@ -135,13 +135,13 @@ class AccessSettings:
             return User(Role.USER, "user", "user")
         return None
 
-    def by_cookie(self, given: str | None, secret: bytes) -> User | None:
+    def user_by_cookie(self, given: str | None, secret: bytes) -> User | None:
         for token in (self.access_token, self.user_token):
             if token and equal_secrets(given, token_cookie(token, secret)):
-                return self.by_token(token)
+                return self.user_by_token(token)
         return None
 
-    def by_profile(self, profile: Mapping[str, Any], hub_token: str) -> User:
+    def user_by_profile(self, profile: Mapping[str, Any], hub_token: str) -> User:
         """Who a signed-in person of the Hub is here. `profile` is the provider's userinfo.
 
         What makes somebody an owner must be said in so many words: whatever is missing or of another type does not.

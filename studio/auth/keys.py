@@ -80,7 +80,7 @@ class Keys:
                 raise UserError(f"There is no key named {name!r}.", f"Keys here: {names}.")
             self._write(kept)
 
-    def user(self, given: str) -> User | None:
+    def find_user(self, given: str) -> User | None:
         """The user that a key stands for."""
         sha256 = digest(given)
         for key in self.list():

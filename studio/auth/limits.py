@@ -25,19 +25,19 @@ class RateLimits:
         self._all: deque[float] = deque()
         self._of: OrderedDict[str, deque[float]] = OrderedDict()
 
-    def wait(self, key: str, weight: int = 1) -> int:
+    def count(self, key: str, weight: int = 1) -> int:
         """Count a message of `key` and return 0; or count nothing and return the seconds to wait for the next.
 
         weight: as how many it counts; the last one that is let in may go beyond the limit.
         """
-        if seconds := self.left(key):
+        if seconds := self.seconds_to_wait(key):
             return seconds
         times = [self._clock()] * weight
         self._of[key].extend(times)
         self._all.extend(times)
         return 0
 
-    def left(self, key: str) -> int:
+    def seconds_to_wait(self, key: str) -> int:
         """The seconds that `key` has to wait for the next message; 0 when it may come now. Counts nothing."""
         now = self._clock()
         own = self._of.setdefault(key, deque())

@@ -58,17 +58,13 @@ ROLE_WORDS = {Role.STRANGER: "a stranger", Role.VISITOR: "a visitor", Role.USER:
 COOKIE = "guanaco_studio_access"
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
-MAX_UPLOAD_BYTES = (
-    110 << 20
-)  # a little over what the page takes, so that its own refusal, which is friendlier, comes first
+# A little over what the page takes, so that its own refusal, which is friendlier, comes first.
+MAX_UPLOAD_BYTES = 110 << 20
 MAX_BODY_BYTES = 8 << 20
-MAX_OTHERS_BODY_BYTES = (
-    3 << 20
-)  # of who is not the owner: a browser's conversations (1 MiB) and what is in the columns fit
-EVENTS_PER_MINUTE = (
-    3_000,
-    15_000,
-)  # of one person, and of all but the owner: a brake on floods; large ones count more
+# Of who is not the owner: a browser's conversations (1 MiB) and what is in the columns fit.
+MAX_OTHERS_BODY_BYTES = 3 << 20
+# Of one person, and of all but the owner: a brake on floods; large ones count more.
+EVENTS_PER_MINUTE = (3_000, 15_000)
 SIGN_INS_PER_MINUTE = (20, math.inf)  # two requests each, from one address; others' are not kept out by however many
 GUESSES_PER_MINUTE = (10, 1_000)  # wrong tokens, from one address and from all: a token may be a short word
 
@@ -104,7 +100,7 @@ class AccessMiddleware:
             return
         send = with_headers(send, in_a_frame=self.settings.provider is not None)
         try:
-            answer, receive = await self._checked(scope, receive)
+            answer, receive = await self._check(scope, receive)
         except Refusal as refusal:
             answer = error_response(refusal)
         if answer is not None:
@@ -112,7 +108,7 @@ class AccessMiddleware:
             return
         await self.app(scope, receive, send)
 
-    async def _checked(self, scope: Scope, receive: Receive) -> tuple[Response | None, Receive]:
+    async def _check(self, scope: Scope, receive: Receive) -> tuple[Response | None, Receive]:
         """What to answer instead of the app (or None), and from where the app reads the body. Raises Refusal."""
         request = Request(scope, receive)
         method, path = request.method, scope["path"]
@@ -121,9 +117,9 @@ class AccessMiddleware:
             return None, receive  # CORSMiddleware behind this one answers it, and never passes it on
         if request.headers.get("sec-fetch-dest") in EMBEDDED and not EMBEDDED_PATHS.fullmatch(path):
             raise Refusal(403, "This is no picture: an answer that shows it as one has it asked for in vain.")
-        if (answer := await self._token_shown(request)) is not None:
+        if (answer := await self._answer_token(request)) is not None:
             return answer, receive
-        user = self._user(request)
+        user = self._identify(request)
         scope[SCOPE_KEY] = user
         needed = needed_for(method, path)
         if needed is None:
@@ -132,14 +128,14 @@ class AccessMiddleware:
             if user.role is Role.STRANGER and "text/html" in request.headers.get("accept", ""):
                 return token_form("This studio asks for its access token."), receive
             raise not_permitted(user, needed)
-        if path in SIGN_IN_PATHS and (seconds := self.sign_ins.wait(client_address(request))):
+        if path in SIGN_IN_PATHS and (seconds := self.sign_ins.count(client_address(request))):
             raise rate_limited("Too many sign-ins were begun from here", seconds)
         most = MAX_BODY_BYTES if user.role is Role.OWNER else MAX_OTHERS_BODY_BYTES
         receive = bounded(request, MAX_UPLOAD_BYTES if path == "/gradio_api/upload" else most)
         if path in EVENT_PATHS:
-            receive = await self._event(request, receive, user)
+            receive = await self._read_event(request, receive, user)
         elif MESSAGE_PATHS.fullmatch(path):
-            self._count(user)
+            self._count_message(user)
         return None, receive
 
     def _check_origin(self, request: Request) -> None:
@@ -159,55 +155,55 @@ class AccessMiddleware:
         if not own:
             raise Refusal(403, f"A page of another origin ({origin}) may not change anything here.")
 
-    def _user(self, request: Request) -> User:
+    def _identify(self, request: Request) -> User:
         """Who sent this. Raises Refusal for a key or token that is not one."""
         settings = self.settings
         if settings.local:
             return LOCAL_OWNER
         if (given := bearer_token(request.headers)) is not None:
-            address = self._may_guess(request)
-            user = settings.by_token(given)
+            address = self._check_guesses(request)
+            user = settings.user_by_token(given)
             if user is None and KEY_PATHS.fullmatch(request.scope["path"]):
-                user = self.keys.user(given)
+                user = self.keys.find_user(given)
             if user is not None:
                 return with_address_key(user, request)
             # A private Space's own proxy wants the caller's Hub token here: it is none of our business.
             if not (settings.provider and given.startswith("hf_")):
-                self.guesses.wait(address)
+                self.guesses.count(address)
                 raise Refusal(401, "This token or API key is not known here (any more).")
         if settings.provider is not None:
-            signed_in = self.sessions.user(request.cookies.get(SESSION_COOKIE))
+            signed_in = self.sessions.find_user(request.cookies.get(SESSION_COOKIE))
             return signed_in or settings.visitor(client_address(request))
         return with_address_key(
-            settings.by_cookie(request.cookies.get(COOKIE), self.secret) or UNAUTHENTICATED, request
+            settings.user_by_cookie(request.cookies.get(COOKIE), self.secret) or UNAUTHENTICATED, request
         )
 
-    async def _token_shown(self, request: Request) -> Response | None:
+    async def _answer_token(self, request: Request) -> Response | None:
         """A token in the sign-in form, or once in a link, becomes a cookie; the link is left at once."""
         if not (self.settings.access_token or self.settings.user_token):
             return None
         path = request.scope["path"]
         if path == "/access" and request.method == "POST":
-            address = self._may_guess(request)
+            address = self._check_guesses(request)
             receive = bounded(request, 4096)
             form = dict(parse_qsl((await Request(request.scope, receive).body()).decode(errors="replace")))
-            if self.settings.by_token(form.get("token")) is None:
-                self.guesses.wait(address)
+            if self.settings.user_by_token(form.get("token")) is None:
+                self.guesses.count(address)
                 return token_form("That is not the token.")
             return self._welcome(request, form["token"], "/")
         given = request.query_params.get("token")
         if request.method == "GET" and given:
-            address = self._may_guess(request)
-            if self.settings.by_token(given) is not None:
+            address = self._check_guesses(request)
+            if self.settings.user_by_token(given) is not None:
                 rest = urlencode([(key, value) for key, value in request.query_params.multi_items() if key != "token"])
                 return self._welcome(request, given, path + (f"?{rest}" if rest else ""))
-            self.guesses.wait(address)
+            self.guesses.count(address)
         return None
 
-    def _may_guess(self, request: Request) -> str:
+    def _check_guesses(self, request: Request) -> str:
         """From which address a token is shown. Raises Refusal when too many wrong ones came from there."""
         address = client_address(request, behind_proxy=self.settings.provider is not None)
-        if seconds := self.guesses.left(address):
+        if seconds := self.guesses.seconds_to_wait(address):
             raise rate_limited("Too many wrong tokens came from here", seconds)
         return address
 
@@ -225,13 +221,13 @@ class AccessMiddleware:
         )
         return answer
 
-    async def _event(self, request: Request, receive: Receive, user: User) -> Receive:
+    async def _read_event(self, request: Request, receive: Receive, user: User) -> Receive:
         """A body with an event that `user` may trigger, and that can mean nothing else to Gradio. Raises Refusal."""
         owner = user.role is Role.OWNER
-        if not owner and (seconds := self.events.left(user.key)):
+        if not owner and (seconds := self.events.seconds_to_wait(user.key)):
             raise rate_limited("These are too many requests", seconds)
         given = await Request(request.scope, receive).body()
-        if not owner and (seconds := self.events.wait(user.key, event_shapes.event_weight(given))):
+        if not owner and (seconds := self.events.count(user.key, event_shapes.event_weight(given))):
             raise rate_limited("These are too many requests", seconds)
         event = event_shapes.parse_event(given, bounded=not owner)
         function = self.page.fns.get(event.fn_index) if event.fn_index is not None else None
@@ -244,14 +240,14 @@ class AccessMiddleware:
         if not owner:
             event_shapes.check_inputs(event, body, function.inputs)
         if event_name(function.fn) in COUNTED:
-            self._count(user)
+            self._count_message(user)
         if event.session_hash:
             queued = request.scope["path"] == QUEUE_PATH
             await self.memory.admit(event.session_hash, user, len(body), queued=queued)
         return replayed(body, request)
 
-    def _count(self, user: User) -> None:
-        if user.role < Role.OWNER and (seconds := self.limits.wait(user.key)):
+    def _count_message(self, user: User) -> None:
+        if user.role < Role.OWNER and (seconds := self.limits.count(user.key)):
             hint = "" if user.role > Role.VISITOR else " Who signs in is counted alone."
             raise rate_limited("Many people are asking at once", seconds, hint)
 

@@ -85,12 +85,12 @@ async def exchange_code(
         token = granted["access_token"]
         if not isinstance(token, str) or not token:
             raise ValueError("the provider gave no token")
-        seconds = session_seconds(granted.get("expires_in", MAX_SESSION_SECONDS))
+        seconds = parse_lifetime(granted.get("expires_in", MAX_SESSION_SECONDS))
         answer = await client.request("GET", endpoints["userinfo_endpoint"])
         return token, seconds, dict(answer.raise_for_status().json())
 
 
-def session_seconds(expires_in: object) -> float:
+def parse_lifetime(expires_in: object) -> float:
     """How long a session lasts: as long as its token, and never too long. Raises ValueError for no such number."""
     seconds = float(str(expires_in))
     if not 0 < seconds < math.inf:

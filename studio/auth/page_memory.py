@@ -146,15 +146,15 @@ def size_of(value: Any) -> int:
     """About how many bytes a value takes, with all that it holds."""
     total, left, known = 0, [value], set[int]()
     while left:
-        each = left.pop()
-        if id(each) in known:
+        part = left.pop()
+        if id(part) in known:
             continue
-        known.add(id(each))
-        total += sys.getsizeof(each, 64)
-        if isinstance(each, dict):
-            left += [*each.keys(), *each.values()]
-        elif isinstance(each, list | tuple | set | frozenset):
-            left += each
-        elif hasattr(each, "__dict__"):
-            left += vars(each).values()
+        known.add(id(part))
+        total += sys.getsizeof(part, 64)
+        if isinstance(part, dict):
+            left += [*part.keys(), *part.values()]
+        elif isinstance(part, list | tuple | set | frozenset):
+            left += part
+        elif hasattr(part, "__dict__"):
+            left += vars(part).values()
     return total

@@ -32,26 +32,26 @@ class Sessions:
         own = [key for key, session in self._sessions.items() if session.user.key == user.key]
         for oldest in own[: max(0, len(own) + 1 - MAX_SESSIONS_OF_ONE)]:
             del self._sessions[oldest]
-        self._sessions[sha256_of(session_id)] = Session(user, time.time() + seconds)
+        self._sessions[hash_id(session_id)] = Session(user, time.time() + seconds)
         while len(self._sessions) > MAX_SESSIONS:
             self._sessions.popitem(last=False)
         return session_id
 
-    def user(self, session_id: str | None) -> User | None:
+    def find_user(self, session_id: str | None) -> User | None:
         """Whose session this is; None when there is none of that id, or it has expired."""
         if not session_id:
             return None
-        session = self._sessions.get(sha256_of(session_id))
+        session = self._sessions.get(hash_id(session_id))
         if session is None:
             return None
         if session.expires <= time.time():
-            del self._sessions[sha256_of(session_id)]
+            del self._sessions[hash_id(session_id)]
             return None
         return session.user
 
     def close(self, session_id: str | None) -> None:
-        self._sessions.pop(sha256_of(session_id or ""), None)
+        self._sessions.pop(hash_id(session_id or ""), None)
 
 
-def sha256_of(text: str) -> str:
+def hash_id(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()

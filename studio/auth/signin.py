@@ -90,7 +90,7 @@ def router(settings: AccessSettings, provider: Provider, sessions: Sessions) -> 
         verifier = sign_ins.code_verifier(state)
         try:
             token, seconds, profile = await openid.exchange_code(provider, redirect_uri(request), code, verifier)
-            user = settings.by_profile(profile, token)
+            user = settings.user_by_profile(profile, token)
         except openid.PROVIDER_ERRORS as failure:
             return failure_page("Hugging Face's answer could not be used.", failure)
         answer = RedirectResponse("/", 303)

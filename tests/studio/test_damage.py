@@ -215,11 +215,11 @@ def test_with_damaged_keys_no_key_is_let_in(name: str, kind: str, studio: Studio
     restored()
     keys = Keys(studio.home)
     key = keys.create("phone")
-    assert keys.user(key) is not None
+    assert keys.find_user(key) is not None
     DAMAGE[kind](studio.home.root / name)
     for _ in range(2):
         for given in (key, "", "null", "text", "7"):
-            assert Keys(studio.home).user(given) is None
+            assert Keys(studio.home).find_user(given) is None
     keys.create("new")
     assert [kept.name for kept in keys.list()] == ["new"]
 
@@ -247,7 +247,7 @@ def test_a_damaged_secret_makes_no_cookie_that_could_be_guessed(
     secret = load_cookie_secret(studio.home)
     assert len(secret) == 32 and secret == load_cookie_secret(studio.home)
     for guess in (old, token_cookie("token-of-the-owner", b""), token_cookie("token-of-the-owner", bytes(32))):
-        assert settings.by_cookie(guess, secret) is None
+        assert settings.user_by_cookie(guess, secret) is None
     assert (studio.home.root / name).stat().st_mode & 0o077 == 0
 
 

@@ -83,17 +83,17 @@ def check_json(value: Any, where: str) -> None:
     """Raises RowError for what JSON has no word for, or what is nested too deeply to be written again."""
     waiting = [(value, 0)]
     while waiting:
-        each, depth = waiting.pop()
+        part, depth = waiting.pop()
         if depth > MAX_DEPTH:
             raise RowError(f"{where} is nested more than {MAX_DEPTH} levels deep.", "Write it flatter.")
-        if isinstance(each, Mapping):
-            waiting.extend((item, depth + 1) for pair in each.items() for item in pair)
-        elif isinstance(each, list):
-            waiting.extend((item, depth + 1) for item in each)
-        elif isinstance(each, float) and not math.isfinite(each):
-            raise RowError(f"{where} holds {each}, which JSON has no word for.", "Write null, or text.")
-        elif each is not None and not isinstance(each, str | bool | int | float):
-            raise RowError(f"{where} holds {kind_of(each)}, which JSON has no word for.", "Write it as text.")
+        if isinstance(part, Mapping):
+            waiting.extend((item, depth + 1) for pair in part.items() for item in pair)
+        elif isinstance(part, list):
+            waiting.extend((item, depth + 1) for item in part)
+        elif isinstance(part, float) and not math.isfinite(part):
+            raise RowError(f"{where} holds {part}, which JSON has no word for.", "Write null, or text.")
+        elif part is not None and not isinstance(part, str | bool | int | float):
+            raise RowError(f"{where} holds {kind_of(part)}, which JSON has no word for.", "Write it as text.")
 
 
 def from_json(text: str, where: str) -> Any:

@@ -59,14 +59,14 @@ def has_text(value: Any) -> bool:
     """Whether some text lies in it, be it in a list or an object."""
     waiting = [value]
     while waiting:
-        each = waiting.pop()
-        if isinstance(each, str):
-            if each.strip():
+        part = waiting.pop()
+        if isinstance(part, str):
+            if part.strip():
                 return True
-        elif isinstance(each, Mapping):
-            waiting.extend(each.values())
-        elif isinstance(each, list):
-            waiting.extend(each)
+        elif isinstance(part, Mapping):
+            waiting.extend(part.values())
+        elif isinstance(part, list):
+            waiting.extend(part)
     return False
 
 

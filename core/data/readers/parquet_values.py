@@ -58,8 +58,8 @@ def plain_converter(kind: Any) -> Converter:
         convert = plain_converter(kind.item_type)
         return lambda value: None if value is None else {str(plain_scalar(key)): convert(item) for key, item in value}
     if is_list(types, kind):
-        each = plain_converter(kind.value_type)
-        return lambda value: None if value is None else [each(item) for item in value]
+        convert = plain_converter(kind.value_type)
+        return lambda value: None if value is None else [convert(item) for item in value]
     if types.is_string(kind) or types.is_large_string(kind) or types.is_boolean(kind) or types.is_integer(kind):
         return lambda value: value
     return plain_scalar

@@ -16,22 +16,22 @@ from tests.studio.conftest import LET_IN, GuardedApp, event, space_settings
 def test_limits_hold_per_person_and_in_total_and_pass_with_time() -> None:
     now = 0.0
     limits = RateLimits(2, 3, lambda: now)
-    assert [limits.wait("a"), limits.wait("a"), limits.wait("a")] == [0, 0, 60]
-    assert [limits.wait("b"), limits.wait("c")] == [0, 60]
+    assert [limits.count("a"), limits.count("a"), limits.count("a")] == [0, 0, 60]
+    assert [limits.count("b"), limits.count("c")] == [0, 60]
     now = 45.0
-    assert limits.wait("a") == 15
+    assert limits.count("a") == 15
     now = 60.0
-    assert limits.wait("a") == 0
+    assert limits.count("a") == 0
 
 
 def test_what_is_large_counts_as_several() -> None:
     now = 0.0
     limits = RateLimits(4, 100, lambda: now)
-    assert [limits.wait("a"), limits.wait("a", 5)] == [0, 0], "while there is room it is let in whole"
+    assert [limits.count("a"), limits.count("a", 5)] == [0, 0], "while there is room it is let in whole"
     now = 30.0
-    assert limits.wait("a") == 30, "six counted, and room again when all but three are gone"
+    assert limits.count("a") == 30, "six counted, and room again when all but three are gone"
     now = 60.0
-    assert limits.wait("a") == 0
+    assert limits.count("a") == 0
 
 
 def test_visitors_are_limited_and_the_owner_is_not(page: gr.Blocks, home: Home, provider: OpenIDProvider) -> None:

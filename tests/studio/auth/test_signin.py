@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 from adapters.common.errors import UserError
 from studio.app import build_app
 from studio.auth.identity import AccessSettings, Provider, Role, User
-from studio.auth.openid import session_seconds
+from studio.auth.openid import parse_lifetime
 from studio.auth.sessions import MAX_SESSIONS_OF_ONE, Sessions
 from studio.auth.signin import COOKIE as SESSION_COOKIE
 from tests.studio.auth.openid import OpenIDProvider
@@ -81,27 +81,27 @@ def test_a_member_of_the_organisation_is_an_owner_only_where_it_says_that_they_m
 ) -> None:
     settings = space_settings("https://hub.example")
     profile = {"preferred_username": "bob", "orgs": [{"preferred_username": "ada"} | org]}
-    assert settings.by_profile(profile, "t").role is role
+    assert settings.user_by_profile(profile, "t").role is role
 
 
 @pytest.mark.parametrize("orgs", [None, "ada", {"ada": {"roleInOrg": "admin"}}, ["ada"], [None], [["ada", "admin"]], 7])
 def test_organisations_that_are_told_otherwise_make_nobody_an_owner(orgs: Any) -> None:
     settings = space_settings("https://hub.example")
-    assert settings.by_profile({"preferred_username": "bob", "orgs": orgs}, "t").role is Role.USER
+    assert settings.user_by_profile({"preferred_username": "bob", "orgs": orgs}, "t").role is Role.USER
 
 
 @pytest.mark.parametrize("org", [{}, {"preferred_username": ""}, {"preferred_username": None}])
 def test_a_space_whose_author_is_not_told_belongs_to_nobody(org: dict[str, Any]) -> None:
     settings = AccessSettings(provider=Provider("https://hub.example", "i", "s"))
     profile = {"preferred_username": "bob", "orgs": [org | {"roleInOrg": "admin"}]}
-    assert settings.by_profile(profile, "t").role is Role.USER
+    assert settings.user_by_profile(profile, "t").role is Role.USER
 
 
 @pytest.mark.parametrize("name", [None, "", " ", 7, ["ada"], "ada ", "\u0430da", "\u212aate", "a/b", "-"])
 def test_who_has_no_name_of_the_hub_is_not_signed_in(name: Any) -> None:
     settings = space_settings("https://hub.example", owners=frozenset({"kate"}))
     with pytest.raises(ValueError, match="no name"):
-        settings.by_profile({"preferred_username": name}, "t")
+        settings.user_by_profile({"preferred_username": name}, "t")
 
 
 @pytest.mark.parametrize(
@@ -119,8 +119,8 @@ def test_owners_that_could_never_come_in_are_refused_with_their_name(listed: str
 
 def test_owners_can_be_listed(provider: OpenIDProvider) -> None:
     settings = space_settings(provider.url, owners=frozenset({"bob"}))
-    assert settings.by_profile({"preferred_username": "Bob"}, "t").role is Role.OWNER
-    assert settings.by_profile({"preferred_username": "eve"}, "t").role is Role.USER
+    assert settings.user_by_profile({"preferred_username": "Bob"}, "t").role is Role.OWNER
+    assert settings.user_by_profile({"preferred_username": "eve"}, "t").role is Role.USER
 
 
 def test_an_environment_of_a_space_is_read_whole() -> None:
@@ -149,19 +149,19 @@ def test_a_declined_sign_in_opens_no_session(app: FastAPI, provider: OpenIDProvi
 @pytest.mark.parametrize("seconds", [None, "soon", float("nan"), float("inf"), 0, -1, [60], {}])
 def test_a_session_whose_end_is_not_told_is_not_begun(seconds: Any) -> None:
     with pytest.raises(ValueError):
-        session_seconds(seconds)
+        parse_lifetime(seconds)
 
 
 def test_a_session_lasts_eight_hours_at_most() -> None:
-    assert [session_seconds(seconds) for seconds in (60, "60", 10**9)] == [60, 60, 8 * 3600]
+    assert [parse_lifetime(seconds) for seconds in (60, "60", 10**9)] == [60, 60, 8 * 3600]
 
 
 def test_nobodys_sessions_are_pushed_out_by_another_person() -> None:
     sessions = Sessions()
     ada, eve = User(Role.OWNER, "ada", "hub:ada"), User(Role.USER, "eve", "hub:eve")
     adas, eves = sessions.open(ada, 60), [sessions.open(eve, 60) for _ in range(MAX_SESSIONS_OF_ONE + 5)]
-    assert sessions.user(adas) == ada
-    assert [sessions.user(cookie) for cookie in eves] == [None] * 5 + [eve] * MAX_SESSIONS_OF_ONE
+    assert sessions.find_user(adas) == ada
+    assert [sessions.find_user(cookie) for cookie in eves] == [None] * 5 + [eve] * MAX_SESSIONS_OF_ONE
 
 
 @pytest.mark.slow
@@ -181,6 +181,6 @@ def test_an_answer_of_the_provider_that_cannot_be_used_is_said_and_opens_nothing
 def test_sessions_end_when_the_token_does() -> None:
     sessions = Sessions()
     ada = User(Role.OWNER, "ada", "hub:ada")
-    assert sessions.user(sessions.open(ada, 60)) == ada
-    assert sessions.user(sessions.open(ada, -1)) is None
-    assert sessions.user("made-up") is None
+    assert sessions.find_user(sessions.open(ada, 60)) == ada
+    assert sessions.find_user(sessions.open(ada, -1)) is None
+    assert sessions.find_user("made-up") is None

@@ -83,7 +83,7 @@ def test_a_token_that_is_there_and_blank_opens_the_studio_to_nobody(token: str) 
 
 def test_a_token_from_a_file_may_end_with_its_line() -> None:
     settings = AccessSettings.from_environment(environment={"STUDIO_ACCESS_TOKEN": "secret\n"})
-    assert settings.by_token("secret") is not None
+    assert settings.user_by_token("secret") is not None
 
 
 @pytest.mark.parametrize("missing", ["OPENID_PROVIDER_URL", "OAUTH_CLIENT_SECRET"])
