@@ -1,4 +1,4 @@
-"""Importing Gradio without the type stubs that it writes meanwhile: half the time of the import.
+"""Importing Gradio without the type stubs that it writes meanwhile: a third to a half of the time of the import.
 
 Gradio reads the source of each of its eighty components whenever it is imported, makes a .pyi file of it, and compares
 that with the one that lies beside it. Editors gain by these files; a program that runs does not.
