@@ -1,6 +1,6 @@
 """Many adapters on one base: the engine against PEFT, side by side in one run.
 
-    python -m benchmarks.engine [--bases builtin,llama-30m] [--weights packed,plain] [--rounds 5] [--tokens 64]
+    python -m benchmarks.engine [--bases builtin,llama-30m] [--weights packed,exact] [--rounds 5] [--tokens 64]
         [--threads 1] [--clock cpu]
 
 Tokens per second over N = 1, 2, 4, 8 columns, each with its own adapter (rank 16, all linear layers) and one prompt:
@@ -9,9 +9,10 @@ Tokens per second over N = 1, 2, 4, 8 columns, each with its own adapter (rank 1
   (c) the engine, all columns at once
   (d) the engine, the base alone in N columns
 Every round measures all four by turns; the table has the medians, and the medians of each round's own ratios: a machine
-that grows slower or faster meanwhile changes those least. Everything is measured twice: with the base's NF4
-weights as bitsandbytes keeps them, and with the same values written out, for PEFT as for the engine. A last table has
-each as it runs by itself: PEFT on bitsandbytes' weights, the engine on those that it writes out.
+that grows slower or faster meanwhile changes those least. Everything is measured twice: with the base's NF4 weights as
+bitsandbytes keeps them, and with the same values written out, for PEFT as for the engine (the engine's fp16, bf16 and
+int8 are measured against PEFT's exact ones). A last table has each as it runs by itself: PEFT on bitsandbytes'
+weights, the engine on those that it writes out.
 
 --clock cpu counts the process's CPU seconds instead of the wall's: on a machine that others use too, that is what can
 be compared. All work here is calculation in one process, so on an idle machine with --threads 1 both say the same.
@@ -42,7 +43,7 @@ from core.models.base import BaseSource, load_model, load_tokenizer, resolve
 from core.serving.engine.build import build_engine
 from core.serving.engine.sampling_params import SamplingParams
 from core.serving.engine.sequence import RequestOutput, Sequence
-from core.serving.engine.weights import PACKED, PLAIN, write_out
+from core.serving.engine.weights import EXACT, PACKED, convert_weights
 from core.serving.lora.cache import read_adapter
 from core.serving.lora.layers import linear_shapes
 from core.serving.lora.slots import HostAdapter
@@ -143,8 +144,8 @@ def make_adapters(model: PreTrainedModel, base_id: str, folder: Path, count: int
 
 def peft_model(source: BaseSource, folders: list[Path], weights: str) -> PeftModel:
     model = load_model(source)
-    if weights == PLAIN:
-        write_out(model)
+    if weights != PACKED:
+        convert_weights(model, EXACT)
     model.generation_config.eos_token_id = None  # every column gets all its tokens
     peft = PeftModel.from_pretrained(model, folders[0], adapter_name=folders[0].name)
     for folder in folders[1:]:
@@ -293,7 +294,7 @@ def report_own_choice(name: str, packed: Speeds, plain: Speeds) -> None:
 
 
 def report(name: str, weights: str, speeds: Speeds, clock: str) -> None:
-    kept = "as bitsandbytes packs them" if weights == PACKED else "written out (the engine's own choice on CPU)"
+    kept = "as bitsandbytes packs them" if weights == PACKED else f"written out as {weights}"
     print(f"\n{name}, NF4 weights {kept}; tokens/s ({clock} clock)\n")
     print("| N | (a) PEFT, in turn | (b) PEFT, mixed | (c) engine | (d) engine, base | (c)/(a) | (c)/(b) | (c)/(d) |")
     print("|--:|--:|--:|--:|--:|--:|--:|--:|")
@@ -306,7 +307,7 @@ def report(name: str, weights: str, speeds: Speeds, clock: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bases", default="builtin,llama-30m")
-    parser.add_argument("--weights", default=f"{PACKED},{PLAIN}")
+    parser.add_argument("--weights", default=f"{PACKED},{EXACT}")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--tokens", type=int, default=64, help="per column")
     parser.add_argument("--threads", type=int, default=1)
@@ -332,11 +333,11 @@ def main() -> None:
                         print(f"- {what}: {value:.1f} ms")
                     for what, value in step_costs(ours, adapters).items():
                         print(f"- {what}: {value:.1f}", flush=True)
-                    if weights == PLAIN:
+                    if weights == EXACT:
                         for what, value in reading(ours, adapters, given.tokens).items():
                             print(f"- {what}: {value:.2f}", flush=True)
-            if {PACKED, PLAIN} <= speeds.keys():
-                report_own_choice(name, speeds[PACKED], speeds[PLAIN])
+            if {PACKED, EXACT} <= speeds.keys():
+                report_own_choice(name, speeds[PACKED], speeds[EXACT])
 
 
 if __name__ == "__main__":

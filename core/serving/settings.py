@@ -48,10 +48,11 @@ class EngineSettings:
     max_waiting: int = setting(256, "Requests that may wait.", low=2, high=100_000)
     host_cache_mb: int = setting(2048, "Memory in MiB for adapters that are in no slot.", low=1, high=1 << 20)
     threads: int | None = setting(None, "torch's threads. Empty: half of the cores.", low=1, high=1024)
-    weights: str | None = setting(
-        None,
-        "Keep 4-bit weights packed, or write them out as plain numbers. Empty: as memory allows.",
-        choices=("packed", "plain"),
+    weights: str = setting(
+        "auto",
+        "How the 4-bit weights are kept on a CPU: packed, written out exactly, or as fp16, bf16 or int8. auto: as is "
+        "fastest here and fits the memory.",
+        choices=("auto", "exact", "fp16", "bf16", "int8", "packed"),
     )
     cuda_graphs: bool = setting(False, "On a GPU, record decode steps and replay them.")
 
@@ -138,6 +139,8 @@ def _understood(content: bytes) -> dict[str, Any]:
     given = json.loads(content)
     if not isinstance(given, dict):
         raise ValueError("it holds no settings")
+    if given.get("weights") == "plain":  # its name before there were several forms
+        given["weights"] = "exact"
     EngineSettings.from_dict(given)
     return given
 

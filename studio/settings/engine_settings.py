@@ -43,7 +43,7 @@ def show_settings(studio: Studio, request: gr.Request) -> list[Any]:
     """What is in force, and the fields filled with it."""
     if user_of(request).role is not Role.OWNER:
         return [gr.skip()] * (1 + len(SETTINGS))
-    return [in_force_table(studio), *(to_field(name, getattr(studio.engine.settings, name)) for name in SETTINGS)]
+    return [in_force_table(studio), *(getattr(studio.engine.settings, name) for name in SETTINGS)]
 
 
 @requires(Role.OWNER)
@@ -65,7 +65,7 @@ def build_field(studio: Studio, name: str) -> Any:
     """A field, filled when the tab is opened; not to be changed where the command line decides."""
     engine, about = studio.engine, SETTINGS[name].metadata
     is_fixed = name in engine.command_line or engine.external_url is not None
-    value = to_field(name, SETTINGS[name].default)
+    value = SETTINGS[name].default
     options: dict[str, Any] = {
         "label": name,
         "info": about["help"] + (f" Decided at the start, by {flag(name)}." if name in engine.command_line else ""),
@@ -77,12 +77,7 @@ def build_field(studio: Studio, name: str) -> Any:
         return gr.Checkbox(value, **options)
     if KINDS[name] is int:
         return gr.Number(value, precision=0, **options)
-    return gr.Dropdown([(AUTOMATIC, ""), *about["choices"]], value=value, **options)
-
-
-def to_field(name: str, value: Any) -> Any:
-    """A setting as its field shows it."""
-    return "" if value is None and KINDS[name] is str else value
+    return gr.Dropdown(list(about["choices"]), value=value, **options)
 
 
 def from_field(name: str, value: Any) -> Any:

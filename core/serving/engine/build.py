@@ -26,7 +26,15 @@ from core.serving.engine.loop import Engine
 from core.serving.engine.sampling_params import SamplingParams
 from core.serving.engine.sequence import Sequence
 from core.serving.engine.stream import make_decoder
-from core.serving.engine.weights import PLAIN, add_batched, choose_batched, choose_weights, write_out
+from core.serving.engine.weights import (
+    EXACT,
+    FP16,
+    PACKED,
+    add_batched,
+    choose_batched,
+    choose_weights,
+    convert_weights,
+)
 from core.serving.lora.layers import shared_inputs
 from core.serving.lora.slots import LoraSlots
 from core.serving.settings import EngineSettings
@@ -56,11 +64,13 @@ def build_engine(
     """Raises UserError when this family cannot be served row by row, with the reason."""
     device, choices = model.device, {}
     refuse_unknown_kinds(model)
-    choices["weights"] = Choice(settings.weights, "asked for") if settings.weights else choose_weights(model, device)
-    if choices["weights"].value == PLAIN:
-        on_phase("writing the 4-bit weights out")
-        write_out(model)
-    choices["batched_products"] = choose_batched(model, device)
+    on_phase("choosing the form of the weights")
+    choices["weights"] = choose_weights(model, settings.weights, device)
+    form = choices["weights"].value
+    if form != PACKED:
+        on_phase(f"writing the weights out as {form}")
+        convert_weights(model, form)
+    choices["batched_products"] = choose_batched(model, form, device)
     if choices["batched_products"].value == "on":
         add_batched(model)
     ends = stop_ids(tokenizer, model.generation_config)
@@ -85,7 +95,8 @@ def build_engine(
     graphs = CudaGraphs(CudaRecorder()) if choices["cuda_graphs"].value == "on" else None
     forward = Forward(model, cache, masks, slots, graphs)
     on_phase("checking the engine against the model")
-    check_against_model(forward, length)
+    rounds_inputs = model.dtype != torch.float32 or form not in (PACKED, EXACT, FP16)
+    check_against_model(forward, length, tolerance=0.2 if rounds_inputs else 1e-2)
     if graphs is not None and graphs.disabled_reason:
         choices["cuda_graphs"] = Choice("off", graphs.disabled_reason)
     engine = Engine(
@@ -211,12 +222,12 @@ def choose_graphs(wanted: bool, device: torch.device) -> Choice:
 
 
 @torch.inference_mode()
-def check_against_model(forward: Forward, longest: int) -> None:
+def check_against_model(forward: Forward, longest: int, *, tolerance: float) -> None:
     """Compare the logits of the engine's chunks and steps with those of one forward of the model without a cache.
 
-    The rows of a batch lie so that they are no single group, where the budget has room for that. Raises UserError when
-    the logits differ: the family then does something with positions, masks or the cache that the step loop does not
-    know of.
+    The rows of a batch lie so that they are no single group, where the budget has room for that. tolerance: in standard
+    deviations of the logits. Raises UserError when they differ by more: the family then does something with positions,
+    masks or the cache that the step loop does not know of.
     """
     model, cache = forward.model, forward.cache
     window = getattr(model.config, "sliding_window", None) or 0
@@ -242,7 +253,7 @@ def check_against_model(forward: Forward, longest: int) -> None:
         if result.logits is None or result.failed:
             raise _unserved(model, f"a step fails ({result.failed[0][1]})")
         difference = float((result.logits.float() - expected[position]).abs().max() / expected.std().clamp(min=1e-6))
-        if not difference <= (1e-2 if model.dtype == torch.float32 else 0.2):
+        if not difference <= tolerance:
             raise _unserved(model, f"step by step its logits differ by {difference:.2g} standard deviations")
     for row in rows:
         cache.wipe(row.kv_range)

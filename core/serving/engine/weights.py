@@ -1,85 +1,97 @@
-"""How the base's 4-bit weights are kept while serving: as they are, or written out once into plain numbers."""
+"""How the base's weights are kept while serving: packed as they are, or each linear layer in another form."""
 
 from __future__ import annotations
 
+import statistics
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import psutil
 import torch
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
+from adapters.common.errors import UserError
 from core.models.device import Choice
+from core.serving.engine.linear_forms import (
+    BatchedLinear,
+    Bf16Linear,
+    ConvertedLinear,
+    ExactLinear,
+    Fp16Linear,
+    Int8Linear,
+)
 
-PACKED, PLAIN = "packed", "plain"
-SHARE_OF_MEMORY = 0.5  # plain weights may take this much of what is free,
-SECOND_SHARE = 0.25  # and their second copy this much of what is free then: a training run needs the rest
-LARGE = 3 << 17  # numbers in a weight; below, oneDNN's larger start-up costs eat the gain
-TYPICAL_ROWS = 8
+AUTO, PACKED, EXACT, FP16 = "auto", "packed", "exact", "fp16"
+FORMS: dict[str, type[ConvertedLinear]] = {  # from the one that changes nothing to the one that changes most
+    EXACT: ExactLinear,
+    FP16: Fp16Linear,
+    "bf16": Bf16Linear,
+    "int8": Int8Linear,
+}
+SHARE_OF_MEMORY = 0.5  # converted weights may take this much of what is free,
+SECOND_SHARE = 0.25  # and the second copy of exact ones this much of what is free then: a training run needs the rest
+SAMPLE = 8 << 20  # weights that are measured, unless the base has less
+MEASURED_ROWS = (1, 8)
+ROUNDS = 5
+HOPELESS = 2.0  # times as long as another form: not measured again
+WORTH_IT = 0.87  # a form that changes more must take less than this of the time of one that changes less
 
 
-def choose_weights(model: nn.Module, device: torch.device) -> Choice:
-    """Whether to keep NF4 weights packed or write their values out (the same numbers, more memory, no unpacking)."""
-    layers = _packed_layers(model)
-    if not layers:
-        return Choice(PLAIN, "the base is not quantised")
+def choose_weights(model: PreTrainedModel, wanted: str, device: torch.device) -> Choice:
+    """The form to keep the base's weights in. Raises UserError when the one asked for does not work here."""
+    layers = linear_layers(model)
+    need = {form: kind.bytes_per_weight * sum(map(_size, layers.values())) for form, kind in FORMS.items()}
+    if wanted != AUTO:
+        if why := _why_not(wanted, model, layers):
+            raise UserError(f"The weights cannot be kept as {wanted}: {why}.", "Leave --weights at auto.")
+        return Choice(wanted, "asked for")
+    if not _has_packed(layers):
+        return Choice(EXACT, "the base is not quantised")
     if device.type != "cpu":
         return Choice(PACKED, "on a GPU the 4-bit product is fused and reads a quarter of the bytes")
-    need = sum(layer.in_features * layer.out_features for layer in layers.values()) * model.dtype.itemsize
     free = psutil.virtual_memory().available
-    if need > SHARE_OF_MEMORY * free:
-        return Choice(PACKED, f"written out they would take {need / 2**30:.1f} GiB of {free / 2**30:.1f} GiB free")
-    return Choice(
-        PLAIN,
-        f"on CPU the 4-bit product is several times slower than the plain one; the same NF4 values written out take "
-        f"{need / 2**20:.0f} MiB of {free / 2**30:.1f} GiB free",
-    )
+    fitting = [form for form in FORMS if need[form] <= SHARE_OF_MEMORY * free and not _why_not(form, model, layers)]
+    if not fitting:
+        least = min(need.values())
+        return Choice(PACKED, f"in other forms they would take {least / 2**30:.1f} GiB of {free / 2**30:.1f} GiB free")
+    speeds = measure_forms(layers, fitting)
+    form = fastest(speeds)
+    return Choice(form, f"{_told(speeds)}; {need[form] / 2**20:.0f} MiB of {free / 2**30:.1f} GiB free")
 
 
-def write_out(model: nn.Module) -> None:
-    """Replace every 4-bit linear layer by a plain one that holds the very values its NF4 codes stand for."""
-    from bitsandbytes.functional import dequantize_4bit
+def convert_weights(model: PreTrainedModel, form: str) -> None:
+    """Replace every linear layer by one of this form, made from the very values that its NF4 codes stand for.
 
-    for path, layer in _packed_layers(model).items():
-        weight = dequantize_4bit(layer.weight.data, layer.weight.quant_state).to(model.dtype)
-        # Input-major in memory: with a few rows, CPU products take up to half the time of output-major ones.
-        weight = weight.t().contiguous().t()
-        plain = nn.Linear(layer.in_features, layer.out_features, bias=layer.bias is not None, device="meta")
-        plain.weight = nn.Parameter(weight, requires_grad=False)
-        if layer.bias is not None:
-            plain.bias = nn.Parameter(layer.bias.data.to(model.dtype), requires_grad=False)
-        parent, _, name = path.rpartition(".")
-        setattr(model.get_submodule(parent), name, plain)
-
-
-class BatchedLinear(nn.Linear):
-    """A plain linear layer with a second copy of its weight in oneDNN's own layout, for more than one token.
-
-    With one token torch's usual product reads a weight as fast as memory gives it; with four to eight it takes two to
-    three times as long. oneDNN's takes a sixth longer for one token, and little more than that for eight.
+    Layers whose shape the form cannot take are exact ones.
     """
 
-    def __init__(self, layer: nn.Linear) -> None:
-        super().__init__(layer.in_features, layer.out_features, layer.bias is not None, device="meta")
-        self.weight, self.bias = layer.weight, layer.bias
-        self._blocked = torch.ops.mkldnn._reorder_linear_weight(layer.weight.detach(), TYPICAL_ROWS)
+    def convert(path: str, layer: Any) -> None:
+        kind = FORMS[form]
+        if kind.why_not(layer.out_features, layer.in_features):
+            kind = ExactLinear
+        if kind is ExactLinear and type(layer) is nn.Linear:
+            return  # it is that already; the head's weight may be the embedding's too
+        _replace(model, path, kind(written_out(layer).to(model.dtype), _bias(layer, model.dtype)))
 
-    def forward(self, input: Tensor) -> Tensor:
-        if input.numel() == self.in_features:
-            return nn.functional.linear(input, self.weight, self.bias)
-        product: Tensor = torch.ops.mkldnn._linear_pointwise(input, self._blocked, self.bias, "none", [], "")
-        return product
+    # FBGEMM packs on one thread, 25 ns a weight; nobody else needs the cores while the base is loaded.
+    with ThreadPoolExecutor(psutil.cpu_count() or 1) as pool:
+        for done in [pool.submit(convert, *each) for each in linear_layers(model).items()]:
+            done.result()
 
 
-def choose_batched(model: nn.Module, device: torch.device) -> Choice:
-    """Whether large plain layers get a second copy of their weights for steps of several rows."""
+def choose_batched(model: nn.Module, form: str, device: torch.device) -> Choice:
+    """Whether large exact layers get a second copy of their weights for steps of several rows."""
     if device.type != "cpu":
         return Choice("off", "on a GPU one layout serves any number of rows")
-    if model.dtype != torch.float32 or not torch.backends.mkldnn.is_available():
-        return Choice("off", "it is for weights in float32, and needs oneDNN")
+    if form != EXACT:
+        return Choice("off", "it is for exact weights")
     need = sum(layer.weight.nbytes for layer in _large_layers(model).values())
     free = psutil.virtual_memory().available
     if not need:
-        return Choice("off", "no layer is written out and large enough to gain by it")
+        return Choice("off", "no layer is large enough to gain by it")
     if need > SECOND_SHARE * free:
         return Choice("off", f"the second copy would take {need / 2**30:.1f} GiB of {free / 2**30:.1f} GiB free")
     return Choice(
@@ -89,21 +101,140 @@ def choose_batched(model: nn.Module, device: torch.device) -> Choice:
 
 
 def add_batched(model: nn.Module) -> None:
-    """Give every large plain layer its second copy."""
+    """Give every large exact layer its second copy."""
     for path, layer in _large_layers(model).items():
-        parent, _, name = path.rpartition(".")
-        setattr(model.get_submodule(parent), name, BatchedLinear(layer))
+        _replace(model, path, BatchedLinear(layer.weight.detach(), _bias(layer)))
+
+
+@dataclass(frozen=True)
+class FormSpeed:
+    """Milliseconds that the sampled layers take together, per number of rows in MEASURED_ROWS."""
+
+    milliseconds: tuple[float, ...]
+
+    def relative_to(self, other: FormSpeed) -> float:
+        return statistics.fmean(own / its for own, its in zip(self.milliseconds, other.milliseconds, strict=True))
+
+
+@torch.inference_mode()
+def measure_forms(layers: dict[str, Any], forms: list[str]) -> dict[str, FormSpeed]:
+    """Time a sample of the layers in each form, at one row and at eight. The best of some rounds, by turns.
+
+    A sample that is only a part of the base is read from memory, as a step reads the base: the other forms' turns have
+    put it out of the processor's caches. One that is the whole base stays in them as far as it fits, and does so in a
+    step too; it is read once before it is timed.
+    """
+    chosen = _sample(layers)
+    values = [(written_out(layer).float(), _bias(layer)) for layer in chosen]
+    made = {form: [_as_served(FORMS[form], *each) for each in values] for form in forms}
+    is_whole = len(chosen) == len(layers)
+    best = {form: [float("inf")] * len(MEASURED_ROWS) for form in forms}
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(ROUNDS):
+        for index, rows in enumerate(MEASURED_ROWS):
+            inputs = {size: torch.randn(rows, 1, size, generator=generator) for size in {w.shape[1] for w, _ in values}}
+            for form, linears in made.items():
+                if HOPELESS * min(times[index] for times in best.values()) < best[form][index] < float("inf"):
+                    continue
+                for _ in range(1 + is_whole):
+                    started = time.perf_counter()
+                    for linear in linears:
+                        linear(inputs[linear.in_features])
+                    taken = 1000 * (time.perf_counter() - started)
+                best[form][index] = min(best[form][index], taken)
+    return {form: FormSpeed(tuple(times)) for form, times in best.items()}
+
+
+def fastest(speeds: dict[str, FormSpeed]) -> str:
+    """Of the forms, in the order of FORMS, the fastest; one that changes more must be clearly faster."""
+    chosen, *others = speeds
+    for form in others:
+        if speeds[form].relative_to(speeds[chosen]) < WORTH_IT:
+            chosen = form
+    return chosen
+
+
+def linear_layers(model: nn.Module) -> dict[str, Any]:
+    """Module path -> linear layer, the 4-bit ones and the head among them."""
+    return {path: module for path, module in model.named_modules() if isinstance(module, nn.Linear)}
+
+
+def written_out(layer: Any) -> Tensor:
+    """The weight [out, in] as plain numbers; those of a 4-bit layer are what its codes stand for."""
+    if not _is_packed(layer):
+        weight: Tensor = layer.weight.detach()
+        return weight
+    from bitsandbytes.functional import dequantize_4bit
+
+    values: Tensor = dequantize_4bit(layer.weight.data, layer.weight.quant_state)
+    return values
+
+
+def _sample(layers: dict[str, Any]) -> list[Any]:
+    """Layers in the model's order, up to SAMPLE weights; at least one."""
+    sample: list[Any] = []
+    for layer in layers.values():
+        if sample and sum(map(_size, sample)) + _size(layer) > SAMPLE:
+            break
+        sample.append(layer)
+    return sample
+
+
+def _as_served(kind: type[ConvertedLinear], weight: Tensor, bias: Tensor | None) -> ConvertedLinear:
+    """Exact layers have a second copy, and those of a shape that the kind cannot take are exact."""
+    shape = weight.shape[0], weight.shape[1]
+    if kind.why_not(*shape):
+        kind = ExactLinear
+    if kind is ExactLinear and not BatchedLinear.why_not(*shape):
+        kind = BatchedLinear
+    return kind(weight, bias)
+
+
+def _why_not(form: str, model: PreTrainedModel, layers: dict[str, Any]) -> str:
+    """Why none of the layers can have this form; empty when one can."""
+    if form in (PACKED, EXACT):
+        return ""
+    if model.device.type != "cpu" or model.dtype != torch.float32:
+        return "that is for a base that calculates on a CPU, in float32"
+    kind = FORMS[form]
+    reasons = [kind.why_not(layer.out_features, layer.in_features) for layer in layers.values()]
+    return reasons[0] if reasons and all(reasons) else ""
+
+
+def _told(speeds: dict[str, FormSpeed]) -> str:
+    """The figures in words."""
+    figures = ", ".join(
+        f"{form} {' / '.join(f'{ms:.1f}' for ms in speed.milliseconds)}" for form, speed in speeds.items()
+    )
+    return f"measured at the start, ms for some layers at {' / '.join(map(str, MEASURED_ROWS))} rows: {figures}"
+
+
+def _replace(model: nn.Module, path: str, layer: nn.Module) -> None:
+    parent, _, name = path.rpartition(".")
+    setattr(model.get_submodule(parent), name, layer)
+
+
+def _bias(layer: Any, dtype: torch.dtype = torch.float32) -> Tensor | None:
+    return None if layer.bias is None else layer.bias.detach().to(dtype)
+
+
+def _size(layer: Any) -> int:
+    return int(layer.in_features * layer.out_features)
 
 
 def _large_layers(model: nn.Module) -> dict[str, nn.Linear]:
     return {
-        path: module
-        for path, module in model.named_modules()
-        if type(module) is nn.Linear and module.weight.numel() >= LARGE
+        path: layer
+        for path, layer in linear_layers(model).items()
+        if type(layer) in (nn.Linear, ExactLinear) and not BatchedLinear.why_not(layer.out_features, layer.in_features)
     }
 
 
-def _packed_layers(model: nn.Module) -> dict[str, Any]:
+def _has_packed(layers: dict[str, Any]) -> bool:
+    return any(map(_is_packed, layers.values()))
+
+
+def _is_packed(layer: Any) -> bool:
     from bitsandbytes.nn import Linear4bit
 
-    return {path: module for path, module in model.named_modules() if isinstance(module, Linear4bit)}
+    return isinstance(layer, Linear4bit)

@@ -171,7 +171,7 @@ class MultiLoraLinear(nn.Module):
         self.lora_a, self.routing, self.rank = lora_a, lora_a.routing, 0
         self._view_of: tuple[RoutingForm, tuple[int, int]] | None = None
         self._span_b = torch.empty(0)
-        B = torch.zeros(lora_a.count, 0, self.out_features, dtype=dtype, device=base.weight.device)
+        B = torch.zeros(lora_a.count, 0, self.out_features, dtype=dtype, device=lora_a.A.device)
         self.register_buffer("B", B, persistent=False)
         self.index = lora_a.add(self)
 

@@ -201,12 +201,12 @@ def test_cards() -> None:
 def test_a_chat_on_a_cpu_counts_what_the_engine_keeps_there() -> None:
     """The planner knows the engine's figures by heart, since it imports no torch."""
     from core.planner import memory_parts
-    from core.serving.engine import weights
+    from core.serving.engine.linear_forms import LARGE
     from core.serving.lora import layers
 
-    assert (memory_parts.LARGE, memory_parts.RANK_STEP) == (weights.LARGE, layers.RANK_STEP)
+    assert (memory_parts.LARGE, memory_parts.RANK_STEP) == (LARGE, layers.RANK_STEP)
     shape = shape_of(QWEN_2_5_7B, "qwen")
     made = plan_run(Recipe.from_dict({"dataset_name": "pirate"}), Gpu.find("cpu"), shape=shape)
     (kept,) = [part.bytes for part in made.parts if part.name == "Chat: unpacked weights"]
-    large = sum(out * into for out, into in shape.linears.values() if out * into >= weights.LARGE) * shape.layers
+    large = sum(out * into for out, into in shape.linears.values() if out * into >= LARGE) * shape.layers
     assert kept == 4 * (shape.linear_parameters + large + shape.vocab * shape.hidden)

@@ -54,7 +54,7 @@ def test_what_is_not_given_is_told_from_what_is_given_as_the_default() -> None:
         ({"slots": 2.5}, "slots is 2.5, and must be a whole number"),
         ({"slots": True}, "slots is True"),
         ({"slots": None}, "slots is None"),
-        ({"weights": "light"}, "must be one of packed, plain"),
+        ({"weights": "light"}, "must be one of auto, exact, fp16, bf16, int8, packed"),
         ({"cuda_graphs": "yes"}, "must be true or false"),
         ({"slot": 3}, "'slot' is no setting"),
     ],
@@ -76,6 +76,11 @@ def test_settings_are_kept_in_the_home_and_wrong_ones_are_not(home: Home) -> Non
     with pytest.raises(UserError):
         save_settings(home, {"slots": 0})
     assert saved_settings(home) == OTHER
+
+
+def test_weights_saved_under_their_earlier_name_are_the_exact_ones(home: Home) -> None:
+    settings_path(home).write_text('{"weights": "plain", "slots": 4}')
+    assert saved_settings(home) == {"weights": "exact", "slots": 4}
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"slots": 0}', '{"slott": 3}', "\udc80"])

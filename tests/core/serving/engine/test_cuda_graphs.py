@@ -68,7 +68,7 @@ def test_replayed_steps_say_what_plain_ones_say_through_joins_leaves_and_install
     plain = load_model(tiny.source(base), load_in_4bit=four_bit)
     loras: dict[str, dict[str, Any]] = {"small": {"r": 4}, "large": {"r": 24, "target_modules": ["q_proj"]}}
     folders = [tiny.adapter(tmp_path / name, plain, seed=i + 1, **lora) for i, (name, lora) in enumerate(loras.items())]
-    weights = "packed" if four_bit else None
+    weights = "packed" if four_bit else "exact"
     with Running(plain, slots=2, max_rows=4, prefill_chunk=8, kv_tokens=512, weights=weights) as running:
         adapters = {None: None} | {folder.name: running.read(folder) for folder in folders}
         expected = {

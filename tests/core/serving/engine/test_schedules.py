@@ -75,7 +75,7 @@ def test_any_schedule_gives_pefts_tokens(
     tokens = expected(weights != "fp32")
     assert len({tuple(each) for (_, prompt), each in tokens.items() if prompt == 0}) == len(ADAPTERS) + 1
     model = load_model(tiny.source(base), load_in_4bit=weights != "fp32")
-    kept = "packed" if weights == "nf4-packed" else None
+    kept = "packed" if weights == "nf4-packed" else "exact"
     with Running(model, slots=4, max_rows=6, prefill_chunk=8, kv_tokens=1024, max_waiting=400, weights=kept) as running:
         adapters = {folder.name: running.read(folder) for folder in folders}
         for seed in range(3):
