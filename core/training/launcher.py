@@ -22,20 +22,18 @@ from core.training.run import Run
 from core.training.state import AT_REST, RunState, Status
 
 PROJECT = Path(__file__).resolve().parents[2]
-THREADS_VARIABLE = "STUDIO_TORCH_THREADS"  # how many CPU threads a worker's torch may use; unset means all cores
+# How many CPU threads a worker's torch uses, whoever chats. Unset: all cores, and one while somebody chats.
+THREADS_VARIABLE = "STUDIO_TORCH_THREADS"
 STOP, PAUSE = signal.SIGTERM, signal.SIGUSR1  # end with an adapter; or only with a checkpoint
 
 
-def start_worker(run: Run, *, torch_threads: int | None = 1) -> subprocess.Popen[bytes]:
+def start_worker(run: Run) -> subprocess.Popen[bytes]:
     """Start the run's worker now, whatever else is running (core.training.queue starts one at a time).
 
     The run must be queued. The worker has its own session, so that neither a Ctrl-C in the caller's terminal nor the
-    caller's death reaches it; all it prints goes to log.txt. torch_threads: None leaves it all cores, unless
-    $STUDIO_TORCH_THREADS says otherwise. Raises UserError when the run is not queued.
+    caller's death reaches it; all it prints goes to log.txt. Raises UserError when the run is not queued.
     """
     environment = dict(os.environ)
-    if torch_threads is not None:
-        environment.setdefault(THREADS_VARIABLE, str(torch_threads))
     # Found by this path alone (-P): neither a folder named `core` where the caller stands nor PyPI's `adapters` counts.
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(PROJECT), os.environ.get("PYTHONPATH"))))
     environment["PYTHONUNBUFFERED"] = "1"

@@ -34,11 +34,11 @@ def list_queued(home: Home) -> list[Run]:
     return [queued[run_id][0] for run_id in (*ordered, *newcomers)]
 
 
-def start_next(home: Home, *, torch_threads: int | None = 1, engine_available: bool = True) -> Run | None:
+def start_next(home: Home, *, engine_available: bool = True) -> Run | None:
     """Start the next run if none trains, and return it. Runs that were cut off and resume by themselves go first.
 
-    Cheap enough to be called every second. See launcher.start_worker for torch_threads. engine_available: False while
-    the engine is yet to come, for which runs wait that ended with the last one.
+    Cheap enough to be called every second. engine_available: False while the engine is yet to come, for which runs wait
+    that ended with the last one.
     """
     with _lock(home):
         known = list_statuses(home)
@@ -51,7 +51,7 @@ def start_next(home: Home, *, torch_threads: int | None = 1, engine_available: b
                 _write(home, [run.id, *(other.id for other in list_queued(home) if other.id != run.id)])
         for run in list_queued(home):
             try:
-                start_worker(run, torch_threads=torch_threads)
+                start_worker(run)
                 return run
             except OSError as error:
                 if no_room(error):

@@ -9,13 +9,15 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adapters.record import Sample
+from core.common.home import Home
 from core.common.process import Identity
 from core.coordination.chat_activity import ChatActivity
+from core.coordination.training_threads import TrainingThreads
 from core.coordination.training_throttle import TrainingThrottle
 from core.models.base import read_config, resolve
 from core.models.base_check import vocabulary
@@ -54,8 +56,6 @@ def run_training(run: Run, signals: Signals) -> int:
         recipe = run.recipe
         source = resolve(recipe.model_name_or_path)
 
-        import torch
-
         from core.models.base import load_tokenizer
         from core.models.device import choose_device, choose_dtype
         from core.models.shared_weights.shared_base import OpeningHooks, open_base
@@ -66,8 +66,7 @@ def run_training(run: Run, signals: Signals) -> int:
         from core.training.save_adapter import save_adapter
         from core.training.trainer import build_trainer, total_steps
 
-        if threads := os.environ.get(THREADS_VARIABLE):
-            torch.set_num_threads(int(threads))
+        before_step = yield_to_chat(run.home, signals.received)
 
         # 2. Preflight: can this be trained, and chatted with here.
         init_adapter = find_init_adapter(recipe, run.home)
@@ -113,7 +112,7 @@ def run_training(run: Run, signals: Signals) -> int:
                 dtype=dtype,
                 init_adapter=init_adapter.folder if init_adapter else None,
                 callbacks=[reporter],
-                before_step=TrainingThrottle(ChatActivity(run.home), should_stop=signals.received),
+                before_step=before_step,
                 check=check_owner,
             )
 
@@ -163,6 +162,24 @@ def run_training(run: Run, signals: Signals) -> int:
         return recover(run, signals, error)
     finally:
         run.reserve.unlink(missing_ok=True)
+
+
+def yield_to_chat(home: Home, should_stop: Callable[[], bool]) -> Callable[[], None]:
+    """What to call before each micro-step: it waits for answers that are being written, and leaves cores to a chat."""
+    import torch
+
+    activity = ChatActivity(home)
+    throttle = TrainingThrottle(activity, should_stop=should_stop)
+    if threads := os.environ.get(THREADS_VARIABLE):
+        torch.set_num_threads(int(threads))
+        return throttle
+    choose_threads = TrainingThreads(activity, torch.set_num_threads, all_threads=torch.get_num_threads())
+
+    def before_step() -> None:
+        throttle()
+        choose_threads()
+
+    return before_step
 
 
 def claim_run(run: Run) -> bool:

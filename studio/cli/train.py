@@ -110,7 +110,7 @@ def follow_run(training: Run) -> None:
             if state in AT_REST:
                 return
             if state is RunState.QUEUED:
-                queue.start_next(training.home, torch_threads=None)
+                queue.start_next(training.home)
             time.sleep(POLL_SECONDS)
 
 

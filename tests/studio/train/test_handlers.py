@@ -88,7 +88,7 @@ def test_what_cannot_fit_is_not_started_unless_overridden(
 def test_what_nobody_could_chat_with_here_is_not_started_unless_it_is_meant(
     context: Context, page: TrainPage, quiet_studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("core.training.queue.start_worker", lambda run, torch_threads: None)
+    monkeypatch.setattr("core.training.queue.start_worker", lambda run: None)
     inputs = inputs_of(page, Recipe.from_dict({"dataset_name": "pirate", "lora_r": 128}))
     shown = all_of(handlers.show_plan(*context, *inputs))[-1]
     assert 'data-fits="true" data-served="false"' in shown
