@@ -65,6 +65,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place, ExitStack() as stack:
         folders = make_adapters(load_model(source), source.id, Path(place), max(COLUMNS))
         engines = {form: stack.enter_context(Ours(load_model(source), tokenizer, source.id, form)) for form in forms}
+        # First, while no layer has adapters: afterwards the model answers for the rows of the last step.
+        perplexities = {form: perplexity(ours.engine.forward.model, tokenizer) for form, ours in engines.items()}
         adapters = {form: [ours.read(folder) for folder in folders] for form, ours in engines.items()}
         for what in ("base", "adapters"):
             print(f"\n{source.name}, {what}: ms per step ({given.clock} clock), and times as fast as {forms[0]}\n")
@@ -86,8 +88,8 @@ def main() -> None:
                 ]
                 print(f"| {rows} | {' | '.join(cells)} |", flush=True)
         print()
-        for form, ours in engines.items():
-            print(f"- perplexity, {form}: {perplexity(ours.engine.forward.model, tokenizer):.3f}", flush=True)
+        for form, value in perplexities.items():
+            print(f"- perplexity, {form}: {value:.3f}", flush=True)
 
 
 if __name__ == "__main__":
