@@ -1,11 +1,12 @@
 """Training: the studio's worker against a plain TRL + PEFT + bitsandbytes script, same base, data, batch and rank.
 
-Five ways by turns, each a process of its own, on the bundled sample `pirate`:
+Six ways by turns, each a process of its own, on the bundled sample `pirate`:
   documented  the script as the libraries' documentation has it: SFTConfig's defaults, bf16 and gradient checkpointing
   plain       the same script told what suits a CPU: fp32, no gradient checkpointing
   studio      core.training.worker with the default recipe, which also evaluates nothing here and answers no samples
   shared      the same beside an engine that nobody asks anything, whose base it maps instead of loading one
-  packed      the same with packing: true, in rows of the default max_length, one row per micro-batch
+  all cores   as studio, with the threads that a run has while nobody chats, whatever --threads says
+  packed      as studio, with packing: true, in rows of the default max_length, one row per micro-batch
 Tokens are real ones (no padding), counted from the end of the second step to the end of the last; CPU seconds are those
 of the process, which say more than the clock on a busy machine. Time to first step is from the process's start. Peak
 memory is the process's own view (VmHWM), in which mapped pages count in full, however many processes share them.
@@ -24,7 +25,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -37,12 +38,12 @@ from core.data import read_dataset
 from core.models.builtin import BASE_DIR
 from core.recipes.recipe import Recipe
 from core.training.events import Note, Progress
-from core.training.launcher import start_worker
+from core.training.launcher import THREADS_VARIABLE, start_worker
 from core.training.run import create_run
 
 RECIPE = {"dataset_name": "pirate", "eval_fraction": 0, "sample_prompts": [], "save_steps": 100_000}
-WAYS = ("documented", "plain", "studio", "shared", "packed")
-WORKERS = ("studio", "shared", "packed")
+WAYS = ("documented", "plain", "studio", "shared", "all cores", "packed")
+WORKERS = ("studio", "shared", "all cores", "packed")
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,8 @@ def measure(way: str, steps: int, folder: Path) -> Measured:
     if way in WORKERS:
         with engine(home) if way == "shared" else nullcontext():
             run, began = create_run(home, recipe), time.monotonic()
-            process = start_worker(run)
+            with unlimited() if way == "all cores" else nullcontext():
+                process = start_worker(run)
             measured = watch(psutil.Process(process.pid), lambda: worker_steps(run.events()[0]), steps, began)
         mapped = any(isinstance(event, Note) and "found in the cache" in event.text for event in run.events()[0])
         assert mapped == (way == "shared"), "the base was not where this way has it"
@@ -75,6 +77,14 @@ def measure(way: str, steps: int, folder: Path) -> Measured:
     with (folder / "log.txt").open("w") as log:
         process = subprocess.Popen(script, stdout=log, stderr=subprocess.STDOUT)
     return watch(psutil.Process(process.pid), lambda: script_steps(folder / "steps.jsonl"), steps, began)
+
+
+@contextmanager
+def unlimited() -> Iterator[None]:
+    """What is started meanwhile chooses its threads by itself."""
+    limits = {name: os.environ.pop(name) for name in (THREADS_VARIABLE, "OMP_NUM_THREADS")}
+    yield
+    os.environ |= limits
 
 
 def worker_steps(events: list[Any]) -> dict[int, int]:
@@ -125,7 +135,7 @@ def script(way: str, folder: Path) -> None:
     from transformers import BitsAndBytesConfig, TrainerCallback
     from trl import SFTConfig, SFTTrainer
 
-    torch.set_num_threads(int(os.environ["STUDIO_TORCH_THREADS"]))
+    torch.set_num_threads(int(os.environ[THREADS_VARIABLE]))
     recipe = Recipe.from_dict(json.loads((folder / "recipe.json").read_text()))
     tuned = way == "plain"
 
@@ -192,7 +202,7 @@ def main() -> None:
     if args.script:
         script(args.script, args.folder)
         return
-    os.environ |= {"STUDIO_TORCH_THREADS": str(args.threads), "OMP_NUM_THREADS": str(args.threads)}
+    os.environ |= {THREADS_VARIABLE: str(args.threads), "OMP_NUM_THREADS": str(args.threads)}
     os.environ["HF_HUB_OFFLINE"] = "1"
     measured: dict[str, list[Measured]] = {way: [] for way in args.ways}
     for number in range(args.rounds):
