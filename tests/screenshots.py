@@ -6,6 +6,7 @@ Also writes four-columns.txt: what OpenAI's client got, when, of four models tha
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 import tempfile
 import time
@@ -70,7 +71,7 @@ def teach(page: Page) -> None:
     take(page, "train")
     steps.open_tab(page, "Data")
     steps.start_run(page, "pirate")
-    expect(steps.run_card(page)).to_have_attribute("data-step", "60", timeout=4 * steps.MINUTE)
+    expect(steps.run_card(page)).to_have_attribute("data-step", re.compile(r"^[4-9]\d$"), timeout=4 * steps.MINUTE)
     take(page, "run")
     expect(steps.run_card(page)).to_have_attribute("data-state", "done", timeout=4 * steps.MINUTE)
     steps.wait_for_board(page)
