@@ -31,8 +31,8 @@ class Engine:
     """Sequences in, outputs out. Any thread may call `submit`, `cancel`, `call` and `close`; `run` is the loop.
 
     The first `decoding` of the running sequences are decoding; those behind them are one group in prefill, all equally
-    far. `on_outputs` is called once per step, on the engine's thread, with all outputs of that step and their sequences;
-    `on_step` is called with each step with the number of running sequences, which is 0 at the end.
+    far. `on_outputs` is called once per step, on the engine's thread, with all outputs of that step and their
+    sequences; `on_step` is called with each step with the number of running sequences, which is 0 at the end.
     """
 
     def __init__(
