@@ -23,6 +23,7 @@ from core.serving.api.response_builder import ResponseBuilder
 from core.serving.engine.build import build_engine
 from core.serving.engine.scheduler import QueueFull
 from core.serving.engine.sequence import RequestOutput, Sequence
+from core.serving.engine.start_record import StartFile, StartRecord
 from core.serving.engine.stats import EngineStats
 from core.serving.lora.cache import AdapterCache
 from core.serving.lora.layers import linear_shapes
@@ -52,8 +53,15 @@ class Service:
         base = open_base(source, home, publish=True, progress=on_phase)
         model = base.model
         facts = BaseFacts(source.id, fingerprint(source), linear_shapes(model))
+        file = StartFile(home.cache, source.id, base.identity, settings) if base.identity else None
         built = build_engine(
-            model, tokenizer, settings, on_phase=on_phase, on_outputs=on_outputs, on_step=ChatActivity(home).report
+            model,
+            tokenizer,
+            settings,
+            record=StartRecord(file),
+            on_phase=on_phase,
+            on_outputs=on_outputs,
+            on_step=ChatActivity(home).report,
         )
         self.engine, self.choices = built.engine, built.choices
         self.choices["base"] = base.how

@@ -1,4 +1,5 @@
-"""Where a base's weights file lies in the home's cache, who may write it, and how it gets its name."""
+"""What the home's cache keeps of a base: where it lies, and for the weights file, who may write it and when it gets its
+name."""
 
 from __future__ import annotations
 
@@ -20,15 +21,32 @@ MIN_FREE_BYTES = 256 << 20  # bytes of disk that a weights file must leave for e
 WAIT_SECONDS = 5.0  # between two signs of life while another process quantises
 
 
-class CachedWeightsFile:
-    """Where the weights file of one base lies. There is one per base: a newer one replaces an older one."""
+class CachedFile:
+    """Where one file about a base lies. identity: everything that its content depends on; it is part of the name.
+
+    There is one per base: a newer one replaces an older one.
+    """
+
+    suffix: str
 
     def __init__(self, cache: Path, base_id: str, identity: dict[str, Any]) -> None:
         readable = re.sub(r"[^A-Za-z0-9._-]+", "-", base_id).strip("-.")[-60:]
         self.base_id, self.identity = base_id, identity
         self.base = f"base-{readable}-{hashlib.sha256(base_id.encode()).hexdigest()[:8]}"
         version = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
-        self.path = cache / f"{self.base}.{version}.arena"
+        self.path = cache / f"{self.base}.{version}{self.suffix}"
+
+    def remove_others(self) -> None:
+        """Remove files of other identities (a process that maps one keeps it)."""
+        for other in self.path.parent.glob(f"{self.base}.*{self.suffix}"):
+            if other != self.path:
+                other.unlink(missing_ok=True)
+
+
+class CachedWeightsFile(CachedFile):
+    """The weights file of one base."""
+
+    suffix = ".arena"
 
     @contextmanager
     def locked(self, say: Callable[[str], None]) -> Iterator[None]:
@@ -49,8 +67,7 @@ class CachedWeightsFile:
     def writing(self, size: int) -> Iterator[Path]:
         """A file to write about `size` bytes of weights into. It gets its name when the block ends well.
 
-        Files of other versions are then removed (a process that maps one keeps it). Raises OSError when it would leave
-        too little of the disk.
+        Files of other versions are then removed. Raises OSError when it would leave too little of the disk.
         """
         free = shutil.disk_usage(self.path.parent).free
         if free < size + MIN_FREE_BYTES:
@@ -62,6 +79,4 @@ class CachedWeightsFile:
         finally:
             unfinished.unlink(missing_ok=True)
         sync_folder(self.path.parent)
-        for other in self.path.parent.glob(f"{self.base}.*.arena"):
-            if other != self.path:
-                other.unlink(missing_ok=True)
+        self.remove_others()

@@ -49,11 +49,13 @@ class SharedBase:
     """A loaded base, and whether its weights are the ones that all processes share.
 
     owner: the process in whose memory the weights lie, where that is another one. When it ends they are gone.
+    identity: everything that the weights depend on; None where that is not known.
     """
 
     model: PreTrainedModel
     how: Choice
     owner: Identity | None = None
+    identity: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -137,9 +139,9 @@ def _open_cached(cached: CachedWeightsFile, open_file: Open, load: Load, say: Sa
     try:
         found, how = open_or_create(cached, open_file, load, say)
     except NotShared as error:
-        return _fall_back(error, load)
+        return _fall_back(error, load, cached)
     reason = f"{how}, {_size(found.nbytes)} that chat and training map from one file: one copy in memory"
-    return SharedBase(found.model, Choice(MAPPED, reason))
+    return SharedBase(found.model, Choice(MAPPED, reason), identity=cached.identity)
 
 
 def _open_published(
@@ -153,17 +155,18 @@ def _open_published(
         publisher.publish(*found.shared_memory, found.contents)
     except NotShared as error:
         publisher.keep_private(str(error))
-        return _fall_back(error, load)
+        return _fall_back(error, load, cached)
     except BaseException:
         publisher.keep_private("it could not be loaded")
         raise
     reason = f"{how}, {_size(found.nbytes)} of device memory that training opens too: one copy"
-    return SharedBase(found.model, Choice(LENT, reason))
+    return SharedBase(found.model, Choice(LENT, reason), identity=cached.identity)
 
 
-def _fall_back(error: NotShared, load: Load) -> SharedBase:
+def _fall_back(error: NotShared, load: Load, cached: CachedWeightsFile) -> SharedBase:
     log.warning("the base is not shared: %s", error)
-    return SharedBase(load() if error.model is None else error.model, Choice(OWN, str(error)))
+    model = load() if error.model is None else error.model
+    return SharedBase(model, Choice(OWN, str(error)), identity=cached.identity)
 
 
 def _open_borrowed(

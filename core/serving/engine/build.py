@@ -23,8 +23,8 @@ from core.serving.engine.forward import Forward
 from core.serving.engine.grouped_attention import implementation, is_grouped, use_grouped
 from core.serving.engine.kv_cache import ALIGN, KVCache, KVCacheProbe, KVCacheSpec, aligned
 from core.serving.engine.loop import Engine
-from core.serving.engine.sampling_params import SamplingParams
-from core.serving.engine.sequence import Sequence
+from core.serving.engine.model_check import KNOWN_TO_WORK, check_once, unserved
+from core.serving.engine.start_record import StartRecord
 from core.serving.engine.stream import make_decoder
 from core.serving.engine.weights import (
     EXACT,
@@ -42,7 +42,6 @@ from core.serving.settings import EngineSettings
 CPU_SHARE = 0.25  # of the free memory, for keys and values
 GPU_SHARE = 0.35  # of what is free beyond the reserve; a training run on the same card needs the rest
 GPU_RESERVE = 1 << 30  # bytes left for activations and adapters
-KNOWN_TO_WORK = "Llama, Mistral, Qwen2, Qwen3, Phi-3, Gemma-2"
 
 
 @dataclass
@@ -58,14 +57,18 @@ def build_engine(
     tokenizer: PreTrainedTokenizerBase,
     settings: EngineSettings,
     *,
+    record: StartRecord | None = None,
     on_phase: Callable[[str], None] = lambda phase: None,
     **engine_arguments: Any,
 ) -> BuiltEngine:
-    """Raises UserError when this family cannot be served row by row, with the reason."""
-    device, choices = model.device, {}
+    """Raises UserError when this family cannot be served row by row, with the reason.
+
+    record: what earlier starts on this base have found out; without one all is measured and checked.
+    """
+    device, choices, record = model.device, {}, record or StartRecord()
     refuse_unknown_kinds(model)
     on_phase("choosing the form of the weights")
-    choices["weights"] = choose_weights(model, settings.weights, device)
+    choices["weights"] = choose_weights(model, settings.weights, device, record)
     form = choices["weights"].value
     if form != PACKED:
         on_phase(f"writing the weights out as {form}")
@@ -94,11 +97,14 @@ def build_engine(
     choices["cuda_graphs"] = choose_graphs(settings.cuda_graphs, device)
     graphs = CudaGraphs(CudaRecorder()) if choices["cuda_graphs"].value == "on" else None
     forward = Forward(model, cache, masks, slots, graphs)
-    on_phase("checking the engine against the model")
     rounds_inputs = model.dtype != torch.float32 or form not in (PACKED, EXACT, FP16)
-    check_against_model(forward, length, tolerance=0.2 if rounds_inputs else 1e-2)
+    kind = f"{form}, second copy {choices['batched_products'].value}"
+    choices["check"] = check_once(
+        forward, length, kind, record, tolerance=0.2 if rounds_inputs else 1e-2, on_phase=on_phase
+    )
     if graphs is not None and graphs.disabled_reason:
         choices["cuda_graphs"] = Choice("off", graphs.disabled_reason)
+    record.keep()
     engine = Engine(
         forward,
         decode=make_decoder(tokenizer),
@@ -122,7 +128,7 @@ def refuse_unknown_kinds(model: PreTrainedModel) -> None:
             f"Choose a base with full or sliding-window attention: {KNOWN_TO_WORK}.",
         )
     if config.is_encoder_decoder or getattr(config, "attention_chunk_size", None):
-        raise _unserved(model, "it is no plain causal decoder")
+        raise unserved(model, "it is no plain causal decoder")
     if implementation(config) not in ("sdpa", "eager"):
         raise UserError(
             f"The attention implementation {config._attn_implementation} takes no mask per row.",
@@ -169,7 +175,7 @@ def probe_model(model: PreTrainedModel, masks: AttentionMasks) -> tuple[dict[int
         use_grouped(model, False)
     probe, shared = _probe(model, masks, grouped=False)
     if len(probe.specs) != layers:
-        raise _unserved(model, f"only {len(probe.specs)} of its {layers} layers cache keys and values")
+        raise unserved(model, f"only {len(probe.specs)} of its {layers} layers cache keys and values")
     return probe.specs, shared
 
 
@@ -188,7 +194,7 @@ def _probe(model: PreTrainedModel, masks: AttentionMasks, *, grouped: bool) -> t
         with torch.inference_mode():
             return probe, shared_inputs(model, forward)
     except (AttributeError, TypeError, ValueError, KeyError, NotImplementedError) as error:
-        raise _unserved(model, f"it does not take a cache per row ({error})") from error
+        raise unserved(model, f"it does not take a cache per row ({error})") from error
 
 
 def choose_budget(specs: dict[int, KVCacheSpec], settings: EngineSettings, length: int, device: torch.device) -> Choice:
@@ -219,49 +225,3 @@ def choose_graphs(wanted: bool, device: torch.device) -> Choice:
     if device.type != "cuda":
         return Choice("off", "they are for GPUs")
     return Choice("on", "asked for") if wanted else Choice("off", "not asked for (--cuda-graphs)")
-
-
-@torch.inference_mode()
-def check_against_model(forward: Forward, longest: int, *, tolerance: float) -> None:
-    """Compare the logits of the engine's chunks and steps with those of one forward of the model without a cache.
-
-    The rows of a batch lie so that they are no single group, where the budget has room for that. tolerance: in standard
-    deviations of the logits. Raises UserError when they differ by more: the family then does something with positions,
-    masks or the cache that the step loop does not know of.
-    """
-    model, cache = forward.model, forward.cache
-    window = getattr(model.config, "sliding_window", None) or 0
-    length = min(longest, 24 if window > 64 else window + 24)
-    generator = torch.Generator().manual_seed(0)
-    tokens = torch.randint(model.config.vocab_size, (length,), generator=generator).tolist()
-    expected = model(input_ids=torch.tensor([tokens], device=model.device), use_cache=False).logits[0].float()
-    lengths = (length, length + ALIGN, length)
-    rows = []
-    for capacity in lengths if cache.can_hold(*lengths) else (length,):
-        row = Sequence(tokens[: length - 4], SamplingParams(), lambda output: None)
-        row.kv_range = cache.allocate(capacity)
-        rows.append(row)
-    results = {}
-    for start, stop in ((0, length // 3), (length // 3, length - 4)):
-        results[stop - 1] = forward.chunk(rows, start, stop)
-    for position in range(length - 4, length):
-        for row in rows:
-            row.cached = position
-            row.output_ids.append(tokens[position])
-        results[position] = forward.step(rows)
-    for position, result in results.items():
-        if result.logits is None or result.failed:
-            raise _unserved(model, f"a step fails ({result.failed[0][1]})")
-        difference = float((result.logits.float() - expected[position]).abs().max() / expected.std().clamp(min=1e-6))
-        if not difference <= tolerance:
-            raise _unserved(model, f"step by step its logits differ by {difference:.2g} standard deviations")
-    for row in rows:
-        cache.wipe(row.kv_range)
-        cache.ranges.free(row.kv_range)
-
-
-def _unserved(model: PreTrainedModel, reason: str) -> UserError:
-    return UserError(
-        f"The base's family {model.config.model_type} cannot be served: {reason}.",
-        f"Families that are known to work: {KNOWN_TO_WORK}.",
-    )

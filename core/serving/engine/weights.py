@@ -23,6 +23,7 @@ from core.serving.engine.linear_forms import (
     Fp16Linear,
     Int8Linear,
 )
+from core.serving.engine.start_record import StartRecord
 
 AUTO, PACKED, EXACT, FP16 = "auto", "packed", "exact", "fp16"
 FORMS: dict[str, type[ConvertedLinear]] = {  # from the one that changes nothing to the one that changes most
@@ -40,8 +41,13 @@ HOPELESS = 2.0  # times as long as another form: not measured again
 WORTH_IT = 0.87  # a form that changes more must take less than this of the time of one that changes less
 
 
-def choose_weights(model: PreTrainedModel, wanted: str, device: torch.device) -> Choice:
-    """The form to keep the base's weights in. Raises UserError when the one asked for does not work here."""
+def choose_weights(
+    model: PreTrainedModel, wanted: str, device: torch.device, record: StartRecord | None = None
+) -> Choice:
+    """The form to keep the base's weights in. Raises UserError when the one asked for does not work here.
+
+    record: where figures of an earlier start are found, and those of this one are kept.
+    """
     layers = linear_layers(model)
     need = {form: kind.bytes_per_weight * sum(map(_size, layers.values())) for form, kind in FORMS.items()}
     if wanted != AUTO:
@@ -57,9 +63,12 @@ def choose_weights(model: PreTrainedModel, wanted: str, device: torch.device) ->
     if not fitting:
         least = min(need.values())
         return Choice(PACKED, f"in other forms they would take {least / 2**30:.1f} GiB of {free / 2**30:.1f} GiB free")
-    speeds = measure_forms(layers, fitting)
+    figures, when = (record or StartRecord()).milliseconds(
+        fitting, lambda: {form: speed.milliseconds for form, speed in measure_forms(layers, fitting).items()}
+    )
+    speeds = {form: FormSpeed(milliseconds) for form, milliseconds in figures.items()}
     form = fastest(speeds)
-    return Choice(form, f"{_told(speeds)}; {need[form] / 2**20:.0f} MiB of {free / 2**30:.1f} GiB free")
+    return Choice(form, f"{_told(speeds, when)}; {need[form] / 2**20:.0f} MiB of {free / 2**30:.1f} GiB free")
 
 
 def convert_weights(model: PreTrainedModel, form: str) -> None:
@@ -201,12 +210,12 @@ def _why_not(form: str, model: PreTrainedModel, layers: dict[str, Any]) -> str:
     return reasons[0] if reasons and all(reasons) else ""
 
 
-def _told(speeds: dict[str, FormSpeed]) -> str:
+def _told(speeds: dict[str, FormSpeed], when: str) -> str:
     """The figures in words."""
     figures = ", ".join(
         f"{form} {' / '.join(f'{ms:.1f}' for ms in speed.milliseconds)}" for form, speed in speeds.items()
     )
-    return f"measured at the start, ms for some layers at {' / '.join(map(str, MEASURED_ROWS))} rows: {figures}"
+    return f"measured {when}, ms for some layers at {' / '.join(map(str, MEASURED_ROWS))} rows: {figures}"
 
 
 def _replace(model: nn.Module, path: str, layer: nn.Module) -> None:
