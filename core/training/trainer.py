@@ -22,6 +22,7 @@ from core.recipes.recipe import Recipe, lora_settings
 from core.training import checkpoints
 from core.training.checkpoints import SavedCheckpoint
 from core.training.dataset import PackedCollator
+from core.training.frozen_head_loss import frozen_head_loss, has_plain_frozen_head
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -64,6 +65,7 @@ class StudioTrainer(SFTTrainer):
         for parameter in self.model.parameters():
             if parameter.requires_grad:
                 parameter.data = parameter.data.to(torch.float32)
+        self._has_plain_frozen_head = has_plain_frozen_head(self.model.get_base_model())
 
     def restore_counts(self, saved: SavedCheckpoint) -> TrainerState:
         """The state that a checkpoint was saved in, whose counts are taken over. `train` is to be told of it too."""
@@ -101,6 +103,13 @@ class StudioTrainer(SFTTrainer):
         if not finite:
             raise Diverged(f"The loss became {loss.item()} in step {self.state.global_step + 1}.")
         return loss
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        if return_outputs or not self._has_plain_frozen_head:
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        return frozen_head_loss(self.model.get_base_model(), inputs, num_items_in_batch)
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         # Beginning to iterate over a DataLoader draws from the random state. Whether, and how often, the run is
