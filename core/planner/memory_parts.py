@@ -52,7 +52,13 @@ class Chat:
 
 
 def micro_batch_of(
-    recipe: Recipe, shape: ModelShape, gpu: Gpu, *, longest: int | None = None, evaluation: bool = False
+    recipe: Recipe,
+    shape: ModelShape,
+    gpu: Gpu,
+    *,
+    longest: int | None = None,
+    evaluation: bool = False,
+    written_out: bool = False,
 ) -> MicroBatch:
     """The largest micro-batch that the recipe can come to: every row as long as max_length.
 
@@ -72,22 +78,28 @@ def micro_batch_of(
         checkpointing=recipe.gradient_checkpointing,
         masked=recipe.packing or rows > 1 or windowed,
         flash=gpu.flash,
-        quantised=recipe.load_in_4bit,
+        quantised=recipe.load_in_4bit and not written_out,
         on_cpu=gpu.on_cpu,
         embeddings=UNSERVED in shape.chosen(recipe.lora_target_modules).values(),
     )
 
 
-def training_parts(recipe: Recipe, shape: ModelShape, gpu: Gpu, longest: int | None = None) -> list[MemoryPart]:
-    step = micro_batch_of(recipe, shape, gpu, longest=longest)
+def training_parts(
+    recipe: Recipe, shape: ModelShape, gpu: Gpu, longest: int | None = None, *, written_out: bool = False
+) -> list[MemoryPart]:
+    """written_out: the run calculates with its 4-bit weights written out once (core.planner.training_form)."""
+    step = micro_batch_of(recipe, shape, gpu, longest=longest, written_out=written_out)
     evaluation = (
-        micro_batch_of(recipe, shape, gpu, longest=longest, evaluation=True) if recipe.eval_fraction > 0 else None
+        micro_batch_of(recipe, shape, gpu, longest=longest, evaluation=True, written_out=written_out)
+        if recipe.eval_fraction > 0
+        else None
     )
     adapter = memory.adapter_parameters(step)
     states = memory.state_bytes(memory.adapter_matrices(step), recipe.optim, memory.adapter_sides(step))
     peak = memory.peak_memory(step, evaluation)
     parts = [
         *base_parts(shape, gpu, load_in_4bit=recipe.load_in_4bit, nested=recipe.use_bnb_nested_quant),
+        *([_written_out_part(shape, gpu)] if written_out else []),
         MemoryPart("Adapter", 4 * adapter, f"{count_in_words(adapter)} LoRA weights in fp32; only these are trained."),
         MemoryPart("Gradients", 4 * adapter, "One fp32 number per trained weight; the frozen base has none."),
         MemoryPart("Optimiser states", states, _about_states(recipe.optim)),
@@ -97,8 +109,8 @@ def training_parts(recipe: Recipe, shape: ModelShape, gpu: Gpu, longest: int | N
             "Unpacked matrix",
             peak.unpacking,
             "4-bit weights are unpacked to calculate with them, one matrix at a time; this is the largest."
-            if recipe.load_in_4bit
-            else "Nothing is unpacked: the base is not in 4 bit.",
+            if step.quantised
+            else "Nothing is unpacked: the weights are plain numbers.",
         ),
         MemoryPart(
             "Logits",
@@ -125,6 +137,11 @@ def base_parts(shape: ModelShape, gpu: Gpu, *, load_in_4bit: bool, nested: bool)
             f"{8 * gpu.width} bit each.",
         ),
     ]
+
+
+def _written_out_part(shape: ModelShape, gpu: Gpu) -> MemoryPart:
+    text = "Memory is free, so the 4-bit weights are written out once instead of unpacked again and again: faster."
+    return MemoryPart("Base written out", gpu.width * shape.linear_parameters, text)
 
 
 def chat_parts(recipe: Recipe, shape: ModelShape, gpu: Gpu, chat: Chat) -> list[MemoryPart]:

@@ -8,10 +8,11 @@ from core.common.home import Home
 from core.models.device import OVERFLOWS_FP16
 from core.planner.advice import describe_changes, find_nearest_that_fits
 from core.planner.gpus import FLASH_CAPABILITY, Gpu
-from core.planner.memory_parts import CHAT, Chat, MemoryPart, chat_parts, training_parts
+from core.planner.memory_parts import CHAT, Chat, MemoryPart, chat_parts
 from core.planner.model_shape import ModelShape, read_shape
 from core.planner.serving_limits import NOT_SERVED, NOT_SERVED_ALLOWED, ServingLimits, find_init_adapter
 from core.planner.time import Schedule, Speeds, TimeEstimate, estimate_time, make_schedule
+from core.planner.training_form import choose_form
 from core.recipes.recipe import Recipe
 from core.recipes.warmup import warmup_warning
 
@@ -103,7 +104,8 @@ def plan_run(
         if init_adapter is not None:  # whose rank is kept
             candidate = replace(candidate, lora_r=init_adapter.max_rank)
         chat_memory = chat_parts(candidate, shape, gpu, chat) if chat else []
-        return training_parts(candidate, shape, gpu, longest) + chat_memory
+        room = gpu.usable - sum(part.bytes for part in chat_memory)
+        return choose_form(candidate, shape, gpu, room=room, longest=longest).parts + chat_memory
 
     def why_unserved(candidate: Recipe) -> str | None:
         targets = shape.chosen(candidate.lora_target_modules)

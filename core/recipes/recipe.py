@@ -84,7 +84,11 @@ class Recipe:
     per_device_train_batch_size: int = setting(1, "Conversations per micro-batch.", USUAL, low=1, high=1024)
     per_device_eval_batch_size: int = setting(1, "Conversations per evaluation batch.", low=1, high=1024)
     gradient_accumulation_steps: int = setting(8, "Micro-batches per optimiser step.", USUAL, low=1, high=4096)
-    gradient_checkpointing: bool = setting(True, "Recompute activations to save memory, for about a third more time.")
+    gradient_checkpointing: bool = setting(
+        True,
+        "Recompute activations to save memory, for about a third more time. On a CPU they are kept all the same where "
+        "memory is free.",
+    )
     max_length: int = setting(
         1024, "Longest conversation in tokens; what is longer is cut.", USUAL, low=16, high=1 << 20
     )

@@ -27,6 +27,7 @@ def calibrate(recipe: Recipe, home: Home) -> list[float]:
     from core.models.device import choose_device, choose_dtype
     from core.models.shared_weights.shared_base import open_base
     from core.training.dataset import prepare_data
+    from core.training.speed_for_memory import choose_form_here
     from core.training.trainer import build_trainer
 
     marks: list[tuple[float, int]] = []
@@ -47,9 +48,10 @@ def calibrate(recipe: Recipe, home: Home) -> list[float]:
         use_bnb_nested_quant=recipe.use_bnb_nested_quant,
         device=device,
     ).model
+    form = choose_form_here(short, data.longest)
     with tempfile.TemporaryDirectory() as folder:
         trainer = build_trainer(
-            short,
+            form.recipe,
             model=model,
             tokenizer=tokenizer,
             source=source,
@@ -57,6 +59,7 @@ def calibrate(recipe: Recipe, home: Home) -> list[float]:
             held_out=None,
             folder=Path(folder),
             dtype=choose_dtype(device, model.config.model_type),
+            written_out=form.written_out,
             callbacks=[Clock()],
         )
         trainer.train()

@@ -18,11 +18,13 @@ from trl import SFTConfig, SFTTrainer
 from adapters.common.files import remove_tree, sync_files, sync_folder
 from core.models.base import BaseSource
 from core.models.device import Choice
+from core.models.writing_out import write_out
 from core.recipes.recipe import Recipe, lora_settings
 from core.training import checkpoints
 from core.training.checkpoints import SavedCheckpoint
 from core.training.dataset import PackedCollator
 from core.training.frozen_head_loss import frozen_head_loss, has_plain_frozen_head
+from core.training.lora_product import use_lora_product
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -239,6 +241,7 @@ def build_trainer(
     held_out: Dataset | None,
     folder: Path,
     dtype: Choice,
+    written_out: bool = False,
     init_adapter: Path | None = None,
     callbacks: list[TrainerCallback] | None = None,
     before_step: Callable[[], None] | None = None,
@@ -246,15 +249,20 @@ def build_trainer(
 ) -> StudioTrainer:
     """The trainer, its adapter's weights in fp32 and its base's real id in the adapter's config.
 
-    init_adapter: an adapter's folder, whose shape and weights the new one begins with.
+    init_adapter: an adapter's folder, whose shape and weights the new one begins with. written_out: the model, which
+    calculates on a CPU in fp32, shall do so with its 4-bit weights written out.
     """
+    shape = LoraConfig(**lora_settings(recipe)) if init_adapter is None else same_shape(init_adapter)
+    if written_out:
+        write_out(model)
+        use_lora_product(shape)
     trainer = StudioTrainer(
         model=model,
         args=sft_config(recipe, folder, dtype=dtype, evaluates=held_out is not None),
         train_dataset=train,
         eval_dataset=held_out,
         processing_class=tokenizer,
-        peft_config=LoraConfig(**lora_settings(recipe)) if init_adapter is None else same_shape(init_adapter),
+        peft_config=shape,
         data_collator=PackedCollator(tokenizer.pad_token_id) if recipe.packing else None,
         callbacks=callbacks,
         before_step=before_step,

@@ -64,6 +64,7 @@ def run_training(run: Run, signals: Signals) -> int:
         from core.training.placement import ChatPlacement, watch_owner
         from core.training.sample_answers import choose_prompts, generate_answers
         from core.training.save_adapter import save_adapter
+        from core.training.speed_for_memory import choose_form_here, tell
         from core.training.trainer import build_trainer, total_steps
 
         before_step = yield_to_chat(run.home, signals.received)
@@ -99,10 +100,12 @@ def run_training(run: Run, signals: Signals) -> int:
             model = base.model
             dtype = choose_dtype(device.value, model.config.model_type)
             run.note(f"Training on {device.value} ({device.reason}) in {dtype.value}: {dtype.reason}.")
+            form = choose_form_here(recipe, data.longest)
+            run.note(tell(form))
             vocabulary_size = model.get_input_embeddings().num_embeddings
             reporter = Reporter(run, signals, evaluates=data.held_out is not None, vocabulary=vocabulary_size)
             trainer = build_trainer(
-                recipe,
+                form.recipe,
                 model=model,
                 tokenizer=tokenizer,
                 source=source,
@@ -110,6 +113,7 @@ def run_training(run: Run, signals: Signals) -> int:
                 held_out=data.held_out,
                 folder=run.checkpoints_folder,
                 dtype=dtype,
+                written_out=form.written_out,
                 init_adapter=init_adapter.folder if init_adapter else None,
                 callbacks=[reporter],
                 before_step=before_step,

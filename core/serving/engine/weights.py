@@ -15,6 +15,7 @@ from transformers import PreTrainedModel
 
 from adapters.common.errors import UserError
 from core.models.device import Choice
+from core.models.writing_out import is_packed, written_out
 from core.serving.engine.linear_forms import (
     BatchedLinear,
     Bf16Linear,
@@ -168,17 +169,6 @@ def linear_layers(model: nn.Module) -> dict[str, Any]:
     return {path: module for path, module in model.named_modules() if isinstance(module, nn.Linear)}
 
 
-def written_out(layer: Any) -> Tensor:
-    """The weight [out, in] as plain numbers; those of a 4-bit layer are what its codes stand for."""
-    if not _is_packed(layer):
-        weight: Tensor = layer.weight.detach()
-        return weight
-    from bitsandbytes.functional import dequantize_4bit
-
-    values: Tensor = dequantize_4bit(layer.weight.data, layer.weight.quant_state)
-    return values
-
-
 def _sample(layers: dict[str, Any]) -> list[Any]:
     """Layers in the model's order, up to SAMPLE weights; at least one."""
     sample: list[Any] = []
@@ -240,10 +230,4 @@ def _large_layers(model: nn.Module) -> dict[str, nn.Linear]:
 
 
 def _has_packed(layers: dict[str, Any]) -> bool:
-    return any(map(_is_packed, layers.values()))
-
-
-def _is_packed(layer: Any) -> bool:
-    from bitsandbytes.nn import Linear4bit
-
-    return isinstance(layer, Linear4bit)
+    return any(map(is_packed, layers.values()))

@@ -13,9 +13,11 @@ from core.data import read_dataset
 from core.data.tokenize.encode import IGNORED
 from core.models.base import load_model, load_tokenizer, resolve
 from core.models.device import Choice
+from core.planner import training_form
 from core.recipes.recipe import Recipe
 from core.training.dataset import PackedCollator, prepare_data
-from core.training.run import create_run
+from core.training.events import Note
+from core.training.run import Run, create_run
 from core.training.trainer import StudioTrainer, build_trainer
 from tests.core.data.rows import only_row
 from tests.core.training.steps import Work, losses
@@ -75,6 +77,24 @@ def test_gradient_checkpointing_reaches_the_adapter(home: Home, recipe: Recipe, 
     saving = create_run(home, replace(recipe, max_steps=2, lora_dropout=0.0, gradient_checkpointing=True))
     assert work(plain) == work(saving) == 0
     assert losses(saving) == pytest.approx(losses(plain), rel=1e-4)
+
+
+def test_memory_spent_on_speed_changes_no_loss(
+    home: Home, recipe: Recipe, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = replace(recipe, max_steps=50, save_steps=50, eval_fraction=0.0, gradient_checkpointing=True)
+    fast, frugal = create_run(home, steps), create_run(home, steps)
+    assert work(fast) == 0
+    monkeypatch.setattr(training_form, "SHARE_OF_ROOM", 0.0)
+    assert work(frugal) == 0
+    assert "weights written out, activations kept" in all_notes(fast)
+    assert "weights packed, activations calculated again" in all_notes(frugal)
+    assert len(losses(fast)) == 50
+    assert losses(fast) == pytest.approx(losses(frugal), rel=0.01)
+
+
+def all_notes(run: Run) -> str:
+    return "".join(event.text for event in run.events()[0] if isinstance(event, Note))
 
 
 def test_packed_rows_give_the_same_loss_as_conversations_on_their_own(trainer: StudioTrainer, recipe: Recipe) -> None:
