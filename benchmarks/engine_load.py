@@ -11,14 +11,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
-import os
 import random
-import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,6 +25,8 @@ from transformers.utils import logging as transformers_logging
 
 from adapters.record import AdapterRecord
 from adapters.store import AdapterStore
+from benchmarks.common.completions import stream_completion, text_of
+from benchmarks.common.servers import RunningServer, end_on_sigterm, engine, running
 from benchmarks.engine import make_adapters
 from core.common.home import Home
 from core.models.base import load_model, resolve
@@ -54,31 +53,27 @@ async def stream(client: httpx.AsyncClient, model: str, chance: random.Random, s
         "messages": [{"role": "user", "content": f"Tell me about {chance.choice(['Cuba', 'a bird', 'Monday'])}."}],
         "max_tokens": tokens,
         "ignore_eos": True,
-        "stream": True,
         "user": str(chance.randrange(8)),
     }
     began, last, pieces = time.perf_counter(), 0.0, 0
-    async with client.stream("POST", "/v1/chat/completions", json=body) as answer:
-        if answer.status_code != 200:
-            seen.ends[f"status {answer.status_code}"] += 1
-            return
-        async for line in answer.aiter_lines():
-            if not line.startswith("data: {"):
-                continue
-            event = json.loads(line[6:])
-            if "error" in event:
-                seen.ends[f"error: {event['error']['message']}"] += 1
-                return
-            if not event["choices"] or not event["choices"][0]["delta"].get("content"):
-                continue
-            now = time.perf_counter()
-            (seen.between if last else seen.first_token).append(now - (last or began))
-            last, pieces = now, pieces + 1
-            seen.tokens += 1
-            if leave_after is not None and pieces >= leave_after:
-                seen.ends["left by the client"] += 1
-                return
+    try:
+        async with aclosing(stream_completion(client, body)) as events:
+            async for event in events:
+                if "error" in event:
+                    seen.ends[f"error: {event['error']['message']}"] += 1
+                    return
+                if not text_of(event):
+                    continue
+                now = time.perf_counter()
+                (seen.between if last else seen.first_token).append(now - (last or began))
+                last, pieces = now, pieces + 1
+                seen.tokens += 1
+                if leave_after is not None and pieces >= leave_after:
+                    seen.ends["left by the client"] += 1
+                    return
         seen.ends["complete"] += 1
+    except httpx.HTTPStatusError as refused:
+        seen.ends[f"status {refused.response.status_code}"] += 1
 
 
 async def load(url: str, models: list[str], streams: int, seconds: float) -> Seen:
@@ -108,28 +103,18 @@ def main() -> None:
     parser.add_argument("--base", default="builtin")
     given = parser.parse_args()
     transformers_logging.disable_progress_bar()
+    end_on_sigterm()
     with tempfile.TemporaryDirectory() as place:
         home, source = Home.open(Path(place) / "home"), resolve(given.base)
         store = AdapterStore(home.adapters)
         for folder in make_adapters(load_model(source), source.id, Path(place), ADAPTERS):
             store.add(folder.name, folder, AdapterRecord(folder.name, source.id))
-        command = [sys.executable, "-m", "core.serving", "--base", given.base, "--home", str(home.root)]
-        engine = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, stderr=subprocess.DEVNULL)
-        try:
-            measure(engine, home, [source.id, *(f"a{i}" for i in range(ADAPTERS))], given)
-        finally:
-            engine.terminate()
-            engine.wait()
+        with running(engine(home.root, "--base", given.base)) as server:
+            measure(server, [source.id, *(f"a{i}" for i in range(ADAPTERS))], given)
 
 
-def measure(engine: subprocess.Popen[bytes], home: Home, models: list[str], given: argparse.Namespace) -> None:
-    readiness = home.processes / "engine.json"
-    while not readiness.exists():
-        time.sleep(0.1)
-    url = json.loads(readiness.read_text())["url"]
-    while httpx.get(f"{url}/health").json()["status"] == "loading":
-        time.sleep(0.2)
-    process = psutil.Process(engine.pid)
+def measure(server: RunningServer, models: list[str], given: argparse.Namespace) -> None:
+    url, process = server.url, psutil.Process(server.pid)
     asyncio.run(load(url, models, 8, 3))  # warm: slots allocated, code paths taken once
     before, threads, cpu = process.memory_info().rss, process.num_threads(), process.cpu_times().user
     seen = asyncio.run(load(url, models, given.streams, given.seconds))

@@ -1,17 +1,20 @@
 """Training: the studio's worker against a plain TRL + PEFT + bitsandbytes script, same base, data, batch and rank.
 
-Six ways by turns, each a process of its own, on the bundled sample `pirate`:
+Seven ways by turns, each a process of its own, on the bundled sample `pirate`:
   documented  the script as the libraries' documentation has it: SFTConfig's defaults, bf16 and gradient checkpointing
   plain       the same script told what suits a CPU: fp32, no gradient checkpointing
   studio      core.training.worker with the default recipe, which also evaluates nothing here and answers no samples
   shared      the same beside an engine that nobody asks anything, whose base it maps instead of loading one
   all cores   as studio, with the threads that a run has while nobody chats, whatever --threads says
-  packed      as studio, with packing: true, in rows of the default max_length, one row per micro-batch
+  packed      as studio, with packing: true, in rows of max_length, one row per micro-batch
+  llama-factory  LLaMA-Factory with what suits a CPU, as plain, on the base's unquantised weights: it writes none out.
+              Only with a --base that it has a template for, and where `make bench-peers` has made its environment
 Tokens are real ones (no padding), counted from the end of the second step to the end of the last; CPU seconds are those
 of the process, which say more than the clock on a busy machine. Time to first step is from the process's start. Peak
 memory is the process's own view (VmHWM), in which mapped pages count in full, however many processes share them.
 
     python -m benchmarks.training [--rounds 3] [--steps 30] [--threads 1] [--ways plain studio shared packed]
+    python -m benchmarks.training --base .peers/smollm2 --threads 2 --ways plain studio packed llama-factory
 """
 
 from __future__ import annotations
@@ -32,17 +35,25 @@ from typing import Any
 
 import psutil
 
-from benchmarks.yielding import engine
+from benchmarks.common.servers import engine, running
+from benchmarks.peers import llama_factory, places
 from core.common.home import Home
 from core.data import read_dataset
-from core.models.builtin import BASE_DIR
+from core.models.base import BUILTIN, resolve
 from core.recipes.recipe import Recipe
 from core.training.events import Note, Progress
 from core.training.launcher import THREADS_VARIABLE, start_worker
 from core.training.run import create_run
 
 RECIPE = {"dataset_name": "pirate", "eval_fraction": 0, "sample_prompts": [], "save_steps": 100_000}
-WAYS = ("documented", "plain", "studio", "shared", "all cores", "packed")
+RECIPE |= {
+    "per_device_train_batch_size": 8,
+    "gradient_accumulation_steps": 1,
+    "max_length": 512,
+    "gradient_checkpointing": False,
+}
+LLAMA_FACTORY = "llama-factory"
+WAYS = ("documented", "plain", "studio", "shared", "all cores", "packed", LLAMA_FACTORY)
 WORKERS = ("studio", "shared", "all cores", "packed")
 
 
@@ -57,13 +68,13 @@ class Measured:
     peak: int
 
 
-def measure(way: str, steps: int, folder: Path) -> Measured:
+def measure(way: str, steps: int, folder: Path, base: str) -> Measured:
     home = Home.open(folder / "home")
-    recipe = Recipe.from_dict(RECIPE | {"max_steps": steps})
+    recipe = Recipe.from_dict(RECIPE | {"max_steps": steps, "model_name_or_path": base})
     if way == "packed":
         recipe = replace(recipe, packing=True, per_device_train_batch_size=1)
     if way in WORKERS:
-        with engine(home) if way == "shared" else nullcontext():
+        with running(engine(home.root, "--base", base)) if way == "shared" else nullcontext():
             run, began = create_run(home, recipe), time.monotonic()
             with unlimited() if way == "all cores" else nullcontext():
                 process = start_worker(run)
@@ -72,6 +83,9 @@ def measure(way: str, steps: int, folder: Path) -> Measured:
         assert mapped == (way == "shared"), "the base was not where this way has it"
         return measured
     began = time.monotonic()
+    if way == LLAMA_FACTORY:
+        process = llama_factory.start(recipe, folder)
+        return watch(psutil.Process(process.pid), lambda: llama_factory.steps(folder), steps, began)
     (folder / "recipe.json").write_text(json.dumps(recipe.to_dict()))
     script = [sys.executable, "-m", "benchmarks.training", "--script", way, "--folder", str(folder)]
     with (folder / "log.txt").open("w") as log:
@@ -147,14 +161,14 @@ def script(way: str, folder: Path) -> None:
 
     rows = [{"messages": conversation.messages} for conversation in read_dataset(recipe.dataset_name).conversations]
     trainer = SFTTrainer(
-        model=str(BASE_DIR),
+        model=resolve(recipe.model_name_or_path).location,
         args=SFTConfig(
             output_dir=str(folder / "out"),
             max_steps=recipe.max_steps,
             learning_rate=recipe.learning_rate,
             per_device_train_batch_size=recipe.per_device_train_batch_size,
             max_length=recipe.max_length,
-            assistant_only_loss=True,
+            assistant_only_loss=recipe.model_name_or_path == BUILTIN,  # TRL has no training template for SmolLM2's
             logging_steps=1,
             save_strategy="no",
             report_to="none",
@@ -195,20 +209,24 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS)
+    parser.add_argument("--base", default=BUILTIN, help="builtin or a folder")
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS[:-1])
     parser.add_argument("--script", choices=WAYS[:2], help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.script:
         script(args.script, args.folder)
         return
+    if LLAMA_FACTORY in args.ways and (why := places.missing(places.LLAMA_FACTORY)):
+        print(f"{LLAMA_FACTORY} is left out: {why}")
+        args.ways = [way for way in args.ways if way != LLAMA_FACTORY]
     os.environ |= {THREADS_VARIABLE: str(args.threads), "OMP_NUM_THREADS": str(args.threads)}
     os.environ["HF_HUB_OFFLINE"] = "1"
     measured: dict[str, list[Measured]] = {way: [] for way in args.ways}
     for number in range(args.rounds):
         for way in args.ways:
             with tempfile.TemporaryDirectory() as folder:
-                measured[way].append(measure(way, args.steps, Path(folder)))
+                measured[way].append(measure(way, args.steps, Path(folder), args.base))
             print(f"round {number + 1}: {way}: {measured[way][-1]}", file=sys.stderr, flush=True)
     print("\n".join(table(measured)))
 

@@ -24,7 +24,8 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
-from benchmarks.engine import CLOCKS, COLUMNS, PROMPT, Ours, make_adapters, ratio, timed
+from benchmarks.common.tables import ratio
+from benchmarks.engine import CLOCKS, COLUMNS, PROMPT, Ours, make_adapters, timed
 from core.data.samples import SAMPLES
 from core.models.base import load_model, load_tokenizer, resolve
 from core.serving.engine.weights import FORMS

@@ -15,8 +15,8 @@ between two pieces of an answer; tokens/s are a run's own. Each turn's p50 and p
 from __future__ import annotations
 
 import argparse
+import asyncio
 import itertools
-import json
 import os
 import signal
 import statistics
@@ -25,12 +25,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 
+from benchmarks.common.completions import stream_completion
+from benchmarks.common.servers import end_on_sigterm, engine, running
 from core.common.home import Home
 from core.recipes.recipe import Recipe
 from core.training.events import Progress
@@ -80,18 +82,18 @@ class Trainer:
         return (steps[-1].tokens - steps[0].tokens) / (steps[-1].at - steps[0].at)
 
 
-def chat(url: str, seconds: float) -> list[float]:
+async def chat(url: str, seconds: float) -> list[float]:
     """Chat for so long; the seconds between any two pieces of one answer."""
     between: list[float] = []
     until = time.monotonic() + seconds
-    with httpx.Client(base_url=url, timeout=120, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=url, timeout=120, trust_env=False) as client:
         for question in itertools.cycle(QUESTIONS):
             body = {"model": "base", "messages": [{"role": "user", "content": question}], "temperature": 0}
-            body |= {"max_tokens": ANSWER, "ignore_eos": True, "stream": True}
+            body |= {"max_tokens": ANSWER, "ignore_eos": True}
             last = None
-            with client.stream("POST", "/v1/chat/completions", json=body) as answer:
-                for line in answer.raise_for_status().iter_lines():
-                    if not line.startswith("data: {") or not json.loads(line[6:])["choices"]:
+            async with aclosing(stream_completion(client, body)) as events:
+                async for event in events:
+                    if not event["choices"]:
                         continue
                     now = time.monotonic()
                     if last is not None:
@@ -100,24 +102,6 @@ def chat(url: str, seconds: float) -> list[float]:
                     if now > until:
                         return between
     raise AssertionError("never reached")
-
-
-@contextmanager
-def engine(home: Home) -> Iterator[str]:
-    """The engine's own process with one thread; its address."""
-    command = [sys.executable, "-m", "core.serving", "--home", str(home.root), "--threads", "1"]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    try:
-        record = home.processes / "engine.json"
-        while not record.exists():
-            time.sleep(0.1)
-        url = json.loads(record.read_text())["url"]
-        while httpx.get(f"{url}/health", trust_env=False).json()["status"] == "loading":
-            time.sleep(0.1)
-        yield url
-    finally:
-        process.terminate()
-        process.wait()
 
 
 @dataclass(frozen=True)
@@ -135,11 +119,11 @@ def take_turn(url: str | None, trainer: Trainer | None, seconds: float) -> Turn:
         trainer.new_steps()
         with trainer.working():
             if url is not None:
-                between = chat(url, seconds)
+                between = asyncio.run(chat(url, seconds))
             else:
                 time.sleep(seconds)
     elif url is not None:
-        between = chat(url, seconds)
+        between = asyncio.run(chat(url, seconds))
     cuts = statistics.quantiles(between, n=20) if between else []
     return Turn(
         statistics.median(between) if between else None,
@@ -172,16 +156,18 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=8)
     given = parser.parse_args()
     os.environ |= {"STUDIO_TORCH_THREADS": "1", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    end_on_sigterm()
     trainers: list[Trainer] = []
     with tempfile.TemporaryDirectory() as place:
         home, other = Home.open(Path(place) / "one"), Home.open(Path(place) / "other")
         try:
-            with engine(home) as url:
+            with running(engine(home.root)) as server:
+                url = server.url
                 trainers += [Trainer.start(home), Trainer.start(other)]
                 yielding, deaf = trainers
                 ways = {ALONE: (url, None), YIELDING: (url, yielding), DEAF: (url, deaf), QUIET: (None, yielding)}
                 turns: dict[str, list[Turn]] = {way: [] for way in ways}
-                chat(url, 2)  # warm
+                asyncio.run(chat(url, 2))  # warm
                 for number in range(given.rounds):
                     for way, (where, trainer) in ways.items():
                         turns[way].append(take_turn(where, trainer, given.seconds))
