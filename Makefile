@@ -6,6 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.made-from-pyproject
 ARGS ?=
+# What Python has compiled is kept: the tests' own files, and what each process that they start imports.
+unexport PYTHONDONTWRITEBYTECODE
 VLLM := .venv-vllm
 VLLM_STAMP := $(VLLM)/.made-from-makefile
 PEERS := .peers
