@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -20,6 +21,17 @@ from hypothesis import HealthCheck, settings
 from core.common.home import Home
 
 pytest_plugins = ["tests.hub_server.fixtures"]
+
+# All that is imported stays to the end: while it comes in nothing is to be collected, and later none of it is looked at
+# again and again (there are two million such objects).
+gc.disable()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
+
 
 # The same examples in every run, and none of them judged by its speed.
 settings.register_profile(
@@ -73,9 +85,14 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
-    """An empty home folder, which STUDIO_HOME also names, so that no test can touch a person's own."""
+def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """STUDIO_HOME and HF_HOME name folders of the test's own, so that none can touch a person's."""
     monkeypatch.setenv("STUDIO_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("HF_TOKEN", raising=False)
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+
+
+@pytest.fixture
+def home(own_folders: None) -> Home:
+    """The empty home folder that STUDIO_HOME names."""
     return Home.open()
