@@ -6,6 +6,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Iterator
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,13 @@ def engine(upstream: Upstream, studio: Studio) -> Upstream:
     return upstream
 
 
+@cache
+def empty_page() -> gr.Blocks:
+    with gr.Blocks() as page:
+        pass
+    return page
+
+
 def client(studio: Studio, role: Role, *, only_published: bool = True) -> TestClient:
     app = FastAPI(exception_handlers=openai.ERRORS)
     app.include_router(openai.router(studio))
@@ -110,12 +118,10 @@ def client(studio: Studio, role: Role, *, only_published: bool = True) -> TestCl
         raise RuntimeError("/somebody/home")
 
     sessions = Sessions()
-    with gr.Blocks() as page:
-        pass
     app.add_middleware(
         AccessMiddleware,
         settings=space_settings("http://127.0.0.1:9", messages_per_minute=(1000, 1000)),
-        page=page,
+        page=empty_page(),
         keys=Keys(studio.home),
         sessions=sessions,
     )

@@ -13,15 +13,18 @@ from core.common.home import Home
 from studio.app import build_app
 from studio.auth.keys import Keys
 from studio.context import Studio
+from studio.engine.supervisor import EngineSupervisor
 from studio.page import build_page
 from tests.studio.auth.attackers import HERE
 from tests.studio.auth.openid import OpenIDProvider
 from tests.studio.conftest import SPACE_HOST, GuardedApp, space_settings
 
 
-@pytest.fixture(scope="module")
-def page(quiet_studio: Studio) -> gr.Blocks:
-    return build_page(quiet_studio, sign_in=True)
+@pytest.fixture(scope="session")
+def page(tmp_path_factory: pytest.TempPathFactory) -> gr.Blocks:
+    """What events there are. Nobody runs them here: tests that do have a page over their own studio."""
+    home = Home.open(tmp_path_factory.mktemp("page") / "home")
+    return build_page(Studio.over(home, "builtin", EngineSupervisor(home, "builtin")), sign_in=True)
 
 
 @pytest.fixture(scope="module")

@@ -12,9 +12,15 @@ from studio.auth.identity import LOCAL_OWNER, User
 from studio.auth.middleware import MAX_BODY_BYTES, MAX_UPLOAD_BYTES
 from studio.auth.permissions import EVENT_PATHS
 from studio.context import Studio
+from studio.page import build_page
 from tests.adapters.folders import write_adapter
 from tests.studio.auth.attackers import ODD, OUTSIDE, SECRET_LINE, index_of, play
 from tests.studio.conftest import files_beneath, handler, request_of
+
+
+@pytest.fixture(scope="module")
+def page(quiet_studio: Studio) -> gr.Blocks:
+    return build_page(quiet_studio, sign_in=True)
 
 
 @pytest.mark.slow

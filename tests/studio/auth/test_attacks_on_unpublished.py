@@ -16,11 +16,17 @@ from adapters.common.errors import UserError
 from studio.auth.identity import LOCAL_OWNER, AccessSettings, Role, User
 from studio.auth.published import PublishedAdapters
 from studio.context import Studio
+from studio.page import build_page
 from studio.ui.events import bind
 from studio.ui.failures import failure_html
 from tests.adapters.folders import write_adapter
 from tests.studio.auth.attackers import USER, VISITOR
 from tests.studio.conftest import handler, request_of
+
+
+@pytest.fixture(scope="module")
+def page(quiet_studio: Studio) -> gr.Blocks:
+    return build_page(quiet_studio, sign_in=True)
 
 
 def test_visitors_get_nothing_of_unpublished_adapters_and_runs(

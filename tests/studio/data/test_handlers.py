@@ -37,10 +37,11 @@ def studio(home: Home) -> Studio:
     return Studio.over(home, "builtin", EngineSupervisor(home, "builtin"))
 
 
-@pytest.fixture
-def page(studio: Studio) -> DataPage:
+@pytest.fixture(scope="module")
+def page(quiet_studio: Studio) -> DataPage:
+    """The layout alone: handlers are given the studio that they work for."""
     with gr.Blocks():
-        return build(studio)
+        return build(quiet_studio)
 
 
 @pytest.fixture

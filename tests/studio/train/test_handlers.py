@@ -26,7 +26,7 @@ TOO_MUCH = {"max_length": 1 << 20, "per_device_train_batch_size": 1024, "packing
 Context = tuple[Studio, TrainPage, DatasetLengths]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def page(quiet_studio: Studio) -> TrainPage:
     with gr.Blocks():
         return build(quiet_studio, gr.Textbox(), gr.Tabs())[0]
