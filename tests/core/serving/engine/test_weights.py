@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
@@ -128,13 +129,30 @@ def test_the_builtin_bases_perplexity_stays_within_half_a_percent(
     assert abs(math.exp(-found.mean()) / math.exp(-exact_on_builtin.mean()) - 1) <= 0.005
 
 
-def answers(family: str, form: str, folder: Path) -> list[tuple[list[int], list[float]]]:
-    """Tokens and their log-probabilities of base and adapter rows of one batch, the adapter exchanged in between."""
-    model = tiny.model(family, **WIDE)
-    first, second = (tiny.adapter(folder / f"{seed}", model, seed=seed) for seed in (1, 2))
-    with Running(model, weights=form, max_rows=3, slots=1) as running:
+@dataclass(frozen=True)
+class FamilyMember:
+    """A tiny base of a family, two adapters for it, and what they say exactly."""
+
+    family: str
+    adapters: list[Path]
+    exact: list[Answer]
+
+
+Answer = tuple[list[int], list[float]]  # tokens and their log-probabilities
+
+
+@pytest.fixture(scope="module", params=tiny.FAMILIES)
+def member(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> FamilyMember:
+    family, folder = request.param, tmp_path_factory.mktemp(request.param)
+    adapters = [tiny.adapter(folder / f"{seed}", tiny.model(family, **WIDE), seed=seed) for seed in (1, 2)]
+    return FamilyMember(family, adapters, answers(family, adapters, "exact"))
+
+
+def answers(family: str, adapters: list[Path], form: str) -> list[Answer]:
+    """Of base and adapter rows of one batch, the adapter exchanged in between."""
+    with Running(tiny.model(family, **WIDE), weights=form, max_rows=3, slots=1) as running:
         found = []
-        for adapter in (running.read(first), running.read(second, "again")):
+        for adapter in (running.read(folder) for folder in adapters):
             readers = [running.ask(PROMPT, each, max_tokens=6, logprobs=1) for each in (None, adapter)]
             for reader in readers:
                 sampled = [output.sampled for output in reader.ended().outputs if output.sampled is not None]
@@ -143,13 +161,10 @@ def answers(family: str, form: str, folder: Path) -> list[tuple[list[int], list[
 
 
 @pytest.mark.parametrize("form", CHANGING)
-@pytest.mark.parametrize("family", tiny.FAMILIES)
-def test_every_family_answers_in_every_form_with_base_adapters_and_hot_swap(
-    family: str, form: str, tmp_path: Path
-) -> None:
-    exact, changed = (answers(family, kind, tmp_path / kind) for kind in ("exact", form))
-    assert exact[1] != exact[3], "the adapters differ"
-    for (exact_tokens, exact_logprobs), (tokens, logprobs) in zip(exact, changed, strict=True):
+def test_every_family_answers_in_every_form_with_base_adapters_and_hot_swap(member: FamilyMember, form: str) -> None:
+    assert member.exact[1] != member.exact[3], "the adapters differ"
+    changed = answers(member.family, member.adapters, form)
+    for (exact_tokens, exact_logprobs), (tokens, logprobs) in zip(member.exact, changed, strict=True):
         assert logprobs and abs(logprobs[0] - exact_logprobs[0]) <= LARGEST[form]
         if form == "fp16":
             assert tokens == exact_tokens
