@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gradio as gr
+import pytest
 
 from core.training.launcher import request_stop
 from core.training.state import RunState
@@ -15,6 +16,11 @@ from tests.studio.conftest import handler, request_of
 from tests.studio.runs.making import make_run
 
 
+@pytest.fixture(scope="module")
+def page(quiet_studio: Studio) -> gr.Blocks:
+    return build_page(quiet_studio)
+
+
 def test_only_an_address_that_names_a_tab_turns_to_it(quiet_studio: Studio) -> None:
     runs, owner = RunCache(quiet_studio.home), request_of(LOCAL_OWNER)
     turned, run = open_address(runs, owner, "?page=runs&run=abc", "")
@@ -23,19 +29,18 @@ def test_only_an_address_that_names_a_tab_turns_to_it(quiet_studio: Studio) -> N
         assert open_address(runs, owner, query, "kept") == [gr.skip(), "kept"]
 
 
-def test_a_new_run_begins_from_a_runs_adapter(quiet_studio: Studio) -> None:
+def test_a_new_run_begins_from_a_runs_adapter(quiet_studio: Studio, page: gr.Blocks) -> None:
     run = make_run(quiet_studio, "pirates", learning_rate=3e-3, max_steps=7)
     request_stop(run)
     run.move(RunState.QUEUED)
     run.move(RunState.PREPARING, adapter="pirates")
     run.move(RunState.FAILED)
-    filled = handler(build_page(quiet_studio), "page_handlers.start_from_adapter_of_run")(run.id)
+    filled = handler(page, "page_handlers.start_from_adapter_of_run")(run.id)
     given = [getattr(component, "value", component) for component in filled]
     assert "pirates" in given and 3e-3 in given and 7 in given
 
 
-def test_only_what_has_changed_is_sent_again(empty_studio: Studio) -> None:
-    page = build_page(empty_studio)
+def test_only_what_has_changed_is_sent_again(empty_studio: Studio, page: gr.Blocks) -> None:
     owner = request_of(LOCAL_OWNER)
     first = handler(page, "page_handlers.refresh_all")(owner, "")
     (state,) = [component for component in first if isinstance(component, gr.State)]
@@ -48,8 +53,8 @@ def test_only_what_has_changed_is_sent_again(empty_studio: Studio) -> None:
     assert any("new-one" in str(value) for value in again.values())
 
 
-def test_parts_of_the_chat_show_to_those_who_may_use_them(quiet_studio: Studio) -> None:
-    show = handler(build_page(quiet_studio), "page_handlers.show_allowed")
+def test_parts_of_the_chat_show_to_those_who_may_use_them(page: gr.Blocks) -> None:
+    show = handler(page, "page_handlers.show_allowed")
     visitor = show(request_of(User(Role.VISITOR, "eve", "eve")))
     owner = show(request_of(LOCAL_OWNER))
     assert visitor[0].choices == [] and owner[0].choices

@@ -11,7 +11,7 @@ from studio.context import Studio
 from studio.train import recipe_form
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def form(quiet_studio: Studio) -> recipe_form.RecipeForm:
     with gr.Blocks():
         return recipe_form.build(quiet_studio)
