@@ -14,7 +14,7 @@ of the process, which say more than the clock on a busy machine. Time to first s
 memory is the process's own view (VmHWM), in which mapped pages count in full, however many processes share them.
 
     python -m benchmarks.training [--rounds 3] [--steps 30] [--threads 1] [--ways plain studio shared packed]
-    python -m benchmarks.training --base .peers/smollm2 --threads 2 --ways plain studio packed llama-factory
+    python -m benchmarks.training --base ./.peers/smollm2 --threads 2 --ways plain studio packed llama-factory
 """
 
 from __future__ import annotations
