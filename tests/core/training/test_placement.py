@@ -43,11 +43,11 @@ def engine(home: Home) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def card(monkeypatch: pytest.MonkeyPatch, run: Run, *, chat: bool, spare: int, shared: bool = False) -> None:
-    """A device with `spare` bytes more than the run takes, with or without the chat."""
-    big = Gpu("a device", 1 << 50, 1 << 50, None, here=True)
-    parts = plan_run(run.recipe, big, dataset_lengths=[100], chat=Chat(shared=shared)).parts
+    """A device with `spare` bytes more than the run takes at the least, with or without the chat."""
+    tight = Gpu("a device", 1, 1, None, here=True)
+    parts = plan_run(run.recipe, tight, dataset_lengths=[100], chat=Chat(shared=shared)).parts
     size = sum(part.bytes for part in parts if chat or part.owner != CHAT) + spare
-    monkeypatch.setattr("core.planner.gpus.this_machine", lambda: replace(big, nominal=size, usable=size))
+    monkeypatch.setattr("core.planner.gpus.this_machine", lambda: replace(tight, nominal=size, usable=size))
 
 
 def room(run: Run, give_up: bool = False) -> ChatPlacement:
