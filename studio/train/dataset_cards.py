@@ -10,7 +10,8 @@ from markupsafe import Markup
 
 from adapters.common.errors import UserError
 from core.common.home import Home
-from core.data import Message, read_dataset, store
+from core.data import Message, open_source, read_dataset, store
+from core.data.check import DatasetChecker
 from core.data.samples import SAMPLES
 from studio.data import offered_datasets
 from studio.html.format import size
@@ -51,10 +52,9 @@ def render_dataset_cards(home: Home, chosen: str | None, is_owner: bool = True) 
 
 @functools.cache
 def sample_exchange(name: str) -> Exchange:
-    """An exchange of a bundled sample that shows its manner: the first one about a capital."""
-    conversations = [conversation.messages for conversation in read_dataset(name).conversations]
-    about_capitals = (messages for messages in conversations if "capital" in messages[0]["content"])
-    return first_exchange(next(about_capitals, conversations[0]))
+    """An exchange of a bundled sample that shows its manner: the first one about a capital. It is read no further."""
+    conversations = DatasetChecker(open_source(name).rows(None))
+    return first_exchange(next(each.messages for each in conversations if "capital" in each.messages[0]["content"]))
 
 
 def own_exchange(kept: store.StoredDataset) -> Exchange | None:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import pytest
+
 from core.common.home import Home
-from core.data import store
+from core.data import Conversation, store
+from core.data.check import DatasetChecker
+from core.data.dataset import DatasetRow
 from studio.context import Studio
+from studio.train import dataset_cards
 from studio.train.dataset_cards import render_dataset_cards
 
 
@@ -29,3 +35,19 @@ def test_a_card_of_ones_own_data_shows_how_it_begins_as_it_was_read_the_last_tim
     assert "Ein Test" not in render_dataset_cards(home, None, is_owner=False)
     kept.files[0].write_text("Frage,Antwort\nUnd nun?,Anderes.\n")
     assert "Anderes." in render_dataset_cards(home, None)
+
+
+def test_a_sample_is_read_no_further_than_to_what_its_card_shows(
+    quiet_studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = []
+
+    def check(rows: Iterable[DatasetRow]) -> Iterator[Conversation]:
+        for conversation in DatasetChecker(rows):
+            read.append(conversation)
+            yield conversation
+
+    monkeypatch.setattr(dataset_cards, "DatasetChecker", check)
+    dataset_cards.sample_exchange.cache_clear()
+    render_dataset_cards(quiet_studio.home, None)
+    assert len(dataset_cards.SAMPLES) <= len(read) < 300
