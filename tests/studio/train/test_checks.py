@@ -25,7 +25,7 @@ def test_a_run_that_fits_without_the_chat_starts_where_the_chat_can_be_suspended
     quiet_studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = Recipe.from_dict({"dataset_name": "pirate"})
-    parts = plan_run(recipe, Gpu.find("cpu")).parts
+    parts = plan_run(recipe, Gpu("tiny", 1, 1, None, here=True)).parts
     alone = sum(part.bytes for part in parts if part.owner != CHAT)
     monkeypatch.setattr("studio.train.checks.find_gpu", lambda: Gpu("small", alone, alone, None, here=True))
     assert not check_fits(quiet_studio, recipe, None, may_suspend_chat=True)
