@@ -133,7 +133,7 @@ def _code() -> str:
 
 def _processor() -> list[str]:
     """What decides which kernels run and how fast: its kind, and on Linux its model and its instructions."""
-    found = [platform.machine(), platform.processor(), torch.backends.cpu.get_cpu_capability()]
+    found = [platform.machine(), torch.backends.cpu.get_cpu_capability()]
     try:
         first = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").split("\n\n", 1)[0]
     except OSError:
