@@ -67,12 +67,14 @@ def build_engine(
     """
     device, choices, record = model.device, {}, record or StartRecord()
     refuse_unknown_kinds(model)
+    on_phase("probing what the model caches")
+    specs, shared = probe_model(model, AttentionMasks(model.config, model.dtype, device, ALIGN))
     on_phase("choosing the form of the weights")
     choices["weights"] = choose_weights(model, settings.weights, device, record)
     form = choices["weights"].value
     if form != PACKED:
         on_phase(f"writing the weights out as {form}")
-        convert_weights(model, form)
+        convert_weights(model, form, shared)
     choices["batched_products"] = choose_batched(model, form, device)
     if choices["batched_products"].value == "on":
         add_batched(model)
@@ -85,8 +87,6 @@ def build_engine(
         )
     choices["context"] = choose_context(model.config, settings.max_length)
     length = int(choices["context"].value)
-    on_phase("probing what the model caches")
-    specs, shared = probe_model(model, AttentionMasks(model.config, model.dtype, device, ALIGN))
     if not is_grouped(model):
         reason = f"the family {model.config.model_type} takes no attention function, so rows are copied side by side"
         choices["attention"] = Choice("copied", reason)

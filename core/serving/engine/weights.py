@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from typing import Any
 
 import psutil
@@ -24,6 +27,7 @@ from core.serving.engine.linear_forms import (
     Fp16Linear,
     Int8Linear,
 )
+from core.serving.engine.shared_linear import MemberLinear, share_product
 from core.serving.engine.start_record import StartRecord
 
 AUTO, PACKED, EXACT, FP16 = "auto", "packed", "exact", "fp16"
@@ -72,23 +76,39 @@ def choose_weights(
     return Choice(form, f"{_told(speeds, when)}; {need[form] / 2**20:.0f} MiB of {free / 2**30:.1f} GiB free")
 
 
-def convert_weights(model: PreTrainedModel, form: str) -> None:
+def convert_weights(model: PreTrainedModel, form: str, shared: Iterable[Sequence[str]] = ()) -> None:
     """Replace every linear layer by one of this form, made from the very values that its NF4 codes stand for.
 
-    Layers whose shape the form cannot take are exact ones.
+    shared: groups of module paths whose layers read one input; each group becomes one product. Layers whose shape the
+    form cannot take are exact ones.
     """
+    kind, layers = FORMS[form], linear_layers(model)
 
-    def convert(path: str, layer: Any) -> None:
-        kind = FORMS[form]
-        if kind.why_not(layer.out_features, layer.in_features):
-            kind = ExactLinear
-        if kind is ExactLinear and type(layer) is nn.Linear:
-            return  # it is that already; the head's weight may be the embedding's too
-        _replace(model, path, kind(written_out(layer).to(model.dtype), _bias(layer, model.dtype)))
+    def convert(paths: Sequence[str]) -> None:
+        members = [layers[path] for path in paths]
+        weights = [written_out(layer).to(model.dtype) for layer in members]
+        biases = [_bias(layer, model.dtype) for layer in members]
+        if len(paths) > 1:
+            converted: Sequence[nn.Linear] = share_product(kind, weights, biases)
+        else:
+            converted = [_fitting(kind, members[0].out_features, members[0].in_features)(weights[0], biases[0])]
+        for path, layer in zip(paths, converted, strict=True):
+            _replace(model, path, layer)
 
+    def stays(path: str) -> bool:
+        """It is an exact layer already; the head's weight may be the embedding's too."""
+        layer = layers[path]
+        return type(layer) is nn.Linear and _fitting(kind, layer.out_features, layer.in_features) is ExactLinear
+
+    def can_share(path: str) -> bool:
+        return not stays(path) and not kind.why_not(layers[path].out_features, layers[path].in_features)
+
+    groups = [tuple(paths) for paths in shared if all(map(can_share, paths))]
+    grouped = set(chain.from_iterable(groups))
+    alone = [(path,) for path in layers if path not in grouped and not stays(path)]
     # FBGEMM packs on one thread, 25 ns a weight; nobody else needs the cores while the base is loaded.
     with ThreadPoolExecutor(psutil.cpu_count() or 1) as pool:
-        for done in [pool.submit(convert, *each) for each in linear_layers(model).items()]:
+        for done in [pool.submit(convert, paths) for paths in [*groups, *alone]]:
             done.result()
 
 
@@ -98,7 +118,7 @@ def choose_batched(model: nn.Module, form: str, device: torch.device) -> Choice:
         return Choice("off", "on a GPU one layout serves any number of rows")
     if form != EXACT:
         return Choice("off", "it is for exact weights")
-    need = sum(layer.weight.nbytes for layer in _large_layers(model).values())
+    need = sum(layer.weight.nbytes for layer, _ in _large_layers(model))
     free = psutil.virtual_memory().available
     if not need:
         return Choice("off", "no layer is large enough to gain by it")
@@ -112,8 +132,8 @@ def choose_batched(model: nn.Module, form: str, device: torch.device) -> Choice:
 
 def add_batched(model: nn.Module) -> None:
     """Give every large exact layer its second copy."""
-    for path, layer in _large_layers(model).items():
-        _replace(model, path, BatchedLinear(layer.weight.detach(), _bias(layer)))
+    for layer, put in _large_layers(model):
+        put(BatchedLinear(layer.weight.detach(), _bias(layer)))
 
 
 @dataclass(frozen=True)
@@ -182,11 +202,14 @@ def _sample(layers: dict[str, Any]) -> list[Any]:
 def _as_served(kind: type[ConvertedLinear], weight: Tensor, bias: Tensor | None) -> ConvertedLinear:
     """Exact layers have a second copy, and those of a shape that the kind cannot take are exact."""
     shape = weight.shape[0], weight.shape[1]
-    if kind.why_not(*shape):
-        kind = ExactLinear
+    kind = _fitting(kind, *shape)
     if kind is ExactLinear and not BatchedLinear.why_not(*shape):
         kind = BatchedLinear
     return kind(weight, bias)
+
+
+def _fitting(kind: type[ConvertedLinear], out_features: int, in_features: int) -> type[ConvertedLinear]:
+    return ExactLinear if kind.why_not(out_features, in_features) else kind
 
 
 def _why_not(form: str, model: PreTrainedModel, layers: dict[str, Any]) -> str:
@@ -221,12 +244,19 @@ def _size(layer: Any) -> int:
     return int(layer.in_features * layer.out_features)
 
 
-def _large_layers(model: nn.Module) -> dict[str, nn.Linear]:
-    return {
-        path: layer
-        for path, layer in linear_layers(model).items()
+def _large_layers(model: nn.Module) -> list[tuple[nn.Linear, Callable[[ConvertedLinear], None]]]:
+    """The exact layers that gain by a second copy, each with what puts another layer in its place."""
+    found: list[tuple[nn.Linear, Callable[[ConvertedLinear], None]]] = []
+    for path, layer in linear_layers(model).items():
+        if isinstance(layer, MemberLinear) and layer.index == 0:
+            found.append((layer.product.linear, partial(setattr, layer.product, "linear")))
+        elif type(layer) in (nn.Linear, ExactLinear):
+            found.append((layer, partial(_replace, model, path)))
+    return [
+        (layer, put)
+        for layer, put in found
         if type(layer) in (nn.Linear, ExactLinear) and not BatchedLinear.why_not(layer.out_features, layer.in_features)
-    }
+    ]
 
 
 def _has_packed(layers: dict[str, Any]) -> bool:
