@@ -19,6 +19,7 @@ from core.models.base_check import context_length, vocabulary
 from core.models.device import Choice
 from core.serving.engine.attention_masks import FULL, SLIDING, AttentionMasks
 from core.serving.engine.cuda_graphs import CudaGraphs, CudaRecorder
+from core.serving.engine.fast_layers import use_fast_layers
 from core.serving.engine.forward import Forward
 from core.serving.engine.grouped_attention import implementation, is_grouped, use_grouped
 from core.serving.engine.kv_cache import ALIGN, KVCache, KVCacheProbe, KVCacheSpec, aligned
@@ -78,6 +79,8 @@ def build_engine(
     choices["batched_products"] = choose_batched(model, form, device)
     if choices["batched_products"].value == "on":
         add_batched(model)
+    if device.type == "cpu" and model.dtype == torch.float32 and is_grouped(model):
+        use_fast_layers(model)
     ends = stop_ids(tokenizer, model.generation_config)
     if ends and min(ends) >= vocabulary(model.config):
         raise UserError(

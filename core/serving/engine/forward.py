@@ -44,7 +44,6 @@ class Forward:
         self._device = model.device
         self._step_inputs = torch.zeros(4, cache.max_rows, dtype=torch.long, device=self._device)
         self._recorded_shape = slots.shape
-        self._arguments: dict[str, KVCache] = {"kv_cache": cache} if cache.grouped else {}
 
     def chunk(self, sequences: list[Sequence], start: int, stop: int) -> ForwardResult:
         """Read tokens start..stop-1 of the sequences' prompts."""
@@ -80,7 +79,8 @@ class Forward:
         def run_step() -> Tensor:
             self.slots.routing.set(slots, slots_on_device, 1)
             longest = max(group.read for group in groups)
-            return self._logits(tokens[:, None], positions[:, None], self.masks.step(positions, longest))
+            unmasked = unit == 1 and longest <= self.masks.window
+            return self._logits(tokens[:, None], positions[:, None], self.masks.step(positions, longest), unmasked)
 
         if self.graphs is None or len(groups) > 1:
             return run_step()
@@ -90,7 +90,9 @@ class Forward:
         is_single_slot = len(set(slots)) == 1
         return self.graphs.run((groups, slot_span(slots), is_single_slot), run_step)
 
-    def _logits(self, tokens: Tensor, positions: Tensor, mask: Tensor | dict[str, Tensor]) -> Tensor:
+    def _logits(
+        self, tokens: Tensor, positions: Tensor, mask: Tensor | dict[str, Tensor], unmasked: bool = False
+    ) -> Tensor:
         logits: Tensor = self.model(
             input_ids=tokens,
             position_ids=positions,
@@ -98,7 +100,7 @@ class Forward:
             past_key_values=self.cache,
             use_cache=True,
             logits_to_keep=1,
-            **self._arguments,
+            **({"kv_cache": self.cache, "unmasked": unmasked} if self.cache.grouped else {}),
         ).logits
         return logits[:, -1]
 

@@ -8,7 +8,7 @@ here; for another one the cache copies the rows side by side before attention.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeAlias
 
 import torch
@@ -24,12 +24,17 @@ PREFIX = "row_groups_"  # before the name of the implementation that calculates
 
 
 class GroupedCache(Protocol):
+    groups: Sequence[RowGroup]
+
     def views(self) -> list[tuple[RowGroup, Tensor, Tensor]]:
         """Keys and values of each group in the layer that was updated last; none when `update` gave them itself."""
 
 
 def grouped(own: Callable[[nn.Module], Attend]) -> Attend:
-    """The attention function that `own` finds for a module, over the groups of `kv_cache`."""
+    """The attention function that `own` finds for a module, over the groups of `kv_cache`.
+
+    unmasked: every row may read all that it needs, so that only a row of which more is read needs the mask.
+    """
 
     def attend(
         module: nn.Module,
@@ -38,17 +43,22 @@ def grouped(own: Callable[[nn.Module], Attend]) -> Attend:
         value: Tensor,
         attention_mask: Tensor | None,
         kv_cache: GroupedCache | None = None,
+        unmasked: bool = False,
         **kwargs: Any,
     ) -> tuple[Tensor, Tensor | None]:
         function = own(module)
         views = kv_cache.views() if kv_cache is not None else []
+        if not views and unmasked and kv_cache is not None and kv_cache.groups[0].is_even:
+            attention_mask = None
         if not views or attention_mask is None:
             return function(module, query, key, value, attention_mask, **kwargs)
         outputs = []
         for group, keys, values in views:
-            mask = attention_mask
-            if len(mask) > 1:  # of a step; a chunk has one mask for all rows
-                mask = mask[group.rows, :, :, : group.read]
+            mask: Tensor | None = attention_mask
+            if unmasked and group.is_even:
+                mask = None
+            elif len(attention_mask) > 1:  # of a step; a chunk has one mask for all rows
+                mask = attention_mask[group.rows, :, :, : group.read]
             outputs.append(function(module, query[group.rows], keys, values, mask, **kwargs)[0])
         return torch.cat(outputs), None
 

@@ -86,7 +86,7 @@ class KVCache(Cache):
             )
             for layer, spec in specs.items()
         }
-        self._groups: tuple[RowGroup, ...] = ()
+        self.groups: tuple[RowGroup, ...] = ()
         self._chunk: slice | None = None
         self._write = self._gathered = torch.empty(0, dtype=torch.long, device=device)
         self._views: list[tuple[RowGroup, Tensor, Tensor]] = []
@@ -124,7 +124,7 @@ class KVCache(Cache):
         """
         self._plan(ranges, reads)
         self._chunk, self._write = None, write
-        return self._groups
+        return self.groups
 
     def update(self, key: Tensor, value: Tensor, layer_idx: int, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
         keys, values = self._memory[layer_idx]
@@ -133,16 +133,16 @@ class KVCache(Cache):
             keys.index_copy_(1, self._write, key[:, :, 0].transpose(0, 1))
             values.index_copy_(1, self._write, value[:, :, 0].transpose(0, 1))
         else:
-            for group in self._groups:
+            for group in self.groups:
                 _view(keys, group, self._chunk).copy_(key[group.rows])
                 _view(values, group, self._chunk).copy_(value[group.rows])
             if self._chunk.start == 0:
                 return key, value
-        if len(self._groups) > 1 and not self.grouped:
+        if len(self.groups) > 1 and not self.grouped:
             return keys[:, self._gathered].transpose(0, 1), values[:, self._gathered].transpose(0, 1)
         views = [
             (group, _view(keys, group, slice(0, group.read)), _view(values, group, slice(0, group.read)))
-            for group in self._groups
+            for group in self.groups
         ]
         if len(views) == 1:
             return views[0][1:]
@@ -175,8 +175,8 @@ class KVCache(Cache):
         return 0
 
     def _plan(self, ranges: Sequence[TokenRange], reads: Sequence[int]) -> None:
-        self._groups = group_rows(ranges, reads)
-        if len(self._groups) > 1 and not self.grouped:
+        self.groups = group_rows(ranges, reads)
+        if len(self.groups) > 1 and not self.grouped:
             # Beyond a row's own range its last token is read again, under the mask.
             read = max(reads)
             places = [[row.offset + min(i, row.capacity - 1) for i in range(read)] for row in ranges]

@@ -83,7 +83,7 @@ class Fp16Linear(ConvertedLinear):
         self._packed = torch.ops.quantized.linear_prepack_fp16(weight.contiguous(), self.bias)
 
     def forward(self, input: Tensor) -> Tensor:
-        product: Tensor = torch.ops.quantized.linear_dynamic_fp16(input, self._packed)
+        product: Tensor = torch.ops.quantized.linear_dynamic_fp16.default(input, self._packed)
         return product
 
 

@@ -20,6 +20,8 @@ class RowGroup:
     stride: int
     read: int
     """Tokens that are read of each row."""
+    is_even: bool = True
+    """Whether each row needs all that is read of it."""
 
     @property
     def rows(self) -> slice:
@@ -47,7 +49,8 @@ def group_rows(ranges: Sequence[TokenRange], reads: Sequence[int]) -> tuple[RowG
         is_worth_it = read * len(members) - sum(reads[first : row + 1]) <= WASTE * len(members)
         if row > first and is_in_line and is_inside and is_worth_it:
             stride = step
-            groups[-1] = RowGroup(first, row + 1, ranges[first].offset, stride, read)
+            is_even = min(reads[first : row + 1]) == read
+            groups[-1] = RowGroup(first, row + 1, ranges[first].offset, stride, read, is_even)
         else:
             first, stride = row, 0
             groups.append(RowGroup(row, row + 1, ranges[row].offset, 0, reads[row]))

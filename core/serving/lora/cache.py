@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
@@ -108,7 +109,10 @@ class AdapterCache:
                 if known is not None and (known.folder, known.signature) == (folder, signature):
                     self._host.move_to_end(name)
                     return known
-            adapter = read_adapter(name, folder, self.base, self.max_rank, self.dtype)
+            # On a thread that ends: a thread on which torch has calculated keeps its OpenMP workers for as long as it
+            # lives, and with more workers than cores libgomp lets the engine's sleep between any two operators.
+            with ThreadPoolExecutor(1, thread_name_prefix="adapter") as own:
+                adapter = own.submit(read_adapter, name, folder, self.base, self.max_rank, self.dtype).result()
             with self._lock:
                 dropped = [known] if known is not None else []
                 self._host[name] = adapter

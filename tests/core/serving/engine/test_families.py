@@ -60,7 +60,7 @@ def test_long_and_short_rows_beside_each_other_say_what_they_say_alone(
         assert running.engine.cache.grouped is not copies
         groups: list[int] = []
         running.engine.forward.model.register_forward_pre_hook(
-            lambda *_: groups.append(len(running.engine.cache._groups))
+            lambda *_: groups.append(len(running.engine.cache.groups))
         )
         asked = [running.ask(prompt, max_tokens=NEW) for prompt in (*prompts, *prompts)]
         assert [reader.tokens for reader in asked] == expected * 2

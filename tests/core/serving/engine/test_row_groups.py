@@ -12,7 +12,7 @@ from core.serving.engine.token_ranges import RangeAllocator, TokenRange
 
 def test_ranges_of_one_size_side_by_side_are_one_group() -> None:
     rows = [TokenRange(offset, 128) for offset in (256, 384, 512)]
-    assert group_rows(rows, [60, 128, 61]) == (RowGroup(0, 3, 256, 128, 128),)
+    assert group_rows(rows, [60, 128, 61]) == (RowGroup(0, 3, 256, 128, 128, is_even=False),)
 
 
 def test_a_group_ends_where_the_distance_changes() -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import shutil
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 
@@ -140,3 +143,23 @@ def test_what_does_not_fit_the_slots_or_the_base_is_refused(
 def test_a_rank_over_the_limit_is_refused_with_both_numbers(stored: Home) -> None:
     with pytest.raises(UserError, match="Its rank is 6; the engine's slots hold up to 4"):
         cache(stored, [], max_rank=4).get("a2")
+
+
+def test_reading_leaves_no_thread_behind_that_torch_has_calculated_on(tmp_path: Path, home: Home) -> None:
+    """Each would keep OpenMP workers, and with more of them than cores the engine's steps take twice as long."""
+    model = tiny.model(hidden_size=1024, num_hidden_layers=1)
+    folder = tiny.adapter(tmp_path / "large", model, seed=1, r=64)  # torch calculates on several threads from 32,768
+    AdapterStore(home.adapters).add("large", folder, AdapterRecord("large", "tiny"))
+    facts = BaseFacts("tiny", None, linear_shapes(model))
+    kept = AdapterCache(home, facts, max_rank=64, dtype=torch.float32, max_bytes=1 << 30, retire=lambda adapter: None)
+    before, threads = torch.get_num_threads(), psutil.Process().num_threads()
+    with ThreadPoolExecutor(1) as asking:
+        asking.submit(torch.set_num_threads, 2).result()
+        try:
+            assert asking.submit(kept.get, "large").result() is not None
+            deadline = time.monotonic() + 60  # libgomp's workers end a moment after the thread that they worked for
+            while psutil.Process().num_threads() > threads + 1 and time.monotonic() < deadline:
+                time.sleep(0.01)
+            assert psutil.Process().num_threads() == threads + 1, "the asking thread is the only one that is new"
+        finally:
+            asking.submit(torch.set_num_threads, before).result()
