@@ -19,7 +19,7 @@ class SharedProduct:
 
     def __init__(self, linear: ConvertedLinear, sizes: Sequence[int]) -> None:
         self.linear: ConvertedLinear = linear
-        self.sizes = tuple(sizes)
+        self.sizes = list(sizes)
         self._x: Tensor | None = None
         self._outputs: tuple[Tensor, ...] = ()
         self._readers_left = 0

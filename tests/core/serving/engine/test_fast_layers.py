@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from core.serving.engine import build
-from core.serving.engine.fast_layers import ATTENTIONS, NORMS, FastAttention, FastNorm, Rotation
+from core.serving.engine.fast_layers import ATTENTIONS, NORMS, FastAttention, FastNorm, Rotation, use_fast_layers
 from core.serving.engine.model_check import check_against_model
 from tests.core.serving import tiny
 from tests.core.serving.running import Running
@@ -53,8 +53,7 @@ def test_the_engine_uses_them_where_it_knows_the_family_and_calculates_as_the_mo
     family: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     used: list[int] = []
-    plain = build.use_fast_layers
-    monkeypatch.setattr(build, "use_fast_layers", lambda model: used.append(plain(model)))
+    monkeypatch.setattr(build, "use_fast_layers", lambda model: used.append(use_fast_layers(model)))
     model = tiny.model(family)
     with Running(model, max_rows=8) as running:
         forward, length = running.engine.forward, running.engine.max_length
