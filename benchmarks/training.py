@@ -1,6 +1,7 @@
 """Training: the studio's worker against a plain TRL + PEFT + bitsandbytes script, same base, data, batch and rank.
 
-Seven ways by turns, each a process of its own, on the bundled sample `pirate`:
+Eight ways by turns, each a process of its own, on the bundled sample `pirate` or --data:
+  before      the worker of another working tree of the project (--against FOLDER), with the threads that it chooses
   documented  the script as the libraries' documentation has it: SFTConfig's defaults, bf16 and gradient checkpointing
   plain       the same script told what suits a CPU: fp32, no gradient checkpointing
   studio      core.training.worker with the default recipe, which also evaluates nothing here and answers no samples
@@ -15,6 +16,7 @@ memory is the process's own view (VmHWM), in which mapped pages count in full, h
 
     python -m benchmarks.training [--rounds 3] [--steps 30] [--threads 1] [--ways plain studio shared packed]
     python -m benchmarks.training --base ./.peers/smollm2 --threads 2 --ways plain studio packed llama-factory
+    python -m benchmarks.training --base FOLDER --data FILE --batch 2 --against FOLDER --ways before "all cores"
 """
 
 from __future__ import annotations
@@ -38,12 +40,12 @@ import psutil
 from benchmarks.common.servers import engine, running
 from benchmarks.peers import llama_factory, places
 from core.common.home import Home
-from core.data import read_dataset
 from core.models.base import BUILTIN, resolve
+from core.recipes.dataset import read_recipe_dataset
 from core.recipes.recipe import Recipe
 from core.training.events import Note, Progress
 from core.training.launcher import THREADS_VARIABLE, start_worker
-from core.training.run import create_run
+from core.training.run import Run, create_run, find_run
 
 RECIPE = {"dataset_name": "pirate", "eval_fraction": 0, "sample_prompts": [], "save_steps": 100_000}
 RECIPE |= {
@@ -52,9 +54,21 @@ RECIPE |= {
     "max_length": 512,
     "gradient_checkpointing": False,
 }
-LLAMA_FACTORY = "llama-factory"
-WAYS = ("documented", "plain", "studio", "shared", "all cores", "packed", LLAMA_FACTORY)
+LLAMA_FACTORY, BEFORE, SCRIPTS = "llama-factory", "before", ("documented", "plain")
+WAYS = (*SCRIPTS, "studio", "shared", "all cores", "packed", LLAMA_FACTORY, BEFORE)
 WORKERS = ("studio", "shared", "all cores", "packed")
+STARTING = """
+import sys
+from pathlib import Path
+from core.common.home import Home
+from core.recipes.recipe import Recipe
+from core.training.launcher import start_worker
+from core.training.run import Run, create_run, find_run
+run = create_run(Home.open(Path(sys.argv[1])), Recipe.read(Path(sys.argv[2])))
+worker = start_worker(run)
+print(run.id, worker.pid, flush=True)
+worker.wait()
+"""  # in another working tree
 
 
 @dataclass(frozen=True)
@@ -68,9 +82,8 @@ class Measured:
     peak: int
 
 
-def measure(way: str, steps: int, folder: Path, base: str) -> Measured:
-    home = Home.open(folder / "home")
-    recipe = Recipe.from_dict(RECIPE | {"max_steps": steps, "model_name_or_path": base})
+def measure(way: str, recipe: Recipe, folder: Path, against: Path | None) -> Measured:
+    home, steps, base = Home.open(folder / "home"), recipe.max_steps, recipe.model_name_or_path
     if way == "packed":
         recipe = replace(recipe, packing=True, per_device_train_batch_size=1)
     if way in WORKERS:
@@ -83,6 +96,10 @@ def measure(way: str, steps: int, folder: Path, base: str) -> Measured:
         assert mapped == (way == "shared"), "the base was not where this way has it"
         return measured
     began = time.monotonic()
+    if way == BEFORE:
+        assert against is not None
+        run, pid = start_other_worker(against, home, recipe, folder)
+        return watch(psutil.Process(pid), lambda: worker_steps(run.events()[0]), steps, began)
     if way == LLAMA_FACTORY:
         process = llama_factory.start(recipe, folder)
         return watch(psutil.Process(process.pid), lambda: llama_factory.steps(folder), steps, began)
@@ -91,6 +108,19 @@ def measure(way: str, steps: int, folder: Path, base: str) -> Measured:
     with (folder / "log.txt").open("w") as log:
         process = subprocess.Popen(script, stdout=log, stderr=subprocess.STDOUT)
     return watch(psutil.Process(process.pid), lambda: script_steps(folder / "steps.jsonl"), steps, began)
+
+
+def start_other_worker(tree: Path, home: Home, recipe: Recipe, folder: Path) -> tuple[Run, int]:
+    """A run whose worker, of which the process id is given too, is that of another working tree of the project."""
+    path = folder / "recipe.yaml"
+    path.write_text(recipe.to_yaml())
+    with unlimited():
+        environment = os.environ | {"PYTHONPATH": str(tree.resolve())}
+        command = [sys.executable, "-P", "-c", STARTING, str(home.root), str(path)]
+        starter = subprocess.Popen(command, env=environment, cwd=tree, stdout=subprocess.PIPE, text=True)
+    assert starter.stdout is not None
+    run_id, pid = starter.stdout.readline().split()
+    return find_run(home, run_id), int(pid)
 
 
 @contextmanager
@@ -159,7 +189,7 @@ def script(way: str, folder: Path) -> None:
                 with (folder / "steps.jsonl").open("a") as file:
                     file.write(json.dumps([state.global_step, int(logs["num_tokens"])]) + "\n")
 
-    rows = [{"messages": conversation.messages} for conversation in read_dataset(recipe.dataset_name).conversations]
+    rows = [{"messages": conversation.messages} for conversation in read_recipe_dataset(recipe).conversations]
     trainer = SFTTrainer(
         model=resolve(recipe.model_name_or_path).location,
         args=SFTConfig(
@@ -210,8 +240,11 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--base", default=BUILTIN, help="builtin or a folder")
-    parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS[:-1])
-    parser.add_argument("--script", choices=WAYS[:2], help=argparse.SUPPRESS)
+    parser.add_argument("--data", default=RECIPE["dataset_name"], help="the dataset, cut at 512 tokens a row")
+    parser.add_argument("--batch", type=int, default=RECIPE["per_device_train_batch_size"], help="rows in a step")
+    parser.add_argument("--against", type=Path, help="another working tree of the project, for the way `before`")
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=[*SCRIPTS, *WORKERS])
+    parser.add_argument("--script", choices=SCRIPTS, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.script:
@@ -220,13 +253,18 @@ def main() -> None:
     if LLAMA_FACTORY in args.ways and (why := places.missing(places.LLAMA_FACTORY)):
         print(f"{LLAMA_FACTORY} is left out: {why}")
         args.ways = [way for way in args.ways if way != LLAMA_FACTORY]
+    if BEFORE in args.ways and not args.against:
+        parser.error(f"the way {BEFORE} needs --against FOLDER")
+    settings = {"max_steps": args.steps, "model_name_or_path": args.base, "dataset_name": args.data}
+    settings |= {"per_device_train_batch_size": args.batch, "skip_bad_rows": True}
+    recipe = Recipe.from_dict(RECIPE | settings)
     os.environ |= {THREADS_VARIABLE: str(args.threads), "OMP_NUM_THREADS": str(args.threads)}
     os.environ["HF_HUB_OFFLINE"] = "1"
     measured: dict[str, list[Measured]] = {way: [] for way in args.ways}
     for number in range(args.rounds):
         for way in args.ways:
             with tempfile.TemporaryDirectory() as folder:
-                measured[way].append(measure(way, args.steps, Path(folder), args.base))
+                measured[way].append(measure(way, recipe, Path(folder), args.against))
             print(f"round {number + 1}: {way}: {measured[way][-1]}", file=sys.stderr, flush=True)
     print("\n".join(table(measured)))
 
