@@ -1,9 +1,10 @@
-"""Where a token's time goes, from socket to socket, with one column that is answered by the base or by an adapter.
+"""Where a token's time goes, from socket to socket, with columns of the base or with an adapter each.
 
     python -m benchmarks.token_time [--base FOLDER] [--weights auto] [--threads 2] [--tokens 64] [--rounds 3]
+        [--columns 1]
 
 First the engine as a process, and a client that streams: the median time between two pieces of text as the client sees
-them. Then the same engine in this process with a clock around each of its parts: microseconds per token of each part
+them. Then the same engine in this process with a clock around each of its parts: microseconds per step of each part
 without the parts inside it, medians over the rounds. The clocks take part of the time themselves, 0.5 µs a call; the
 line "with no clock inside" has a step without them.
 """
@@ -87,17 +88,17 @@ class PartTimes:
             yield
 
 
-def measure_parts(ours: Ours, adapter: HostAdapter | None, tokens: int) -> dict[str, float]:
-    """Microseconds per token of each part, and of a whole step without clocks inside."""
+def measure_parts(ours: Ours, adapters: list[HostAdapter | None], tokens: int) -> dict[str, float]:
+    """Microseconds per step of each part, and of a whole step without clocks inside."""
     prompt, counters = list(range(10, 10 + PROMPT)), ours.engine.counters
-    ours.generate(prompt, [adapter], 2)  # warm
+    ours.generate(prompt, adapters, 2)  # warm
     steps, seconds = counters.steps, counters.step_seconds
-    ours.generate(prompt, [adapter], tokens)
+    ours.generate(prompt, adapters, tokens)
     found = {"a step with no clock inside": (counters.step_seconds - seconds) / (counters.steps - steps)}
     times, stack = PartTimes(), ExitStack()
     steps = counters.steps
     ours.engine.call(lambda: stack.enter_context(times.installed(ours.engine))).result()
-    ours.generate(prompt, [adapter], tokens)
+    ours.generate(prompt, adapters, tokens)
     ours.engine.call(stack.close).result()
     found |= {part: taken / (counters.steps - steps) for part, taken in times.seconds.items()}
     return {part: 1e6 * taken for part, taken in found.items()}
@@ -128,11 +129,11 @@ def seen_by_a_client(source: BaseSource, given: argparse.Namespace, folder: Path
         return statistics.median(asyncio.run(ask()) for _ in range(given.rounds))
 
 
-def prepare(source: BaseSource, weights: str, folder: Path) -> tuple[Ours, HostAdapter]:
+def prepare(source: BaseSource, weights: str, columns: int, folder: Path) -> tuple[Ours, list[HostAdapter | None]]:
     model = load_model(source)
-    written = make_adapters(model, source.id, folder, 1)
+    written = make_adapters(model, source.id, folder, columns)
     ours = Ours(model, load_tokenizer(source), source.id, weights)
-    return ours, ours.read(written[0])
+    return ours, [ours.read(path) for path in written]
 
 
 def main() -> None:
@@ -142,6 +143,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--tokens", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--columns", type=int, default=1, choices=range(1, 9))
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     source = resolve(given.base)
@@ -150,16 +152,19 @@ def main() -> None:
         client = seen_by_a_client(source, given, folder / "home")
         # On a thread that ends, as no other than the engine's may keep OpenMP workers.
         with ThreadPoolExecutor(1) as own:
-            ours, adapter = own.submit(prepare, source, given.weights, folder).result()
-        columns = {"the base": None, "an adapter": adapter}
+            ours, adapters = own.submit(prepare, source, given.weights, given.columns, folder).result()
+        columns: dict[str, list[HostAdapter | None]] = {
+            "the base": [None] * given.columns,
+            "an adapter each": adapters,
+        }
         with ours:
             rounds = [
                 {who: measure_parts(ours, each, given.tokens) for who, each in columns.items()}
                 for _ in range(given.rounds)
             ]
-    print(f"Between two pieces of text as a client sees them, the base: {client:,.0f} µs\n")
-    print(f"| µs per token | {' | '.join(columns)} |\n|:--|{'--:|' * len(columns)}")
-    names = sorted(rounds[0]["an adapter"], key=lambda part: -rounds[0]["an adapter"][part])
+    print(f"Between two pieces of text as a client of one column sees them, the base: {client:,.0f} µs\n")
+    print(f"| µs per step, columns: {given.columns} | {' | '.join(columns)} |\n|:--|{'--:|' * len(columns)}")
+    names = sorted(rounds[0]["an adapter each"], key=lambda part: -rounds[0]["an adapter each"][part])
     for part in names:
         medians = [statistics.median(each[who].get(part, 0.0) for each in rounds) for who in columns]
         print(f"| {part} | {' | '.join(f'{value:,.0f}' for value in medians)} |")
