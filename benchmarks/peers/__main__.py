@@ -108,10 +108,11 @@ def compare(contestants: dict[str, Contestant], given: argparse.Namespace) -> No
     for part in given.parts:
         if part == "turns":
             talks: dict[str, Work[Turns]] = {"turns": lambda contestant, mark: asyncio.run(talk(contestant, mark))}
-            lines = turn_tables(by_turns(contestants, talks, given.rounds)["turns"])
+            lines = turn_tables(by_turns(contestants, talks, given.rounds, "Conversation")["turns"])
         else:
             works = {str(n): columns_of(part, n, given.tokens) for n in given.columns}
-            lines = column_tables(part, by_turns(contestants, works, given.rounds))
+            # No part's question is another one's: llama.cpp would take what an adapter has read for the base's, too.
+            lines = column_tables(part, by_turns(contestants, works, given.rounds, f"Round of {part}"))
         print("\n".join(lines), flush=True)
 
 
