@@ -17,6 +17,7 @@ GB, MB = (10**9, "GB"), (10**6, "MB")  # what lectures and shops count in; the p
 COLOURS = {
     "Base weights": "#2f6fb3",
     "Weights": "#2f6fb3",
+    "Base written out": "#1f4e7d",
     "Embeddings and head": "#6fa8dc",
     "Adapter": "#0a8f5b",
     "Gradients": "#d08700",

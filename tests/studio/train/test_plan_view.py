@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from core.planner import Chat, Gpu, Plan, compare_methods, plan_run
+from core.planner.memory_parts import TRAINING
 from core.planner.model_shape import shape_of
 from core.recipes.recipe import Recipe
-from studio.train.plan_view import render_comparison, render_plan
+from studio.train.plan_view import COLOURS, render_comparison, render_plan
 from tests.core.planner.configs import LLAMA_2_7B
 
 T4 = Gpu.find("t4")
@@ -41,6 +42,20 @@ def test_a_plan_that_fits() -> None:
     assert "<b>Ways to train base</b>" in lesson
     assert "28.0 + 28.0 + 56.0 = 112.0 GB" in lesson
     assert 'data-look="calibrate"' not in html, "a T4 is not here"
+
+
+def test_whatever_a_plan_names_has_a_colour_of_its_own() -> None:
+    """A roomy CPU, which writes the base out and keeps activations, and a GPU, with and without packed weights."""
+    roomy = Gpu("a CPU", 1 << 42, 1 << 42, None, here=True)
+    shape = shape_of(LLAMA_2_7B, "base")
+    for gpu in (roomy, T4):
+        for settings in ({}, {"load_in_4bit": False}, {"gradient_checkpointing": False}):
+            given = {"model_name_or_path": "base", "dataset_name": "data"} | settings
+            plan = plan_run(Recipe.from_dict(given), gpu, shape=shape, dataset_lengths=[400] * 10, chat=Chat())
+            names = {part.name for part in plan.parts if part.owner == TRAINING}
+            assert len({COLOURS[name] for name in names}) == len(names)
+            assert "Base written out" in names or gpu is T4 or settings.get("load_in_4bit") is False
+            render_plan(plan)
 
 
 def test_a_plan_before_the_tokens_are_counted_says_what_comes() -> None:

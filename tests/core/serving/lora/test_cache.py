@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 import threading
-import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
-import psutil
 import pytest
 import torch
 
@@ -18,6 +16,7 @@ from adapters.compat import BaseFacts
 from adapters.record import AdapterRecord
 from adapters.store import AdapterStore
 from core.common.home import Home
+from core.serving.lora import cache as cache_module
 from core.serving.lora.cache import AdapterCache
 from core.serving.lora.layers import linear_shapes
 from core.serving.lora.slots import HostAdapter
@@ -145,21 +144,15 @@ def test_a_rank_over_the_limit_is_refused_with_both_numbers(stored: Home) -> Non
         cache(stored, [], max_rank=4).get("a2")
 
 
-def test_reading_leaves_no_thread_behind_that_torch_has_calculated_on(tmp_path: Path, home: Home) -> None:
+def test_torch_calculates_on_no_thread_that_stays(stored: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each would keep OpenMP workers, and with more of them than cores the engine's steps take twice as long."""
-    model = tiny.model(hidden_size=1024, num_hidden_layers=1)
-    folder = tiny.adapter(tmp_path / "large", model, seed=1, r=64)  # torch calculates on several threads from 32,768
-    AdapterStore(home.adapters).add("large", folder, AdapterRecord("large", "tiny"))
-    facts = BaseFacts("tiny", None, linear_shapes(model))
-    kept = AdapterCache(home, facts, max_rank=64, dtype=torch.float32, max_bytes=1 << 30, retire=lambda adapter: None)
-    before, threads = torch.get_num_threads(), psutil.Process().num_threads()
-    with ThreadPoolExecutor(1) as asking:
-        asking.submit(torch.set_num_threads, 2).result()
-        try:
-            assert asking.submit(kept.get, "large").result() is not None
-            deadline = time.monotonic() + 60  # libgomp's workers end a moment after the thread that they worked for
-            while psutil.Process().num_threads() > threads + 1 and time.monotonic() < deadline:
-                time.sleep(0.01)
-            assert psutil.Process().num_threads() == threads + 1, "the asking thread is the only one that is new"
-        finally:
-            asking.submit(torch.set_num_threads, before).result()
+    kept, readers = cache(stored, []), []
+    plain = cache_module.read_adapter
+
+    def read(*arguments: Any) -> HostAdapter:
+        readers.append(threading.current_thread())
+        return plain(*arguments)
+
+    monkeypatch.setattr(cache_module, "read_adapter", read)
+    assert kept.get("a0") and kept.load("other", stored.adapters / "a1", replace=False)
+    assert len(readers) == 2 and not any(reader.is_alive() for reader in readers)
