@@ -26,7 +26,7 @@ from transformers.utils import logging as transformers_logging
 from adapters.record import AdapterRecord
 from adapters.store import AdapterStore
 from benchmarks.common.completions import stream_completion, text_of
-from benchmarks.common.servers import RunningServer, end_on_sigterm, engine, running
+from benchmarks.common.servers import RunningServer, end_on_sigterm, engine, found_anywhere, running
 from benchmarks.engine import make_adapters
 from core.common.home import Home
 from core.models.base import load_model, resolve
@@ -100,7 +100,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--streams", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--base", default="builtin")
+    parser.add_argument("--base", type=found_anywhere, default="builtin")
     given = parser.parse_args()
     transformers_logging.disable_progress_bar()
     end_on_sigterm()

@@ -23,6 +23,8 @@ from pathlib import Path
 
 import httpx
 
+from benchmarks.common.servers import found_anywhere
+
 HERE = Path(__file__).resolve().parents[1]
 ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+")
 MOMENTS = ("address printed", "page", "engine ready", "first answer")
@@ -32,7 +34,7 @@ PAUSE = 0.02  # seconds between two looks
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--base", default="builtin")
+    parser.add_argument("--base", type=found_anywhere, default="builtin")
     parser.add_argument("--against", type=Path, help="another working tree of the project")
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()

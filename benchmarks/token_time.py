@@ -30,7 +30,7 @@ import httpx
 import torch
 
 from benchmarks.common.completions import stream_completion, text_of
-from benchmarks.common.servers import engine, running
+from benchmarks.common.servers import engine, found_anywhere, running
 from benchmarks.engine import PROMPT, Ours, make_adapters
 from core.models.base import BUILTIN, BaseSource, load_model, load_tokenizer, resolve
 from core.serving.engine import grouped_attention, linear_forms, loop
@@ -138,7 +138,7 @@ def prepare(source: BaseSource, weights: str, columns: int, folder: Path) -> tup
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--base", default=BUILTIN)
+    parser.add_argument("--base", type=found_anywhere, default=BUILTIN)
     parser.add_argument("--weights", default="auto")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--tokens", type=int, default=64)

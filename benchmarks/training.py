@@ -37,7 +37,7 @@ from typing import Any
 
 import psutil
 
-from benchmarks.common.servers import engine, running
+from benchmarks.common.servers import engine, found_anywhere, running
 from benchmarks.peers import llama_factory, places
 from core.common.home import Home
 from core.models.base import BUILTIN, resolve
@@ -239,8 +239,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--base", default=BUILTIN, help="builtin or a folder")
-    parser.add_argument("--data", default=RECIPE["dataset_name"], help="the dataset, cut at 512 tokens a row")
+    parser.add_argument("--base", type=found_anywhere, default=BUILTIN, help="builtin or a folder")
+    parser.add_argument(
+        "--data", type=found_anywhere, default=RECIPE["dataset_name"], help="the dataset, cut at 512 tokens a row"
+    )
     parser.add_argument("--batch", type=int, default=RECIPE["per_device_train_batch_size"], help="rows in a step")
     parser.add_argument("--against", type=Path, help="another working tree of the project, for the way `before`")
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=[*SCRIPTS, *WORKERS])

@@ -106,6 +106,11 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
+def found_anywhere(name: str) -> str:
+    """A base or a dataset as it is given; a path as a whole one, since what reads it may run in another folder."""
+    return str(Path(name).resolve()) if Path(name).exists() else name
+
+
 def end_on_sigterm() -> None:
     """SIGTERM ends this process as Ctrl-C does, with what it has started."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.common.servers import found_anywhere
 from benchmarks.common.trees import compare, rows_of, table
 
 PRINTED = """
@@ -58,3 +59,12 @@ def test_trees_take_turns_and_a_tree_without_the_benchmark_is_told_of(
     (tmp_path / "other" / "benchmarks" / "toy.py").unlink()
     (said,) = compare("toy", ["--rounds", "1"], tmp_path / "other", 2)
     assert said.startswith("the other tree cannot run toy --rounds 1: ") and "No module named benchmarks.toy" in said
+
+
+def test_a_folder_is_given_on_by_its_whole_path_and_a_name_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "base").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert found_anywhere("./base") == str(tmp_path / "base")
+    assert found_anywhere("builtin") == "builtin"
