@@ -17,6 +17,7 @@ memory is the process's own view (VmHWM), in which mapped pages count in full, h
     python -m benchmarks.training [--rounds 3] [--steps 30] [--threads 1] [--ways plain studio shared packed]
     python -m benchmarks.training --base ./.peers/smollm2 --threads 2 --ways plain studio packed llama-factory
     python -m benchmarks.training --base FOLDER --data FILE --batch 2 --against FOLDER --ways before "all cores"
+        [--gradient-checkpointing]
 """
 
 from __future__ import annotations
@@ -52,7 +53,6 @@ RECIPE |= {
     "per_device_train_batch_size": 8,
     "gradient_accumulation_steps": 1,
     "max_length": 512,
-    "gradient_checkpointing": False,
 }
 LLAMA_FACTORY, BEFORE, SCRIPTS = "llama-factory", "before", ("documented", "plain")
 WAYS = (*SCRIPTS, "studio", "shared", "all cores", "packed", LLAMA_FACTORY, BEFORE)
@@ -244,6 +244,7 @@ def main() -> None:
         "--data", type=found_anywhere, default=RECIPE["dataset_name"], help="the dataset, cut at 512 tokens a row"
     )
     parser.add_argument("--batch", type=int, default=RECIPE["per_device_train_batch_size"], help="rows in a step")
+    parser.add_argument("--gradient-checkpointing", action="store_true", help="as the default recipe asks for")
     parser.add_argument("--against", type=Path, help="another working tree of the project, for the way `before`")
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=[*SCRIPTS, *WORKERS])
     parser.add_argument("--script", choices=SCRIPTS, help=argparse.SUPPRESS)
@@ -259,6 +260,7 @@ def main() -> None:
         parser.error(f"the way {BEFORE} needs --against FOLDER")
     settings = {"max_steps": args.steps, "model_name_or_path": args.base, "dataset_name": args.data}
     settings |= {"per_device_train_batch_size": args.batch, "skip_bad_rows": True}
+    settings["gradient_checkpointing"] = args.gradient_checkpointing
     recipe = Recipe.from_dict(RECIPE | settings)
     os.environ |= {THREADS_VARIABLE: str(args.threads), "OMP_NUM_THREADS": str(args.threads)}
     os.environ["HF_HUB_OFFLINE"] = "1"
