@@ -1,18 +1,21 @@
 """Attention and norms of transformers' Llama kind with fewer operators: the same sums, as the engine calls them.
 
 A small base's step on a CPU is bound by the number of operators, most of which are in the norms and in the rotary
-embedding. What is here takes the place of a module's forward in the engine's own calls alone, which are those with a
-`kv_cache`; any other call is transformers' own, so that the check of the engine compares the two.
+embedding. What is here takes the place of a module's forward; `plain_layers` puts transformers' own back for a while,
+so that the check of the engine compares the two.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import AttentionInterface, PreTrainedModel
 
+FAMILIES = "transformers.models."  # a module of the same name from elsewhere may calculate something else
 # Modules whose forward is, line by line, that of transformers' Llama, but for the parts that `FastAttention` knows:
 # biases and a window are elsewhere, and queries and keys may be normed.
 ATTENTIONS = frozenset({"LlamaAttention", "MistralAttention", "Qwen2Attention", "Qwen3Attention"})
@@ -25,12 +28,29 @@ def use_fast_layers(model: PreTrainedModel) -> int:
     attentions = 0
     for module in list(model.modules()):
         name = type(module).__name__
+        if not type(module).__module__.startswith(FAMILIES):
+            continue
         if name in NORMS:
             module.forward = FastNorm(module)
         elif name in ATTENTIONS:
             module.forward = FastAttention(module, rotation)
             attentions += 1
     return attentions
+
+
+@contextmanager
+def plain_layers(model: PreTrainedModel) -> Iterator[None]:
+    """While this lasts, the model calculates as transformers has it."""
+    replaced = [
+        (module, vars(module).pop("forward"))
+        for module in model.modules()
+        if isinstance(vars(module).get("forward"), FastNorm | FastAttention)
+    ]
+    try:
+        yield
+    finally:
+        for module, forward in replaced:
+            module.forward = forward
 
 
 class FastNorm:

@@ -9,6 +9,7 @@ from transformers import PreTrainedModel
 
 from adapters.common.errors import UserError
 from core.models.device import Choice
+from core.serving.engine.fast_layers import plain_layers
 from core.serving.engine.forward import Forward
 from core.serving.engine.kv_cache import ALIGN
 from core.serving.engine.sampling_params import SamplingParams
@@ -53,7 +54,8 @@ def check_against_model(forward: Forward, longest: int, *, tolerance: float) -> 
     length = _checked_length(forward, longest)
     generator = torch.Generator().manual_seed(0)
     tokens = torch.randint(model.config.vocab_size, (length,), generator=generator).tolist()
-    expected = model(input_ids=torch.tensor([tokens], device=model.device), use_cache=False).logits[0].float()
+    with plain_layers(model):
+        expected = model(input_ids=torch.tensor([tokens], device=model.device), use_cache=False).logits[0].float()
     rows = []
     for capacity in _checked_capacities(forward, longest):
         row = Sequence(tokens[: length - 4], SamplingParams(), lambda output: None)

@@ -1,7 +1,7 @@
 """Linear layers that read one input, as one product: their weights lie behind one another in one larger layer.
 
 On a CPU a product of one row costs nearly the same for 192 outputs as for 3,072, so that queries, keys and values in
-one, and gate and up in one, take little more than half of the time of five.
+one, and gate and up in one, take less than half of the time of five.
 """
 
 from __future__ import annotations

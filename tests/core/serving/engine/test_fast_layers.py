@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from adapters.common.errors import UserError
 from core.serving.engine import build
 from core.serving.engine.fast_layers import ATTENTIONS, NORMS, FastAttention, FastNorm, Rotation, use_fast_layers
 from core.serving.engine.model_check import check_against_model
@@ -71,3 +72,30 @@ def test_a_call_without_the_engines_cache_is_transformers_own(monkeypatch: pytes
     cos = torch.ones(1, 2, attention.head_dim)
     fast(torch.randn(1, 2, model.config.hidden_size), position_embeddings=(cos, cos), attention_mask=None)
     assert seen == ["plain"]
+
+
+def test_a_module_of_the_same_name_from_elsewhere_is_left_as_it_is() -> None:
+    class LlamaRMSNorm(torch.nn.Module):
+        """Not Llama's: it adds 1 to its weight."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight, self.variance_epsilon = torch.nn.Parameter(torch.zeros(32)), 1e-6
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.nn.functional.rms_norm(x, (32,), 1 + self.weight, self.variance_epsilon)
+
+    model = tiny.model("llama")
+    model.model.norm = LlamaRMSNorm()
+    use_fast_layers(model)
+    assert "forward" not in vars(model.model.norm)
+    assert isinstance(vars(model.model.layers[0].input_layernorm)["forward"], FastNorm)
+
+
+def test_the_check_finds_a_norm_that_is_not_transformers() -> None:
+    model = tiny.model("llama")
+    with Running(model, max_rows=8) as running:
+        forward, length = running.engine.forward, running.engine.max_length
+        vars(model.model.norm)["forward"].weight = torch.rand(len(model.model.norm.weight)) + 2
+        with pytest.raises(UserError, match="logits differ"):
+            running.engine.call(lambda: check_against_model(forward, length, tolerance=1e-2)).result()
