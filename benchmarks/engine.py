@@ -239,24 +239,28 @@ def latencies(
     return {what: 1000 * statistics.median(seconds) for what, seconds in taken.items()}
 
 
+def operators_per_step(ours: Ours, columns: list[HostAdapter | None]) -> float:
+    """How many operators torch is asked for in a decode step."""
+    prompt, engine = list(range(10, 10 + PROMPT)), ours.engine
+    ours.generate(prompt, columns, 1)  # warm: adapters in their slots
+    operators, steps = Operators(), engine.counters.steps
+    engine.call(operators.__enter__).result()
+    ours.generate(prompt, columns, 1)  # the prefill, counted apart
+    prefill, operators.count = operators.count, 0
+    ours.generate(prompt, columns, 21)
+    engine.call(lambda: operators.__exit__(None, None, None)).result()  # type: ignore[no-untyped-call]
+    return (operators.count - prefill) / (engine.counters.steps - steps)
+
+
 def step_costs(ours: Ours, adapters: list[HostAdapter]) -> dict[str, float]:
     """Operators per decode step at 8 columns, and the share of a step that is not the model's forward."""
-    prompt, counted = list(range(10, 10 + PROMPT)), {}
-    engine = ours.engine
+    prompt, engine = list(range(10, 10 + PROMPT)), ours.engine
     cases: dict[str, list[HostAdapter | None]] = {
         "base alone": [None] * 8,
         "one adapter": [adapters[0]] * 8,
         "8 adapters": [*adapters],
     }
-    for what, columns in cases.items():
-        ours.generate(prompt, columns, 1)  # warm: adapters in their slots
-        operators, steps = Operators(), engine.counters.steps
-        engine.call(operators.__enter__).result()
-        ours.generate(prompt, columns, 1)  # the prefill, counted apart
-        prefill, operators.count = operators.count, 0
-        ours.generate(prompt, columns, 21)
-        engine.call(lambda operators=operators: operators.__exit__(None, None, None)).result()  # type: ignore[misc]
-        counted[f"operators per step, {what}"] = (operators.count - prefill) / (engine.counters.steps - steps)
+    counted = {f"operators per step, {what}": operators_per_step(ours, columns) for what, columns in cases.items()}
     forward, whole = engine.counters.forward_seconds, engine.counters.step_seconds
     ours.generate(prompt, list(adapters), 64)
     forward, whole = engine.counters.forward_seconds - forward, engine.counters.step_seconds - whole

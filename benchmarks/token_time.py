@@ -31,7 +31,7 @@ import torch
 
 from benchmarks.common.completions import stream_completion, text_of
 from benchmarks.common.servers import engine, found_anywhere, running
-from benchmarks.engine import PROMPT, Ours, make_adapters
+from benchmarks.engine import PROMPT, Ours, make_adapters, operators_per_step
 from core.models.base import BUILTIN, BaseSource, load_model, load_tokenizer, resolve
 from core.serving.engine import grouped_attention, linear_forms, loop
 from core.serving.engine.fast_layers import FastAttention, FastNorm, Rotation
@@ -162,12 +162,14 @@ def main() -> None:
                 {who: measure_parts(ours, each, given.tokens) for who, each in columns.items()}
                 for _ in range(given.rounds)
             ]
+            operators = [operators_per_step(ours, each) for each in columns.values()]
     print(f"Between two pieces of text as a client of one column sees them, the base: {client:,.0f} µs\n")
     print(f"| µs per step, columns: {given.columns} | {' | '.join(columns)} |\n|:--|{'--:|' * len(columns)}")
     names = sorted(rounds[0]["an adapter each"], key=lambda part: -rounds[0]["an adapter each"][part])
     for part in names:
         medians = [statistics.median(each[who].get(part, 0.0) for each in rounds) for who in columns]
         print(f"| {part} | {' | '.join(f'{value:,.0f}' for value in medians)} |")
+    print(f"| operators | {' | '.join(f'{count:,.0f}' for count in operators)} |")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@
 # cores, libgomp lets a worker that waits go to sleep almost at once (its "throttled" spin count) and wakes it by a
 # system call at the next operator; before that it waits awake. OMP_WAIT_POLICY and GOMP_SPINCOUNT do not change this:
 # they set the other count.
-# Small operators in a row are hit hardest: products of 576 x 576 took 1.4 times as long on 2 cores, fp16 ones 2.5 times.
+# Small operators in a row are hit hardest: products of 576 x 576 took 1.4 times as long on 2 cores.
 # Seen here as the times that the calculating thread goes to sleep, which does not depend on how fast a machine is.
 # So a program that calculates on one thread lets others calculate only on threads that end, or in other processes.
 set -euo pipefail

@@ -32,5 +32,4 @@ def write_out(model: nn.Module) -> None:
         plain = nn.Linear(layer.in_features, layer.out_features, bias=False, device="meta")
         plain.weight = nn.Parameter(written_out(layer), requires_grad=False)
         plain.bias = layer.bias
-        parent, _, name = path.rpartition(".")
-        setattr(model.get_submodule(parent), name, plain)
+        model.set_submodule(path, plain)

@@ -93,7 +93,7 @@ def convert_weights(model: PreTrainedModel, form: str, shared: Iterable[Sequence
         else:
             converted = [_fitting(kind, members[0].out_features, members[0].in_features)(weights[0], biases[0])]
         for path, layer in zip(paths, converted, strict=True):
-            _replace(model, path, layer)
+            model.set_submodule(path, layer)
 
     def stays(path: str) -> bool:
         """It is an exact layer already; the head's weight may be the embedding's too."""
@@ -231,11 +231,6 @@ def _told(speeds: dict[str, FormSpeed], when: str) -> str:
     return f"measured {when}, ms for some layers at {' / '.join(map(str, MEASURED_ROWS))} rows: {figures}"
 
 
-def _replace(model: nn.Module, path: str, layer: nn.Module) -> None:
-    parent, _, name = path.rpartition(".")
-    setattr(model.get_submodule(parent), name, layer)
-
-
 def _bias(layer: Any, dtype: torch.dtype = torch.float32) -> Tensor | None:
     return None if layer.bias is None else layer.bias.detach().to(dtype)
 
@@ -251,7 +246,7 @@ def _large_layers(model: nn.Module) -> list[tuple[nn.Linear, Callable[[Converted
         if isinstance(layer, MemberLinear) and layer.index == 0:
             found.append((layer.product.linear, partial(setattr, layer.product, "linear")))
         elif type(layer) in (nn.Linear, ExactLinear):
-            found.append((layer, partial(_replace, model, path)))
+            found.append((layer, partial(model.set_submodule, path)))
     return [
         (layer, put)
         for layer, put in found

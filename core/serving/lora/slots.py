@@ -125,7 +125,6 @@ class LoraSlots:
             if group not in self._lora_a:
                 self._lora_a[group] = SharedLoraA(self.routing, self.count, base.in_features, self.dtype, self.device)
             layer = MultiLoraLinear(base, self._lora_a[group], self.dtype)
-            parent, _, name = path.rpartition(".")
-            setattr(self.model.get_submodule(parent), name, layer)
+            self.model.set_submodule(path, layer)
             self.layers[path] = layer
         return self.layers[path]
