@@ -19,6 +19,7 @@ FAMILIES = "transformers.models."  # a module of the same name from elsewhere ma
 # Modules whose forward is, line by line, that of transformers' Llama, but for the parts that `FastAttention` knows:
 # biases and a window are elsewhere, and queries and keys may be normed.
 ATTENTIONS = frozenset({"LlamaAttention", "MistralAttention", "Qwen2Attention", "Qwen3Attention"})
+ATTENTION_FUNCTIONS = AttentionInterface()
 NORMS = frozenset({"LlamaRMSNorm", "MistralRMSNorm", "Qwen2RMSNorm", "Qwen3RMSNorm"})
 
 
@@ -112,7 +113,7 @@ class FastAttention:
         self.rotation.rotate(queries)
         self.rotation.rotate(keys)
         keys, values = cache.update(keys.transpose(1, 2), values.transpose(1, 2), attention.layer_idx)
-        attend = AttentionInterface().get_interface(attention.config._attn_implementation, None)
+        attend = ATTENTION_FUNCTIONS.get_interface(attention.config._attn_implementation, None)
         attended, weights = attend(
             attention,
             queries.transpose(1, 2),
