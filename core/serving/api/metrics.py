@@ -65,7 +65,8 @@ def _gauges(service: Service) -> Iterator[Metric]:
 
 
 def _counters(service: Service) -> Iterator[Metric]:
-    counters = service.stats().counters
+    stats = service.stats()
+    counters = stats.counters
     for name, text, value in (
         ("prompt_tokens", "Prompt tokens read.", counters.prompt_tokens),
         ("prefix_cache_queries", "Prompt tokens looked up in the cache.", counters.prefix_queries),
@@ -74,6 +75,7 @@ def _counters(service: Service) -> Iterator[Metric]:
         ("steps", "Decode steps.", counters.steps),
         ("step_seconds", "Time in decode steps.", counters.step_seconds),
         ("forward_seconds", "The part of it in the model.", counters.forward_seconds),
+        ("repeated_forwards", "Forwards that failed and were repeated row by row.", stats.repeated_forwards),
     ):
         yield CounterMetricFamily(f"guanaco_{name}", text, value)
     completions = CounterMetricFamily("guanaco_completions", "Completions, by how they ended.", labels=["end"])

@@ -102,6 +102,7 @@ class ServerState:
                 "waiting": stats.waiting,
                 "max_model_len": stats.max_length,
                 "kv_tokens": stats.kv_tokens,
+                "repeated_forwards": stats.repeated_forwards,
                 "choices": {name: vars(choice) for name, choice in self.service.choices.items()},
             }
         return body

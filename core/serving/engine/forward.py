@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ from core.serving.engine.sequence import Sequence
 from core.serving.lora.layers import slot_span
 from core.serving.lora.slots import LoraSlots
 
+log = logging.getLogger(__name__)
 RECORDED_ALIGN = 256  # tokens: recorded steps read the cache up to a multiple of this, so that fewer are needed
 
 
@@ -41,6 +43,8 @@ class Forward:
     ) -> None:
         self.model, self.cache, self.masks, self.slots = model, cache, masks, slots
         self.graphs = graphs
+        self.repeated = 0
+        """Forwards over several sequences that failed and were repeated for each alone."""
         self._device = model.device
         self._step_inputs = torch.zeros(4, cache.max_rows, dtype=torch.long, device=self._device)
         self._recorded_shape = slots.shape
@@ -119,6 +123,9 @@ class Forward:
                 raise
             if len(sequences) == 1:
                 return ForwardResult([], None, [(sequences[0], error)])
+            # Where each alone succeeds nobody is told of a failure, and the engine would only be slow.
+            self.repeated += 1
+            log.warning("a forward over %d rows is repeated row by row: %s", len(sequences), error, exc_info=error)
         results = [self._isolate_failures([sequence], forward) for sequence in sequences]
         logits = [result.logits for result in results if result.logits is not None]
         return ForwardResult(

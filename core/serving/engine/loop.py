@@ -98,6 +98,7 @@ class Engine:
             kv_used=sum(sequence.cached for sequence in running),
             kv_kept=self.prefixes.kept_tokens,
             counters=self.counters,
+            repeated_forwards=self.forward.repeated,
         )
 
     def cancel(self, sequences: list[Sequence]) -> None:

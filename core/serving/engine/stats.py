@@ -68,6 +68,8 @@ class EngineStats:
     kv_kept: int
     """tokens of ended completions that are kept until the room is needed."""
     counters: EngineCounters
+    repeated_forwards: int = 0
+    """Forwards over several completions that failed and were repeated for each alone, which is slow."""
 
     @property
     def kv_tokens(self) -> dict[str, int]:

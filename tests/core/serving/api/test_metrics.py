@@ -28,6 +28,7 @@ class LoadedEngine:
             kv_used=200,
             kv_kept=500,
             counters=self.counters,
+            repeated_forwards=7,
         )
 
     def resident(self) -> list[dict[str, str]]:
@@ -58,6 +59,7 @@ def test_a_loaded_engine_has_its_gauges_and_exact_counters() -> None:
     assert found["guanaco_prefix_cache_hits_total", ()] == 800
     assert found["guanaco_adapters", ("slot",)] == found["guanaco_adapters", ("host",)] == 1
     assert found["guanaco_output_tokens_total", ()] == 12_345_678
+    assert found["guanaco_repeated_forwards_total", ()] == 7
     assert [found["guanaco_completions_total", (end,)] for end in ("stop", "error")] == [2, 0]
 
 

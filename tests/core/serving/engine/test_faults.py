@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from adapters.common.errors import UserError
 from core.serving.lora.slots import HostAdapter
 from tests.core.serving import tiny
-from tests.core.serving.running import Running
+from tests.core.serving.running import Running, reader_for
 
 PROMPT = [1, 3, 80, 81]
 POISON = 199
@@ -40,6 +40,25 @@ def test_an_exception_ends_its_row_alone(running: Running) -> None:
     assert [reader.tokens for reader in good] == [expected, expected]
     assert running.ask(PROMPT, max_tokens=40, ignore_eos=True).tokens == expected
     assert running.engine.counters.completions_by_end["error"] == 2
+
+
+def test_a_batch_that_fails_though_each_row_alone_succeeds_is_logged_and_counted(
+    running: Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody's completion fails, so that only the log and the count tell why all is slow."""
+    expected = running.ask(PROMPT, max_tokens=5, ignore_eos=True).tokens
+    assert running.engine.stats().repeated_forwards == 0
+
+    def refuse_batches(module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if len(kwargs["input_ids"]) > 1:
+            raise RuntimeError("only one row at a time")
+
+    running.engine.forward.model.register_forward_pre_hook(refuse_batches, with_kwargs=True)
+    readers = [reader_for(PROMPT, max_tokens=5, ignore_eos=True) for _ in range(2)]
+    running.engine.submit([reader.sequence for reader in readers])
+    assert [reader.tokens for reader in readers] == [expected, expected]
+    assert running.engine.stats().repeated_forwards > 0
+    assert "repeated row by row: only one row at a time" in caplog.text
 
 
 def test_a_stop_string_search_that_fails_ends_its_row_alone(running: Running) -> None:
