@@ -38,8 +38,9 @@ test: $(STAMP) ## runs all tests, those in a headless Chromium included
 	$(BIN)/python -m tests.browser
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-# What starts no process, no browser and no training (tests/conftest.py says which tests those are).
-fast: $(STAMP) ## runs the tests that are quick: no process, no browser, no training
+# What starts no process, no browser and no training (tests/conftest.py says which tests those are), and of sweeps over
+# every family, template or kind of damage a few cases (tests/sweeps.py).
+fast: $(STAMP) ## runs the tests that are quick: no process, no browser, no training, of sweeps a few cases
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow" $(ARGS)
 
 # docs/vllm.md

@@ -74,6 +74,7 @@ def build_app(studio: Studio, settings: AccessSettings | None = None) -> FastAPI
     mounted = next(
         route.app for route in app.routes if isinstance(route, Mount) and isinstance(route.app, gr.routes.App)
     )
+    page.app = mounted
     mounted.state_holder = PageStates()
     mounted.state_holder.set_blocks(page)
     return app

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import itertools
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -14,6 +16,7 @@ os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")  # as in the product: nothing is compiled, so no compiler is imported
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -31,6 +34,17 @@ gc.disable()
 def pytest_collection_finish() -> None:
     gc.freeze()
     gc.enable()
+    _hand_torchs_log_on()
+
+
+def _hand_torchs_log_on() -> None:
+    """Let torch's loggers hand on to torch's own: six times per test pytest puts a handler on each that does not.
+
+    There are eighty of them, and it took as long as most tests do.
+    """
+    for logger in logging.root.manager.loggerDict.values():
+        if isinstance(logger, logging.Logger) and logger.name.startswith("torch."):
+            logger.propagate = True
 
 
 # The same examples in every run, and none of them judged by its speed.
@@ -84,15 +98,25 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
         _may_start_processes = True
 
 
+_numbers = itertools.count()
+
+
 @pytest.fixture(autouse=True)
-def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """STUDIO_HOME and HF_HOME name folders of the test's own, so that none can touch a person's."""
-    monkeypatch.setenv("STUDIO_HOME", str(tmp_path / "home"))
+def own_folders(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """STUDIO_HOME and HF_HOME name folders of the test's own, so that none can touch a person's.
+
+    They lie in tmp_path where the test has one; nothing is made for a test that makes nothing.
+    """
+    own = "tmp_path" in request.fixturenames
+    folder: Path = request.getfixturevalue("tmp_path") if own else tmp_path_factory.getbasetemp() / f"{next(_numbers)}"
+    monkeypatch.setenv("STUDIO_HOME", str(folder / "home"))
     monkeypatch.delenv("HF_TOKEN", raising=False)
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.setenv("HF_HOME", str(folder / "hf"))
 
 
 @pytest.fixture
-def home(own_folders: None) -> Home:
+def home(tmp_path: Path, own_folders: None) -> Home:
     """The empty home folder that STUDIO_HOME names."""
     return Home.open()

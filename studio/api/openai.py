@@ -31,6 +31,7 @@ from studio.engine import suspend as parked
 from studio.engine.client import LONG
 from studio.engine.status import FAILED, SUSPENDED
 from studio.web.request_bodies import Refusal
+from studio.web.tls import tls_context
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +51,9 @@ ROUTES = (
 
 def router(studio: Studio) -> APIRouter:
     routes = APIRouter()
-    http = httpx.AsyncClient(headers=studio.engine.headers, timeout=LONG, trust_env=False)
+    http = httpx.AsyncClient(
+        headers=studio.engine.headers, timeout=LONG, trust_env=False, verify=tls_context(trust_env=False)
+    )
 
     async def ask(request: Request, path: str, content: bytes | None = None) -> httpx.Response:
         """The engine's answer, of which only the head has been read. Raises ApiError while it is not there."""

@@ -17,6 +17,7 @@ from authlib.deprecate import AuthlibDeprecationWarning
 from authlib.oidc.discovery import get_well_known_url
 
 from studio.auth.identity import Provider
+from studio.web.tls import tls_context
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", AuthlibDeprecationWarning)  # that httpx will not do in its version 2
@@ -50,6 +51,7 @@ def client_of(provider: Provider, redirect_uri: str) -> AsyncOAuth2Client:
         code_challenge_method="S256",
         leeway=0,
         timeout=TIMEOUT_SECONDS,
+        verify=tls_context(trust_env=True),
     )
     client.register_compliance_hook("access_token_response", httpx2.Response.raise_for_status)
     return client

@@ -14,6 +14,7 @@ import httpx
 from adapters.common.errors import UserError
 from adapters.store import NAME
 from studio.engine.supervisor import EngineSupervisor
+from studio.web.tls import tls_context
 
 Message = dict[str, str]
 BASE = "base"  # as a model's name: the base, whatever it is
@@ -100,7 +101,9 @@ class EngineClient:
         }
         try:
             async with (
-                httpx.AsyncClient(headers=self.engine.headers, timeout=LONG, trust_env=False) as http,
+                httpx.AsyncClient(
+                    headers=self.engine.headers, timeout=LONG, trust_env=False, verify=tls_context(trust_env=False)
+                ) as http,
                 http.stream("POST", f"{self._url()}/v1/chat/completions", json=body) as answer,
             ):
                 if answer.is_error:
@@ -120,7 +123,13 @@ class EngineClient:
     def _request(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         try:
             answer = httpx.request(
-                method, self._url() + path, json=body, headers=self.engine.headers, timeout=60.0, trust_env=False
+                method,
+                self._url() + path,
+                json=body,
+                headers=self.engine.headers,
+                timeout=60.0,
+                trust_env=False,
+                verify=tls_context(trust_env=False),
             )
         except httpx.HTTPError as error:
             raise self._unreachable(error) from error

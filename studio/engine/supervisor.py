@@ -24,6 +24,7 @@ from studio.engine.restart_policy import RETRY_SECONDS, RestartPolicy
 from studio.engine.status import FAILED, LOADING, READY, STARTING, SUSPENDED, EngineStatus
 from studio.engine.suspend import remember_adapters, restore_adapters, suspended_message
 from studio.engine.vllm_client import VllmClient, authorization_headers
+from studio.web.tls import tls_context
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +67,9 @@ class EngineSupervisor:
         self._stopping = threading.Event()
         self._settings_changed = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="engine-supervisor", daemon=True)
-        self._http = httpx.Client(headers=self.headers, timeout=5.0, trust_env=False)
+        self._http = httpx.Client(
+            headers=self.headers, timeout=5.0, trust_env=False, verify=tls_context(trust_env=False)
+        )
 
     @property
     def url(self) -> str | None:

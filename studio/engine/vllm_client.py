@@ -26,6 +26,7 @@ from adapters.compat import BaseFacts, inspect, why_not, why_not_config
 from adapters.folder_layout import CONFIG_FILE, WEIGHTS_FILE
 from core.common.home import Home
 from core.models.base_facts import facts_of, with_shapes
+from studio.web.tls import tls_context
 
 REQUEST_SECONDS = 60.0  # for a large adapter on a slow disk
 UNLOADED_FILES_SECONDS = 15 * 60.0  # an answer that is under way when its adapter is unloaded still needs the files
@@ -72,7 +73,9 @@ class VllmClient:
         self.folder = home.processes / "served"
         self.server_folder = PurePosixPath(server_home or home.root) / self.folder.relative_to(home.root)
         self.models: ServedModels | None = None
-        self._http = httpx.Client(headers=headers, timeout=REQUEST_SECONDS, trust_env=False)
+        self._http = httpx.Client(
+            headers=headers, timeout=REQUEST_SECONDS, trust_env=False, verify=tls_context(trust_env=False)
+        )
         self._lock = threading.Lock()
         self._loading: dict[str, threading.Lock] = {}
 

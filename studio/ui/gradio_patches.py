@@ -7,18 +7,51 @@ components that is drawn ten times a second feels all three.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import copy
 from typing import Any
 
 import gradio as gr
+from gradio import blocks as gradio_blocks
 from gradio.blocks import convert_component_dict_to_list
 
 QUEUE_POLL_SECONDS = 0.02  # how long an event may lie in the queue before Gradio looks; it is 0.001 as it comes
 PROGRESS_SECONDS = 0.2  # nothing here tells its progress by Gradio's bars
 
 
+class _NoApp:
+    """In the place of Gradio's App, whose making takes a tenth of a second."""
+
+    @staticmethod
+    def create_app(*_: Any, **__: Any) -> None:
+        return None
+
+
+@contextmanager
+def _without_app() -> Iterator[None]:
+    app = gradio_blocks.App
+    gradio_blocks.App = _NoApp
+    try:
+        yield
+    finally:
+        gradio_blocks.App = app
+
+
 class PartialUpdateBlocks(gr.Blocks):
-    """Blocks that draw only what an event has changed. Call `reduce_event_overhead` once everything is wired."""
+    """Blocks that draw only what an event has changed. Call `reduce_event_overhead` once everything is wired.
+
+    Gradio makes an app when it begins a page and one when it ends it; the one that serves is made when the page is
+    mounted. The first two are left out here: `app` is None until the mounted one is set as it.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        with _without_app():
+            super().__init__(*args, **kwargs)
+
+    def __exit__(self, *args: Any) -> None:
+        with _without_app():
+            super().__exit__(*args)
 
     async def postprocess_data(self, block_fn: Any, predictions: Any, state: Any) -> list[Any]:
         """As Gradio's own, with the same result, but without building anew what is left as it is."""

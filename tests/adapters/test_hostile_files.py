@@ -42,6 +42,7 @@ def accepted_by_the_library(path: Path) -> bool:
     return True
 
 
+@pytest.mark.slow
 @SETTINGS
 @given(header=st.dictionaries(st.sampled_from("abc"), ENTRY | JSON, max_size=3), size=st.integers(0, 64))
 @example(header={"a": {"dtype": "U8", "shape": [4], "data_offsets": [0, 4]}}, size=4)

@@ -44,6 +44,7 @@ from studio.web.lock import WebLock
 from tests.e2e.furnished import furnish
 from tests.studio.conftest import handler, request_of
 from tests.studio.damage import DAMAGE
+from tests.sweeps import sweep
 
 RUN = "runs/*-quick"  # of the two it is the one that is damaged
 
@@ -179,7 +180,7 @@ def look_at_everything(studio: Studio, page: gr.Blocks) -> dict[str, Any]:
     return shown
 
 
-@pytest.mark.parametrize("kind", DAMAGE)
+@pytest.mark.parametrize("kind", sweep(DAMAGE, fast=("binary garbage", "a folder", "other types")))
 def test_damaged_files_stop_neither_the_start_nor_a_tab(
     kind: str, studio: Studio, page: gr.Blocks, restored: Callable[[], None], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -316,7 +317,7 @@ def at_once(restored: Callable[[], None], studio: Studio) -> Iterator[Callable[[
     yield damage_all
 
 
-@pytest.mark.parametrize("kind", ["a folder", "binary garbage", "other types"])
+@pytest.mark.parametrize("kind", sweep(["a folder", "binary garbage", "other types"], fast=["other types"]))
 def test_the_studio_starts_with_every_file_damaged_at_once(kind: str, at_once: Callable[[str], Home]) -> None:
     home = at_once(kind)
     app = build_app(Studio.over(home, "builtin", EngineSupervisor(home, "builtin")))

@@ -6,6 +6,7 @@ import datetime
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -90,6 +91,7 @@ rows = st.builds(lambda row, more: {**row, **more}, known, objects(ROW, st.one_o
 formats = st.one_of(st.none(), st.none(), st.sampled_from(tuple(FORMATS)))
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(rows, formats)
 def test_whatever_a_row_holds_it_is_read_or_a_problem_of_it(row: dict[str, Any], dataset_format: str | None) -> None:

@@ -11,6 +11,7 @@ from core.planner import memory
 from core.planner.memory import MATH, layer_bytes
 from core.planner.model_shape import FAMILIES
 from tests.core.planner.measuring import config_of, saved_bytes, step_for, step_peak
+from tests.sweeps import sweep
 
 TWO_PER_CENT = 0.02
 
@@ -22,7 +23,7 @@ def check(family: str, changes: dict[str, Any] | None = None, **settings: Any) -
 
 
 @pytest.mark.parametrize("width", [4, 2])
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", sweep(FAMILIES, fast=("llama", "gemma2", "qwen3")))
 def test_every_family_in_both_widths(family: str, width: int) -> None:
     check(family, width=width)
 
@@ -72,22 +73,21 @@ def test_lora_on_an_unquantised_base_casts_each_input() -> None:
     check("llama", width=2, quantised=False)
 
 
-@pytest.mark.parametrize(
-    ("family", "width", "settings"),
-    [
-        ("llama", 2, {}),
-        ("llama", 4, {"checkpointing": True}),
-        ("llama", 2, {"checkpointing": True, "masked": True, "rows": 2, "length": 256}),
-        ("qwen2", 2, {"checkpointing": True, "flash": False}),
-        ("phi3", 2, {"checkpointing": True}),
-        ("gemma2", 2, {"checkpointing": True}),
-        ("gemma3_text", 2, {"checkpointing": True}),
-    ],
-)
-def test_peak_of_a_whole_step(
-    family: str, width: int, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+WHOLE_STEPS: dict[str, tuple[str, int, dict[str, Any]]] = {
+    "llama": ("llama", 2, {}),
+    "checkpointing": ("llama", 4, {"checkpointing": True}),
+    "padding": ("llama", 2, {"checkpointing": True, "masked": True, "rows": 2, "length": 256}),
+    "without flash attention": ("qwen2", 2, {"checkpointing": True, "flash": False}),
+    "phi3": ("phi3", 2, {"checkpointing": True}),
+    "gemma2": ("gemma2", 2, {"checkpointing": True}),
+    "gemma3": ("gemma3_text", 2, {"checkpointing": True}),
+}
+
+
+@pytest.mark.parametrize("name", sweep(WHOLE_STEPS, fast=("llama", "checkpointing")))
+def test_peak_of_a_whole_step(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """All tensors alive at the worst moment of forward, TRL's fused loss, and backward."""
+    family, width, settings = WHOLE_STEPS[name]
     # Small tiles for a small vocabulary: else the loss would outweigh all layers.
     monkeypatch.setattr(memory, "LOSS_COLUMNS", 64)
     monkeypatch.setattr(trl.trainer.utils, "_CHUNKED_LOGPROB_CHUNK_SIZE", 64)

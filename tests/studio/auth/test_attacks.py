@@ -127,21 +127,18 @@ def test_an_adapter_cannot_be_renamed_out_of_the_store(
 
 
 @pytest.mark.parametrize("run_id", [run_id for run_id in (*OUTSIDE, *ODD) if run_id])
-@pytest.mark.parametrize(
-    "event",
-    [
+def test_run_ids_lead_nowhere_else(page: gr.Blocks, quiet_studio: Studio, run_id: str) -> None:
+    before = files_beneath(quiet_studio.home.root)
+    for event in (
         "runs.handlers.stop_run",
         "runs.handlers.pause_run",
         "runs.handlers.resume_run",
         "runs.handlers.delete_run",
         "runs.handlers.show_log",
-    ],
-)
-def test_run_ids_lead_nowhere_else(page: gr.Blocks, quiet_studio: Studio, run_id: str, event: str) -> None:
-    before = files_beneath(quiet_studio.home.root)
-    with pytest.raises(gr.Error):
-        handler(page, event)(run_id)
-    assert files_beneath(quiet_studio.home.root) == before
+    ):
+        with pytest.raises(gr.Error):
+            handler(page, event)(run_id)
+        assert files_beneath(quiet_studio.home.root) == before, event
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from core.training.run import list_runs
 from studio.backup.backup import open_backup
 from tests.hub_server.fixtures import Hub, hub
 from tests.studio.backup.places import another, contents, fill
+from tests.sweeps import sweep
 
 __all__ = ["hub"]
 
@@ -43,7 +44,10 @@ def test_a_repository_keeps_states_as_commits(hub: Hub, home: Home, tmp_path: Pa
     assert hub.head("ada/home", "dataset").files.keys() == second.files.keys()
 
 
-@pytest.mark.parametrize("where", ["POST .*preupload", "POST .*/lfs/objects/batch", "PUT /lfs/", "POST .*/commit/"])
+ENDS = ["POST .*preupload", "POST .*/lfs/objects/batch", "PUT /lfs/", "POST .*/commit/"]
+
+
+@pytest.mark.parametrize("where", sweep(ENDS, fast=["PUT /lfs/"]))
 def test_a_repository_has_the_old_state_or_the_new_one_wherever_a_sync_ends(
     hub: Hub, home: Home, tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,7 +8,9 @@ from typing import Any
 import gradio as gr
 import pytest
 from gradio.state_holder import SessionState
+from starlette.routing import Mount
 
+from studio.app import build_app
 from studio.context import Studio
 from studio.page import build_page
 from studio.ui.gradio_patches import PartialUpdateBlocks
@@ -54,6 +56,20 @@ def test_hidden_progress_is_shown_on_nothing(quiet_studio: Studio) -> None:
     assert len(hidden) > 50
     assert sum(event.show_progress_on == [] for event in hidden) > len(hidden) - 30, "but in the chat's columns"
     assert None not in [event.show_progress_on for event in hidden]
+
+
+def test_one_app_is_made_and_it_is_the_one_that_serves(quiet_studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Any] = []
+    create = gr.routes.App.create_app
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        made.append(create(*args, **kwargs))
+        return made[-1]
+
+    monkeypatch.setattr(gr.routes.App, "create_app", counted)
+    app = build_app(quiet_studio)
+    (mounted,) = [route.app for route in app.routes if isinstance(route, Mount) and route.app in made]
+    assert made == [mounted] == [made[0].get_blocks().app]
 
 
 def test_gradio_looks_for_work_as_often_as_it_is_told() -> None:

@@ -24,6 +24,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(pretrain, name, value)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small")
 def test_a_continued_run_ends_where_an_uninterrupted_one_does(tmp_path: Path) -> None:
     state = tmp_path / "state.pt"

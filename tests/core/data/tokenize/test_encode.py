@@ -16,6 +16,7 @@ from core.data.tokenize.encode import IGNORED
 from tests.core.data.dialogues import dialogues, words
 from tests.core.data.rows import engine_prompt, only_row, trained_runs, trained_spans
 from tests.core.data.tokenize.templates import CHATML, FAMILIES, changed, sentencepiece_for, tokenizer_for
+from tests.sweeps import sweep
 
 TALK = [
     Message(role="user", content="Where?"),
@@ -50,7 +51,7 @@ def test_every_answer_is_trained_with_its_end_of_turn_and_nothing_else(family: s
     assert all_runs(tokenizer_for(family), messages) == expected_runs(family, messages)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", sweep(FAMILIES, fast=("llama3", "mistral")))
 @settings(max_examples=25)
 @given(messages=dialogues(), merges=st.booleans())
 def test_in_random_talks_each_answer_follows_the_very_tokens_that_chat_sends(

@@ -12,6 +12,7 @@ from core.data.tokenize.end_of_turn import stop_ids
 from tests.core.data.rows import engine_prompt, trained_runs, trained_spans
 from tests.core.data.tokenize import shipped_templates as shipped
 from tests.core.data.tokenize.shipped_templates import NAMES, TALKS, encoded, runs, tokenizer_of
+from tests.sweeps import sweep
 
 DOCS = Path(__file__).parents[4] / "docs" / "chat-templates.md"
 # Those that refuse such turns, or leave a call out.
@@ -26,6 +27,7 @@ BY_HAND = {
 }
 # Where TRL trains an answer as it stands in history, with another end, or in another turn than the prompt opens.
 AS_IN_HISTORY = {("gptoss", "turns"), ("gptoss", "tools"), ("glm4moe", "tools"), ("diffusion_gemma", "tools")}
+TEMPLATES = sweep(NAMES, fast=("llama3_1", "gemma3", "qwen3", "deepseekv3", "gptoss"))
 
 
 def test_all_of_trls_templates_are_here() -> None:
@@ -56,17 +58,17 @@ def test_each_answer_follows_chats_own_tokens_and_ends_where_the_engine_stops(na
             assert messages[index]["content"].strip() in tokenizer.decode(ids[start:end]), talk
 
 
-@pytest.mark.parametrize("talk", ["plain", "turns", "system", "tools"])
-@pytest.mark.parametrize("name", NAMES)
-def test_what_is_trained_is_what_trl_trains_but_for_the_differences_in_the_docs(name: str, talk: str) -> None:
-    ours, differs = runs(name, talk), shipped.difference(name)
-    if differs is None:
-        assert talk != "turns" or ours == BY_HAND[name]
-    elif ours is not None and (name, talk) not in AS_IN_HISTORY and (name, talk) != ("gemma", "system"):
-        assert trl_runs(name, talk) == differs.of(ours)
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_what_is_trained_is_what_trl_trains_but_for_the_differences_in_the_docs(name: str) -> None:
+    for talk in ("plain", "turns", "system", "tools"):
+        ours, differs = runs(name, talk), shipped.difference(name)
+        if differs is None:
+            assert talk != "turns" or ours == BY_HAND[name]
+        elif ours is not None and (name, talk) not in AS_IN_HISTORY and (name, talk) != ("gemma", "system"):
+            assert trl_runs(name, talk) == differs.of(ours), talk
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", TEMPLATES)
 def test_what_was_thought_before_the_newest_answer_is_trained_as_trl_does_wherever_it_has_a_place(name: str) -> None:
     ours, differs = runs(name, "reasoning"), shipped.difference(name)
     assert ours is not None
@@ -76,22 +78,20 @@ def test_what_was_thought_before_the_newest_answer_is_trained_as_trl_does_wherev
         assert ours[0].startswith("Cuba, so") and ours[0].count("</think>") == 1
 
 
-@pytest.mark.parametrize(
-    "thought", ["<think>Cuba, so</think>", "<think>\nCuba, so\n</think>\n\n", "Cuba, so\n</think>\n\n"]
-)
-@pytest.mark.parametrize("name", NAMES)
-def test_a_think_block_in_an_answer_is_trained_or_left_out_and_never_refused(name: str, thought: str) -> None:
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_a_think_block_in_an_answer_is_trained_or_left_out_and_never_refused(name: str) -> None:
     """The last form is what chat shows, and keeps, where the prompt has opened the block."""
-    talk = [shipped.user("Where?"), shipped.said(f"{thought}In Havana.")]
-    found = encode(tokenizer_of(name), [*talk, shipped.user("Since when?"), shipped.said("1519.")])
-    first = trained_runs(tokenizer_of(name), found.examples[0])[0]
-    assert "In Havana." in first
-    assert ("Cuba, so" in first) == (not found.dropped)
-    prompt = ChatTemplate.of(tokenizer_of(name)).render(talk[:1], prompt=True)
-    assert first.count("</think>") <= 1 + prompt.count("<think>") - prompt.count("</think>")
+    for thought in ("<think>Cuba, so</think>", "<think>\nCuba, so\n</think>\n\n", "Cuba, so\n</think>\n\n"):
+        talk = [shipped.user("Where?"), shipped.said(f"{thought}In Havana.")]
+        found = encode(tokenizer_of(name), [*talk, shipped.user("Since when?"), shipped.said("1519.")])
+        first = trained_runs(tokenizer_of(name), found.examples[0])[0]
+        assert "In Havana." in first, thought
+        assert ("Cuba, so" in first) == (not found.dropped), thought
+        prompt = ChatTemplate.of(tokenizer_of(name)).render(talk[:1], prompt=True)
+        assert first.count("</think>") <= 1 + prompt.count("<think>") - prompt.count("</think>"), thought
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", TEMPLATES)
 def test_an_answer_that_speaks_of_think_tags_is_trained_word_for_word_or_refused(name: str) -> None:
     words = "Use <think> and then </think> around it."
     try:
@@ -101,7 +101,7 @@ def test_an_answer_that_speaks_of_think_tags_is_trained_word_for_word_or_refused
     assert words in trained_runs(tokenizer_of(name), found.examples[0])[0]
 
 
-@pytest.mark.parametrize("name", sorted(set(NAMES) - WITHOUT_TOOLS))
+@pytest.mark.parametrize("name", sweep(sorted(set(NAMES) - WITHOUT_TOOLS), fast=("llama3_1", "qwen3", "gptoss")))
 def test_what_was_thought_before_a_call_and_after_it_is_trained_wherever_calls_are(name: str) -> None:
     tokenizer = tokenizer_of(name)
     calling = shipped.said("", tool_calls=[shipped.CALL], reasoning_content="To look up")
@@ -123,7 +123,7 @@ def test_what_was_thought_before_a_call_and_after_it_is_trained_wherever_calls_a
     assert found.dropped or ("To look up" in said[0] and "So be it" in said[1])
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", TEMPLATES)
 def test_characters_marked_as_context_are_followed_in_an_answer_with_reasoning_too(name: str) -> None:
     answer = shipped.said("one two three", untrained=[[4, 8]], reasoning_content="Counting, so")
     tokenizer = tokenizer_of(name)

@@ -22,6 +22,7 @@ from core.models.shared_weights.shared_base import MAPPED, OWN, SharedBase, open
 from core.models.shared_weights.tensors import UnsupportedModel, mapped_view, rebuild, write_model
 from core.models.shared_weights.weights_file import ALIGNMENT, SEAL, WeightsFile, open_weights_file
 from tests.core.serving import tiny
+from tests.sweeps import sweep
 
 
 def logits(model: PreTrainedModel) -> torch.Tensor:
@@ -58,7 +59,7 @@ def opened(folder: Path, home: Home, **settings: Any) -> SharedBase:
     return open_base(tiny.source(folder), home, **settings)
 
 
-@pytest.mark.parametrize("family", tiny.FAMILIES)
+@pytest.mark.parametrize("family", sweep(tiny.FAMILIES, fast=("llama", "llama-tied")))
 def test_every_family_comes_out_as_it_went_in(family: str, tmp_path: Path) -> None:
     source = tiny.source(tiny.base_folder(tmp_path / family, family))
     loaded = load_model(source)

@@ -15,6 +15,7 @@ from core.serving.engine.build import build_engine
 from core.serving.settings import EngineSettings
 from tests.core.serving import tiny
 from tests.core.serving.running import Running, greedy
+from tests.sweeps import sweep
 
 PROMPTS = [[1, 3, 70, 71, 72], list(range(40, 69))]
 NEW = 10
@@ -47,7 +48,7 @@ def test_a_mixed_batch_gives_the_tokens_that_peft_gives(family: str, tmp_path: P
 
 
 @pytest.mark.parametrize("copies", [False, True])
-@pytest.mark.parametrize("family", tiny.FAMILIES)
+@pytest.mark.parametrize("family", sweep(tiny.FAMILIES, fast=("llama", "gemma2")))
 def test_long_and_short_rows_beside_each_other_say_what_they_say_alone(
     family: str, copies: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -119,6 +119,7 @@ def test_memory_is_kept_to_and_what_can_never_fit_is_refused_with_the_numbers() 
             running.ask([])
 
 
+@pytest.mark.slow
 def test_a_long_row_takes_no_more_room_than_its_own() -> None:
     with Running(tiny.model(), max_rows=8, kv_tokens=1024) as running:
         rows: list[int] = []

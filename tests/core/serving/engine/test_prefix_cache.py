@@ -16,6 +16,7 @@ from core.serving.engine.prefix_cache import common_length
 from core.serving.lora.slots import HostAdapter
 from tests.core.serving import tiny
 from tests.core.serving.running import Reader, Running, greedy, reader_for
+from tests.sweeps import sweep
 
 TURN = list(range(20, 90))  # the tokens of a first prompt
 NEXT = list(range(100, 112))  # what a person adds
@@ -68,7 +69,7 @@ def forget(running: Running, client: str) -> None:
         running.engine.cache.ranges.free(prefixes._release(kept))
 
 
-@pytest.mark.parametrize("family", tiny.FAMILIES)
+@pytest.mark.parametrize("family", sweep(tiny.FAMILIES, fast=("llama", "mistral")))
 def test_a_second_turn_says_what_it_says_when_all_is_read_anew(family: str, tmp_path: Path) -> None:
     folder = tiny.adapter(tmp_path / "one", tiny.model(family), seed=1, r=4)
     with Running(tiny.model(family), prefill_chunk=16) as running:
