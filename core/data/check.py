@@ -16,7 +16,7 @@ from core.data.formats.columns import PLAIN_TEXT
 from core.data.formats.embedded_chat import refuse_speaker_marks, refuse_unread_markup, strip_marks
 from core.data.formats.parts import refuse_media
 from core.data.formats.tracking import ConversionNotes, TrackedMapping, has_text
-from core.data.formats.training_marks import mark_row
+from core.data.formats.training_marks import mark_row, mark_turns
 from core.data.values import columns_in
 from core.data.warnings import ConversationWarnings, NotesSummary
 
@@ -104,6 +104,7 @@ class DatasetChecker:
             refuse_unread_markup(row["text"] if isinstance(row.peek("text"), str) else "")
         messages = strip_marks(dataset_format.convert(row, notes), notes)
         refuse_speaker_marks(messages)
+        mark_turns(row, messages, notes)
         tools = dataset_format.tools(row)
         notes.columns.update(row.unread())
         try:

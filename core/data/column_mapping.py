@@ -8,7 +8,7 @@ from typing import Any
 
 from adapters.common.errors import UserError
 from core.data.dataset import DatasetRow, RowError
-from core.data.formats.training_marks import skips_row
+from core.data.formats.training_marks import marks_turns, skips_row
 from core.data.values import columns_in
 
 KNOWN_COLUMNS = (
@@ -60,7 +60,7 @@ def format_columns(columns: Mapping[str, str | None]) -> str:
 def rename_columns(row: DatasetRow, columns: Mapping[str, str]) -> DatasetRow:
     """The row with only the columns that were named, under the names that the formats know.
 
-    A column that says of the row that it is not to be trained is kept too.
+    A column that says that the row is not to be trained, or which of its turns are, is kept too.
     """
     if not columns or isinstance(row.value, RowError):
         return row
@@ -73,6 +73,8 @@ def rename_columns(row: DatasetRow, columns: Mapping[str, str]) -> DatasetRow:
         return replace(row, value=problem)
     values: dict[str, Any] = {name: row.value[column] for name, column in columns.items()}
     values |= {
-        name: value for name, value in row.value.items() if name not in columns.values() and skips_row(name, value)
+        name: value
+        for name, value in row.value.items()
+        if name not in columns.values() and (skips_row(name, value) or marks_turns(name, value))
     }
     return replace(row, value=values)

@@ -1,4 +1,7 @@
-"""Marks that say what is trained: of a turn (weight, train, loss …), of characters in it (train_detail), of a row."""
+"""Marks that say what is trained: of a turn (weight, train, loss …), of characters in it (train_detail), of a row.
+
+A column may also hold a mark for each turn.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,7 @@ ROW_WEIGHTS = ("weight", "loss_weight", "sample_weight")
 ROW_SWITCHES = (*(name for name in MARKS if name not in ROW_WEIGHTS), *OPPOSITE)
 ROW_MARKS = (*ROW_WEIGHTS, *ROW_SWITCHES)
 NUMBER = re.compile(r"\s*([01])(?:\.0*)?\s*")  # also as tables and decimals write it: 0.00
+WORDS = {"true": True, "yes": True, "false": False, "no": False}
 
 IGNORED_MARK = "A mark to train a turn that is not the assistant's has no effect, since only answers are trained"
 
@@ -31,7 +35,7 @@ def parse_switch(value: Any) -> bool | None:
     """A mark's value as yes or no; None for what is neither, a weight between or beyond them among it."""
     if isinstance(value, str):
         number = NUMBER.fullmatch(value)
-        return bool(int(number[1])) if number else {"true": True, "false": False}.get(value.strip().lower())
+        return bool(int(number[1])) if number else WORDS.get(value.strip().lower())
     if isinstance(value, bool | int | float) and value in (0, 1):
         return bool(value)
     return None
@@ -168,6 +172,41 @@ def mark_row(row: TrackedMapping) -> None:
         row[name]  # read, and followed
         if skips_row(name, value):
             raise SkippedRow(f"Its `{name}` is {shortened(value)}, so it is not to be trained; it is left out.")
+
+
+def mark_turns(row: TrackedMapping, messages: list[Message], notes: ConversionNotes) -> None:
+    """Follow columns that hold a list of marks, one for each turn or one for each answer.
+
+    The system prompt may have one or none. A turn's own mark that says no stays. Lists of anything else stay unread.
+    Raises RowError for marks that are not as many.
+    """
+    answers = [message for message in messages if message["role"] == "assistant"]
+    spoken = [message for message in messages if message["role"] != "system"]
+    for name, marks in row.values_by_key.items():
+        if not answers or not marks_turns(name, marks):
+            continue
+        switches = [None if mark is None else parse_mark(name, mark, "It") for mark in row[name]]
+        marked = next((turns for turns in (messages, spoken, answers) if len(turns) == len(switches)), None)
+        if marked is None:
+            raise RowError(
+                f"Its column `{name}` has {len(switches)} marks, and it has {len(messages)} turns, "
+                f"{len(answers)} of them answers.",
+                "Give each turn one, or each answer. If the column means something else, rename or remove it.",
+            )
+        for message, switch in zip(marked, switches, strict=True):
+            if message["role"] != "assistant":
+                if switch and name in MARKS:
+                    notes.texts.add(IGNORED_MARK)
+            elif switch is False:
+                message["weight"] = 0
+
+
+def marks_turns(name: str, value: Any) -> bool:
+    """Whether a column holds a list of marks."""
+    if name not in ALL_MARKS or not isinstance(value, list):
+        return False
+    marks = [mark for mark in value if mark is not None]
+    return bool(marks) and all(parse_switch(mark) is not None for mark in marks)
 
 
 def mark_roles(row: TrackedMapping, messages: list[Message], roles: Mapping[str, str]) -> None:

@@ -23,10 +23,10 @@ NAMES = ("weight", "loss_weight", "loss_scale", "train", "training", "trainable"
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_answer_marked_as_not_to_be_trained_is_not_under_every_name(name: str) -> None:
-    for no in (False, 0, 0.0, "false", "False", "0", "0.00"):
+    for no in (False, 0, 0.0, "false", "False", "no", "0", "0.00"):
         (conversation,), _ = check_rows(answer(**{name: no}))
         assert [message.get("weight") for message in conversation.messages] == [None, 0, None, None], no
-    for yes in (True, 1, 1.0, "true", "1"):
+    for yes in (True, 1, 1.0, "true", "Yes", "1"):
         (conversation,), _ = check_rows(answer(**{name: yes}))
         assert conversation.messages[1]["weight"] == 1, yes
     nothings: tuple[object, ...] = (None, "", [])
@@ -149,11 +149,11 @@ def test_spans_are_exported_and_read_back_the_same() -> None:
 def test_a_row_marked_as_not_to_be_trained_is_left_out_with_a_note(name: str) -> None:
     pair = {"prompt": "a", "completion": "b"}
     conversations, scan = check_rows(
-        {**pair, name: 1}, {**pair, name: 0}, {**pair, name: "false"}, {**pair, name: None}
+        {**pair, name: 1}, {**pair, name: 0}, {**pair, name: "false"}, {**pair, name: None}, {**pair, name: "no"}
     )
     assert [conversation.row for conversation in conversations] == [1, 4] and not scan.problems
     left_out = [note.row for note in scan.notes if f"`{name}`" in note.what and "left out" in note.what]
-    assert left_out == [2, 3]
+    assert left_out == [2, 3, 5]
 
 
 def test_the_weight_of_a_row_is_a_problem_unless_the_columns_to_read_are_named() -> None:
@@ -183,3 +183,36 @@ def test_the_speaker_that_a_column_masks_is_not_trained() -> None:
     conversations, scan = check_rows({"mask": "User", "conversations": turns})
     assert len(conversations) == 1 and not scan.notes
     assert "All its answers are marked" in problem_of({"mask": "Assistant", "conversations": turns})
+
+
+@pytest.mark.parametrize("name", [*NAMES, "masked"])
+def test_a_column_with_a_mark_for_each_turn_is_followed(name: str) -> None:
+    yes, no = (0, 1) if name == "masked" else (1, 0)
+    every_turn, answers_alone = [no, no, no, yes], [no, yes]
+    for marks in (every_turn, answers_alone, [None, no, None, None]):
+        (conversation,), scan = check_rows({**answer(), name: marks})
+        assert [message.get("weight") == 0 for message in conversation.messages] == [False, True, False, False], marks
+        assert not scan.notes
+    (conversation,), _ = check_rows({**answer(), "system": "Be brief.", name: every_turn})
+    assert [message["content"] for message in conversation.messages if message.get("weight") == 0] == [THANKS]
+    named = {"dialogue": answer()["messages"], name: every_turn}
+    (conversation,), _ = check_rows(named, columns="messages=dialogue")
+    assert [message.get("weight") == 0 for message in conversation.messages] == [False, True, False, False]
+    text = {"text": "### Human: one? ### Assistant: uno ### Human: two? ### Assistant: due", name: every_turn}
+    (conversation,), _ = check_rows(text)
+    assert [message.get("weight") == 0 for message in conversation.messages] == [False, True, False, False]
+
+
+def test_marks_that_do_not_fit_the_turns_are_a_problem_and_other_lists_are_told_as_not_read() -> None:
+    assert "column `loss_mask` has 3 marks, and it has 4 turns" in problem_of({**answer(), "loss_mask": [0, 0, 1]})
+    assert "All its answers are marked" in problem_of({**answer(), "loss_mask": [0, 0]})
+    assert "`mask`" in problem_of({**answer(), "mask": [0, 1, 0, 1]})
+    _, scan = check_rows({**answer(), "loss_mask": [0, 1, 0, 1]}, {**answer(), "loss_mask": [1, 1, 0, 1]})
+    assert any("not the assistant's has no effect" in note.what and "(1 row)" in note.what for note in scan.notes)
+    conversations, scan = check_rows({**answer(), "loss": [0.73, 0.41], "weight": ["light"]})
+    assert len(conversations) == 1
+    assert {note.what for note in scan.notes} == {
+        f"The column `{name}` is not read (1 row)." for name in ("loss", "weight")
+    }
+    (conversation,), _ = check_rows({"text": "Llamas and guanacos are relatives.", "loss_mask": [0]})
+    assert "weight" not in conversation.messages[0]
