@@ -47,6 +47,14 @@ def _hand_torchs_log_on() -> None:
             logger.propagate = True
 
 
+def _must_be_open(descriptor: int) -> None:
+    os.fstat(descriptor)
+
+
+# Tests end processes, not the power: what is on its way to the disk is as good as there. Waiting for it took a tenth of
+# the time.
+os.fsync = _must_be_open  # type: ignore[assignment]
+
 # The same examples in every run, and none of them judged by its speed.
 settings.register_profile(
     "steady",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -22,8 +23,11 @@ class Hub(HubServer):
         # Both libraries read the environment once, at import; in a test that is long past.
         import datasets.config
         import huggingface_hub.hf_api
-        from huggingface_hub import constants
+        from huggingface_hub import constants, file_download
+        from huggingface_hub.utils import _http
 
+        for module in (_http, file_download):  # before it asks again it sleeps for a second
+            patch.setattr(module, "time", SimpleNamespace(sleep=lambda seconds: None))
         patch.setattr(huggingface_hub.hf_api.api, "endpoint", self.url)
         patch.setattr(constants, "ENDPOINT", self.url)
         patch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", self.url + "/{repo_id}/resolve/{revision}/{filename}")

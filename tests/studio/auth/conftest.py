@@ -27,7 +27,14 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> gr.Blocks:
     return build_page(Studio.over(home, "builtin", EngineSupervisor(home, "builtin")), sign_in=True)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
+def quiet_studio(tmp_path_factory: pytest.TempPathFactory) -> Studio:
+    """One for all tests of access: its app and its page take a second to make."""
+    home = Home.open(tmp_path_factory.mktemp("studio") / "home")
+    return Studio.over(home, "builtin", EngineSupervisor(home, "builtin"))
+
+
+@pytest.fixture(scope="session")
 def app(quiet_studio: Studio, provider: OpenIDProvider) -> FastAPI:
     return build_app(quiet_studio, space_settings(provider.url))
 
@@ -37,7 +44,7 @@ def space(page: gr.Blocks, home: Home, provider: OpenIDProvider) -> GuardedApp:
     return GuardedApp(space_settings(provider.url, messages_per_minute=(10_000, 10_000)), page, Keys(home))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def local(quiet_studio: Studio) -> Iterator[TestClient]:
     """The whole app as it is started on one's own machine: the person before it may do everything."""
     with TestClient(build_app(quiet_studio), HERE, follow_redirects=False, raise_server_exceptions=False) as client:
