@@ -272,7 +272,7 @@ def reading(ours: Ours, adapters: list[HostAdapter], tokens: int) -> dict[str, f
     """What a step at 8 columns reads, and the ratios that would follow if it did nothing but read."""
     base = sum(out * into for out, into in ours.facts.linears.values()) * 4
     adapter = adapters[0].bytes
-    kv = (PROMPT + tokens / 2) * ours.engine.cache.bytes_total / ours.engine.cache.budget
+    kv = (PROMPT + tokens / 2) * ours.engine.cache.bytes_per_token
     n = max(COLUMNS)
     ours_all, ours_base = base + n * (adapter + kv), base + n * kv
     return {

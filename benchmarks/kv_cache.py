@@ -25,10 +25,10 @@ from core.models.base import load_model, load_tokenizer, resolve
 from core.serving.engine import row_groups
 from core.serving.engine.build import build_engine
 from core.serving.engine.forward import Forward
-from core.serving.engine.kv_cache import aligned
 from core.serving.engine.loop import Engine
 from core.serving.engine.sampling_params import SamplingParams
 from core.serving.engine.sequence import RequestOutput, Sequence
+from core.serving.kv_budget import aligned
 from core.serving.settings import EngineSettings
 
 ROWS, SHORT = 8, 64

@@ -121,7 +121,7 @@ def main() -> None:
     length = given.context + 2 * STEPS
     settings = EngineSettings(max_rows=max(ROWS), slots=ADAPTERS, max_length=max(length, 64), weights=PACKED)
     engine = build_engine(model, load_tokenizer(resolve("builtin")), settings).engine
-    read, per_token = weight_bytes(model), engine.cache.bytes_total // engine.cache.budget
+    read, per_token = weight_bytes(model), engine.cache.bytes_per_token
     bandwidth = copy_bandwidth(device, 1 << (24 if given.dry_run else 30))
     print(
         f"{given.layers} layers, {given.dtype}; a step reads {read / 2**30:.2f} GiB, copy at {bandwidth / 1e9:.0f} GB/s"

@@ -17,6 +17,9 @@ MIN_8BIT = 4096  # bitsandbytes keeps fp32 states for smaller tensors
 LOSS_TOKENS, LOSS_COLUMNS = 4096, 32768  # the tile in which TRL calculates logits, whatever the vocabulary
 CPU_TILE = 29  # bytes per logit that the tile's gradient takes where Triton does not run, beside the tile itself
 MATH, EFFICIENT = "math", "efficient"
+PACKED, EXACT = "packed", "exact"  # the engine's forms of weights (core.serving.engine.weights)
+LARGE = 3 << 17  # numbers in an exact weight that the engine keeps in two layouts
+FBGEMM_ROWS = 512  # inputs of an fp16 weight are padded to a multiple of this
 
 
 @dataclass(frozen=True)
@@ -279,6 +282,21 @@ def linear_bytes(shape: ModelShape, width: int, *, load_in_4bit: bool, nested: b
 def plain_bytes(shape: ModelShape, width: int) -> int:
     """What is never quantised: embeddings, head, norms, biases."""
     return width * (shape.embedding_parameters + shape.other_parameters)
+
+
+def written_bytes(shape: ModelShape, form: str, *, second_layout: bool) -> int:
+    """The engine's own weights on a CPU, the head among them (core.serving.engine.linear_forms)."""
+    layers = [*shape.linears.values()] * shape.layers + [(shape.vocab, shape.hidden)]
+    if form == PACKED:
+        return 0
+    if form == EXACT:
+        sizes = [out * into for out, into in layers]
+        # The head stays where the file has it, but for its second layout.
+        head = 0 if second_layout else shape.vocab * shape.hidden
+        return FP32 * (sum(sizes) - head + sum(size for size in sizes if second_layout and size >= LARGE))
+    if form == "fp16":
+        return 2 * sum(out * (-(-into // FBGEMM_ROWS) * FBGEMM_ROWS) for out, into in layers)
+    return {"bf16": 2, "int8": 1}[form] * sum(out * into for out, into in layers)
 
 
 def state_bytes(matrices: list[int], optim: str, sides: list[tuple[int, int]]) -> int:

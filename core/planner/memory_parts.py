@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from adapters.common.errors import UserError
 from core.models.target_modules import UNSERVED
 from core.planner import memory
 from core.planner.gpus import Gpu
-from core.planner.memory import EFFICIENT, MicroBatch
+from core.planner.memory import EFFICIENT, EXACT, MicroBatch
 from core.planner.model_shape import EAGER, ModelShape
 from core.recipes.recipe import Recipe
+from core.serving.kv_budget import KVBudget, choose_kv_budget
+from core.serving.running_engine import EngineMemory
 from core.serving.settings import EngineSettings
 
 MIB = 1 << 20
@@ -17,7 +20,8 @@ CUDA_CONTEXT = 450 * MIB  # per process: driver, loaded kernels, cuBLAS workspac
 CPU_PROCESS = 480 * MIB  # a trainer's resident memory before it loads a base
 FRAGMENTATION = 0.04  # of what comes and goes: the allocator's rounding and gaps; see docs/planner.md
 RANK_STEP = 8  # slots grow in steps of this (core.serving.lora.layers)
-LARGE = 3 << 17  # numbers in a weight that the engine keeps in two layouts on a CPU (core.serving.engine.weights)
+UNKNOWN_CONTEXT = 1 << 20  # tokens of a conversation, where the config names no limit
+LEAST_KV_TOKENS = 4096  # what is counted where the engine itself would find no room
 TRAINING, CHAT = "training", "chat"
 
 
@@ -33,22 +37,19 @@ class MemoryPart:
 
 @dataclass(frozen=True)
 class Chat:
-    """The engine beside the training. Defaults as in core.serving.settings, and a cache for a few open chats.
+    """The engine beside the training, as it is set.
 
-    shared: engine and trainer hold one copy of the base; None: see is_shared.
+    shared: engine and trainer hold one copy of the base; None: see is_shared. engine: what the running one tells.
     """
 
-    kv_tokens: int = 4096
-    slots: int = 8
-    prefill_tokens: int = 1024
-    """Prompt tokens in one prefill step: four side-by-side columns with a chunk of 256 each."""
+    settings: EngineSettings = field(default_factory=EngineSettings)
     shared: bool | None = None
+    engine: EngineMemory | None = None
 
-    @classmethod
-    def of(cls, settings: EngineSettings, *, shared: bool | None = None) -> Chat:
-        """Beside an engine that is set so. Of one that plans its own cache, what a few open chats need counts."""
-        tokens = cls.kv_tokens if settings.kv_tokens is None else settings.kv_tokens
-        return cls(tokens, settings.slots, 4 * settings.prefill_chunk, shared)
+    @property
+    def prefill_tokens(self) -> int:
+        """Prompt tokens in one prefill step: four side-by-side columns with a chunk each."""
+        return 4 * self.settings.prefill_chunk
 
 
 def micro_batch_of(
@@ -145,32 +146,48 @@ def _written_out_part(shape: ModelShape, gpu: Gpu) -> MemoryPart:
 
 
 def chat_parts(recipe: Recipe, shape: ModelShape, gpu: Gpu, chat: Chat) -> list[MemoryPart]:
-    """What the engine takes while the training runs."""
-    width = gpu.width
+    """What the engine may come to take while the training runs."""
+    width, slots = gpu.width, chat.settings.slots
     shared = is_shared(recipe, gpu) if chat.shared is None else chat.shared
-    per_token = 2 * shape.layers * shape.keys * width
     rank = -(-recipe.lora_r // RANK_STEP) * RANK_STEP
     sides = sum(sum(size) for size in shape.targets(recipe.lora_target_modules).values())
     prefill = chat.prefill_tokens * width * (3 * shape.intermediate + 4 * shape.hidden)
     unpacking = 0 if gpu.on_cpu else memory.unpacking_bytes(micro_batch_of(recipe, shape, gpu))
+    process = _process_part("Chat: process", gpu, CHAT)
+    cache = _kv_budget(shape, gpu, chat, process.bytes)
     return [
-        *_second_copy(recipe, shape, gpu, shared),
+        *_second_copy(shape, gpu, shared, chat.engine),
         MemoryPart(
             "Chat: keys and values",
-            chat.kv_tokens * per_token,
-            f"What the chat remembers: {chat.kv_tokens:,} tokens of all open chats together, "
-            f"{per_token / 1024:.0f} KiB each.",
+            cache.bytes,
+            f"What the chat remembers: up to {cache.tokens:,} tokens of all open chats together, "
+            f"{cache.bytes_per_token / 1024:.0f} KiB each.",
             CHAT,
         ),
         MemoryPart(
             "Chat: adapter slots",
-            chat.slots * rank * sides * shape.layers * width,
-            f"Up to {chat.slots} adapters of rank {rank} side by side.",
+            slots * rank * sides * shape.layers * width,
+            f"Up to {slots} adapters of rank {rank} side by side.",
             CHAT,
         ),
         MemoryPart("Chat: working memory", prefill + unpacking, "One layer of a prompt being read.", CHAT),
-        _process_part("Chat: process", gpu, CHAT),
+        process,
     ]
+
+
+def _kv_budget(shape: ModelShape, gpu: Gpu, chat: Chat, process: int) -> KVBudget:
+    """The running engine's own, else the one that an engine would have that starts on the empty device."""
+    per_token = 2 * shape.layers * shape.keys * gpu.width
+    if chat.engine is not None:
+        return KVBudget(chat.engine.kv_budget, chat.engine.kv_bytes_per_token, "the running engine's")
+    base = memory.linear_bytes(shape, gpu.width, load_in_4bit=True) + memory.plain_bytes(shape, gpu.width)
+    written = sum(part.bytes for part in _second_copy(shape, gpu, shared=True, engine=None))
+    context = min(shape.context or UNKNOWN_CONTEXT, chat.settings.max_length or UNKNOWN_CONTEXT)
+    free = gpu.usable - process - base - written
+    try:
+        return choose_kv_budget(chat.settings, bytes_per_token=per_token, context=context, free=free, on_cpu=gpu.on_cpu)
+    except UserError:  # the engine would not start here
+        return KVBudget(LEAST_KV_TOKENS, per_token, "no room is left")
 
 
 def is_shared(recipe: Recipe, gpu: Gpu) -> bool:
@@ -181,14 +198,14 @@ def is_shared(recipe: Recipe, gpu: Gpu) -> bool:
     return gpu.on_cpu and recipe.load_in_4bit and recipe.use_bnb_nested_quant
 
 
-def _second_copy(recipe: Recipe, shape: ModelShape, gpu: Gpu, shared: bool) -> list[MemoryPart]:
+def _second_copy(shape: ModelShape, gpu: Gpu, shared: bool, engine: EngineMemory | None) -> list[MemoryPart]:
     packed = memory.linear_bytes(shape, gpu.width, load_in_4bit=True)
     plain = memory.plain_bytes(shape, gpu.width)
-    if gpu.on_cpu:  # core.serving.engine.weights: unpacked once, since the 4-bit product is slow on CPUs
-        sizes = [out * into for out, into in shape.linears.values()] * shape.layers + [shape.vocab * shape.hidden]
-        written = gpu.width * (shape.linear_parameters + sum(size for size in sizes if size >= LARGE))
-        text = "On a CPU the chat keeps the 4-bit weights unpacked, large ones in two layouts, which is faster."
-        return [MemoryPart("Chat: unpacked weights", written + (0 if shared else plain), text, CHAT)]
+    if gpu.on_cpu:
+        form = EXACT if engine is None else engine.weights
+        written = memory.written_bytes(shape, form, second_layout=engine is None or engine.second_layout)
+        text = f"On a CPU the chat keeps the 4-bit weights written out ({form}), which is faster."
+        return [MemoryPart("Chat: weights written out", written + (0 if shared else packed + plain), text, CHAT)]
     if shared:
         return []
     text = "Chat and training are two processes, and each holds the base: it is not shared between them here."

@@ -58,7 +58,10 @@ NEEDED = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attentio
 
 @dataclass(frozen=True)
 class ModelShape:
-    """Sizes in elements. `window`: tokens that a sliding-window layer sees, None where every layer sees all."""
+    """Sizes in elements. `window`: tokens that a sliding-window layer sees, None where every layer sees all.
+
+    context: most tokens of one conversation; None where the config does not say.
+    """
 
     name: str
     model_type: str
@@ -71,6 +74,7 @@ class ModelShape:
     vocab: int
     tied: bool
     window: int | None = None
+    context: int | None = None
     biases: tuple[str, ...] = ()
     quantised: bool = False
     """The checkpoint is already bitsandbytes-4-bit."""
@@ -226,6 +230,7 @@ def shape_of(config: dict[str, Any], name: str) -> ModelShape:
         vocab=values["vocab_size"],
         tied=bool(values["tie_word_embeddings"]),
         window=_window(values),
+        context=context if _is_count(context := values.get("max_position_embeddings")) else None,
         biases=_biases(family, values),
         quantised=bool(own),
     )

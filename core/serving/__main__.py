@@ -24,6 +24,7 @@ import uvicorn
 
 from adapters.common.errors import UserError
 from adapters.common.files import no_room, write_atomic
+from core.common.freed_memory import return_freed_memory
 from core.common.home import Home
 from core.common.process import ENGINE_FILE, announced
 from core.models.base import BaseSource, resolve, without_location
@@ -178,6 +179,7 @@ class EngineThread:
         # which no token comes.
         gc.collect()
         gc.freeze()
+        return_freed_memory()
         self.state.ready(service)
         log.info("ready")
         try:

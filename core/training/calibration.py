@@ -48,7 +48,7 @@ def calibrate(recipe: Recipe, home: Home) -> list[float]:
         use_bnb_nested_quant=recipe.use_bnb_nested_quant,
         device=device,
     ).model
-    form = choose_form_here(short, data.longest)
+    form = choose_form_here(short, data.longest, home)
     with tempfile.TemporaryDirectory() as folder:
         trainer = build_trainer(
             form.recipe,

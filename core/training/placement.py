@@ -15,6 +15,7 @@ from core.coordination import suspend
 from core.models.shared_weights.ipc_handle import running_engine
 from core.planner import Chat, gpus, plan_run
 from core.recipes.recipe import Recipe
+from core.serving.running_engine import ask_engine_memory
 from core.serving.settings import settings_in_force
 from core.training.run import Run
 
@@ -46,7 +47,7 @@ class ChatPlacement:
         if running_engine(home) is None:
             return True
         try:
-            chat = Chat.of(settings_in_force(home), shared=shared)
+            chat = Chat(settings_in_force(home), shared, ask_engine_memory(home))
             planned = plan_run(self.recipe, gpus.this_machine(), dataset_lengths=[self.longest], chat=chat)
         except UserError as error:
             logger.info("nothing is known of the memory that it takes, so the chat stays: %s", error)

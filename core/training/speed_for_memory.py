@@ -7,22 +7,26 @@ import logging
 import psutil
 
 from adapters.common.errors import UserError
+from core.common.home import Home
 from core.planner.gpus import this_machine
 from core.planner.model_shape import read_shape
 from core.planner.training_form import TrainingForm, choose_form
 from core.recipes.recipe import Recipe
+from core.serving.running_engine import ask_engine_memory
 
 logger = logging.getLogger(__name__)
 
 
-def choose_form_here(recipe: Recipe, longest: int) -> TrainingForm:
-    """What fits beside everything that takes memory now. longest: tokens of the longest conversation."""
-    device = this_machine()
+def choose_form_here(recipe: Recipe, longest: int, home: Home) -> TrainingForm:
+    """What fits beside everything that takes memory now, and beside what the engine of this home may still take.
+
+    longest: tokens of the longest conversation.
+    """
+    device, engine = this_machine(), ask_engine_memory(home)
+    room = min(device.usable, psutil.virtual_memory().available) - (engine.still_to_come if engine else 0)
     try:
         shape = read_shape(recipe.model_name_or_path)
-        return choose_form(
-            recipe, shape, device, room=min(device.usable, psutil.virtual_memory().available), longest=longest
-        )
+        return choose_form(recipe, shape, device, room=max(0, room), longest=longest)
     except UserError as error:
         logger.info("the memory that the run takes is not known: %s", error)
         return TrainingForm(recipe, False, [], "the memory that it takes is not known")

@@ -100,7 +100,7 @@ def run_training(run: Run, signals: Signals) -> int:
             model = base.model
             dtype = choose_dtype(device.value, model.config.model_type)
             run.note(f"Training on {device.value} ({device.reason}) in {dtype.value}: {dtype.reason}.")
-            form = choose_form_here(recipe, data.longest)
+            form = choose_form_here(recipe, data.longest, run.home)
             run.note(tell(form))
             vocabulary_size = model.get_input_embeddings().num_embeddings
             reporter = Reporter(run, signals, evaluates=data.held_out is not None, vocabulary=vocabulary_size)

@@ -25,6 +25,7 @@ from core.planner import (
 )
 from core.recipes.recipe import Recipe
 from core.recipes.warmup import check_learns
+from core.serving.running_engine import ask_engine_memory
 from core.serving.settings import settings_in_force
 from core.training.speeds import known_speeds
 from studio.cli.options import Subparsers, add_json_option
@@ -120,8 +121,10 @@ def chat_settings(args: argparse.Namespace, home: Home) -> Chat | None:
         return None
     if args.kv_tokens is not None and args.kv_tokens < 1:
         raise UserError(f"--kv-tokens is {args.kv_tokens}.", "Give a number of tokens above 0, such as 4096.")
-    chat = Chat.of(settings_in_force(home), shared=None if args.shared is None else args.shared == "yes")
-    return chat if args.kv_tokens is None else replace(chat, kv_tokens=args.kv_tokens)
+    settings, shared = settings_in_force(home), None if args.shared is None else args.shared == "yes"
+    if args.kv_tokens is not None:
+        return Chat(replace(settings, kv_tokens=args.kv_tokens), shared)
+    return Chat(settings, shared, ask_engine_memory(home) if args.gpu is None else None)
 
 
 def count_tokens(recipe: Recipe) -> list[int] | None:

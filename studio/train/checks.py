@@ -10,6 +10,7 @@ from core.planner import NOT_SERVED, Chat, Plan, ServingLimits, count_most_steps
 from core.recipes.dataset import read_recipe_dataset
 from core.recipes.recipe import Recipe
 from core.recipes.warmup import check_learns
+from core.serving.running_engine import ask_engine_memory
 from core.training.speeds import known_speeds
 from studio.context import Studio
 from studio.data import offered_datasets
@@ -45,7 +46,7 @@ def plan_here(studio: Studio, recipe: Recipe, dataset_lengths: list[int] | None)
         find_gpu(),
         home=studio.home,
         dataset_lengths=dataset_lengths,
-        chat=Chat.of(engine.settings),
+        chat=Chat(engine.settings, engine=ask_engine_memory(studio.home)),
         speeds=partial(known_speeds, studio.home, recipe.model_name_or_path),
         limits=ServingLimits(engine.settings.max_rank if engine.external_url is None else None),
     )

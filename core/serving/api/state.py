@@ -95,7 +95,7 @@ class ServerState:
             "start": self.phases.taken,
         }
         if self.service is not None:
-            stats = self.service.stats()
+            stats, choices = self.service.stats(), self.service.choices
             body |= {
                 "adapters": self.service.resident(),
                 "rows": stats.running,
@@ -103,6 +103,13 @@ class ServerState:
                 "max_model_len": stats.max_length,
                 "kv_tokens": stats.kv_tokens,
                 "repeated_forwards": stats.repeated_forwards,
-                "choices": {name: vars(choice) for name, choice in self.service.choices.items()},
+                "memory": {
+                    "weights": choices["weights"].value,
+                    "second_layout": choices["batched_products"].value == "on",
+                    "kv_budget": stats.kv_budget,
+                    "kv_filled": stats.kv_filled,
+                    "kv_bytes_per_token": stats.kv_bytes_per_token,
+                },
+                "choices": {name: vars(choice) for name, choice in choices.items()},
             }
         return body

@@ -22,7 +22,7 @@ from core.serving.engine.cuda_graphs import CudaGraphs, CudaRecorder
 from core.serving.engine.fast_layers import use_fast_layers
 from core.serving.engine.forward import Forward
 from core.serving.engine.grouped_attention import implementation, is_grouped, use_grouped
-from core.serving.engine.kv_cache import ALIGN, KVCache, KVCacheProbe, KVCacheSpec, aligned
+from core.serving.engine.kv_cache import KVCache, KVCacheProbe, KVCacheSpec
 from core.serving.engine.loop import Engine
 from core.serving.engine.model_check import KNOWN_TO_WORK, check_once, unserved
 from core.serving.engine.start_record import StartRecord
@@ -36,13 +36,10 @@ from core.serving.engine.weights import (
     choose_weights,
     convert_weights,
 )
+from core.serving.kv_budget import ALIGN, KVBudget, aligned, choose_kv_budget
 from core.serving.lora.layers import shared_inputs
 from core.serving.lora.slots import LoraSlots
 from core.serving.settings import EngineSettings
-
-CPU_SHARE = 0.25  # of the free memory, for keys and values
-GPU_SHARE = 0.35  # of what is free beyond the reserve; a training run on the same card needs the rest
-GPU_RESERVE = 1 << 30  # bytes left for activations and adapters
 
 
 @dataclass
@@ -93,9 +90,10 @@ def build_engine(
     if not is_grouped(model):
         reason = f"the family {model.config.model_type} takes no attention function, so rows are copied side by side"
         choices["attention"] = Choice("copied", reason)
-    choices["kv_tokens"] = choose_budget(specs, settings, length, device)
+    budget = choose_budget(specs, settings, length, device)
+    choices["kv_tokens"] = Choice(str(budget.tokens), budget.reason)
     masks = AttentionMasks(model.config, model.dtype, device, aligned(length))
-    cache = KVCache(specs, int(choices["kv_tokens"].value), settings.max_rows, device, grouped=is_grouped(model))
+    cache = KVCache(specs, budget.tokens, settings.max_rows, device, grouped=is_grouped(model))
     slots = LoraSlots(model, settings.slots, model.dtype, device, shared, grouped=device.type == "cpu")
     choices["cuda_graphs"] = choose_graphs(settings.cuda_graphs, device)
     graphs = CudaGraphs(CudaRecorder()) if choices["cuda_graphs"].value == "on" else None
@@ -200,27 +198,14 @@ def _probe(model: PreTrainedModel, masks: AttentionMasks, *, grouped: bool) -> t
         raise unserved(model, f"it does not take a cache per row ({error})") from error
 
 
-def choose_budget(specs: dict[int, KVCacheSpec], settings: EngineSettings, length: int, device: torch.device) -> Choice:
+def choose_budget(
+    specs: dict[int, KVCacheSpec], settings: EngineSettings, length: int, device: torch.device
+) -> KVBudget:
     """How many tokens the cache has room for. Raises UserError when not even one sequence fits."""
+    on_cpu = device.type == "cpu"
+    free = psutil.virtual_memory().available if on_cpu else torch.cuda.mem_get_info(device)[0]
     per_token = sum(spec.bytes_per_token for spec in specs.values())
-    most = settings.max_rows * aligned(length)
-    if settings.kv_tokens is not None:
-        tokens, reason = settings.kv_tokens // ALIGN * ALIGN, "asked for"
-    else:
-        if device.type == "cpu":
-            free = int(psutil.virtual_memory().available * CPU_SHARE)
-        else:
-            free = int((torch.cuda.mem_get_info(device)[0] - GPU_RESERVE) * GPU_SHARE)
-        tokens = min(most, max(0, free // per_token) // ALIGN * ALIGN)
-        reason = (
-            f"{settings.max_rows} rows of {length}" if tokens == most else f"{free / 2**30:.1f} GiB may be used"
-        ) + f", {per_token / 1024:.1f} KiB per token"
-    if tokens < ALIGN:
-        raise UserError(
-            f"There is no memory for keys and values: {tokens} tokens at {per_token / 1024:.1f} KiB each.",
-            "Choose a smaller base, free memory, or raise --kv-tokens.",
-        )
-    return Choice(str(tokens), reason)
+    return choose_kv_budget(settings, bytes_per_token=per_token, context=length, free=free, on_cpu=on_cpu)
 
 
 def choose_graphs(wanted: bool, device: torch.device) -> Choice:

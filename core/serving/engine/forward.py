@@ -12,8 +12,9 @@ from transformers import PreTrainedModel
 
 from core.serving.engine.attention_masks import AttentionMasks
 from core.serving.engine.cuda_graphs import CudaGraphs
-from core.serving.engine.kv_cache import ALIGN, KVCache, aligned
+from core.serving.engine.kv_cache import KVCache
 from core.serving.engine.sequence import Sequence
+from core.serving.kv_budget import ALIGN, aligned
 from core.serving.lora.layers import slot_span
 from core.serving.lora.slots import LoraSlots
 

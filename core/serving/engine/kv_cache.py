@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
+import mmap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from transformers.cache_utils import Cache
 
 from core.serving.engine.row_groups import RowGroup, group_rows
 from core.serving.engine.token_ranges import RangeAllocator, TokenRange
-
-ALIGN = 64  # capacities are rounded up to this many tokens: fewer shapes, and what fast attention kernels like
+from core.serving.kv_budget import aligned
 
 
 @dataclass(frozen=True)
@@ -92,8 +91,13 @@ class KVCache(Cache):
         self._views: list[tuple[RowGroup, Tensor, Tensor]] = []
 
     @property
-    def bytes_total(self) -> int:
-        return self.budget * sum(spec.bytes_per_token for spec in self.specs.values())
+    def bytes_per_token(self) -> int:
+        return sum(spec.bytes_per_token for spec in self.specs.values())
+
+    @property
+    def filled_tokens(self) -> int:
+        """Tokens whose memory has been taken: on a GPU all, on a CPU those that have been written at some time."""
+        return self.budget if self._device.type != "cpu" else self.ranges.reached
 
     def can_hold(self, *lengths: int) -> bool:
         """Whether sequences of these lengths fit the budget together."""
@@ -189,16 +193,13 @@ class KVCache(Cache):
 def zeros(shape: tuple[int, int, int], dtype: torch.dtype, device: torch.device) -> Tensor:
     """As torch.zeros; on a CPU, memory that takes no room, and no time, before it is written to.
 
-    torch.zeros writes the zeros: gigabytes at every start, for rows that may never come. NumPy asks the system for
-    pages that are zero.
+    torch.zeros writes the zeros: gigabytes at every start, for rows that may never come. NumPy asks for pages of 2 MiB,
+    of which every head of every layer would take one for its first token. A mapping has small pages that are zero.
     """
     if device.type != "cpu":
         return torch.zeros(shape, dtype=dtype, device=device)
-    return torch.from_numpy(np.zeros(math.prod(shape) * dtype.itemsize, np.uint8)).view(dtype).view(shape)
-
-
-def aligned(length: int, unit: int = ALIGN) -> int:
-    return -(-length // unit) * unit
+    mapping = mmap.mmap(-1, math.prod(shape) * dtype.itemsize, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    return torch.frombuffer(mapping, dtype=dtype).view(shape)
 
 
 def _view(memory: Tensor, group: RowGroup, tokens: slice) -> Tensor:

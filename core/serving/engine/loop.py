@@ -97,6 +97,8 @@ class Engine:
             kv_reserved=sum(sequence.kv_range.capacity for sequence in running),
             kv_used=sum(sequence.cached for sequence in running),
             kv_kept=self.prefixes.kept_tokens,
+            kv_filled=self.cache.filled_tokens,
+            kv_bytes_per_token=self.cache.bytes_per_token,
             counters=self.counters,
             repeated_forwards=self.forward.repeated,
         )

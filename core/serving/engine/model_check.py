@@ -11,10 +11,10 @@ from adapters.common.errors import UserError
 from core.models.device import Choice
 from core.serving.engine.fast_layers import plain_layers
 from core.serving.engine.forward import Forward
-from core.serving.engine.kv_cache import ALIGN
 from core.serving.engine.sampling_params import SamplingParams
 from core.serving.engine.sequence import Sequence
 from core.serving.engine.start_record import StartRecord
+from core.serving.kv_budget import ALIGN
 
 KNOWN_TO_WORK = "Llama, Mistral, Qwen2, Qwen3, Phi-3, Gemma-2"
 

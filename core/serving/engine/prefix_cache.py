@@ -11,9 +11,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from core.serving.engine.kv_cache import KVCache, aligned
+from core.serving.engine.kv_cache import KVCache
 from core.serving.engine.sequence import Sequence
 from core.serving.engine.token_ranges import TokenRange
+from core.serving.kv_budget import aligned
 
 MIN_REUSED = 16  # tokens: fewer are read again, so that columns with one short prompt stay one group
 MIN_SHARED = 64  # tokens: as many in common with a sequence that is about to read them are worth waiting for

@@ -67,6 +67,10 @@ class EngineStats:
     """and that they have in it now;"""
     kv_kept: int
     """tokens of ended completions that are kept until the room is needed."""
+    kv_filled: int
+    """Tokens whose memory has been taken,"""
+    kv_bytes_per_token: int
+    """and bytes for each."""
     counters: EngineCounters
     repeated_forwards: int = 0
     """Forwards over several completions that failed and were repeated for each alone, which is slow."""

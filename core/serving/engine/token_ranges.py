@@ -23,6 +23,8 @@ class RangeAllocator:
     def __init__(self, budget: int) -> None:
         self.budget = budget
         self._ranges: list[TokenRange] = []
+        self.reached = 0
+        """Tokens at the start of the memory that some range has covered: beyond them nothing has been written."""
 
     @property
     def free_tokens(self) -> int:
@@ -41,6 +43,7 @@ class RangeAllocator:
             return None
         token_range = TokenRange(-negative_start, capacity)
         self._ranges.insert(index, token_range)
+        self.reached = max(self.reached, token_range.end)
         return token_range
 
     def resize(self, token_range: TokenRange, capacity: int) -> bool:
@@ -50,6 +53,7 @@ class RangeAllocator:
         if token_range.offset + capacity > limit:
             return False
         token_range.capacity = capacity
+        self.reached = max(self.reached, token_range.end)
         return True
 
     def free(self, token_range: TokenRange) -> None:

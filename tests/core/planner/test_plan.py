@@ -9,9 +9,12 @@ from typing import Any
 
 import pytest
 
-from core.planner import CHAT, Chat, Gpu, ModelShape, Plan, compare_methods, describe_changes, plan_run
+from core.planner import CHAT, Chat, Gpu, ModelShape, Plan, compare_methods, describe_changes, memory, plan_run
 from core.planner.model_shape import shape_of
 from core.recipes.recipe import Recipe
+from core.serving.kv_budget import choose_kv_budget
+from core.serving.running_engine import EngineMemory
+from core.serving.settings import EngineSettings
 from tests.core.planner.configs import LLAMA_2_7B, LLAMA_3_1_8B, QWEN_2_5_7B
 
 GIB = 1 << 30
@@ -81,9 +84,12 @@ def test_chat_is_a_second_copy_unless_it_is_shared() -> None:
 
 
 def test_chat_remembers_as_many_tokens_as_it_is_given() -> None:
-    few, many = planned(LLAMA_2_7B, chat=Chat(kv_tokens=1000)), planned(LLAMA_2_7B, chat=Chat(kv_tokens=3000))
+    few, many = (
+        planned(LLAMA_2_7B, chat=Chat(EngineSettings(kv_tokens=1024))),
+        planned(LLAMA_2_7B, chat=Chat(EngineSettings(kv_tokens=3072))),
+    )
     # Keys and values of 32 layers of 4096 numbers of two bytes.
-    assert many.total - few.total == 2000 * 2 * 32 * 4096 * 2
+    assert many.total - few.total == 2048 * 2 * 32 * 4096 * 2
 
 
 def test_grouped_heads_on_a_card_without_flash_attention_are_said_to_cost() -> None:
@@ -139,7 +145,8 @@ class TestNearest:
     def test_cutting_little_comes_before_a_lower_rank(self) -> None:
         shape = shape_of(LLAMA_3_1_8B, "base")
         given = recipe(max_length=4096, packing=True, optim="adamw_8bit")
-        cut_little = plan_run(given, T4, shape=shape, dataset_lengths=[300] * 500 + [3000])
+        chat = Chat(EngineSettings(kv_tokens=4096))
+        cut_little = plan_run(given, T4, shape=shape, dataset_lengths=[300] * 500 + [3000], chat=chat)
         assert cut_little.nearest
         assert describe_changes(given, cut_little.nearest) == ["max_length 2048 instead of 4096"]
 
@@ -150,7 +157,7 @@ class TestNearest:
         assert "smaller base" in of.reason
 
     def test_stopping_the_chat_is_offered_where_it_helps(self) -> None:
-        of = planned(LLAMA_2_7B, chat=Chat(kv_tokens=20_000))
+        of = planned(LLAMA_2_7B, chat=Chat(EngineSettings(kv_tokens=20_000)))
         assert not of.fits
         assert of.without_chat
         assert "if the chat were stopped" in of.reason
@@ -202,11 +209,41 @@ def test_a_chat_on_a_cpu_counts_what_the_engine_keeps_there() -> None:
     """The planner knows the engine's figures by heart, since it imports no torch."""
     from core.planner import memory_parts
     from core.serving.engine.linear_forms import LARGE
+    from core.serving.engine.weights import EXACT, PACKED
     from core.serving.lora import layers
 
-    assert (memory_parts.LARGE, memory_parts.RANK_STEP) == (LARGE, layers.RANK_STEP)
+    assert (memory.LARGE, memory_parts.RANK_STEP) == (LARGE, layers.RANK_STEP)
+    assert (memory.EXACT, memory.PACKED) == (EXACT, PACKED)
     shape = shape_of(QWEN_2_5_7B, "qwen")
     made = plan_run(Recipe.from_dict({"dataset_name": "pirate"}), Gpu.find("cpu"), shape=shape)
-    (kept,) = [part.bytes for part in made.parts if part.name == "Chat: unpacked weights"]
     large = sum(out * into for out, into in shape.linears.values() if out * into >= LARGE) * shape.layers
-    assert kept == 4 * (shape.linear_parameters + large + shape.vocab * shape.hidden)
+    head = shape.vocab * shape.hidden
+    assert part(made, "Chat: weights written out") == 4 * (shape.linear_parameters + large + 2 * head)
+
+
+@pytest.mark.parametrize("form", ["exact", "fp16", "bf16", "int8"])
+def test_each_form_of_weights_is_counted_by_its_bytes(form: str) -> None:
+    from core.serving.engine.weights import FORMS
+
+    shape = shape_of(LLAMA_2_7B | {"hidden_size": 512, "intermediate_size": 1024, "num_hidden_layers": 1}, "small")
+    head = 0 if form == "exact" else shape.vocab * shape.hidden  # which stays where the file has it
+    count = shape.linear_parameters + head
+    assert memory.written_bytes(shape, form, second_layout=False) == FORMS[form].bytes_per_weight * count
+
+
+def test_the_plan_counts_what_the_running_engine_may_still_take() -> None:
+    told = EngineMemory("fp16", second_layout=False, kv_budget=10_000, kv_filled=4_000, kv_bytes_per_token=8_192)
+    of = planned(QWEN_2_5_7B, Gpu.find("cpu"), chat=Chat(engine=told))
+    assert part(of, "Chat: keys and values") == 10_000 * 8_192
+    assert told.still_to_come == 6_000 * 8_192
+
+
+def test_without_an_engine_the_plan_counts_the_budget_that_one_would_choose() -> None:
+    config = LLAMA_2_7B | {"max_position_embeddings": 4096}
+    of = planned(config)
+    base, process = part(of, "Base weights") + part(of, "Embeddings and head"), part(of, "Chat: process")
+    per_token = 2 * 32 * 4096 * 2
+    wanted = choose_kv_budget(
+        EngineSettings(), bytes_per_token=per_token, context=4096, free=T4.usable - base - process, on_cpu=False
+    )
+    assert part(of, "Chat: keys and values") == wanted.bytes > 4096 * per_token

@@ -106,11 +106,10 @@ def test_what_begins_from_an_adapter_is_judged_and_planned_by_that_ones_rank(hom
 
 
 def test_the_chat_beside_a_run_is_planned_as_the_engine_is_set() -> None:
-    assert Chat.of(EngineSettings()) == Chat()
     settings = EngineSettings(slots=4, kv_tokens=8192, prefill_chunk=64)
-    assert Chat.of(settings) == Chat(kv_tokens=8192, slots=4, prefill_tokens=256)
-    slots = {part.name: part for part in plan_run(recipe(), L4, chat=Chat.of(settings)).parts}["Chat: adapter slots"]
-    assert "Up to 4 adapters" in slots.explanation
+    parts = {part.name: part for part in plan_run(recipe(), L4, chat=Chat(settings)).parts}
+    assert "Up to 4 adapters" in parts["Chat: adapter slots"].explanation
+    assert "up to 8,192 tokens" in parts["Chat: keys and values"].explanation
 
 
 def judged(run: Run) -> list[str]:

@@ -27,6 +27,8 @@ class LoadedEngine:
             kv_reserved=300,
             kv_used=200,
             kv_kept=500,
+            kv_filled=600,
+            kv_bytes_per_token=8,
             counters=self.counters,
             repeated_forwards=7,
         )

@@ -29,6 +29,7 @@ from core.coordination.chat_activity import ChatActivity
 from core.models.shared_weights.shared_base import SharedBase, open_base
 from core.serving import service
 from core.serving.__main__ import EXIT_FAULT, EXIT_USAGE, main
+from core.serving.running_engine import ask_engine_memory
 from tests.core.serving import tiny
 from tests.core.serving.api.strange_requests import CHAT, OF_CHAT, OF_COMPLETIONS, PLAIN, SHARED, strange, written
 from tests.core.serving.process import POLL_SECONDS, START_SECONDS, EngineProcess
@@ -417,6 +418,15 @@ def test_usage_says_how_much_of_the_prompt_was_in_the_cache(engine: EngineProces
     assert cached_tokens(story, user="somebody else") == 0
     assert cached_tokens(story, n=3, user="a third") == 0  # read for the first choice
     assert idle(engine)["kv_tokens"]["kept"] > again
+
+
+def test_the_engine_tells_what_memory_it_has_and_may_still_take(engine: EngineProcess, client: openai.OpenAI) -> None:
+    client.chat.completions.create(model="base", messages=HELLO, **GREEDY)
+    told = ask_engine_memory(Home(engine.home))
+    assert told is not None and told.weights == idle(engine)["choices"]["weights"]["value"]
+    assert 0 < told.kv_filled < told.kv_budget == idle(engine)["kv_tokens"]["budget"]
+    assert told.still_to_come == (told.kv_budget - told.kv_filled) * told.kv_bytes_per_token
+    assert ask_engine_memory(Home(engine.home.parent)) is None
 
 
 def _metric(engine: EngineProcess, name: str) -> float:

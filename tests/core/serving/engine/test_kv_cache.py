@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from core.serving.engine.kv_cache import ALIGN, KVCache, KVCacheSpec
+from core.serving.engine.kv_cache import KVCache, KVCacheSpec
 from core.serving.engine.token_ranges import TokenRange
+from core.serving.kv_budget import ALIGN
 
 SPECS = {0: KVCacheSpec(2, 4, 4, torch.float32), 1: KVCacheSpec(1, 4, 6, torch.float32)}
 
@@ -84,7 +85,7 @@ def test_the_budget_is_the_sum_of_the_ranges() -> None:
     cache.allocate(5 * ALIGN)
     assert cache.has_room(3 * ALIGN)
     assert not cache.has_room(3 * ALIGN + 1)
-    assert cache.bytes_total == 8 * ALIGN * (2 * 8 + 10) * 4
+    assert cache.bytes_per_token == (2 * 8 + 10) * 4
 
 
 def test_room_in_several_gaps_is_made_one_and_all_ranges_keep_what_they_hold() -> None:
@@ -145,6 +146,12 @@ def test_a_wiped_range_leaves_no_nan_behind() -> None:
 def test_memory_is_taken_only_where_something_is_written(dtype: torch.dtype) -> None:
     process = psutil.Process()
     before = process.memory_info().rss
-    cache = KVCache({0: KVCacheSpec(4, 64, 64, dtype)}, budget=1 << 19, max_rows=8, device=torch.device("cpu"))
-    assert cache.bytes_total >= 512 << 20
+    specs = {layer: KVCacheSpec(8, 64, 64, dtype) for layer in range(16)}
+    cache = KVCache(specs, budget=1 << 16, max_rows=8, device=torch.device("cpu"))
+    assert cache.budget * cache.bytes_per_token >= 2 << 30
+    row = cache.allocate(ALIGN)
+    assert cache.filled_tokens == ALIGN
+    cache.plan_chunk([row], 0, ALIGN)
+    for layer in specs:  # in small pages: in huge ones each of the 256 heads would take 2 MiB
+        cache.update(*torch.ones(2, 1, 8, ALIGN, 64, dtype=dtype), layer)
     assert process.memory_info().rss - before < 64 << 20

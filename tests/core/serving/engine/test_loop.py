@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from adapters.common.errors import UserError
-from core.serving.engine.kv_cache import aligned
 from core.serving.engine.scheduler import QueueFull
+from core.serving.kv_budget import aligned
 from core.serving.lora.slots import HostAdapter
 from tests.core.serving import tiny
 from tests.core.serving.running import Reader, Running, reader_for
