@@ -137,15 +137,16 @@ def render_current(
     """Everything that is kept current, as `user` may see it: no unpublished adapters, no runs of others."""
     cache = parts.runs
     runs = cache.runs() if user.sees_runs else []
-    adapters = usable_adapters(studio, user)
+    adapters, running = usable_adapters(studio, user), active_run(runs)
     tab = render_tab(studio, cache, runs, user, run_id, table_state, filter_text, smoothing)
     return {
         "status bar": render_status_bar(
             studio.engine.status,
-            active_run(runs),
+            running,
             len(cache.queued_ids()) if user.sees_runs else 0,
             cache.answers_in_progress(),
             last_ended_run(runs),
+            phase=cache.phase_of(running),
             cause=studio.engine.status.cause if user.role is Role.OWNER else "",
         ),
         "models": [BASE, *adapters, *([] if user.only_published else checkpoints.choices(studio.home))],

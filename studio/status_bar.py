@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
+from core.training.phase import Phase
 from core.training.state import RunState
 from studio.html.templating import render
 from studio.runs.run_cache import RunSnapshot
+from studio.runs.run_view import current_phase, seconds_left
 
 if TYPE_CHECKING:
     from studio.engine.status import EngineStatus
@@ -23,11 +25,12 @@ def render_status_bar(
     ended: RunSnapshot | None = None,
     *,
     cause: str = "",
+    phase: Phase | None = None,
 ) -> Markup:
     """Its data attribute is what the browser makes title, icon, polling and notifications from.
 
     queued: how many runs wait. answers: how many the engine is writing. ended: the run that ended last. cause: why the
-    engine has failed, for who may know.
+    engine has failed, for who may know. phase: what the running one is doing.
     """
     percent = percent_done(running) if running else None
     browser_state = {
@@ -44,6 +47,8 @@ def render_status_bar(
         cause=cause,
         run=running,
         percent=percent,
+        doing=current_phase(running, phase) if running else "",
+        left=seconds_left(running, phase) if running else None,
         waits_for_chat=running is not None and answers > 0 and running.state is RunState.TRAINING,
         can_stop=running is not None and running.state not in (RunState.STOPPING, RunState.SAVING),
         queued=queued,

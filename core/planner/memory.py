@@ -16,6 +16,7 @@ CODE_BYTES, NESTED_CODE_BYTES = 16 * FP32, 256 * FP32 + FP32  # tables that ever
 MIN_8BIT = 4096  # bitsandbytes keeps fp32 states for smaller tensors
 LOSS_TOKENS, LOSS_COLUMNS = 4096, 32768  # the tile in which TRL calculates logits, whatever the vocabulary
 CPU_TILE = 29  # bytes per logit that the tile's gradient takes where Triton does not run, beside the tile itself
+FROZEN_HEAD_TOKENS = 128  # scored at a time by the trainer's own loss (core.training.frozen_head_loss)
 MATH, EFFICIENT = "math", "efficient"
 PACKED, EXACT = "packed", "exact"  # the engine's forms of weights (core.serving.engine.weights)
 LARGE = 3 << 17  # numbers in an exact weight that the engine keeps in two layouts
@@ -45,6 +46,8 @@ class MicroBatch:
     on_cpu: bool = False
     embeddings: bool = False
     """The token embeddings have an adapter, too."""
+    frozen_head_loss: bool = False
+    """The loss is that of core.training.frozen_head_loss."""
 
     @property
     def tokens(self) -> int:
@@ -247,6 +250,8 @@ def loss_bytes(step: MicroBatch) -> int:
 
 
 def _tile(step: MicroBatch) -> int:
+    if step.frozen_head_loss:  # the scores and their logarithms
+        return min(step.tokens, FROZEN_HEAD_TOKENS) * step.shape.vocab * 2 * FP32
     rows = min(step.tokens, LOSS_TOKENS)
     if step.on_cpu:
         # The tile is as wide as on a card, but memory that is never touched costs nothing on a CPU.

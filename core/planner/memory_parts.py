@@ -19,6 +19,7 @@ MIB = 1 << 20
 CUDA_CONTEXT = 450 * MIB  # per process: driver, loaded kernels, cuBLAS workspace; see docs/planner.md
 CPU_PROCESS = 480 * MIB  # a trainer's resident memory before it loads a base
 FRAGMENTATION = 0.04  # of what comes and goes: the allocator's rounding and gaps; see docs/planner.md
+CPU_FRAGMENTATION = 0.5  # of the same on a CPU: glibc keeps freed blocks of up to 32 MiB for the next step
 RANK_STEP = 8  # slots grow in steps of this (core.serving.lora.layers)
 UNKNOWN_CONTEXT = 1 << 20  # tokens of a conversation, where the config names no limit
 LEAST_KV_TOKENS = 4096  # what is counted where the engine itself would find no room
@@ -82,6 +83,7 @@ def micro_batch_of(
         quantised=recipe.load_in_4bit and not written_out,
         on_cpu=gpu.on_cpu,
         embeddings=UNSERVED in shape.chosen(recipe.lora_target_modules).values(),
+        frozen_head_loss=gpu.on_cpu and not evaluation and not shape.family.rescales_scores,
     )
 
 
@@ -214,10 +216,9 @@ def _second_copy(shape: ModelShape, gpu: Gpu, shared: bool, engine: EngineMemory
 
 def _process_parts(transient: int, gpu: Gpu) -> list[MemoryPart]:
     process = _process_part("Process", gpu, TRAINING)
-    if gpu.on_cpu:
-        return [process]
+    share = CPU_FRAGMENTATION if gpu.on_cpu else FRAGMENTATION
     text = "Memory is handed out in rounded blocks, with gaps between them."
-    return [MemoryPart("Fragmentation", round(FRAGMENTATION * transient), text), process]
+    return [MemoryPart("Fragmentation", round(share * transient), text), process]
 
 
 def _process_part(name: str, gpu: Gpu, owner: str) -> MemoryPart:

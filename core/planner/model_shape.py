@@ -23,6 +23,7 @@ class Family:
 
     norms: RMS norms per layer that run over the hidden size. qk_norm: two more over each head of q and k.
     fused: q, k, v are one linear layer, gate and up another. scaled_norm: a norm multiplies by (1 + weight) in fp32.
+    rescales_scores: what the head gives is no score yet, so that the trainer's own loss is not used.
     masks: kinds of attention mask, two where windowed and full layers alternate.
     biases: linear layers that have a bias whatever the config says. defaults: values that config.json may leave out.
     """
@@ -33,6 +34,7 @@ class Family:
     scaled_norm: bool = False
     attention: str = SDPA
     masks: int = 1
+    rescales_scores: bool = False
     biases: tuple[str, ...] = ()
     defaults: tuple[tuple[str, Any], ...] = (("tie_word_embeddings", False),)
 
@@ -45,10 +47,12 @@ FAMILIES: dict[str, Family] = {
     "qwen3": Family(qk_norm=True, defaults=(("tie_word_embeddings", False), ("head_dim", 128))),
     "gemma": Family(scaled_norm=True, defaults=GEMMA_DEFAULTS),
     # Soft-capped attention runs in the eager implementation only, which keeps the whole score matrix.
-    "gemma2": Family(norms=4, scaled_norm=True, attention=EAGER, masks=2, defaults=GEMMA_DEFAULTS),
+    "gemma2": Family(
+        norms=4, scaled_norm=True, attention=EAGER, masks=2, rescales_scores=True, defaults=GEMMA_DEFAULTS
+    ),
     "gemma3_text": Family(norms=4, qk_norm=True, scaled_norm=True, masks=2, defaults=GEMMA_DEFAULTS),
     "phi3": Family(fused=True),
-    "granite": Family(),
+    "granite": Family(rescales_scores=True),
     "smollm3": Family(defaults=(("tie_word_embeddings", True),)),
 }
 EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_intermediate_size")

@@ -6,13 +6,16 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable
+from statistics import fmean
 from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from core.training.events import Checkpoint, Evaluation, Progress, SampleAnswer, append_event
+from core.training.events import Checkpoint, Evaluation, Progress, SampleAnswer, Timing, append_event
+from core.training.phase import CHECKPOINT, ENDING, EVALUATION, SAMPLES, TRAINING, PhaseReporter
 from core.training.run import Run
+from core.training.sample_answers import LONGEST_ANSWER
 from core.training.signals import Signals
 from core.training.state import RunState
 from core.training.trainer import Diverged, EvaluationCut
@@ -38,6 +41,11 @@ class Reporter(TrainerCallback):
         self._substeps = 0
         self._prompts: list[str] = []
         self._answer: Callable[[list[str]], list[str]] = lambda prompts: []
+        self.phases = PhaseReporter(run, self._seconds_beyond)
+        self._preparing: float | None = None
+        self._ending_began: float | None = None  # when what comes after the last step began
+        self._step_seconds: float | None = None
+        self._plan: tuple[TrainingArguments, TrainerState] | None = None
         self._abandon_step: Callable[[], None] = lambda: None
         self._marks: deque[tuple[float, int, int]] = deque(maxlen=WINDOW)  # (time, step, tokens)
         self._writer: SummaryWriter | None = None
@@ -69,6 +77,8 @@ class Reporter(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         self._began = time.monotonic()
+        self._plan = args, state
+        self._preparing = time.time() - prepared_since(self.run)
         # Points of steps that will be trained again are taken back, so that a resumed run draws one curve.
         self._writer = SummaryWriter(str(self.run.tensorboard), purge_step=state.global_step + 1)
         self._mark(state)
@@ -77,6 +87,10 @@ class Reporter(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         self._beat()
+        if self.phases.name == TRAINING:
+            self.phases.advance()
+        else:
+            self.phases.begin(TRAINING)
         self._step_began, self._substeps = time.monotonic(), 0
 
     def on_substep_end(
@@ -84,6 +98,7 @@ class Reporter(TrainerCallback):
     ) -> None:
         """Between the micro-steps of one step: when asked to stop, wait for the rest of it only if that is not long."""
         self._beat()
+        self.phases.advance()
         self._substeps += 1
         each = (time.monotonic() - self._step_began) / self._substeps
         if self.signals.received() and each * (args.gradient_accumulation_steps - self._substeps) > PATIENCE_SECONDS:
@@ -96,6 +111,8 @@ class Reporter(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         self._beat()
+        self.phases.total = len(kwargs["eval_dataloader"])
+        self.phases.advance()
         if self.signals.received() and state.global_step < state.max_steps:
             begin_stopping(self.run)
             raise EvaluationCut
@@ -110,6 +127,10 @@ class Reporter(TrainerCallback):
             control.should_evaluate = True
         if control.should_save or control.should_evaluate:
             control.should_log = True  # so that the checkpoint knows the losses and tokens up to its own step
+            saves = control.should_save or control.should_evaluate
+            names = (control.should_evaluate, EVALUATION), (saves, CHECKPOINT), (saves and self._prompts, SAMPLES)
+            self.phases.announce(name for comes, name in names if comes)
+            self.phases.begin(EVALUATION if control.should_evaluate else CHECKPOINT)
 
     def on_log(
         self,
@@ -125,6 +146,8 @@ class Reporter(TrainerCallback):
         self._mark(state, tokens)
         (first_time, first_step, first_tokens), (now, step, _) = self._marks[0], self._marks[-1]
         elapsed, steps = now - first_time, step - first_step
+        self._step_seconds = elapsed / steps if steps else self._step_seconds
+        left = self.phases.left()
         rate = (tokens - first_tokens) / elapsed if elapsed > 0 else None
         event = Progress(
             step=step,
@@ -136,7 +159,7 @@ class Reporter(TrainerCallback):
             tokens=tokens,
             seconds=round(self.seconds, 3),
             tokens_per_second=round(rate, 1) if rate is not None else None,
-            eta_seconds=round((state.max_steps - step) * elapsed / steps, 1) if steps else None,
+            eta_seconds=round(left, 1) if left is not None else None,
         )
         append_event(self.run.events_path, event)
         self._draw("train", step, event, ("loss", "learning_rate", "grad_norm", "epoch", "tokens_per_second"))
@@ -158,6 +181,7 @@ class Reporter(TrainerCallback):
         if best:
             self.best = self.eval_loss
             control.should_save = True  # the best one so far must not be lost to the steps after it
+        self.phases.begin(CHECKPOINT if control.should_save else TRAINING)
         event = Evaluation(step=state.global_step, eval_loss=self.eval_loss, best=best)
         append_event(self.run.events_path, event)
         if self._writer:
@@ -169,8 +193,10 @@ class Reporter(TrainerCallback):
         path = f"{self.run.checkpoints_folder.name}/checkpoint-{state.global_step}"
         append_event(self.run.events_path, Checkpoint(step=state.global_step, path=path))
         if not self.signals.received():  # nobody waits
+            self.phases.begin(SAMPLES, LONGEST_ANSWER)
             for prompt, answer in zip(self._prompts, self._answer(self._prompts), strict=True):
                 append_event(self.run.events_path, SampleAnswer(step=state.global_step, prompt=prompt, answer=answer))
+        self.phases.begin(TRAINING)
         self._mark(state)
 
     def on_train_end(
@@ -178,10 +204,44 @@ class Reporter(TrainerCallback):
     ) -> None:
         self.close()
 
+    def begin_ending(self) -> PhaseReporter:
+        """The last step is done, and its checkpoint written: what comes now is the adapter."""
+        self._ending_began = time.monotonic()
+        self.phases.announce(ENDING)
+        return self.phases
+
+    def timing(self, waited: float) -> Timing:
+        """What the run has spent besides its steps, at its end. waited: seconds for chats."""
+        known = self.phases.durations
+        saving = [fmean(known[name]) for name in (CHECKPOINT, SAMPLES) if known[name]]
+        return Timing(
+            preparing=self._preparing,
+            evaluation=fmean(known[EVALUATION]) if known[EVALUATION] else None,
+            checkpoint=sum(saving) if saving else None,
+            ending=time.monotonic() - self._ending_began if self._ending_began is not None else None,
+            waited=round(waited, 1),
+        )
+
     def close(self) -> None:
         if self._writer:
             self._writer.close()
             self._writer = None
+
+    def _seconds_beyond(self) -> float | None:
+        """What the run still takes beyond what has been announced; None before the speed is known."""
+        if self._ending_began is not None:
+            return 0.0
+        if self._plan is None or self._step_seconds is None:
+            return None
+        args, state = self._plan
+        step, last = state.global_step, state.max_steps
+        evaluations = _multiples(args.eval_steps, step, last) if self.evaluates else 0
+        both = _multiples(math.lcm(int(args.eval_steps or 1), int(args.save_steps)), step, last)
+        # Each evaluation may be the best so far, which is saved.
+        saves = _multiples(args.save_steps, step, last) + evaluations - (both if self.evaluates else 0)
+        seconds = (last - step) * self._step_seconds + evaluations * self.phases.expected(EVALUATION)
+        seconds += saves * (self.phases.expected(CHECKPOINT) + self.phases.expected(SAMPLES))
+        return float(seconds + sum(map(self.phases.expected, ENDING)))
 
     def _mark(self, state: TrainerState, tokens: int | None = None) -> None:
         if tokens is None:
@@ -213,6 +273,18 @@ class Reporter(TrainerCallback):
         if time.monotonic() - self._beaten > BEAT_SECONDS:
             self._beaten = time.monotonic()
             self.run.beat()
+
+
+def _multiples(of: float | None, after: int, last: int) -> int:
+    """How many steps from `after` (not counted) to `last` are multiples of `of`, the last one always counted."""
+    if not of or after >= last:
+        return 0
+    return int(last // of - after // of + (last % of > 0))
+
+
+def prepared_since(run: Run) -> float:
+    """When the run's worker was started, in seconds since the epoch."""
+    return next(change.at for change in reversed(run.state_file.read().timeline) if change.state is RunState.PREPARING)
 
 
 def begin_stopping(run: Run) -> None:

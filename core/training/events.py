@@ -91,6 +91,22 @@ class Note(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Timing(Event):
+    """Seconds that a whole run has spent besides its steps; None where it had nothing of the kind.
+
+    preparing: from the worker's start to the first step. evaluation: one of them. checkpoint: one, its sample answers
+    included. ending: after the last checkpoint. waited: for chats, in all.
+    """
+
+    kind = "timing"
+    preparing: float | None = None
+    evaluation: float | None = None
+    checkpoint: float | None = None
+    ending: float | None = None
+    waited: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Done(Event):
     """The run has left an adapter of this name in the store."""
 
@@ -99,7 +115,7 @@ class Done(Event):
 
 
 KINDS: dict[str, type[Event]] = {
-    kind.kind: kind for kind in (StateChanged, Progress, Evaluation, Checkpoint, SampleAnswer, Note, Done)
+    kind.kind: kind for kind in (StateChanged, Progress, Evaluation, Checkpoint, SampleAnswer, Note, Timing, Done)
 }
 SHAPES: dict[str, TypeAdapter[Any]] = {name: TypeAdapter(kind) for name, kind in KINDS.items()}
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
+from transformers import StoppingCriteriaList
 
 from core.data import Conversation, Message
 from core.data.samples import SAMPLES
@@ -33,10 +34,23 @@ def choose_prompts(recipe: Recipe, held_out: Sequence[Conversation]) -> list[str
 
 
 @torch.no_grad()
-def generate_answers(model: Any, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str]) -> list[str]:
-    """What the model says to each prompt, greedily, all in one batch. Leaves mode and random state as they were."""
+def generate_answers(
+    model: Any,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Sequence[str],
+    on_token: Callable[[], None] = lambda: None,
+) -> list[str]:
+    """What the model says to each prompt, greedily, all in one batch. Leaves mode and random state as they were.
+
+    on_token: called after each of at most LONGEST_ANSWER tokens.
+    """
     if not prompts:
         return []
+
+    def tell(input_ids: torch.Tensor, scores: Any, **settings: Any) -> torch.Tensor:
+        on_token()
+        return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
+
     was_training, side = model.training, tokenizer.padding_side
     model.eval()
     tokenizer.padding_side = "left"
@@ -51,6 +65,7 @@ def generate_answers(model: Any, tokenizer: PreTrainedTokenizerBase, prompts: Se
                 max_new_tokens=LONGEST_ANSWER,
                 pad_token_id=tokenizer.pad_token_id,
                 eos_token_id=sorted(stop_ids(tokenizer, model.generation_config)),
+                stopping_criteria=StoppingCriteriaList([tell]),
             )
     finally:
         tokenizer.padding_side = side

@@ -61,13 +61,14 @@ def run_training(run: Run, signals: Signals) -> int:
         from core.models.shared_weights.shared_base import OpeningHooks, open_base
         from core.training.callbacks import Reporter
         from core.training.dataset import prepare_data
+        from core.training.phase import BASE_SAMPLES, BEST, SAMPLES, WRITING
         from core.training.placement import ChatPlacement, watch_owner
-        from core.training.sample_answers import choose_prompts, generate_answers
+        from core.training.sample_answers import LONGEST_ANSWER, choose_prompts, generate_answers
         from core.training.save_adapter import save_adapter
         from core.training.speed_for_memory import choose_form_here, tell
         from core.training.trainer import build_trainer, total_steps
 
-        before_step = yield_to_chat(run.home, signals.received)
+        before_step, throttle = yield_to_chat(run.home, signals.received)
 
         # 2. Preflight: can this be trained, and chatted with here.
         init_adapter = find_init_adapter(recipe, run.home)
@@ -121,7 +122,7 @@ def run_training(run: Run, signals: Signals) -> int:
             )
 
             def answer(prompts: list[str]) -> list[str]:
-                answers = generate_answers(trainer.model, tokenizer, prompts)
+                answers = generate_answers(trainer.model, tokenizer, prompts, reporter.phases.advance)
                 check_owner()
                 return answers
 
@@ -141,12 +142,16 @@ def run_training(run: Run, signals: Signals) -> int:
 
             # 7. Save the adapter, with what base and adapter answer to the same prompts.
             run.move(RunState.SAVING)
-            weights_of = step
+            weights_of, phases = step, reporter.begin_ending()
             if step >= last_step and recipe.load_best_model_at_end:
+                phases.begin(BEST)
                 weights_of = load_best_weights(run, trainer)
+            phases.begin(BASE_SAMPLES, LONGEST_ANSWER)
             with trainer.model.disable_adapter():
                 base_answers = answer(prompts)
+            phases.begin(SAMPLES, LONGEST_ANSWER)
             samples = [Sample(*texts) for texts in zip(prompts, base_answers, answer(prompts), strict=True)]
+            phases.begin(WRITING)
             reason = f"Stopped at step {step} of {last_step}." if step < last_step else ""
             record = save_adapter(
                 run,
@@ -159,6 +164,7 @@ def run_training(run: Run, signals: Signals) -> int:
                 samples=samples,
                 note=reason,
             )
+            append_event(run.events_path, reporter.timing(throttle.waited))
             append_event(run.events_path, Done(adapter=record.name))
             run.move(RunState.STOPPED if step < last_step else RunState.DONE, reason, adapter=record.name)
             return SAVED
@@ -168,22 +174,25 @@ def run_training(run: Run, signals: Signals) -> int:
         run.reserve.unlink(missing_ok=True)
 
 
-def yield_to_chat(home: Home, should_stop: Callable[[], bool]) -> Callable[[], None]:
-    """What to call before each micro-step: it waits for answers that are being written, and leaves cores to a chat."""
+def yield_to_chat(home: Home, should_stop: Callable[[], bool]) -> tuple[Callable[[], None], TrainingThrottle]:
+    """What to call before each micro-step: it waits for answers that are being written, and leaves cores to a chat.
+
+    Also what waits in it, which knows how long it has.
+    """
     import torch
 
     activity = ChatActivity(home)
     throttle = TrainingThrottle(activity, should_stop=should_stop)
     if threads := os.environ.get(THREADS_VARIABLE):
         torch.set_num_threads(int(threads))
-        return throttle
+        return throttle, throttle
     choose_threads = TrainingThreads(activity, torch.set_num_threads, all_threads=torch.get_num_threads())
 
     def before_step() -> None:
         throttle()
         choose_threads()
 
-    return before_step
+    return before_step, throttle
 
 
 def claim_run(run: Run) -> bool:

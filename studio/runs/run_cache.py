@@ -13,6 +13,7 @@ from core.coordination.chat_activity import ChatActivity
 from core.recipes.recipe import Recipe
 from core.training import queue
 from core.training.events import Evaluation, Event, Progress
+from core.training.phase import Phase, read_phase
 from core.training.run import Run, Summary, list_statuses
 from core.training.state import ACTIVE, AT_REST, RunState, Status
 
@@ -77,6 +78,10 @@ class RunCache:
     def answers_in_progress(self) -> int:
         """How many answers the engine is writing; training waits for them."""
         return self._busy.answers()
+
+    def phase_of(self, run: RunSnapshot | None) -> Phase | None:
+        """What the worker of a run is doing at this moment."""
+        return read_phase(Run(self.home.runs / run.id)) if run is not None and run.state in ACTIVE else None
 
 
 def active_run(runs: list[RunSnapshot]) -> RunSnapshot | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass, replace
 
 from markupsafe import Markup
@@ -11,12 +12,14 @@ from adapters.cards.curves import smooth
 from adapters.common.errors import without_paths
 from core.models.base import name_of
 from core.training.events import Checkpoint, Evaluation, Note, SampleAnswer
+from core.training.phase import Phase
 from core.training.state import ACTIVE, RunState
 from studio.html.chart import Line, line_chart
 from studio.html.format import duration, number, size
 from studio.html.templating import render
 from studio.runs.run_cache import RunSnapshot
 
+WORKING = frozenset({RunState.TRAINING, RunState.SAVING})
 SHA256 = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
 
 
@@ -35,11 +38,12 @@ def render_run_card(
     answers: int = 0,
     position: int | None = None,
     chat_is_suspended: bool = False,
+    phase: Phase | None = None,
 ) -> Markup:
     """Progress bar, figures, and the last reason.
 
     memory: bytes of its worker. answers: how many the engine is writing. position: how many runs start before a queued
-    one.
+    one. phase: what its worker is doing.
     """
     summary = run.summary
     share = summary.step / summary.max_steps if summary.max_steps else 0.0
@@ -52,8 +56,10 @@ def render_run_card(
         "Loss": number(summary.loss),
         "Eval loss": number(summary.eval_loss),
         "Tokens/s": number(summary.tokens_per_second, 0),
-        "Left": duration(summary.eta_seconds),
+        "Left": duration(seconds_left(run, phase)),
     }
+    if doing := current_phase(run, phase):
+        facts["Now"] = doing
     if memory is not None:
         facts["Memory"] = size(memory)
     if chat_is_suspended and run.state in ACTIVE:
@@ -64,6 +70,20 @@ def render_run_card(
         facts["Adapter"] = summary.adapter
     percent = 100.0 if summary.state == "done" else 100 * share
     return render("runs/card.html", run=run, summary=summary, facts=facts, percent=percent)
+
+
+def current_phase(run: RunSnapshot, phase: Phase | None) -> str:
+    """What the worker of a living run does besides training steps, and how far that is; "" where it trains."""
+    if run.state not in WORKING or phase is None or not phase.name:
+        return ""
+    return f"{phase.name}, {phase.done} of {phase.total}" if phase.total else phase.name
+
+
+def seconds_left(run: RunSnapshot, phase: Phase | None) -> float | None:
+    """Seconds to the end of a living run."""
+    if run.state in WORKING and phase is not None and phase.left is not None:
+        return phase.left_at(time.time())
+    return run.summary.eta_seconds
 
 
 def render_loss_chart(run: RunSnapshot, smoothing: float) -> Markup:

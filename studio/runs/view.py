@@ -61,6 +61,7 @@ def render_tab(
             cache.answers_in_progress(),
             queued_ids.index(run.id) if run.id in queued_ids else None,
             studio.engine.status.state == SUSPENDED,
+            cache.phase_of(run),
         ),
         *(is_possible and is_owner for is_possible in possible_actions(run)),
         render_loss_chart(run, smoothing),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from html import unescape
 
 from core.common.process import Identity
+from core.training.phase import Phase
 from core.training.state import RunState
 from studio.context import Studio
 from studio.engine.status import EngineStatus
@@ -35,3 +37,20 @@ def test_while_the_chat_is_parked_the_line_and_the_card_say_so(empty_studio: Stu
     assert "Engine parked · The chat is parked while a run trains." in line and 'class="dot parked"' in line
     assert "parked until this run ends" in render_run_card(shown, chat_is_suspended=True)
     assert "parked" not in render_run_card(shown)
+
+
+def test_what_comes_after_a_step_is_named_with_its_progress(empty_studio: Studio) -> None:
+    run, own = make_run(empty_studio, "a", [2.0]), Identity.own()
+    for state in (RunState.PREPARING, RunState.TRAINING):
+        run.move(state, pid=own.pid, started=own.started)
+    shown = snapshots(empty_studio)["a"]
+    phase = Phase("evaluating", at=time.time() + 60, done=3, total=10, left=75.0)
+    for html in (render_status_bar(EngineStatus("ready"), shown, 0, phase=phase), render_run_card(shown, phase=phase)):
+        assert "evaluating, 3 of 10" in html and "1 min 15 s" in html
+    (run.folder / "phase.json").write_text('{"name": "saving a checkpoint", "at": 1.0}')
+    told = RunCache(empty_studio.home).phase_of(shown)
+    assert "saving a checkpoint" in render_run_card(shown, phase=told)
+    run.move(RunState.FAILED, "out of luck")
+    ended = snapshots(empty_studio)["a"]
+    assert RunCache(empty_studio.home).phase_of(ended) is None
+    assert "saving" not in render_run_card(ended, phase=told)

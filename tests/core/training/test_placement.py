@@ -25,7 +25,7 @@ from core.training.run import Run, create_run
 pytestmark = pytest.mark.slow
 
 MIB = 1 << 20
-SETTINGS = {"kv_tokens": 4096}  # or the cache would grow with the device
+SETTINGS = EngineSettings(kv_tokens=4096)  # or the cache would grow with the device
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def engine(home: Home) -> Iterator[subprocess.Popen[bytes]]:
     """A process that the home's records call the engine, beneath a studio that is there."""
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     for name, identity in (("engine", Identity.of(process.pid)), ("web", Identity.own())):
-        told = {"pid": identity.pid, "started": identity.started, "settings": SETTINGS}
+        told = {"pid": identity.pid, "started": identity.started, "settings": SETTINGS.to_dict()}
         (home.processes / f"{name}.json").write_text(json.dumps(told))
     yield process
     process.kill()
@@ -48,7 +48,7 @@ def engine(home: Home) -> Iterator[subprocess.Popen[bytes]]:
 def card(monkeypatch: pytest.MonkeyPatch, run: Run, *, chat: bool, spare: int, shared: bool = False) -> None:
     """A device with `spare` bytes more than the run takes at the least, with or without the chat."""
     tight = Gpu("a device", 1, 1, None, here=True)
-    parts = plan_run(run.recipe, tight, dataset_lengths=[100], chat=Chat(EngineSettings(**SETTINGS), shared)).parts
+    parts = plan_run(run.recipe, tight, dataset_lengths=[100], chat=Chat(SETTINGS, shared)).parts
     size = sum(part.bytes for part in parts if chat or part.owner != CHAT) + spare
     monkeypatch.setattr("core.planner.gpus.this_machine", lambda: replace(tight, nominal=size, usable=size))
 

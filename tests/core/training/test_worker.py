@@ -15,7 +15,8 @@ from adapters.store import AdapterStore
 from core.common.home import Home
 from core.models.base import BUILTIN_ID, load_model, load_tokenizer, resolve
 from core.recipes.recipe import Recipe
-from core.training.events import Checkpoint, Done, Evaluation, Note, Progress, SampleAnswer
+from core.training.events import Checkpoint, Done, Evaluation, Note, Progress, SampleAnswer, Timing
+from core.training.phase import WRITING, read_phase
 from core.training.run import Run, create_run
 from core.training.trainer import StudioTrainer
 from tests.core.training.steps import Work, losses
@@ -35,8 +36,13 @@ def test_a_run_leaves_an_adapter_that_loads_and_answers_differently(whole: Run) 
     assert isinstance(events[-2], Done) and events[-2].adapter == status.adapter == "pirate"
     assert any(isinstance(event, Note) and "float32" in event.text for event in events)
     last = [event for event in events if isinstance(event, Progress)][-1]
-    assert last.max_steps == 6 and last.tokens > 100 and last.eta_seconds == 0
+    assert last.max_steps == 6 and last.tokens > 100 and last.eta_seconds is not None
     assert last.tokens_per_second and last.tokens_per_second > 0
+    assert last.eta_seconds > 0, "an evaluation, a checkpoint and the adapter are still to come"
+    (timing,) = (event for event in events if isinstance(event, Timing))
+    assert all((timing.preparing, timing.evaluation, timing.checkpoint, timing.ending))
+    phase = read_phase(run)
+    assert phase is not None and (phase.name, phase.left) == (WRITING, 0.0)
 
     folder = AdapterStore(home.adapters).path("pirate")
     record = AdapterStore(home.adapters).get("pirate")

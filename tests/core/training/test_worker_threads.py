@@ -24,7 +24,7 @@ def two_threads() -> Iterator[None]:
 @pytest.mark.usefixtures("two_threads")
 def test_a_chat_leaves_a_run_one_thread(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(THREADS_VARIABLE, raising=False)
-    before_step = yield_to_chat(home, should_stop=lambda: True)
+    before_step, _ = yield_to_chat(home, should_stop=lambda: True)
     before_step()
     assert torch.get_num_threads() == 2
     ChatActivity(home).report(1)
@@ -35,7 +35,7 @@ def test_a_chat_leaves_a_run_one_thread(home: Home, monkeypatch: pytest.MonkeyPa
 @pytest.mark.usefixtures("two_threads")
 def test_a_number_of_threads_that_is_asked_for_stays_whoever_chats(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(THREADS_VARIABLE, "3")
-    before_step = yield_to_chat(home, should_stop=lambda: True)
+    before_step, _ = yield_to_chat(home, should_stop=lambda: True)
     ChatActivity(home).report(1)
     before_step()
     assert torch.get_num_threads() == 3
