@@ -16,6 +16,8 @@ from pathlib import Path
 import httpx
 import psutil
 
+from tests import base_cache
+
 ROOT = Path(__file__).resolve().parents[1]
 ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)")
 
@@ -26,6 +28,7 @@ class StudioProcess:
     def __init__(self, home: Path, *arguments: str, env: dict[str, str] | None = None) -> None:
         self.home = home
         home.mkdir(parents=True, exist_ok=True)
+        base_cache.take(home)
         self.log = home / "studio-under-test.log"
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -55,6 +58,7 @@ class StudioProcess:
         transport = httpx.HTTPTransport(retries=3)
         with httpx.Client(base_url=self.url, timeout=seconds, transport=transport, trust_env=False) as client:
             poll(lambda: client.get("/v1/models").status_code == 200, seconds, "the engine to be ready")
+        base_cache.give(self.home)
 
     def record(self, name: str) -> dict[str, object]:
         """What a process says of itself in the home folder: `engine` or `web`."""
@@ -79,6 +83,7 @@ class StudioProcess:
         try:
             return self.process.wait(40)
         finally:
+            base_cache.give(self.home)
             self.process.kill()
             for process in left_behind(self.home):
                 process.kill()

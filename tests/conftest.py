@@ -21,6 +21,7 @@ os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")  # as in the product: nothing 
 import pytest
 from hypothesis import HealthCheck, settings
 
+import tests.base_cache  # noqa: F401  its folder has to be there before xdist starts its workers
 from core.common.home import Home
 
 pytest_plugins = ["tests.hub_server.fixtures"]

@@ -18,6 +18,7 @@ from core.recipes.recipe import Recipe
 from core.training.events import Event
 from core.training.run import Run, create_run
 from core.training.state import RunState
+from tests import base_cache
 
 WAIT_SECONDS = 240.0
 
@@ -60,6 +61,13 @@ def as_worker(run: Run) -> Iterator[Callable[[], int]]:
 
 
 @pytest.fixture
+def home(home: Home) -> Iterator[Home]:
+    base_cache.take(home.root)
+    yield home
+    base_cache.give(home.root)
+
+
+@pytest.fixture
 def recipe(tmp_path: Path) -> Recipe:
     return short_recipe(tmp_path)
 
@@ -77,9 +85,11 @@ def work() -> Callable[[Run], int]:
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """An uninterrupted run, for tests that look at one or compare with one; they change nothing in it."""
     home = Home.open(tmp_path_factory.mktemp("whole"))
+    base_cache.take(home.root)
     run = create_run(home, short_recipe(home.root))
     with as_worker(run) as work:
         assert work() == 0
+    base_cache.give(home.root)
     return run
 
 

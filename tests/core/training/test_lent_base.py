@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from core.training.events import Checkpoint, Event, Note, Progress
 from core.training.launcher import request_stop, start_worker
 from core.training.run import Run, create_run
 from core.training.state import RunState
+from tests.app_process import ROOT
 from tests.core.models.base_process import BaseProcess
 from tests.core.models.shared_weights.device_stand_in import FOLDER, SITE, FileMemory
 from tests.core.models.shared_weights.mapping_process import logits_digest
@@ -35,7 +37,7 @@ def device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     memory.mkdir()
     site.mkdir()
     (site / "sitecustomize.py").write_text(SITE)
-    monkeypatch.setenv("PYTHONPATH", str(site))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(site), str(ROOT))))
     monkeypatch.setenv(FOLDER, str(memory))
     return memory
 

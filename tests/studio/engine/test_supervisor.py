@@ -29,6 +29,7 @@ from studio.engine.client import EngineClient
 from studio.engine.restart_policy import GIVE_UP_AFTER, Retry
 from studio.engine.status import FAILED, SUSPENDED
 from studio.engine.supervisor import EngineSupervisor
+from tests import base_cache
 from tests.app_process import left_behind, poll
 from tests.core.serving import tiny
 
@@ -39,7 +40,9 @@ WAIT_SECONDS = 240.0
 
 @pytest.fixture
 def clean(home: Home) -> Iterator[Home]:
+    base_cache.take(home.root)
     yield home
+    base_cache.give(home.root)
     for process in left_behind(home.root):
         process.kill()
 
