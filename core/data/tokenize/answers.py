@@ -100,10 +100,12 @@ def render_direct_completion(
     begun = common_prefix_length(prompt, template.render(history))
     if shared < begun or whole[:shared] != prompt[:shared]:
         raise answer_rewritten(len(history))
-    inserted = ""
-    if opened.count(OPENED) > opened.count(CLOSED) and CLOSED not in rest:
-        inserted = f"{thought.strip()}\n{CLOSED}\n\n"
-    return inserted + rest, [*history, message], len(inserted) - shared
+    if opened.count(OPENED) <= opened.count(CLOSED) or CLOSED in rest:
+        return rest, [*history, message], -shared
+    # It closes the block nowhere: we do, and what stood behind a block in the content is rendered without it.
+    shown = [*history, without_reasoning(message, content)]
+    closed = f"{thought.strip()}\n{CLOSED}\n\n"
+    return closed + template.render(shown)[shared:], shown, len(closed) - shared
 
 
 def without_reasoning(message: Message, content: str) -> Message:

@@ -89,6 +89,7 @@ def test_a_think_block_in_an_answer_is_trained_or_left_out_and_never_refused(nam
         assert ("Cuba, so" in first) == (not found.dropped), thought
         prompt = ChatTemplate.of(tokenizer_of(name)).render(talk[:1], prompt=True)
         assert first.count("</think>") <= 1 + prompt.count("<think>") - prompt.count("</think>"), thought
+        assert "\n\n\n" not in first, thought  # the line breaks between the block and what is said are there once
 
 
 @pytest.mark.parametrize("name", TEMPLATES)
