@@ -163,22 +163,26 @@ def adapter_matrices(step: MicroBatch) -> list[int]:
 class PeakMemory:
     """Bytes at the moment when most are in use, beyond weights, gradients and states.
 
-    stored: what all layers keep. working: the layer at work. unpacking: one 4-bit matrix in full. logits: what
-    loss or evaluation take beyond the layer at work, since they come at another moment.
+    stored: what all layers keep. working: the layer at work. unpacking: one 4-bit matrix in full. The others come at
+    other moments, and count where they take more than the layer at work, by as much: logits, in the loss or an
+    evaluation; copies, of the adapter in 16 bit, in the forward; step, in the optimiser's.
     """
 
     stored: int
     working: int
     unpacking: int
     logits: int
+    copies: int = 0
+    step: int = 0
 
     @property
     def total(self) -> int:
-        return self.stored + self.working + self.unpacking + self.logits
+        return self.stored + self.working + self.unpacking + self.logits + self.copies + self.step
 
 
-def peak_memory(step: MicroBatch, evaluation: MicroBatch | None = None) -> PeakMemory:
-    """Where the step's memory peaks: in the last layer's backward, in the loss, or in an evaluation batch."""
+def peak_memory(step: MicroBatch, evaluation: MicroBatch | None = None, *, optimiser: int = 0) -> PeakMemory:
+    """Where the step's memory peaks: in the last layer's backward, in its forward, in the loss, in an evaluation batch,
+    or in the optimiser's step, which takes `optimiser` bytes for as long as it lasts."""
     layer = layer_bytes(step)
     stored = step.shape.layers * layer
     if step.checkpointing:
@@ -194,7 +198,33 @@ def peak_memory(step: MicroBatch, evaluation: MicroBatch | None = None) -> PeakM
     others = loss_bytes(step)
     if evaluation is not None:
         others = max(others, evaluation_bytes(evaluation) - stored)
-    return PeakMemory(stored, working, unpacking, max(0, others - working - unpacking))
+    logits = max(0, others - working - unpacking)
+    copies = max(0, forward_bytes(step) - working - unpacking - logits) if step.checkpointing else 0
+    floating = stored + working + unpacking + logits + copies
+    return PeakMemory(stored, working, unpacking, logits, copies, max(0, optimiser - floating))
+
+
+def forward_bytes(step: MicroBatch) -> int:
+    """The end of a forward that keeps the layers' inputs alone: the last layer's widest moment, or the loss.
+
+    Autocast has its 16-bit copies of the whole adapter until the forward ends; in the backward, which calculates each
+    layer again, only those of one layer.
+    """
+    shape, width, tokens = step.shape, step.width, step.tokens
+    copies = width * adapter_parameters(step) if width != FP32 else 0
+    # While the MLP's second product is calculated: the residual, the input, the gate and the product.
+    layer = width * (2 * shape.hidden + 2 * shape.intermediate)
+    if step.attention == MATH:  # queries, keys and values in fp32, the scores before and after the mask
+        layer = max(layer, FP32 * (4 * shape.queries + 2 * shape.heads * step.length) + width * 4 * shape.hidden)
+    constants = FP32 * max(out * into for out, into in shape.linears.values()) // BLOCK if step.quantised else 0
+    loss = loss_bytes(step) - tokens * shape.hidden * (FP32 + (width if width != FP32 else 0))
+    return copies + max(tokens * layer + unpacking_bytes(step) + constants, loss)
+
+
+def optimiser_bytes(optim: str, parameters: int) -> int:
+    """What the optimiser's step takes while it lasts. torch's AdamW without fusion calculates the roots of all second
+    moments at once (torch._foreach_sqrt)."""
+    return FP32 * parameters if optim == "adamw_torch" else 0
 
 
 def checkpoint_bytes(step: MicroBatch) -> int:
@@ -217,6 +247,10 @@ def backward_bytes(step: MicroBatch, unpacking: int) -> int:
     # then. While the base's part is calculated there are fewer of these, but its matrix is unpacked.
     mlp = tokens * (2 * wide + width * shape.hidden + (FP32 * shape.hidden if family.fused else 0))
     mlp -= min(unpacking, tokens * wide)
+    if step.adapter and width != FP32 and not step.quantised:
+        # Calculating the down projection again: its input, that in fp32 for the adapter, which PEFT's plain layer
+        # makes, the input of the MLP before and after its norm, the residual, and the result.
+        mlp = max(mlp, tokens * (wide + FP32 * shape.intermediate + 5 * width * shape.hidden))
     # The norm after the MLP (Gemma 2 and 3), in fp32 but for the gradient that comes in.
     norm = tokens * (5 * FP32 + width) * shape.hidden - unpacking if family.norms > 2 else 0
     scores = 0

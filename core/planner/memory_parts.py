@@ -18,8 +18,8 @@ from core.serving.settings import EngineSettings
 MIB = 1 << 20
 CUDA_CONTEXT = 450 * MIB  # per process: driver, loaded kernels, cuBLAS workspace; see docs/planner.md
 CPU_PROCESS = 480 * MIB  # a trainer's resident memory before it loads a base
-FRAGMENTATION = 0.04  # of what comes and goes: the allocator's rounding and gaps; see docs/planner.md
-CPU_FRAGMENTATION = 0.5  # of the same on a CPU: glibc keeps freed blocks of up to 32 MiB for the next step
+GAPS_AT_REST, GAPS_AT_WORK = 0.025, 0.25  # of the base, and of what one layer's work takes; see docs/planner.md
+CPU_FRAGMENTATION = 0.5  # of what comes and goes: glibc keeps freed blocks of up to 32 MiB for the next step
 RANK_STEP = 8  # slots grow in steps of this (core.serving.lora.layers)
 UNKNOWN_CONTEXT = 1 << 20  # tokens of a conversation, where the config names no limit
 LEAST_KV_TOKENS = 4096  # what is counted where the engine itself would find no room
@@ -99,9 +99,11 @@ def training_parts(
     )
     adapter = memory.adapter_parameters(step)
     states = memory.state_bytes(memory.adapter_matrices(step), recipe.optim, memory.adapter_sides(step))
-    peak = memory.peak_memory(step, evaluation)
+    optimiser = 0 if gpu.on_cpu else memory.optimiser_bytes(recipe.optim, adapter)
+    peak = memory.peak_memory(step, evaluation, optimiser=optimiser)
+    base = base_parts(shape, gpu, load_in_4bit=recipe.load_in_4bit, nested=recipe.use_bnb_nested_quant)
     parts = [
-        *base_parts(shape, gpu, load_in_4bit=recipe.load_in_4bit, nested=recipe.use_bnb_nested_quant),
+        *base,
         *([_written_out_part(shape, gpu)] if written_out else []),
         MemoryPart("Adapter", 4 * adapter, f"{count_in_words(adapter)} LoRA weights in fp32; only these are trained."),
         MemoryPart("Gradients", 4 * adapter, "One fp32 number per trained weight; the frozen base has none."),
@@ -122,7 +124,14 @@ def training_parts(
             "only what exceeds that counts.",
         ),
     ]
-    return [*parts, *_process_parts(peak.total, gpu)]
+    if peak.copies:
+        text = "The whole adapter in 16 bit, until a forward ends: at another moment, too, so only what exceeds counts."
+        parts.append(MemoryPart("Adapter in 16 bit", peak.copies, text))
+    if peak.step:
+        text = "What AdamW takes during its step beyond all that comes and goes before it; the fused one takes nothing."
+        parts.append(MemoryPart("Optimiser's step", peak.step, text))
+    gaps = GAPS_AT_REST * sum(part.bytes for part in base) + GAPS_AT_WORK * (peak.total - peak.stored)
+    return [*parts, *_process_parts(CPU_FRAGMENTATION * peak.total if gpu.on_cpu else gaps, gpu)]
 
 
 def base_parts(shape: ModelShape, gpu: Gpu, *, load_in_4bit: bool, nested: bool) -> list[MemoryPart]:
@@ -214,11 +223,10 @@ def _second_copy(shape: ModelShape, gpu: Gpu, shared: bool, engine: EngineMemory
     return [MemoryPart("Chat: second copy of the base", packed + plain, text, CHAT)]
 
 
-def _process_parts(transient: int, gpu: Gpu) -> list[MemoryPart]:
+def _process_parts(gaps: float, gpu: Gpu) -> list[MemoryPart]:
     process = _process_part("Process", gpu, TRAINING)
-    share = CPU_FRAGMENTATION if gpu.on_cpu else FRAGMENTATION
     text = "Memory is handed out in rounded blocks, with gaps between them."
-    return [MemoryPart("Fragmentation", round(share * transient), text), process]
+    return [MemoryPart("Fragmentation", round(gaps), text), process]
 
 
 def _process_part(name: str, gpu: Gpu, owner: str) -> MemoryPart:

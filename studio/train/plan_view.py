@@ -27,6 +27,8 @@ COLOURS = {
     "Layer at work": "#b694d6",
     "Unpacked matrix": "#c9a9a6",
     "Logits": "#c45c8a",
+    "Adapter in 16 bit": "#6bbf8e",
+    "Optimiser's step": "#d98c6f",
     "Fragmentation": "#9a9a94",
     "Process": "#6e6e69",
 }

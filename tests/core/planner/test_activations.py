@@ -81,6 +81,7 @@ WHOLE_STEPS: dict[str, tuple[str, int, dict[str, Any]]] = {
     "phi3": ("phi3", 2, {"checkpointing": True}),
     "gemma2": ("gemma2", 2, {"checkpointing": True}),
     "gemma3": ("gemma3_text", 2, {"checkpointing": True}),
+    "a base in 16 bit": ("llama", 2, {"checkpointing": True, "quantised": False}),
 }
 
 

@@ -44,16 +44,21 @@ def test_a_plan_that_fits() -> None:
     assert 'data-look="calibrate"' not in html, "a T4 is not here"
 
 
+LARGE_ADAPTER = {"lora_r": 256, "optim": "adamw_torch", "gradient_checkpointing": True, "max_length": 512}
+
+
 def test_whatever_a_plan_names_has_a_colour_of_its_own() -> None:
     """A roomy CPU, which writes the base out and keeps activations, and a GPU, with and without packed weights."""
     roomy = Gpu("a CPU", 1 << 42, 1 << 42, None, here=True)
     shape = shape_of(LLAMA_2_7B, "base")
     for gpu in (roomy, T4):
-        for settings in ({}, {"load_in_4bit": False}, {"gradient_checkpointing": False}):
+        for settings in ({}, {"load_in_4bit": False}, {"gradient_checkpointing": False}, LARGE_ADAPTER):
             given = {"model_name_or_path": "base", "dataset_name": "data"} | settings
             plan = plan_run(Recipe.from_dict(given), gpu, shape=shape, dataset_lengths=[400] * 10, chat=Chat())
             names = {part.name for part in plan.parts if part.owner == TRAINING}
             assert len({COLOURS[name] for name in names}) == len(names)
+            if gpu is T4 and settings is LARGE_ADAPTER:
+                assert names >= {"Adapter in 16 bit", "Optimiser's step"}
             assert "Base written out" in names or gpu is T4 or settings.get("load_in_4bit") is False
             render_plan(plan)
 
