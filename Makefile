@@ -14,7 +14,7 @@ PEERS := .peers
 PEERS_STAMP := $(PEERS)/.made-from-makefile
 INSTALL := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help env run test fast test-vllm check bench bench-peers screenshots hub clean
+.PHONY: help env run test fast rehearse test-vllm check bench bench-gpu bench-peers screenshots hub clean
 
 help: ## tells what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -43,6 +43,10 @@ test: $(STAMP) ## runs all tests, those in a headless Chromium included
 fast: $(STAMP) ## runs the tests that are quick: no process, no browser, no training, of sweeps a few cases
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow" $(ARGS)
 
+# docs/planner.md. Without a C++ compiler nothing is rehearsed, here and in `make test`, and that is said loudly.
+rehearse: $(STAMP) ## rehearses trainer and engine on a card that is not there, in full: all recipes, all planted mistakes
+	$(BIN)/python -m pytest -n 2 --dist worksteal tests/rehearsal tests/rehearsal/in_full.py $(ARGS)
+
 # docs/vllm.md
 test-vllm: $(STAMP) $(VLLM_STAMP) ## tests the studio on a real vLLM server, in an environment of its own
 	VLLM_PYTHON=$(VLLM)/bin/python $(BIN)/python -m pytest tests/vllm/with_vllm.py $(ARGS)
@@ -63,6 +67,10 @@ check: $(STAMP) ## runs ruff and mypy
 
 bench: $(STAMP) ## runs the benchmarks (docs/benchmarks)
 	$(BIN)/python -m benchmarks $(ARGS)
+
+# docs/benchmarks/gpu.md
+bench-gpu: $(STAMP) ## measures on a CUDA card, in at most 8 minutes, and writes docs/benchmarks/gpu.md
+	$(BIN)/python -m benchmarks.gpu $(ARGS)
 
 # docs/benchmarks/peers.md
 bench-peers: $(PEERS_STAMP) ## makes what the benchmarks compare with: vLLM, llama.cpp, LLaMA-Factory and a small model

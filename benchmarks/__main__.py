@@ -3,7 +3,7 @@
     python -m benchmarks [NAME ...] [--against FOLDER] [--rounds 3]
 
 Each is a module with a docstring that says what it compares, and prints its own table. Those in benchmarks/gpu need a
-CUDA card and are run by hand: `python -m benchmarks.gpu.engine`. Peers are compared with where `make bench-peers` has
+CUDA card, and are what `make bench-gpu` runs. Peers are compared with where `make bench-peers` has
 made them. `--against FOLDER` compares with another working tree of the project, such as
 `git worktree add FOLDER COMMIT` makes: each tree runs the same benchmark by turns, and each cell has what this tree and
 the other one gave, and the ratio. Benchmarks that look at one part of this tree alone are left out then.
@@ -22,6 +22,7 @@ from benchmarks.peers.places import BASE, missing
 
 HERE = Path(__file__).parent
 TRAINING_PEERS = ["--base", str(BASE), "--threads", "2", "--ways", "plain", "studio", "packed", "llama-factory"]
+ON_A_CARD = "gpu"
 TWO_TREES = ("start", "peers")  # have an --against of their own
 ONE_ROUND = {
     "engine": ["--rounds", "1"],
@@ -35,7 +36,7 @@ ONE_ROUND = {
 
 def names() -> list[str]:
     modules = [path.stem for path in HERE.glob("*.py") if not path.stem.startswith("_")]
-    return sorted([*modules, *(path.parent.name for path in HERE.glob("*/__main__.py"))])
+    return sorted([*modules, *({path.parent.name for path in HERE.glob("*/__main__.py")} - {ON_A_CARD})])
 
 
 def commands(name: str, against: Path | None, rounds: int) -> list[list[str]]:

@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports huggingface_hub
 os.environ["HF_HUB_DISABLE_XET"] = "1"
@@ -81,6 +82,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "e2e" in item.path.parts:
             item.add_marker(pytest.mark.slow)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """What was not rehearsed is said where nobody overlooks it."""
+    skipped = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", [])]
+    if unrehearsed := [reason for reason in skipped if "the GPU rehearsal needs" in reason]:
+        terminalreporter.section("NOT REHEARSED", yellow=True, bold=True)
+        terminalreporter.line(f"{len(unrehearsed)} tests: {unrehearsed[0].rpartition(': ')[2]}")
 
 
 # `make fast` leaves out what is marked slow, and refuses processes to the rest: what starts one has to be marked.

@@ -106,6 +106,7 @@ def main() -> None:
     parser.add_argument("--dtype", default="float16")
     parser.add_argument("--layers", type=int, default=32)
     parser.add_argument("--context", type=int, default=512)
+    parser.add_argument("--rows", nargs="+", type=int, default=list(ROWS))
     parser.add_argument("--cap-gib", type=float, default=15.0)
     parser.add_argument("--dry-run", action="store_true")
     given = parser.parse_args()
@@ -119,7 +120,7 @@ def main() -> None:
     model = random_base(given)
     adapters = random_adapters(model)
     length = given.context + 2 * STEPS
-    settings = EngineSettings(max_rows=max(ROWS), slots=ADAPTERS, max_length=max(length, 64), weights=PACKED)
+    settings = EngineSettings(max_rows=max(given.rows), slots=ADAPTERS, max_length=max(length, 64), weights=PACKED)
     engine = build_engine(model, load_tokenizer(resolve("builtin")), settings).engine
     read, per_token = weight_bytes(model), engine.cache.bytes_per_token
     bandwidth = copy_bandwidth(device, 1 << (24 if given.dry_run else 30))
@@ -130,7 +131,7 @@ def main() -> None:
     graphs = None if given.dry_run else CudaGraphs(CudaRecorder())
     print("| rows | base, ms/step | 8 adapters, ms/step | the same, graphs | floor, ms | graphs / floor | tokens/s |")
     print("|--:|--:|--:|--:|--:|--:|--:|")
-    for rows in ROWS:
+    for rows in given.rows:
         if not engine.cache.can_hold(*[length] * rows):
             print(f"| {rows} | does not fit the cache | | | | | |")
             continue

@@ -74,7 +74,7 @@ def child(case: dict[str, Any]) -> None:
     from transformers import AutoConfig
 
     from core.models.base import BaseSource, load_tokenizer, resolve
-    from core.models.device import choose_device, choose_dtype
+    from core.models.device import Choice, choose_device, choose_dtype
     from core.training.trainer import build_trainer
 
     on_gpu = torch.cuda.is_available()
@@ -87,7 +87,7 @@ def child(case: dict[str, Any]) -> None:
             switch(False)
     gpu = Gpu.find(None)
     config = dict(case["config"])
-    dtype = choose_dtype(choose_device().value)
+    dtype = Choice(case["dtype"], "as asked for") if case["dtype"] else choose_dtype(choose_device().value)
     model = random_base(AutoConfig.for_model(**config), dtype.value, choose_device().value)
     recipe = recipe_of(case)
     generator = torch.Generator().manual_seed(0)
@@ -184,6 +184,7 @@ def main(given: argparse.Namespace) -> int:
     for case in cases:
         optim = "adamw_torch" if given.dry_run else "adamw_8bit"
         full = case | {"optim": optim, "limit_gib": given.limit_gib, "no_flash": given.no_flash}
+        full["dtype"] = None if given.dry_run else given.dtype
         command = [sys.executable, "-m", "benchmarks.gpu.plan", "--case", json.dumps(full)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         name = {key: case[key] for key in ("shape", "length", "rows", "checkpointing")}
@@ -201,6 +202,7 @@ if __name__ == "__main__":
     parser.add_argument("--lengths", nargs="+", type=int, default=[512, 1024, 2048])
     parser.add_argument("--rows", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--limit-gib", type=float, default=0.0, help="let torch have no more, as on a smaller card")
+    parser.add_argument("--dtype", choices=("float16", "bfloat16"), help="default: what suits the card")
     parser.add_argument("--no-flash", action="store_true")
     parser.add_argument("--dry-run", action="store_true")
     parser.add_argument("--case", type=json.loads, help=argparse.SUPPRESS)
