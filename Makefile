@@ -28,6 +28,7 @@ $(STAMP): pyproject.toml
 	@echo "Making the environment in $(VENV): two minutes and about 2 GB, torch being most of both."
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check --editable '.[dev]'
+	$(BIN)/python -m core.serving.kernels
 	touch $@
 
 run: $(STAMP) ## starts the studio at http://127.0.0.1:7860

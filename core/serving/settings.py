@@ -52,7 +52,7 @@ class EngineSettings:
         "auto",
         "How the 4-bit weights are kept on a CPU: packed, written out exactly, or as fp16, bf16 or int8. auto: as is "
         "fastest here and fits the memory.",
-        choices=("auto", "exact", "fp16", "bf16", "int8", "packed"),
+        choices=("auto", "exact", "fp16", "nf4", "bf16", "int8", "packed"),
     )
     cuda_graphs: bool = setting(False, "On a GPU, record decode steps and replay them.")
 

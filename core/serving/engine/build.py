@@ -18,6 +18,7 @@ from core.data.tokenize.end_of_turn import stop_ids
 from core.models.base_check import context_length, vocabulary
 from core.models.device import Choice
 from core.serving.engine.attention_masks import FULL, SLIDING, AttentionMasks
+from core.serving.engine.compiled_forward import CompiledForward, why_not_compiled
 from core.serving.engine.cuda_graphs import CudaGraphs, CudaRecorder
 from core.serving.engine.fast_layers import use_fast_layers
 from core.serving.engine.forward import Forward
@@ -30,12 +31,14 @@ from core.serving.engine.stream import make_decoder
 from core.serving.engine.weights import (
     EXACT,
     FP16,
+    NF4,
     PACKED,
     add_batched,
     choose_batched,
     choose_weights,
     convert_weights,
 )
+from core.serving.kernels import runtime
 from core.serving.kv_budget import ALIGN, KVBudget, aligned, choose_kv_budget
 from core.serving.lora.layers import shared_inputs
 from core.serving.lora.slots import LoraSlots
@@ -70,6 +73,9 @@ def build_engine(
     on_phase("choosing the form of the weights")
     choices["weights"] = choose_weights(model, settings.weights, device, record)
     form = choices["weights"].value
+    if form == NF4 and not runtime.are_compiled():
+        on_phase("compiling the engine for this processor, once")
+        runtime.kernels().compile_all()
     if form != PACKED:
         on_phase(f"writing the weights out as {form}")
         convert_weights(model, form, shared)
@@ -97,8 +103,11 @@ def build_engine(
     slots = LoraSlots(model, settings.slots, model.dtype, device, shared, grouped=device.type == "cpu")
     choices["cuda_graphs"] = choose_graphs(settings.cuda_graphs, device)
     graphs = CudaGraphs(CudaRecorder()) if choices["cuda_graphs"].value == "on" else None
-    forward = Forward(model, cache, masks, slots, graphs)
-    rounds_inputs = model.dtype != torch.float32 or form not in (PACKED, EXACT, FP16)
+    why_not = why_not_compiled(model) if form == NF4 else f"the weights are {form}, not {NF4}"
+    choices["forward"] = Choice("operators", why_not) if why_not else Choice("compiled", "one call for all layers")
+    compiled = None if why_not else CompiledForward(model, cache, masks, slots)
+    forward = Forward(model, cache, masks, slots, graphs, compiled)
+    rounds_inputs = model.dtype != torch.float32 or form not in (PACKED, EXACT, FP16, NF4)
     kind = f"{form}, second copy {choices['batched_products'].value}"
     choices["check"] = check_once(
         forward, length, kind, record, tolerance=0.2 if rounds_inputs else 1e-2, on_phase=on_phase

@@ -11,6 +11,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from core.serving.engine.attention_masks import AttentionMasks
+from core.serving.engine.compiled_forward import CompiledForward
 from core.serving.engine.cuda_graphs import CudaGraphs
 from core.serving.engine.kv_cache import KVCache
 from core.serving.engine.sequence import Sequence
@@ -41,9 +42,10 @@ class Forward:
         masks: AttentionMasks,
         slots: LoraSlots,
         graphs: CudaGraphs | None = None,
+        compiled: CompiledForward | None = None,
     ) -> None:
         self.model, self.cache, self.masks, self.slots = model, cache, masks, slots
-        self.graphs = graphs
+        self.graphs, self.compiled = graphs, compiled
         self.repeated = 0
         """Forwards over several sequences that failed and were repeated for each alone."""
         self._device = model.device
@@ -52,11 +54,12 @@ class Forward:
 
     def chunk(self, sequences: list[Sequence], start: int, stop: int) -> ForwardResult:
         """Read tokens start..stop-1 of the sequences' prompts."""
-        return self._isolate_failures(sequences, lambda part: self._chunk(part, start, stop))
+        chunk = self.compiled.chunk if self.compiled else self._chunk
+        return self._isolate_failures(sequences, lambda part: chunk(part, start, stop))
 
     def step(self, sequences: list[Sequence]) -> ForwardResult:
         """Read each sequence's last token."""
-        return self._isolate_failures(sequences, self._step)
+        return self._isolate_failures(sequences, self.compiled.step if self.compiled else self._step)
 
     def _chunk(self, sequences: list[Sequence], start: int, stop: int) -> Tensor:
         slots = [sequence.slot for sequence in sequences]

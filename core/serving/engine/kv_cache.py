@@ -99,6 +99,11 @@ class KVCache(Cache):
         """Tokens whose memory has been taken: on a GPU all, on a CPU those that have been written at some time."""
         return self.budget if self._device.type != "cpu" else self.ranges.reached
 
+    def addresses(self, layer: int) -> tuple[int, int]:
+        """Where a layer's keys and values [heads, budget, dim] begin."""
+        keys, values = self._memory[layer]
+        return keys.data_ptr(), values.data_ptr()
+
     def can_hold(self, *lengths: int) -> bool:
         """Whether sequences of these lengths fit the budget together."""
         return len(lengths) <= self.max_rows and sum(map(aligned, lengths)) <= self.budget

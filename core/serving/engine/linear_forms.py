@@ -3,8 +3,13 @@ lies between the layers, adapters and the cache included, is the same for every 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any, Self
+
 import torch
 from torch import Tensor, nn
+
+from core.models.writing_out import written_out
 
 LARGE = 3 << 17  # numbers in a weight; below, oneDNN's larger start-up costs eat the gain
 TYPICAL_ROWS = 8
@@ -25,9 +30,20 @@ class ConvertedLinear(nn.Linear):
         self.convert(weight)
 
     @classmethod
+    def of(cls, layers: Sequence[Any], dtype: torch.dtype) -> Self:
+        """One layer in this form for these layers, whose outputs lie behind one another."""
+        weights = [written_out(layer).to(dtype) for layer in layers]
+        return cls(weights[0] if len(weights) == 1 else torch.cat(weights), joined_bias(layers, dtype))
+
+    @classmethod
     def why_not(cls, out_features: int, in_features: int) -> str:
         """Why a weight of this shape cannot be kept in this form here; empty when it can."""
         return ""
+
+    @classmethod
+    def bytes_for(cls, layer: Any) -> int:
+        """What the form takes for this layer."""
+        return int(cls.bytes_per_weight * layer.in_features * layer.out_features)
 
     def convert(self, weight: Tensor) -> None:
         raise NotImplementedError
@@ -129,3 +145,11 @@ class Int8Linear(ConvertedLinear):
             product = nn.functional.linear(rows, self.weight.to(torch.bfloat16)) * self._scales
         product = product.to(input.dtype).view(*input.shape[:-1], self.out_features)
         return product if self.bias is None else product.add_(self.bias)
+
+
+def joined_bias(layers: Sequence[Any], dtype: torch.dtype) -> Tensor | None:
+    """The biases of these layers behind one another, zeros for those without; None when no layer has one."""
+    if all(layer.bias is None for layer in layers):
+        return None
+    biases = [torch.zeros(layer.out_features) if layer.bias is None else layer.bias.detach() for layer in layers]
+    return torch.cat(biases).to(dtype)

@@ -143,6 +143,8 @@ class Engine:
     @torch.inference_mode()
     def run(self) -> None:
         """The loop. An exception that leaves it is a fault of the device or a bug: the process should end."""
+        if self.forward.compiled is not None:  # torch only samples then; its threads would keep cores from the kernels'
+            torch.set_num_threads(1)
         try:
             while not self._closing:
                 self._run_commands()

@@ -7,6 +7,7 @@ one, and gate and up in one, take less than half of the time of five.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -49,17 +50,7 @@ class MemberLinear(nn.Linear):
         return self.product.output(input, self.index)
 
 
-def share_product(
-    kind: type[ConvertedLinear], weights: list[Tensor], biases: list[Tensor | None]
-) -> list[MemberLinear]:
-    """Members for layers with these weights [out, in] and biases [out] or None, in one product of this kind."""
-    bias = None
-    if any(each is not None for each in biases):
-        bias = torch.cat(
-            [
-                weight.new_zeros(len(weight)) if each is None else each
-                for weight, each in zip(weights, biases, strict=True)
-            ]
-        )
-    product = SharedProduct(kind(torch.cat(weights), bias), [len(weight) for weight in weights])
-    return [MemberLinear(product, index) for index in range(len(weights))]
+def share_product(kind: type[ConvertedLinear], layers: Sequence[Any], dtype: torch.dtype) -> list[MemberLinear]:
+    """Members in the place of these layers, in one product of this kind."""
+    product = SharedProduct(kind.of(layers, dtype), [layer.out_features for layer in layers])
+    return [MemberLinear(product, index) for index in range(len(layers))]

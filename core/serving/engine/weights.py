@@ -18,7 +18,9 @@ from transformers import PreTrainedModel
 
 from adapters.common.errors import UserError
 from core.models.device import Choice
-from core.models.writing_out import is_packed, written_out
+from core.models.writing_out import is_packed
+from core.serving.engine.block_linear import BlockLinear
+from core.serving.engine.compiled_forward import why_not_compiled
 from core.serving.engine.linear_forms import (
     BatchedLinear,
     Bf16Linear,
@@ -30,10 +32,11 @@ from core.serving.engine.linear_forms import (
 from core.serving.engine.shared_linear import MemberLinear, share_product
 from core.serving.engine.start_record import StartRecord
 
-AUTO, PACKED, EXACT, FP16 = "auto", "packed", "exact", "fp16"
+AUTO, PACKED, EXACT, FP16, NF4 = "auto", "packed", "exact", "fp16", "nf4"
 FORMS: dict[str, type[ConvertedLinear]] = {  # from the one that changes nothing to the one that changes most
     EXACT: ExactLinear,
     FP16: Fp16Linear,
+    NF4: BlockLinear,
     "bf16": Bf16Linear,
     "int8": Int8Linear,
 }
@@ -54,7 +57,7 @@ def choose_weights(
     record: where figures of an earlier start are found, and those of this one are kept.
     """
     layers = linear_layers(model)
-    need = {form: kind.bytes_per_weight * sum(map(_size, layers.values())) for form, kind in FORMS.items()}
+    need = {form: sum(map(kind.bytes_for, layers.values())) for form, kind in FORMS.items()}
     if wanted != AUTO:
         if why := _why_not(wanted, model, layers):
             raise UserError(f"The weights cannot be kept as {wanted}: {why}.", "Leave --weights at auto.")
@@ -63,6 +66,8 @@ def choose_weights(
         return Choice(EXACT, "the base is not quantised")
     if device.type != "cpu":
         return Choice(PACKED, "on a GPU the 4-bit product is fused and reads a quarter of the bytes")
+    if not why_not_compiled(model):
+        return Choice(NF4, "a forward is one compiled call, on the 4-bit codes as they are")
     free = psutil.virtual_memory().available
     fitting = [form for form in FORMS if need[form] <= SHARE_OF_MEMORY * free and not _why_not(form, model, layers)]
     if not fitting:
@@ -86,12 +91,10 @@ def convert_weights(model: PreTrainedModel, form: str, shared: Iterable[Sequence
 
     def convert(paths: Sequence[str]) -> None:
         members = [layers[path] for path in paths]
-        weights = [written_out(layer).to(model.dtype) for layer in members]
-        biases = [_bias(layer, model.dtype) for layer in members]
         if len(paths) > 1:
-            converted: Sequence[nn.Linear] = share_product(kind, weights, biases)
+            converted: Sequence[nn.Linear] = share_product(kind, members, model.dtype)
         else:
-            converted = [_fitting(kind, members[0].out_features, members[0].in_features)(weights[0], biases[0])]
+            converted = [_fitting(kind, members[0].out_features, members[0].in_features).of(members, model.dtype)]
         for path, layer in zip(paths, converted, strict=True):
             model.set_submodule(path, layer)
 
@@ -155,14 +158,16 @@ def measure_forms(layers: dict[str, Any], forms: list[str]) -> dict[str, FormSpe
     step too; it is read once before it is timed.
     """
     chosen = _sample(layers)
-    values = [(written_out(layer).float(), _bias(layer)) for layer in chosen]
-    made = {form: [_as_served(FORMS[form], *each) for each in values] for form in forms}
+    made = {form: [_as_served(FORMS[form], layer) for layer in chosen] for form in forms}
     is_whole = len(chosen) == len(layers)
     best = {form: [float("inf")] * len(MEASURED_ROWS) for form in forms}
     generator = torch.Generator().manual_seed(0)
+    sizes = {layer.in_features for layer in chosen}
+    for form in made:  # the first call of a form may load or compile its code
+        made[form][0](torch.zeros(1, made[form][0].in_features))
     for _ in range(ROUNDS):
         for index, rows in enumerate(MEASURED_ROWS):
-            inputs = {size: torch.randn(rows, 1, size, generator=generator) for size in {w.shape[1] for w, _ in values}}
+            inputs = {size: torch.randn(rows, 1, size, generator=generator) for size in sizes}
             for form, linears in made.items():
                 if HOPELESS * min(times[index] for times in best.values()) < best[form][index] < float("inf"):
                     continue
@@ -199,13 +204,12 @@ def _sample(layers: dict[str, Any]) -> list[Any]:
     return sample
 
 
-def _as_served(kind: type[ConvertedLinear], weight: Tensor, bias: Tensor | None) -> ConvertedLinear:
+def _as_served(kind: type[ConvertedLinear], layer: Any) -> ConvertedLinear:
     """Exact layers have a second copy, and those of a shape that the kind cannot take are exact."""
-    shape = weight.shape[0], weight.shape[1]
-    kind = _fitting(kind, *shape)
-    if kind is ExactLinear and not BatchedLinear.why_not(*shape):
+    kind = _fitting(kind, layer.out_features, layer.in_features)
+    if kind is ExactLinear and not BatchedLinear.why_not(layer.out_features, layer.in_features):
         kind = BatchedLinear
-    return kind(weight, bias)
+    return kind.of([layer], torch.float32)
 
 
 def _fitting(kind: type[ConvertedLinear], out_features: int, in_features: int) -> type[ConvertedLinear]:

@@ -54,7 +54,7 @@ def test_what_is_not_given_is_told_from_what_is_given_as_the_default() -> None:
         ({"slots": 2.5}, "slots is 2.5, and must be a whole number"),
         ({"slots": True}, "slots is True"),
         ({"slots": None}, "slots is None"),
-        ({"weights": "light"}, "must be one of auto, exact, fp16, bf16, int8, packed"),
+        ({"weights": "light"}, "must be one of auto, exact, fp16, nf4, bf16, int8, packed"),
         ({"cuda_graphs": "yes"}, "must be true or false"),
         ({"slot": 3}, "'slot' is no setting"),
     ],

@@ -504,7 +504,7 @@ def test_a_device_fault_ends_the_process_with_its_own_code(
         answer = httpx.post(f"{url}/v1/completions", json={"model": "base", "prompt": [55, 56]}, timeout=60)
         assert (answer.status_code, "engine has failed" in answer.json()["error"]["message"]) == (500, True)
 
-    assert served_here(["--base", str(base)], home, client) == EXIT_FAULT
+    assert served_here(["--base", str(base), "--weights", "exact"], home, client) == EXIT_FAULT
     assert not (home.processes / "engine.json").exists()
 
 

@@ -13,16 +13,15 @@ from core.serving.engine.shared_linear import MemberLinear, share_product
 from core.serving.engine.weights import FORMS, add_batched, convert_weights
 from tests.core.serving import tiny
 
-SIZES = (96, 32, 32)
+SIZES = (96, 32, 64)
 
 
 def layers(kind: type[ConvertedLinear]) -> tuple[list[ConvertedLinear], list[MemberLinear]]:
     """Three layers, each alone and all as members of one product. The second has no bias."""
     torch.manual_seed(0)
-    weights = [torch.randn(size, 64) for size in SIZES]
-    biases: list[Tensor | None] = [torch.randn(SIZES[0]), None, torch.randn(SIZES[2])]
-    alone = [kind(weight, bias) for weight, bias in zip(weights, biases, strict=True)]
-    return alone, share_product(kind, weights, biases)
+    plain = [nn.Linear(64, size, bias=size != SIZES[1]).requires_grad_(False) for size in SIZES]
+    alone = [kind.of([layer], torch.float32) for layer in plain]
+    return alone, share_product(kind, plain, torch.float32)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -92,7 +91,8 @@ def test_a_form_that_one_of_them_cannot_take_leaves_them_alone() -> None:
 
 
 def test_a_large_exact_product_gets_its_second_copy() -> None:
-    members = share_product(ExactLinear, [torch.randn(512, 512) for _ in range(2)], [None, None])
+    plain = [nn.Linear(512, 512, bias=False).requires_grad_(False) for _ in range(2)]
+    members = share_product(ExactLinear, plain, torch.float32)
     model = nn.Sequential(*members)
     x = torch.randn(4, 512)
     with torch.inference_mode():

@@ -1,0 +1,91 @@
+"""A row times a narrow matrix, for LoRA: its sums stay in the processor's registers, which no compiler sees to when the
+width is not known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from llvmlite import ir
+from numba import njit
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+
+from core.serving.kernels.numbers import F32, FAST, floats_at
+
+I64, FLOAT, VECTOR = ir.IntType(64), ir.FloatType(), ir.VectorType(ir.FloatType(), 8)
+
+
+def _make(vectors: int) -> Any:
+    """add(x, matrix, stride, count, out): out[0 : n] += sum over i < count of x[i] * matrix[i, 0 : n], n = 8 * vectors.
+
+    All are addresses of float32; `stride` bytes lie between the matrix's rows.
+    """
+
+    @intrinsic
+    def add(typing: Any, x: Any, matrix: Any, stride: Any, count: Any, out: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
+            x, matrix, stride, count, out = arguments
+            kind = ir.FunctionType(VECTOR, [VECTOR, VECTOR, VECTOR])
+            fma = cgutils.get_or_insert_function(builder.module, kind, "llvm.fma.v8f32")
+            before, loop, after = builder.block, builder.append_basic_block(), builder.append_basic_block()
+            at_out = [builder.add(out, I64(32 * i)) for i in range(vectors)]
+            first = [_load(builder, address, VECTOR) for address in at_out]
+            builder.branch(loop)
+            builder.position_at_end(loop)
+            number, at_row = builder.phi(I64), builder.phi(I64)
+            sums = [builder.phi(VECTOR) for _ in range(vectors)]
+            factor = _load(builder, builder.add(x, builder.shl(number, I64(2))), FLOAT)
+            empty = ir.Constant(VECTOR, ir.Undefined)
+            one = builder.insert_element(empty, factor, ir.IntType(32)(0))
+            factors = builder.shuffle_vector(one, empty, ir.Constant(ir.VectorType(ir.IntType(32), 8), [0] * 8))
+            added = [
+                builder.call(fma, [_load(builder, builder.add(at_row, I64(32 * i)), VECTOR), factors, so_far])
+                for i, so_far in enumerate(sums)
+            ]
+            following, next_row = builder.add(number, I64(1)), builder.add(at_row, stride)
+            for phi, start, new in [(number, I64(0), following), (at_row, matrix, next_row)]:
+                phi.add_incoming(start, before)
+                phi.add_incoming(new, loop)
+            for so_far, start, new in zip(sums, first, added, strict=True):
+                so_far.add_incoming(start, before)
+                so_far.add_incoming(new, loop)
+            builder.cbranch(builder.icmp_unsigned("<", following, count), loop, after)
+            builder.position_at_end(after)
+            for address, new in zip(at_out, added, strict=True):
+                builder.store(new, builder.inttoptr(address, VECTOR.as_pointer())).align = 4
+            return context.get_dummy_value()
+
+        return types.void(types.uintp, types.uintp, types.uintp, types.uintp, types.uintp), generate
+
+    return add
+
+
+def _load(builder: Any, address: Any, kind: Any) -> Any:
+    value = builder.load(builder.inttoptr(address, kind.as_pointer()))
+    value.align = 4
+    return value
+
+
+_add_8, _add_32 = _make(1), _make(4)
+
+
+@njit(fastmath=FAST, cache=True)
+def add_row_times_matrix(x: int, count: int, matrix: int, stride: int, out: int, columns: int) -> None:
+    """out [columns] += x [count] times a matrix [count, columns] whose rows are `stride` bytes apart.
+
+    x, matrix and out are addresses of float32; count is at least 1.
+    """
+    column = 0
+    while column + 32 <= columns:
+        _add_32(x, matrix + 4 * column, stride, count, out + 4 * column)
+        column += 32
+    while column + 8 <= columns:
+        _add_8(x, matrix + 4 * column, stride, count, out + 4 * column)
+        column += 8
+    if column < columns:
+        factors, rest = floats_at(x, (count,)), floats_at(out, (columns,))
+        for row in range(count):
+            numbers = floats_at(matrix + row * stride, (columns,))
+            for i in range(column, columns):
+                rest[i] += F32(factors[row] * numbers[i])
