@@ -50,8 +50,8 @@ class EngineSettings:
     threads: int | None = setting(None, "torch's threads. Empty: half of the cores.", low=1, high=1024)
     weights: str = setting(
         "auto",
-        "How the 4-bit weights are kept on a CPU: packed, written out exactly, as fp16, bf16 or int8, or as nf4, the codes "
-        "that compiled kernels multiply by. auto: as is fastest here and fits the memory.",
+        "How the 4-bit weights are kept on a CPU: packed, written out exactly, as fp16, bf16 or int8, or as nf4, the "
+        "codes that compiled kernels multiply by. auto: as is fastest here and fits the memory.",
         choices=("auto", "exact", "fp16", "nf4", "bf16", "int8", "packed"),
     )
     cuda_graphs: bool = setting(False, "On a GPU, record decode steps and replay them.")
