@@ -333,6 +333,11 @@ def written_bytes(shape: ModelShape, form: str, *, second_layout: bool) -> int:
         # The head stays where the file has it, but for its second layout.
         head = 0 if second_layout else shape.vocab * shape.hidden
         return FP32 * (sum(sizes) - head + sum(size for size in sizes if second_layout and size >= LARGE))
+    if form == "nf4":  # beside the codes that are there: fp32 scales, and int8 for what is in no whole blocks of NF4
+        blocks = [out * -(-into // BLOCK) for out, into in layers]
+        head = len(layers) - 1
+        has_codes = [into % BLOCK == 0 and i != head for i, (_, into) in enumerate(layers)]
+        return sum(count * (FP32 + (0 if has else BLOCK)) for count, has in zip(blocks, has_codes, strict=True))
     if form == "fp16":
         return 2 * sum(out * (-(-into // FBGEMM_ROWS) * FBGEMM_ROWS) for out, into in layers)
     return {"bf16": 2, "int8": 1}[form] * sum(out * into for out, into in layers)

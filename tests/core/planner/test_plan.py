@@ -233,6 +233,20 @@ def test_each_form_of_weights_is_counted_by_its_bytes(form: str) -> None:
     assert memory.written_bytes(shape, form, second_layout=False) == FORMS[form].bytes_per_weight * count
 
 
+@pytest.mark.parametrize("inputs", [512, 528])
+def test_beside_nf4_codes_their_scales_and_an_int8_head_are_counted(inputs: int) -> None:
+    from torch import nn
+
+    from core.serving.engine.block_linear import BlockLinear
+
+    sizes = {"hidden_size": inputs, "intermediate_size": 1024, "num_hidden_layers": 1, "num_attention_heads": 4}
+    shape = shape_of(LLAMA_2_7B | sizes, "small")
+    plain = [nn.Linear(into, out, bias=False) for out, into in [*shape.linears.values(), (shape.vocab, shape.hidden)]]
+    eights = sum(map(BlockLinear.bytes_for, plain))
+    codes = sum(layer.out_features * layer.in_features for layer in plain[:-1] if layer.in_features % 64 == 0)
+    assert memory.written_bytes(shape, "nf4", second_layout=False) == eights - codes
+
+
 def test_the_plan_counts_what_the_running_engine_may_still_take() -> None:
     told = EngineMemory("fp16", second_layout=False, kv_budget=10_000, kv_filled=4_000, kv_bytes_per_token=8_192)
     of = planned(QWEN_2_5_7B, Gpu.find("cpu"), chat=Chat(engine=told))
