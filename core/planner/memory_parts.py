@@ -217,7 +217,7 @@ def _second_copy(shape: ModelShape, gpu: Gpu, shared: bool, engine: EngineMemory
         written = memory.written_bytes(shape, form, second_layout=engine is None or engine.second_layout)
         text = f"On a CPU the chat keeps the 4-bit weights written out ({form}), which is faster."
         if form == "nf4":
-            text = "The chat calculates with the 4-bit codes that are there; this is their scales, and the head in 8 bit."
+            text = "The chat calculates with the 4-bit codes that are there; these are scales, and the head in 8 bit."
         return [MemoryPart("Chat: weights written out", written + (0 if shared else packed + plain), text, CHAT)]
     if shared:
         return []
