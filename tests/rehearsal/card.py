@@ -31,14 +31,13 @@ PROCESSORS = {"t4": 40, "a100-40": 108}  # streaming multiprocessors, by which b
 
 @dataclass
 class Card:
-    """gpu: as the planner knows it. free: bytes that a program may still have."""
+    """A card of the planner's catalogue, with all that looks on."""
 
     gpu: Gpu
     processors: int
     memory: CardMemory
     watch: Watch
     attention: Attention
-    free: int
 
     @property
     def dtype(self) -> str:
@@ -51,7 +50,7 @@ class Card:
         assert gpu.capability is not None
         attention = Attention(has_flash=gpu.capability >= FLASH_CAPABILITY)
         memory = CardMemory(listed)
-        return cls(gpu, PROCESSORS[name], memory, Watch(), attention, gpu.usable)
+        return cls(gpu, PROCESSORS[name], memory, Watch(), attention)
 
 
 class WithoutDriver(FakeTensorMode):
@@ -92,6 +91,9 @@ def _answers(card: Card) -> dict[str, Any]:
     def synchronize(device: Any = None) -> None:
         card.watch.wait("synchronize")
 
+    def mem_get_info(device: Any = None) -> tuple[int, int]:
+        return card.gpu.usable - card.memory.live, card.gpu.usable
+
     fixed = {
         "is_available": True,
         "is_initialized": True,
@@ -102,7 +104,6 @@ def _answers(card: Card) -> dict[str, Any]:
         "get_device_capability": capability,
         "get_device_properties": properties,
         "is_bf16_supported": True,  # by emulation, which is why nobody may rely on it
-        "mem_get_info": (card.free, card.gpu.usable),
         "get_rng_state": state.value,
         "get_rng_state_all": [state.value],
         "is_current_stream_capturing": False,
@@ -111,7 +112,7 @@ def _answers(card: Card) -> dict[str, Any]:
     silent: tuple[str, ...] = ("init", "_lazy_init", "set_device", "empty_cache", "reset_peak_memory_stats")
     silent += ("set_rng_state", "set_rng_state_all", "manual_seed", "manual_seed_all")
     answers: dict[str, Any] = {name: _always(value) for name, value in (fixed | dict.fromkeys(silent)).items()}
-    return answers | {"synchronize": synchronize}
+    return answers | {"synchronize": synchronize, "mem_get_info": mem_get_info}
 
 
 def _always(value: Any) -> Any:

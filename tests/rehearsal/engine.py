@@ -80,12 +80,12 @@ def rehearse(case: dict[str, Any]) -> dict[str, Any]:
 
 def serve(card: Card, model: Any, tokenizer: Any) -> EngineReport:
     report, memory, watch = EngineReport(weights=card.memory.live), card.memory, card.watch
-    card.free -= memory.live
     watch.number = 0.0  # how far the engine's logits are from the model's, for the check at the start
     settings = EngineSettings(max_rows=16, slots=ADAPTERS, max_length=LENGTH)
     built = build_engine(model, tokenizer, settings)
     watch.number = 1.0
-    engine, report.cache = built.engine, built.engine.cache.bytes_total
+    engine, cache = built.engine, built.engine.cache
+    report.cache = cache.budget * cache.bytes_per_token
     report.choices = {name: choice.value for name, choice in built.choices.items()}
     adapters = random_adapters(model)
     memory.forget_peaks()

@@ -119,6 +119,7 @@ MISTAKES = [
         "if (major, minor) >= BF16_CAPABILITY:",
         "if torch.cuda.is_bf16_supported():",
         "should be float16",
+        TRAINING,
     ),
     Mistake(
         "the adapter stays in 16 bit",
