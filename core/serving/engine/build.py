@@ -18,7 +18,7 @@ from core.data.tokenize.end_of_turn import stop_ids
 from core.models.base_check import context_length, vocabulary
 from core.models.device import Choice
 from core.serving.engine.attention_masks import FULL, SLIDING, AttentionMasks
-from core.serving.engine.compiled_forward import CompiledForward, why_not_compiled
+from core.serving.engine.compiled_forward import LORA_DTYPE, CompiledForward, why_not_compiled
 from core.serving.engine.cuda_graphs import CudaGraphs, CudaRecorder
 from core.serving.engine.fast_layers import use_fast_layers
 from core.serving.engine.forward import Forward
@@ -100,10 +100,11 @@ def build_engine(
     choices["kv_tokens"] = Choice(str(budget.tokens), budget.reason)
     masks = AttentionMasks(model.config, model.dtype, device, aligned(length))
     cache = KVCache(specs, budget.tokens, settings.max_rows, device, grouped=is_grouped(model))
-    slots = LoraSlots(model, settings.slots, model.dtype, device, shared, grouped=device.type == "cpu")
+    why_not = why_not_compiled(model) if form == NF4 else f"the weights are {form}, not {NF4}"
+    lora_dtype = model.dtype if why_not else LORA_DTYPE
+    slots = LoraSlots(model, settings.slots, lora_dtype, device, shared, grouped=device.type == "cpu")
     choices["cuda_graphs"] = choose_graphs(settings.cuda_graphs, device)
     graphs = CudaGraphs(CudaRecorder()) if choices["cuda_graphs"].value == "on" else None
-    why_not = why_not_compiled(model) if form == NF4 else f"the weights are {form}, not {NF4}"
     choices["forward"] = Choice("operators", why_not) if why_not else Choice("compiled", "one call for all layers")
     compiled = None if why_not else CompiledForward(model, cache, masks, slots)
     forward = Forward(model, cache, masks, slots, graphs, compiled)

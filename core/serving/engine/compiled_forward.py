@@ -23,6 +23,7 @@ from core.serving.lora.slots import LoraSlots
 # Families whose layers are, line by line, Llama's, but for biases, a window, norms of queries and keys, and layers that
 # are one already.
 FAMILIES = frozenset({"llama", "mistral", "qwen2", "qwen3", "phi3"})
+LORA_DTYPE = torch.float16  # of the slots that the kernels read
 PIECE = 256  # tokens of a prompt that go through a layer together
 QUERIES = 16  # of them attend together
 FIRST_ANGLES = 1024  # positions whose angles are calculated at first; twice as many each time that more are needed

@@ -33,7 +33,8 @@ PLACES = tuple(
 NF4, INT8 = 0, 1  # kinds of weights
 OUTPUTS = 32  # of one task, which is what one thread calculates at a time
 
-# The columns of the tables, which are of int64. Matrices and biases are float32, and are given by their addresses.
+# The columns of the tables, which are of int64. Biases are float32, LoRA's matrices float16; both are
+# given by their addresses.
 # Tasks: where the codes, scales and biases of its first output are (no bias: 0), its first column and how many there
 # are, and which of the members it belongs to (none: below 0).
 CODES, SCALES, BIAS, KIND, COLUMN, COUNT, MEMBER, TASK_FIELDS = *range(7), 7

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba import njit
 from numba.core import cgutils, types
@@ -14,13 +15,15 @@ from numba.extending import intrinsic
 from core.serving.kernels.numbers import F32, FAST, floats_at
 
 I64, FLOAT, VECTOR = ir.IntType(64), ir.FloatType(), ir.VectorType(ir.FloatType(), 8)
+HALF, HALVES = ir.HalfType(), ir.VectorType(ir.HalfType(), 8)
 
 
-def _make(vectors: int) -> Any:
+def _make(vectors: int, is_half: bool) -> Any:
     """add(x, matrix, stride, count, out): out[0 : n] += sum over i < count of x[i] * matrix[i, 0 : n], n = 8 * vectors.
 
-    All are addresses of float32; `stride` bytes lie between the matrix's rows.
+    All are addresses of float32, but if `is_half` the matrix's, of float16; `stride` bytes lie between its rows.
     """
+    size = 16 if is_half else 32  # bytes of eight numbers
 
     @intrinsic
     def add(typing: Any, x: Any, matrix: Any, stride: Any, count: Any, out: Any) -> Any:
@@ -40,7 +43,7 @@ def _make(vectors: int) -> Any:
             one = builder.insert_element(empty, factor, ir.IntType(32)(0))
             factors = builder.shuffle_vector(one, empty, ir.Constant(ir.VectorType(ir.IntType(32), 8), [0] * 8))
             added = [
-                builder.call(fma, [_load(builder, builder.add(at_row, I64(32 * i)), VECTOR), factors, so_far])
+                builder.call(fma, [_numbers(builder, builder.add(at_row, I64(size * i)), is_half), factors, so_far])
                 for i, so_far in enumerate(sums)
             ]
             following, next_row = builder.add(number, I64(1)), builder.add(at_row, stride)
@@ -63,11 +66,23 @@ def _make(vectors: int) -> Any:
 
 def _load(builder: Any, address: Any, kind: Any) -> Any:
     value = builder.load(builder.inttoptr(address, kind.as_pointer()))
-    value.align = 4
+    value.align = 2
     return value
 
 
-_add_8, _add_32 = _make(1), _make(4)
+def _numbers(builder: Any, address: Any, is_half: bool) -> Any:
+    return builder.fpext(_load(builder, address, HALVES), VECTOR) if is_half else _load(builder, address, VECTOR)
+
+
+@intrinsic
+def _half_at(typing: Any, address: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
+        return builder.fpext(_load(builder, arguments[0], HALF), FLOAT)
+
+    return types.float32(types.uintp), generate
+
+
+_add_8, _add_32, _add_8_halves, _add_32_halves = (_make(n, is_half) for is_half in (False, True) for n in (1, 4))
 
 
 @njit(fastmath=FAST, cache=True)
@@ -89,3 +104,20 @@ def add_row_times_matrix(x: int, count: int, matrix: int, stride: int, out: int,
             numbers = floats_at(matrix + row * stride, (columns,))
             for i in range(column, columns):
                 rest[i] += F32(factors[row] * numbers[i])
+
+
+@njit(fastmath=FAST, cache=True)
+def add_row_times_halves(x: int, count: int, matrix: int, stride: int, out: int, columns: int) -> None:
+    """As `add_row_times_matrix`, the matrix being of float16."""
+    column = 0
+    while column + 32 <= columns:
+        _add_32_halves(x, matrix + 2 * column, stride, count, out + 4 * column)
+        column += 32
+    while column + 8 <= columns:
+        _add_8_halves(x, matrix + 2 * column, stride, count, out + 4 * column)
+        column += 8
+    if column < columns:
+        factors, rest = floats_at(x, (count,)), floats_at(out, (columns,))
+        for row in range(count):
+            for i in range(column, columns):
+                rest[i] += factors[row] * _half_at(np.uintp(matrix + row * stride + 2 * i))
