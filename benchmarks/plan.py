@@ -1,117 +1,132 @@
-"""The plan's memory against a real training's, on the CPU: resident memory of a process that trains the built-in base.
+"""The plan's memory against what engine and trainer really take, on the CPU.
 
-    python -m benchmarks.plan
+    python -m benchmarks.plan [--base builtin FOLDER …] [--cases 0 1 …]
 
-One process per case trains three steps on random tokens with the studio's own trainer. Predicted are all parts that the
-plan counts for the training; measured is the process's peak resident memory (VmHWM).
+For each case the engine is started with a cache of 4,096 tokens and asked until that is full; then a run trains three
+steps on long conversations, in its own process as the studio starts it. Predicted is what `plan_run` says with what the
+engine tells, but for adapter slots, since none is asked for. Measured is proportional memory (PSS, each shared page
+divided among those who share it) of both processes at the moment when their sum is largest; a peak between two looks is
+added by the trainer's own high-water mark.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
-import subprocess
-import sys
 import tempfile
+import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.planner import TRAINING, Gpu, plan_run
-from core.recipes.recipe import Recipe
+import httpx
 
-STEPS = 3
+from benchmarks.common.servers import RunningServer, end_on_sigterm, engine, found_anywhere, running
+from core.common.home import Home
+from core.planner import CHAT, Chat, Gpu, plan_run
+from core.recipes.recipe import Recipe
+from core.serving.running_engine import ask_engine_memory
+from core.serving.settings import settings_in_force
+from core.training.launcher import start_worker
+from core.training.run import create_run
+from core.training.state import AT_REST
+
+TOKENS, PROMPT = 4096, 400
+LOOK_SECONDS = 0.1
 CASES: list[dict[str, Any]] = [
+    {"per_device_train_batch_size": 4, "max_length": 256},
+    {"per_device_train_batch_size": 2, "max_length": 512, "lora_r": 64},
     {"per_device_train_batch_size": 8, "max_length": 512},
-    {"per_device_train_batch_size": 16, "max_length": 512},
-    {"per_device_train_batch_size": 8, "max_length": 512, "gradient_checkpointing": True},
-    {"per_device_train_batch_size": 32, "max_length": 512, "gradient_checkpointing": True},
     {"per_device_train_batch_size": 4, "max_length": 1024},
-    {"per_device_train_batch_size": 8, "max_length": 512, "lora_dropout": 0.1},
-    {"per_device_train_batch_size": 8, "max_length": 512, "lora_r": 64},
 ]
 
 
-def recipe_of(case: dict[str, Any]) -> Recipe:
-    fixed = {"dataset_name": "random tokens", "eval_fraction": 0.0, "max_steps": STEPS, "save_steps": 1000}
-    return Recipe.from_dict(fixed | case)
+@dataclass(frozen=True)
+class Memory:
+    """Bytes of one process."""
+
+    pss: int
+    rss: int
+    most: int
+
+    @classmethod
+    def of(cls, pid: int) -> Memory:
+        rollup, status = (Path(f"/proc/{pid}/{name}").read_text() for name in ("smaps_rollup", "status"))
+        found = [
+            re.search(rf"^{name}:\s+(\d+) kB", text, re.MULTILINE)
+            for name, text in (("Pss", rollup), ("Rss", rollup), ("VmHWM", status))
+        ]
+        return cls(*(1024 * int(figure[1]) for figure in found if figure))
 
 
-def measured(case: dict[str, Any]) -> dict[str, int]:
-    command = [sys.executable, "-m", "benchmarks.plan", "--case", json.dumps(case)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    result: dict[str, int] = json.loads(done.stdout.splitlines()[-1])
-    return result
+def long_conversations(path: Path, words: int) -> Path:
+    row = json.dumps({"text": f"### Human: Go on.### Assistant: {'arr ' * words}"})
+    path.write_text(f"{row}\n" * 64, encoding="utf-8")
+    return path
 
 
-def train(case: dict[str, Any]) -> None:
-    """The child: trains, then tells its memory before and at the peak."""
-    import torch
+def fill(server: RunningServer) -> None:
+    """Ask different prompts until the cache has been full."""
+    for number in range(2 * TOKENS // PROMPT):
+        prompt = [[100 + (number * 7 + place) % 400 for place in range(PROMPT)]]
+        body = {"model": "base", "prompt": prompt, "max_tokens": 2}
+        httpx.post(f"{server.url}/v1/completions", json=body, timeout=300, trust_env=False).raise_for_status()
 
-    torch.set_num_threads(1)
-    from datasets import Dataset
 
-    from core.models.base import load_model, load_tokenizer, resolve
-    from core.models.device import choose_dtype
-    from core.training.trainer import build_trainer
-
-    recipe = recipe_of(case)
-    source = resolve("builtin")
-    model = load_model(source, device="cpu")
-    before = resident("VmRSS")
-    rows = torch.randint(6, 1500, (4 * recipe.per_device_train_batch_size, recipe.max_length)).tolist()
-    for row in rows[:: recipe.per_device_train_batch_size]:
-        del row[-2:]  # so that there is padding, and with it a mask
+def measure(base: str, case: dict[str, Any]) -> tuple[dict[str, int], dict[str, int]]:
+    """Predicted and measured bytes, of the engine and of the trainer."""
     with tempfile.TemporaryDirectory() as folder:
-        built = build_trainer(
-            recipe,
-            model=model,
-            tokenizer=load_tokenizer(source),
-            source=source,
-            train=Dataset.from_list([{"input_ids": row, "labels": row} for row in rows]),
-            held_out=None,
-            folder=Path(folder),
-            dtype=choose_dtype("cpu"),
-        )
-        built.train()
-    print(json.dumps({"before": before, "peak": resident("VmHWM")}))
-
-
-def resident(name: str) -> int:
-    """A figure of /proc/self/status, in bytes."""
-    found = re.search(rf"{name}:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    assert found
-    return int(found[1]) * 1024
+        home = Home.open(Path(folder) / "home")
+        data = long_conversations(Path(folder) / "data.jsonl", words=2 * case["max_length"])
+        fixed = {"model_name_or_path": base, "dataset_name": str(data), "max_steps": 3, "warmup_steps": 0}
+        fixed |= {"eval_fraction": 0.0, "gradient_accumulation_steps": 1, "save_steps": 1000, "sample_prompts": []}
+        recipe = Recipe.from_dict(fixed | case)
+        options = ("--base", base, "--kv-tokens", str(TOKENS))
+        with running(engine(home.root, *options)):  # makes the weights file, whose making leaves memory behind
+            pass
+        with running(engine(home.root, *options)) as server:
+            fill(server)
+            chat = Chat(settings_in_force(home), engine=ask_engine_memory(home))
+            parts = plan_run(recipe, Gpu.find("cpu"), chat=chat).parts
+            run = create_run(home, recipe)
+            worker = start_worker(run)
+            most = Memory(0, 0, 0), Memory(0, 0, 0)
+            while run.state() not in AT_REST and worker.poll() is None:
+                try:
+                    now = Memory.of(server.pid), Memory.of(worker.pid)
+                except (FileNotFoundError, ProcessLookupError, TypeError):
+                    break
+                if sum(each.pss for each in now) > sum(each.pss for each in most):
+                    most = now
+                last = now[1]
+                time.sleep(LOOK_SECONDS)
+            worker.wait()
+    predicted = {
+        "engine": sum(part.bytes for part in parts if part.owner == CHAT and part.name != "Chat: adapter slots"),
+        "trainer": sum(part.bytes for part in parts if part.owner != CHAT),
+    }
+    return predicted, {"engine": most[0].pss, "trainer": most[1].pss + max(0, last.most - most[1].rss)}
 
 
 def main() -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(
-        "micro-batch", "settings", "predicted", "measured", "ratio", "beyond loading: predicted", "measured", "ratio"
-    )
-    for case in CASES:
-        planned = plan_run(recipe_of(case), Gpu.find("cpu"), chat=None)
-        parts = {part.name: part.bytes for part in planned.parts if part.owner == TRAINING}
-        total = sum(parts.values())
-        growth = total - parts["Process"] - parts["Base weights"] - parts["Embeddings and head"]
-        seen = measured(case)
-        grown = seen["peak"] - seen["before"]
-        extra = {
-            name: value for name, value in case.items() if name not in ("per_device_train_batch_size", "max_length")
-        }
-        table.add_row(
-            f"{case['per_device_train_batch_size']} x {case['max_length']}",
-            ", ".join(f"{name} {value}" for name, value in extra.items()),
-            *(f"{total >> 20} MiB", f"{seen['peak'] >> 20} MiB", f"{total / seen['peak']:.2f}"),
-            *(f"{growth >> 20} MiB", f"{grown >> 20} MiB", f"{growth / grown:.2f}"),
-        )
-    Console(width=140).print(table)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--base", nargs="+", default=["builtin"])
+    parser.add_argument("--cases", nargs="+", type=int, default=list(range(len(CASES))))
+    given = parser.parse_args()
+    end_on_sigterm()
+    os.environ |= {"STUDIO_TORCH_THREADS": "2", "OMP_NUM_THREADS": "2", "HF_HUB_OFFLINE": "1"}
+    print("| base | micro-batch | engine: predicted | measured | trainer: predicted | measured | both: ratio |")
+    print("|:--|:--|--:|--:|--:|--:|--:|")
+    for base in map(found_anywhere, given.base):
+        for case in (CASES[number] for number in given.cases):
+            predicted, measured = measure(base, case)
+            cells = [f"{each[who] >> 20} MiB" for who in predicted for each in (predicted, measured)]
+            what = f"{case['per_device_train_batch_size']} x {case['max_length']}, rank {case.get('lora_r', 16)}"
+            ratio = sum(predicted.values()) / sum(measured.values())
+            print(f"| {Path(base).name} | {what} | {' | '.join(cells)} | {ratio:.3f} |", flush=True)
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--case", type=json.loads)
-    given = parser.parse_args()
-    train(given.case) if given.case else main()
+    main()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from adapters.store import AdapterStore
 from core.common.home import Home
 from studio.backup.backup import Backup
+from studio.engine.background_measurement import BackgroundMeasurement
 from studio.engine.client import EngineClient
 from studio.engine.supervisor import EngineSupervisor
 from studio.engine.tokenizer_process import TokenizerProcess
@@ -21,9 +22,16 @@ class Studio:
     store: AdapterStore
     tokenizer: TokenizerProcess
     backup: Backup | None = None  # where the home is kept elsewhere too
+    measurement: BackgroundMeasurement | None = None  # of how fast the base trains here
 
     @classmethod
-    def over(cls, home: Home, base: str, engine: EngineSupervisor, backup: Backup | None = None) -> Studio:
-        return cls(
-            home, base, engine, EngineClient(engine), AdapterStore(home.adapters), TokenizerProcess(home, base), backup
-        )
+    def over(
+        cls,
+        home: Home,
+        base: str,
+        engine: EngineSupervisor,
+        backup: Backup | None = None,
+        measurement: BackgroundMeasurement | None = None,
+    ) -> Studio:
+        client, store, tokenizer = EngineClient(engine), AdapterStore(home.adapters), TokenizerProcess(home, base)
+        return cls(home, base, engine, client, store, tokenizer, backup, measurement)

@@ -17,7 +17,7 @@ from core.serving.settings import EngineSettings
 
 MIB = 1 << 20
 CUDA_CONTEXT = 450 * MIB  # per process: driver, loaded kernels, cuBLAS workspace; see docs/planner.md
-CPU_PROCESS = 480 * MIB  # a trainer's resident memory before it loads a base
+CPU_TRAINER, CPU_ENGINE = 530 * MIB, 275 * MIB  # before any base; the libraries' files count once, in the trainer's
 GAPS_AT_REST, GAPS_AT_WORK = 0.025, 0.25  # of the base, and of what one layer's work takes; see docs/planner.md
 CPU_FRAGMENTATION = 0.5  # of what comes and goes: glibc keeps freed blocks of up to 32 MiB for the next step
 RANK_STEP = 8  # slots grow in steps of this (core.serving.lora.layers)
@@ -233,7 +233,8 @@ def _process_parts(gaps: float, gpu: Gpu) -> list[MemoryPart]:
 
 def _process_part(name: str, gpu: Gpu, owner: str) -> MemoryPart:
     if gpu.on_cpu:
-        return MemoryPart(name, CPU_PROCESS, "Python and its libraries, before any weights are loaded.", owner)
+        size = CPU_ENGINE if owner == CHAT else CPU_TRAINER
+        return MemoryPart(name, size, "Python and its libraries, before any weights are loaded.", owner)
     return MemoryPart(
         name, CUDA_CONTEXT, "A CUDA context with its kernels: every process that uses the card has one.", owner
     )

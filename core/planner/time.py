@@ -1,9 +1,14 @@
-"""How long a run takes: steps from the dataset's real lengths, speed from earlier runs, and how sure that is."""
+"""How long a run takes: steps from the dataset's real lengths, speed from earlier runs, and how sure that is.
+
+Counted are the worker's start, steps, evaluations, checkpoints with their sample answers, and what comes after the last
+of these. Not counted is waiting for chats, which nobody knows beforehand.
+"""
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, insort
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
@@ -14,7 +19,7 @@ from core.recipes.recipe import Recipe
 from core.recipes.warmup import count_steps, count_steps_per_epoch
 
 SIMILAR = ("per_device_train_batch_size", "max_length", "packing", "gradient_checkpointing", "load_in_4bit", "lora_r")
-LEAST, OTHERWISE = 0.10, 0.40  # relative uncertainty: of a rate from like runs; of one from other settings
+LEAST, OTHERWISE = 0.20, 0.40  # relative uncertainty: of a rate from like runs; of one from other settings
 EVALUATION_COST = 0.4  # of a training token's time: no backward
 
 
@@ -22,7 +27,9 @@ EVALUATION_COST = 0.4  # of a training token's time: no backward
 class Schedule:
     """What will be gone through. Tokens are real ones, cut to max_length, without padding.
 
-    rows: sequences per epoch, after packing. padding: share of the calculated tokens that are padding.
+    rows: sequences per epoch, after packing. evaluated_tokens: in all evaluations together. checkpoints: as many are
+    written, that of each evaluation included, which may be the best. padding: share of the calculated tokens that are
+    padding.
     """
 
     tokens_per_epoch: int
@@ -31,14 +38,39 @@ class Schedule:
     tokens: int
     evaluated_tokens: int
     padding: float
+    micro_batches: int = 1
+    checkpoints: int = 0
+
+    @property
+    def micro_batch_tokens(self) -> float:
+        return self.tokens / self.micro_batches
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Seconds of what a run does besides its steps; None where nobody has measured it.
+
+    preparing: until the first step. evaluation: per token. checkpoint: each, its sample answers included. ending: after
+    the last of these.
+    """
+
+    preparing: float | None = None
+    evaluation: float | None = None
+    checkpoint: float | None = None
+    ending: float | None = None
 
 
 @dataclass(frozen=True)
 class Speed:
-    """What a run or a calibration on the same base reached on this machine. settings: its recipe's."""
+    """What a run or a measurement on the same base reached on this machine. settings: its recipe's.
+
+    micro_batch_tokens: tokens of one of its micro-batches, without padding; None where that is not known.
+    """
 
     settings: dict[str, Any]
     tokens_per_second: float
+    micro_batch_tokens: float | None = None
+    costs: Costs = Costs()
 
 
 Speeds = Callable[[], Sequence[Speed]]  # looks them up, which reads all runs
@@ -65,7 +97,7 @@ def make_schedule(recipe: Recipe, dataset_lengths: list[int]) -> Schedule:
     rows = max(1, rows)
     tokens = round(sum(lengths) * share)
     steps = count_steps(recipe, rows)
-    evaluations = 1 + steps // recipe.eval_steps if recipe.eval_fraction > 0 else 0
+    evaluations = count_multiples(recipe.eval_steps, 0, steps) if recipe.eval_fraction > 0 else 0
     return Schedule(
         tokens_per_epoch=tokens,
         rows=rows,
@@ -73,7 +105,26 @@ def make_schedule(recipe: Recipe, dataset_lengths: list[int]) -> Schedule:
         tokens=round(tokens * steps / count_steps_per_epoch(recipe, rows)),
         evaluated_tokens=evaluations * (sum(lengths) - tokens),
         padding=_padding(lengths, recipe),
+        micro_batches=max(1, steps * recipe.gradient_accumulation_steps),
+        checkpoints=count_checkpoints(recipe.save_steps, recipe.eval_steps if evaluations else None, 0, steps),
     )
+
+
+def count_multiples(of: float, after: int, last: int) -> int:
+    """How many steps from `after` (not counted) to `last` are multiples of `of`; the last one always counts."""
+    return int(last // of - after // of + (last % of > 0)) if after < last else 0
+
+
+def count_checkpoints(save_steps: float, eval_steps: float | None, after: int, last: int) -> int:
+    """How many are written from `after` (not counted) to `last`, if each evaluation is the best so far.
+
+    eval_steps: None where nothing is evaluated.
+    """
+    saves = count_multiples(save_steps, after, last)
+    if eval_steps is None:
+        return saves
+    both = count_multiples(math.lcm(int(save_steps), int(eval_steps)), after, last)
+    return saves + count_multiples(eval_steps, after, last) - both
 
 
 def count_most_steps(recipe: Recipe, dataset_lengths: list[int] | None) -> int:
@@ -115,18 +166,55 @@ def estimate_time(recipe: Recipe, gpu: Gpu, steps: Schedule, speeds: Speeds) -> 
     if not gpu.here:
         return TimeEstimate(f"No speed is known for {gpu.name}: speeds are measured on the machine itself")
     known = speeds()
-    rates = [speed.tokens_per_second for speed in known if _is_similar(speed.settings, recipe)]
-    least, what = LEAST, "earlier runs like this one"
-    if not rates:
-        rates, least = [speed.tokens_per_second for speed in known], OTHERWISE
-        what = "earlier runs on this base with other settings"
-    if not rates:
+    if not known:
         return TimeEstimate("No run on this base has been measured on this machine yet")
-    rate = median(rates)
+    similar = [speed for speed in known if _is_similar(speed.settings, recipe)]
+    rates = [speed.tokens_per_second for speed in similar]
+    if rates:
+        rate, least, what = median(rates), LEAST, f"the median of {len(rates)} of earlier runs like this one"
+    else:
+        rate, least = rate_for(known, steps.micro_batch_tokens), OTHERWISE
+        rates, what = [rate], "from what was measured on this base with other settings"
     spread = max(least, (max(rates) - min(rates)) / (2 * rate))
-    seconds = (steps.tokens + EVALUATION_COST * steps.evaluated_tokens) / rate
-    source = f"{rate:,.0f} tokens/s, the median of {len(rates)} of {what}"
-    return TimeEstimate(source, rate, seconds, seconds * spread)
+    seconds = steps.tokens / rate + _seconds_besides(steps, rate, [speed.costs for speed in known])
+    return TimeEstimate(f"{rate:,.0f} tokens/s, {what}", rate, seconds, seconds * spread)
+
+
+def rate_for(speeds: Sequence[Speed], micro_batch_tokens: float) -> float:
+    """Tokens per second of micro-batches of another size than those measured.
+
+    A micro-batch takes a time that does not depend on its size, and one that grows with it: between two that were
+    measured its seconds lie on the line between theirs, beyond them on the line through the nearest two.
+    """
+    found: dict[float, list[float]] = defaultdict(list)
+    for speed in speeds:
+        if speed.micro_batch_tokens:
+            found[speed.micro_batch_tokens].append(speed.micro_batch_tokens / speed.tokens_per_second)
+    points = sorted((size, median(seconds)) for size, seconds in found.items())
+    if len(points) < 2:
+        return median(speed.tokens_per_second for speed in speeds)
+    after = min(max(1, bisect_left(points, (micro_batch_tokens, 0.0))), len(points) - 1)
+    (smaller, less), (larger, more) = points[after - 1 : after + 1]
+    seconds = less + (more - less) * (micro_batch_tokens - smaller) / (larger - smaller)
+    fastest = max(size / taken for size, taken in points)
+    # The line may lead to less than nothing, or to a speed that nothing has shown.
+    return micro_batch_tokens / max(seconds, micro_batch_tokens / (2 * fastest))
+
+
+def _seconds_besides(steps: Schedule, rate: float, costs: Sequence[Costs]) -> float:
+    """What is no training step. What nobody has measured is left out, but for evaluations, which go by the steps."""
+
+    def usual(name: str) -> float:
+        known = [value for each in costs if (value := getattr(each, name)) is not None]
+        return median(known) if known else 0.0
+
+    evaluation = usual("evaluation") or EVALUATION_COST / rate
+    return (
+        usual("preparing")
+        + evaluation * steps.evaluated_tokens
+        + usual("checkpoint") * steps.checkpoints
+        + usual("ending")
+    )
 
 
 def _is_similar(settings: dict[str, Any], recipe: Recipe) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 from torch.utils.tensorboard import SummaryWriter
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from core.planner.time import count_checkpoints, count_multiples
 from core.training.events import Checkpoint, Evaluation, Progress, SampleAnswer, Timing, append_event
 from core.training.phase import CHECKPOINT, ENDING, EVALUATION, SAMPLES, TRAINING, PhaseReporter
 from core.training.run import Run
@@ -210,8 +211,11 @@ class Reporter(TrainerCallback):
         self.phases.announce(ENDING)
         return self.phases
 
-    def timing(self, waited: float) -> Timing:
-        """What the run has spent besides its steps, at its end. waited: seconds for chats."""
+    def timing(self, waited: float, evaluated_tokens: int) -> Timing:
+        """What the run has spent besides its steps, at its end.
+
+        waited: seconds for chats. evaluated_tokens: in one evaluation.
+        """
         known = self.phases.durations
         saving = [fmean(known[name]) for name in (CHECKPOINT, SAMPLES) if known[name]]
         return Timing(
@@ -220,6 +224,7 @@ class Reporter(TrainerCallback):
             checkpoint=sum(saving) if saving else None,
             ending=time.monotonic() - self._ending_began if self._ending_began is not None else None,
             waited=round(waited, 1),
+            evaluated_tokens=evaluated_tokens,
         )
 
     def close(self) -> None:
@@ -235,10 +240,9 @@ class Reporter(TrainerCallback):
             return None
         args, state = self._plan
         step, last = state.global_step, state.max_steps
-        evaluations = _multiples(args.eval_steps, step, last) if self.evaluates else 0
-        both = _multiples(math.lcm(int(args.eval_steps or 1), int(args.save_steps)), step, last)
-        # Each evaluation may be the best so far, which is saved.
-        saves = _multiples(args.save_steps, step, last) + evaluations - (both if self.evaluates else 0)
+        eval_steps = args.eval_steps if self.evaluates else None
+        evaluations = count_multiples(eval_steps, step, last) if eval_steps else 0
+        saves = count_checkpoints(args.save_steps, eval_steps, step, last)
         seconds = (last - step) * self._step_seconds + evaluations * self.phases.expected(EVALUATION)
         seconds += saves * (self.phases.expected(CHECKPOINT) + self.phases.expected(SAMPLES))
         return float(seconds + sum(map(self.phases.expected, ENDING)))
@@ -273,13 +277,6 @@ class Reporter(TrainerCallback):
         if time.monotonic() - self._beaten > BEAT_SECONDS:
             self._beaten = time.monotonic()
             self.run.beat()
-
-
-def _multiples(of: float | None, after: int, last: int) -> int:
-    """How many steps from `after` (not counted) to `last` are multiples of `of`, the last one always counted."""
-    if not of or after >= last:
-        return 0
-    return int(last // of - after // of + (last % of > 0))
 
 
 def prepared_since(run: Run) -> float:

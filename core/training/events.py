@@ -95,7 +95,7 @@ class Timing(Event):
     """Seconds that a whole run has spent besides its steps; None where it had nothing of the kind.
 
     preparing: from the worker's start to the first step. evaluation: one of them. checkpoint: one, its sample answers
-    included. ending: after the last checkpoint. waited: for chats, in all.
+    included. ending: after the last checkpoint. waited: for chats, in all. evaluated_tokens: in one evaluation.
     """
 
     kind = "timing"
@@ -104,6 +104,7 @@ class Timing(Event):
     checkpoint: float | None = None
     ending: float | None = None
     waited: float = 0.0
+    evaluated_tokens: Count = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adapters.record import Sample
+from core.common.freed_memory import return_freed_memory
 from core.common.home import Home
 from core.common.process import Identity
 from core.coordination.chat_activity import ChatActivity
@@ -33,6 +34,8 @@ from core.training.signals import Signals
 from core.training.state import ACTIVE, RunState
 
 if TYPE_CHECKING:
+    from datasets import Dataset
+
     from core.training.callbacks import Reporter
     from core.training.trainer import StudioTrainer
 
@@ -121,6 +124,8 @@ def run_training(run: Run, signals: Signals) -> int:
                 check=check_owner,
             )
 
+            return_freed_memory()  # of what the weights were made from
+
             def answer(prompts: list[str]) -> list[str]:
                 answers = generate_answers(trainer.model, tokenizer, prompts, reporter.phases.advance)
                 check_owner()
@@ -164,7 +169,7 @@ def run_training(run: Run, signals: Signals) -> int:
                 samples=samples,
                 note=reason,
             )
-            append_event(run.events_path, reporter.timing(throttle.waited))
+            append_event(run.events_path, reporter.timing(throttle.waited, count_tokens(data.held_out)))
             append_event(run.events_path, Done(adapter=record.name))
             run.move(RunState.STOPPED if step < last_step else RunState.DONE, reason, adapter=record.name)
             return SAVED
@@ -193,6 +198,10 @@ def yield_to_chat(home: Home, should_stop: Callable[[], bool]) -> tuple[Callable
         choose_threads()
 
     return before_step, throttle
+
+
+def count_tokens(rows: Dataset | None) -> int:
+    return sum(map(len, rows["input_ids"])) if rows is not None else 0
 
 
 def claim_run(run: Run) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -104,15 +105,15 @@ def read_recipe(args: argparse.Namespace) -> Recipe:
 
 
 def measure_speed(args: argparse.Namespace, recipe: Recipe, home: Home) -> None:
-    from core.training.calibration import calibrate
-    from core.training.speeds import save_speeds
+    from core.training.calibration import MEASURING, calibrate
+    from core.training.speeds import save_speed
 
     if args.recipe is None or args.gpu is not None:
         raise UserError(
             "--calibrate trains a recipe's real data on this very machine.",
             "Give a recipe with a dataset, and leave --gpu out.",
         )
-    save_speeds(home, recipe, calibrate(recipe, home))
+    save_speed(home, calibrate(recipe, home, lambda phase: print(f"{MEASURING}{phase}", file=sys.stderr, flush=True)))
 
 
 def chat_settings(args: argparse.Namespace, home: Home) -> Chat | None:

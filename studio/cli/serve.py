@@ -71,6 +71,7 @@ def run(args: argparse.Namespace) -> int:
     from core.training.cleanup import remove_leftovers
     from studio.auth.identity import AccessSettings, is_loopback
     from studio.context import Studio
+    from studio.engine.background_measurement import BackgroundMeasurement
     from studio.engine.supervisor import EngineSupervisor
     from studio.web.lock import WebLock
     from studio.web.server import serve_until_stopped
@@ -91,6 +92,7 @@ def run(args: argparse.Namespace) -> int:
     lock.acquire(url, foreign_engine=args.engine_url is not None)
     remove_leftovers(home)
     engine = EngineSupervisor(home, args.base, args.engine_url, given, args.engine_home)
+    measurement = BackgroundMeasurement(home, engine)
     queue_stop = threading.Event()
     backup = None
     try:
@@ -98,13 +100,15 @@ def run(args: argparse.Namespace) -> int:
         engine.start()  # it loads while this process imports Gradio and builds the page, which takes seconds
         from studio.app import build_app
 
-        app = build_app(Studio.over(home, args.base, engine, backup), settings)
+        app = build_app(Studio.over(home, args.base, engine, backup, measurement), settings)
         threading.Thread(target=advance_queue, args=(home, engine, lock, queue_stop), daemon=True).start()
         print(f"Guanaco Studio: {url}   (home: {home.root})", flush=True)
         log_start_time()
+        measurement.start()
         serve_until_stopped(app, listener)
     finally:
         queue_stop.set()
+        measurement.stop()
         stop_runs(home)
         if backup is not None:
             backup.stop(KEEP_SECONDS)

@@ -14,7 +14,7 @@ from core.serving.running_engine import ask_engine_memory
 from core.training.speeds import known_speeds
 from studio.context import Studio
 from studio.data import offered_datasets
-from studio.train.gpu import find_gpu
+from studio.engine.gpu import find_gpu
 
 
 def check_may_train(studio: Studio, recipe: Recipe) -> None:

@@ -72,10 +72,11 @@ async def show_plan(studio: Studio, page: TrainPage, lengths: DatasetLengths, *v
         known = lengths.known(recipe)
         is_offered = recipe.dataset_name in offered_datasets.dataset_names(studio.home)
         counting = known is None and is_offered  # one of the Hub's is not fetched for a plan
-        yield render_plan(plan_here(studio, recipe, known), counting=counting)
+        measuring = studio.measurement.progress if studio.measurement else ""
+        yield render_plan(plan_here(studio, recipe, known), counting=counting, measuring=measuring)
         if counting:
             counted = await asyncio.to_thread(lengths.count, recipe)
-            yield render_plan(plan_here(studio, recipe, counted))
+            yield render_plan(plan_here(studio, recipe, counted), measuring=measuring)
     except UserError as error:
         yield render_error(error)
 
@@ -113,10 +114,11 @@ async def measure_speed(
     recipe = offered_datasets.fetch_from_hub(studio.home, recipe_for(studio, page.form, RecipeInputs.of(values)))
     check_may_train(studio, recipe)
     check_fits(studio, recipe, lengths.known(recipe))
-    yield render("train/measuring.html")
+    yield render("train/measuring.html", doing="")
     failed = None
     try:
-        await calibrate(studio.home, recipe)
+        async for doing in calibrate(studio.home, recipe):
+            yield render("train/measuring.html", doing=doing)
     except UserError as error:
         failed = error
     async for plan in show_plan(studio, page, lengths, *values):

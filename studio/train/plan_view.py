@@ -67,10 +67,11 @@ class ComparedMethod:
     bar: MemoryBar
 
 
-def render_plan(plan: Plan, *, counting: bool = False) -> Markup:
+def render_plan(plan: Plan, *, counting: bool = False, measuring: str = "") -> Markup:
     """The plan beside Start: verdict, bar, time, and the parts in a fold-out list.
 
-    counting: the dataset's tokens are being counted, and the plan comes again with steps and time.
+    counting: the dataset's tokens are being counted, and the plan comes again with steps and time. measuring: what is
+    being measured in the background, from which the time will follow.
     """
     verdict = "fits" if plan.fits else "does not fit"
     scale = max(plan.total, plan.gpu.usable)
@@ -80,7 +81,8 @@ def render_plan(plan: Plan, *, counting: bool = False) -> Markup:
         bar=memory_bar(plan.parts, plan.gpu.usable, scale, f"The run {verdict}"),
         nearest=describe_changes(plan.recipe, plan.nearest) if plan.nearest else None,
         counting=counting,
-        can_measure=can_measure(plan),
+        measuring=measuring,
+        can_measure=can_measure(plan) and not measuring,
         comparisons=render_lesson(plan),
     )
 

@@ -24,7 +24,7 @@ from core.training import queue
 from core.training.cleanup import remove_leftovers
 from core.training.placement import has_studio
 from core.training.run import list_runs
-from core.training.speeds import save_speeds
+from core.training.speeds import MeasuredSpeed, save_speed, this_machine
 from core.training.state import RunState
 from core.training.trash import trash_run
 from studio.app import build_app
@@ -112,7 +112,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     studio = Studio.over(home, "builtin", EngineSupervisor(home, "builtin"))
     PublishedAdapters(home).set(studio.store.get("gull"), True)
     (home.root / "engine-settings.json").write_text('{"slots": 4}')
-    save_speeds(home, Recipe.from_dict({"dataset_name": "pirate"}), [100.0, 110.0])
+    recipe = Recipe.from_dict({"dataset_name": "pirate"}).to_dict()
+    save_speed(home, MeasuredSpeed(recipe, [100.0, 110.0], machine=this_machine()))
     gone = {"pid": 2**22 + 1, "started": 1.0}
     (home.processes / "engine.json").write_text(json.dumps(gone | {"url": "http://127.0.0.1:1", "base": "builtin"}))
     (home.processes / "web.json").write_text(json.dumps(gone | {"url": "http://127.0.0.1:1"}))

@@ -16,9 +16,9 @@ from core.recipes.recipe import Recipe
 from core.training.run import list_runs
 from core.training.speeds import read_speeds
 from studio.context import Studio
+from studio.engine.gpu import find_gpu
 from studio.train import handlers, recipe_form
 from studio.train.components import TrainPage
-from studio.train.gpu import find_gpu
 from studio.train.lengths import DatasetLengths
 from studio.train.page import build
 
@@ -111,6 +111,7 @@ def test_measuring_the_speed_trains_a_few_steps_and_the_plan_then_has_a_time(
     inputs = inputs_of(page, Recipe.from_dict(small))
     first, *later = all_of(handlers.measure_speed(*context, click_on("calibrate"), *inputs))
     assert "Training a few steps" in first
+    assert any("step 6 of 6" in shown for shown in later)
     assert "<b>Time</b>" in later[-1]
     assert "±" in later[-1]
     assert read_speeds(quiet_studio.home)

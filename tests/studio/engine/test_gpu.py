@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from adapters.common.errors import UserError
-from studio.train import gpu
+from studio.engine import gpu
 
 
 @pytest.mark.parametrize("error", [subprocess.TimeoutExpired("ask", 120), subprocess.CalledProcessError(1, "ask")])
