@@ -44,6 +44,7 @@ EXIT_FAULT = 70
 GRACE_SECONDS = 3  # for answers under way when the process ends
 
 NO_ROOM_SECONDS = 2.0  # between two attempts on a full disk
+SWITCH_SECONDS = 0.0005  # after which a thread that wants the interpreter gets it
 
 log = logging.getLogger("core.serving")
 
@@ -203,6 +204,9 @@ class EngineThread:
         from core.serving.service import Service
 
         transformers_logging.disable_progress_bar()
+        # The thread that decodes needs the interpreter for a moment between two tokens. With Python's own 5 ms it waits
+        # for the one that sends them.
+        sys.setswitchinterval(SWITCH_SECONDS)
         threads = choose_threads(self.settings.threads)
         torch.set_num_threads(int(threads.value))
         on_outputs, on_phase = self._output_handler(), self.state.begin_phase
