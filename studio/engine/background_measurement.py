@@ -60,11 +60,11 @@ class BackgroundMeasurement:
 
     def has_room(self) -> bool:
         """Whether training the base fits this machine's memory beside the chat; on a GPU that is left to the chat."""
-        gpu = find_gpu()
-        if not gpu.on_cpu:
-            return False
         recipe = Recipe.from_dict({"dataset_name": SAMPLE, "model_name_or_path": self._engine.base})
         try:
+            gpu = find_gpu()
+            if not gpu.on_cpu:
+                return False
             return plan_run(recipe, gpu, chat=Chat(self._engine.settings, engine=ask_engine_memory(self._home))).fits
         except UserError as error:
             log.info("the speed is not measured: %s", error)

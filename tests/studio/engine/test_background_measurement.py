@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from adapters.common.errors import UserError
 from core.common.home import Home
+from core.planner import Gpu
 from core.coordination.chat_activity import ChatActivity
 from core.recipes.recipe import Recipe
 from core.training.run import create_run
@@ -85,3 +87,13 @@ def test_a_chat_a_run_or_an_engine_that_is_not_ready_stand_in_its_way(
     assert not measurement.is_disturbed()
     create_run(home, Recipe.from_dict({"dataset_name": "pirate"}))
     assert measurement.is_disturbed()
+
+
+def test_a_gpu_that_does_not_say_what_it_is_leaves_it_unmeasured(
+    measurement: BackgroundMeasurement, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silent() -> Gpu:
+        raise UserError("The GPU could not be asked for its memory.", "See `python -m studio doctor`.")
+
+    monkeypatch.setattr(background_measurement, "find_gpu", silent)
+    assert not measurement.has_room()
