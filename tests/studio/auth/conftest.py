@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import gradio as gr
 import pytest
@@ -11,7 +12,9 @@ from starlette.testclient import TestClient
 
 from core.common.home import Home
 from studio.app import build_app
+from studio.auth import middleware
 from studio.auth.keys import Keys
+from studio.auth.limits import RateLimits
 from studio.context import Studio
 from studio.engine.supervisor import EngineSupervisor
 from studio.page import build_page
@@ -35,8 +38,31 @@ def quiet_studio(tmp_path_factory: pytest.TempPathFactory) -> Studio:
 
 
 @pytest.fixture(scope="session")
-def app(quiet_studio: Studio, provider: OpenIDProvider) -> FastAPI:
-    return build_app(quiet_studio, space_settings(provider.url))
+def limits() -> list[RateLimits]:
+    """Those of `app`."""
+    return []
+
+
+@pytest.fixture(scope="session")
+def app(quiet_studio: Studio, provider: OpenIDProvider, limits: list[RateLimits]) -> FastAPI:
+    def remembered(*arguments: Any) -> RateLimits:
+        limits.append(RateLimits(*arguments))
+        return limits[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(middleware, "RateLimits", remembered)
+        app = build_app(quiet_studio, space_settings(provider.url))
+        app.middleware_stack = app.build_middleware_stack()
+    assert limits
+    return app
+
+
+@pytest.fixture(autouse=True)
+def nobody_has_asked_before(limits: list[RateLimits]) -> None:
+    """All tests come from one address, and count for themselves."""
+    for each in limits:
+        each._of.clear()
+        each._all.clear()
 
 
 @pytest.fixture

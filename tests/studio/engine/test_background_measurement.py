@@ -11,8 +11,8 @@ import pytest
 
 from adapters.common.errors import UserError
 from core.common.home import Home
-from core.planner import Gpu
 from core.coordination.chat_activity import ChatActivity
+from core.planner import Gpu
 from core.recipes.recipe import Recipe
 from core.training.run import create_run
 from core.training.speeds import MeasuredSpeed, save_speed, this_machine
