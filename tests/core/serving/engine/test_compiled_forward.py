@@ -83,20 +83,21 @@ def test_without_the_kernels_another_form_is_chosen_and_it_says_why(
     assert built.choices["forward"].value == "operators"
 
 
-def test_a_row_says_bit_for_bit_the_same_alone_and_among_others(tmp_path: Path) -> None:
+@pytest.mark.parametrize("keeps_prefixes", [False, True])
+def test_a_row_says_bit_for_bit_the_same_alone_and_among_others(tmp_path: Path, keeps_prefixes: bool) -> None:
     """Adapters of several ranks come and go meanwhile, so that the slots grow and move."""
     folders = [
         tiny.adapter(tmp_path / f"a{rank}", tiny.model("llama", **WIDE), seed=rank, r=rank) for rank in (2, 8, 24)
     ]
     prompts = [random.Random(seed).choices(range(10, 200), k=length) for seed, length in enumerate((3, 17, 40, 70))]
     model = four_bit(tmp_path / "base", num_hidden_layers=2)
-    clients = itertools.count()  # each row has its own, so that it reads its whole prompt
+    clients = itertools.repeat("one") if keeps_prefixes else map(str, itertools.count())  # prefixes are a client's own
     with Running(model, slots=2, max_rows=6) as running:
         adapters = [None, *(running.read(folder) for folder in folders)]
         asked = [(prompt, adapter) for prompt in prompts for adapter in adapters]
 
         def ask(prompt: list[int], adapter: Any) -> Any:
-            return running.ask(prompt, adapter, max_tokens=8, logprobs=2, client=f"{next(clients)}")
+            return running.ask(prompt, adapter, max_tokens=8, logprobs=2, client=next(clients))
 
         def said(reader: Any) -> list[Any]:
             return [output.sampled for output in reader.ended().outputs if output.sampled is not None]
