@@ -34,6 +34,7 @@ from benchmarks.common.servers import engine, found_anywhere, running
 from benchmarks.engine import PROMPT, Ours, make_adapters, operators_per_step
 from core.models.base import BUILTIN, BaseSource, load_model, load_tokenizer, resolve
 from core.serving.engine import grouped_attention, linear_forms, loop
+from core.serving.engine.compiled_forward import CompiledForward
 from core.serving.engine.fast_layers import FastAttention, FastNorm, Rotation
 from core.serving.engine.kv_cache import KVCache
 from core.serving.engine.shared_linear import SharedProduct
@@ -79,6 +80,8 @@ class PartTimes:
             (grouped_attention, "_sdpa", "attention"),
             (SharedProduct, "output", "the base's products"),
             (MultiLoraLinear, "forward", "the adapter's products"),
+            (CompiledForward, "_run_layers", "the compiled layers"),
+            (CompiledForward, "_run_head", "the compiled head"),
         ]
         forms = [kind for kind in vars(linear_forms).values() if isinstance(kind, type) and "forward" in vars(kind)]
         parts += [(kind, "forward", "the base's products") for kind in forms]

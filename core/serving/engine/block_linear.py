@@ -57,8 +57,6 @@ class BlockLinear(ConvertedLinear):
     so that a product differs from the exact one by some 0.01 %. A row's result does not depend on the other rows.
     """
 
-    bytes_per_weight = 1
-
     def __init__(self, parts: Sequence[BlockWeight], in_features: int, bias: Tensor | None) -> None:
         nn.Module.__init__(self)
         self.in_features, self.out_features = in_features, sum(part.out_features for part in parts)

@@ -77,7 +77,7 @@ def build_engine(
         on_phase("compiling the engine for this processor, once")
         runtime.kernels().compile_all()
     if form != PACKED:
-        on_phase(f"writing the weights out as {form}")
+        on_phase(f"making the weights {form}")
         convert_weights(model, form, shared)
     choices["batched_products"] = choose_batched(model, form, device)
     if choices["batched_products"].value == "on":

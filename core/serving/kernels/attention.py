@@ -13,7 +13,7 @@ from numba import njit, prange
 
 from core.serving.kernels.layout import LENGTH, OFFSET, START, TOKENS
 from core.serving.kernels.numbers import F32, FAST, clear, exp, floats_at
-from core.serving.kernels.row_times_matrix import add_row_times_matrix
+from core.serving.kernels.row_times_matrix import FLOAT_BYTES, add_row_times_matrix
 
 TILE = 32  # tokens whose keys, or values, are read together for all queries of a block
 
@@ -54,7 +54,7 @@ def _attend_block(block: Any, key_head: int, layer: int, model: Any, queries: An
             part = scores[query, tile : tile + width]
             clear(part)
             x = queries[row, head * dim : (head + 1) * dim]
-            add_row_times_matrix(x.ctypes.data, dim, turned.ctypes.data, 4 * TILE, part.ctypes.data, width)
+            add_row_times_matrix(x.ctypes.data, dim, turned.ctypes.data, FLOAT_BYTES, TILE, part.ctypes.data, width)
     for query in range(count * group):
         end = length + query // group - first  # what lies behind is later than the token
         begin = max(0, end - window) if window else 0
@@ -71,7 +71,8 @@ def _attend_block(block: Any, key_head: int, layer: int, model: Any, queries: An
         for query in range(count * group):
             row, head = start + query // group, key_head * group + query % group
             part, out = scores[query, tile:], attended[row, head * dim :]
-            add_row_times_matrix(part.ctypes.data, width, values + 4 * tile * dim, 4 * dim, out.ctypes.data, dim)
+            at = values + FLOAT_BYTES * tile * dim
+            add_row_times_matrix(part.ctypes.data, width, at, FLOAT_BYTES, dim, out.ctypes.data, dim)
 
 
 @njit(parallel=True, nogil=True, fastmath=FAST, cache=True)

@@ -10,7 +10,7 @@ from numba import njit, prange
 
 from core.serving.kernels.layout import A_STRIDE, A_WIDTH, BLOCK, INPUT_LEVELS, IS_GATED, LORA_A, PLACES
 from core.serving.kernels.numbers import F32, FAST, I32, clear, exp
-from core.serving.kernels.row_times_matrix import add_row_times_halves
+from core.serving.kernels.row_times_matrix import HALF_BYTES, add_row_times_matrix
 
 _places = np.array(PLACES)
 _magnitude = I32(0x7FFFFFFF)
@@ -69,7 +69,7 @@ def _take_in_token(
     if slot >= 0 and product[LORA_A]:
         width, matrix, hidden = product[A_WIDTH], product[LORA_A] + slot * product[A_STRIDE], scratch.lora[token]
         clear(hidden[:width])
-        add_row_times_halves(x.ctypes.data, len(x), matrix, 2 * width, hidden.ctypes.data, width)
+        add_row_times_matrix(x.ctypes.data, len(x), matrix, HALF_BYTES, width, hidden.ctypes.data, width)
     scratch.scales[token] = _round(x, rounded)
 
 

@@ -31,7 +31,7 @@ from core.serving.kernels.layout import (
     WIDTH,
 )
 from core.serving.kernels.numbers import F32, FAST, floats_at
-from core.serving.kernels.row_times_matrix import add_row_times_halves
+from core.serving.kernels.row_times_matrix import HALF_BYTES, add_row_times_matrix
 
 _uintp = np.uintp
 # For rows of inputs times outputs of the weight at once. A single row is done with four outputs: what it costs to begin
@@ -101,12 +101,10 @@ def _run_task(task: Any, x: Any, x_scales: Any, y: Any, product: Any, slots: Any
         slot = slots[row]
         if slot < 0:
             continue
-        matrix = members[member, LORA_B] + slot * members[member, B_STRIDE] + 2 * (column - members[member, FIRST])
-        factors = hidden[row, offset:]
-        results = y[row, column:]
-        add_row_times_halves(
-            factors.ctypes.data, rank, matrix, 2 * members[member, WIDTH], results.ctypes.data, outputs
-        )
+        first = column - members[member, FIRST]
+        matrix = members[member, LORA_B] + slot * members[member, B_STRIDE] + HALF_BYTES * first
+        factors, results, width = hidden[row, offset:], y[row, column:], members[member, WIDTH]
+        add_row_times_matrix(factors.ctypes.data, rank, matrix, HALF_BYTES, width, results.ctypes.data, outputs)
 
 
 @njit(parallel=True, nogil=True, fastmath=FAST, cache=True)

@@ -12,9 +12,10 @@ from numba import njit
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from core.serving.kernels.numbers import F32, FAST, floats_at
+from core.serving.kernels.numbers import FAST, floats_at
 
 I64, FLOAT, VECTOR = ir.IntType(64), ir.FloatType(), ir.VectorType(ir.FloatType(), 8)
+FLOAT_BYTES, HALF_BYTES = 4, 2
 HALF, HALVES = ir.HalfType(), ir.VectorType(ir.HalfType(), 8)
 
 
@@ -82,42 +83,40 @@ def _half_at(typing: Any, address: Any) -> Any:
     return types.float32(types.uintp), generate
 
 
+@intrinsic
+def _float_at(typing: Any, address: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
+        return _load(builder, arguments[0], FLOAT)
+
+    return types.float32(types.uintp), generate
+
+
 _add_8, _add_32, _add_8_halves, _add_32_halves = (_make(n, is_half) for is_half in (False, True) for n in (1, 4))
 
 
 @njit(fastmath=FAST, cache=True)
-def add_row_times_matrix(x: int, count: int, matrix: int, stride: int, out: int, columns: int) -> None:
-    """out [columns] += x [count] times a matrix [count, columns] whose rows are `stride` bytes apart.
+def add_row_times_matrix(x: int, count: int, matrix: int, size: int, stride: int, out: int, columns: int) -> None:
+    """out [columns] += x [count] times a matrix [count, columns] whose rows are `stride` numbers apart.
 
-    x, matrix and out are addresses of float32; count is at least 1.
+    x, matrix and out are addresses, x and out of float32; `size` is the bytes of the matrix's numbers, FLOAT_BYTES or
+    HALF_BYTES. count is at least 1.
     """
-    column = 0
+    column, between = 0, size * stride
     while column + 32 <= columns:
-        _add_32(x, matrix + 4 * column, stride, count, out + 4 * column)
+        if size == HALF_BYTES:
+            _add_32_halves(x, matrix + size * column, between, count, out + 4 * column)
+        else:
+            _add_32(x, matrix + size * column, between, count, out + 4 * column)
         column += 32
     while column + 8 <= columns:
-        _add_8(x, matrix + 4 * column, stride, count, out + 4 * column)
-        column += 8
-    if column < columns:
-        factors, rest = floats_at(x, (count,)), floats_at(out, (columns,))
-        for row in range(count):
-            numbers = floats_at(matrix + row * stride, (columns,))
-            for i in range(column, columns):
-                rest[i] += F32(factors[row] * numbers[i])
-
-
-@njit(fastmath=FAST, cache=True)
-def add_row_times_halves(x: int, count: int, matrix: int, stride: int, out: int, columns: int) -> None:
-    """As `add_row_times_matrix`, the matrix being of float16."""
-    column = 0
-    while column + 32 <= columns:
-        _add_32_halves(x, matrix + 2 * column, stride, count, out + 4 * column)
-        column += 32
-    while column + 8 <= columns:
-        _add_8_halves(x, matrix + 2 * column, stride, count, out + 4 * column)
+        if size == HALF_BYTES:
+            _add_8_halves(x, matrix + size * column, between, count, out + 4 * column)
+        else:
+            _add_8(x, matrix + size * column, between, count, out + 4 * column)
         column += 8
     if column < columns:
         factors, rest = floats_at(x, (count,)), floats_at(out, (columns,))
         for row in range(count):
             for i in range(column, columns):
-                rest[i] += factors[row] * _half_at(np.uintp(matrix + row * stride + 2 * i))
+                at = np.uintp(matrix + row * between + size * i)
+                rest[i] += factors[row] * (_half_at(at) if size == HALF_BYTES else _float_at(at))
