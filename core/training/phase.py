@@ -115,6 +115,7 @@ class PhaseReporter:
         left = self.left()
         phase = Phase(self.name, time.time(), self._done, self.total, None if left is None else round(left, 1))
         self._written = time.monotonic()
+        # Not write_atomic: it is written twice a second, and nothing is lost with it, so it does not wait for the disk.
         with suppress(OSError):  # the disk is full: the run may yet end well
             unfinished = ensure_plain(self._path.with_suffix(".new"))
             unfinished.write_text(json.dumps(asdict(phase)), encoding="utf-8")
