@@ -59,6 +59,7 @@ def are_compiled() -> bool:
 
 def use_threads(count: int) -> None:
     """How many threads the next calls run on, at most as many as there are cores."""
+    kernels()  # without it this call would have Numba choose a pool by itself, and that is not TBB's
     from numba import config, set_num_threads
 
     set_num_threads(min(count, config.NUMBA_NUM_THREADS))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import platform
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -63,3 +65,20 @@ def test_more_threads_than_cores_are_as_many_as_cores() -> None:
     assert get_num_threads() == config.NUMBA_NUM_THREADS
     runtime.use_threads(1)
     assert get_num_threads() == 1
+
+
+THREADS_FIRST = """
+import torch
+from core.serving.kernels import runtime
+runtime.use_threads(1)
+import numba
+print(numba.threading_layer(), torch.get_num_threads())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(bool(runtime.why_not()), reason=f"no compiled kernels: {runtime.why_not()}")
+def test_whoever_comes_first_gets_tbbs_pool_and_leaves_torchs_threads_alone() -> None:
+    command = [sys.executable, "-c", THREADS_FIRST]
+    told = subprocess.run(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
+    assert told.stdout.split() == ["tbb", "1"], told.stderr
