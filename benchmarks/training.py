@@ -18,6 +18,9 @@ memory is the process's own view (VmHWM), in which mapped pages count in full, h
     python -m benchmarks.training --base ./.peers/smollm2 --threads 2 --ways plain studio packed llama-factory
     python -m benchmarks.training --base FOLDER --data FILE --batch 2 --against FOLDER --ways before "all cores"
         [--gradient-checkpointing]
+    python -m benchmarks.training --against FOLDER --ways before "all cores" --busy-cores 1
+
+--busy-cores: so many other programs compute all the time.
 """
 
 from __future__ import annotations
@@ -129,6 +132,18 @@ def unlimited() -> Iterator[None]:
     limits = {name: os.environ.pop(name) for name in (THREADS_VARIABLE, "OMP_NUM_THREADS")}
     yield
     os.environ |= limits
+
+
+@contextmanager
+def busy_cores(count: int) -> Iterator[None]:
+    """Meanwhile so many other programs compute."""
+    others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
 
 
 def worker_steps(events: list[Any]) -> dict[int, int]:
@@ -245,6 +260,7 @@ def main() -> None:
     )
     parser.add_argument("--batch", type=int, default=RECIPE["per_device_train_batch_size"], help="rows in a step")
     parser.add_argument("--gradient-checkpointing", action="store_true", help="as the default recipe asks for")
+    parser.add_argument("--busy-cores", type=int, default=0, help="which other programs have all the time")
     parser.add_argument("--against", type=Path, help="another working tree of the project, for the way `before`")
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=[*SCRIPTS, *WORKERS])
     parser.add_argument("--script", choices=SCRIPTS, help=argparse.SUPPRESS)
@@ -267,7 +283,7 @@ def main() -> None:
     measured: dict[str, list[Measured]] = {way: [] for way in args.ways}
     for number in range(args.rounds):
         for way in args.ways:
-            with tempfile.TemporaryDirectory() as folder:
+            with tempfile.TemporaryDirectory() as folder, busy_cores(args.busy_cores):
                 measured[way].append(measure(way, recipe, Path(folder), args.against))
             print(f"round {number + 1}: {way}: {measured[way][-1]}", file=sys.stderr, flush=True)
     print("\n".join(table(measured)))
