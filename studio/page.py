@@ -59,7 +59,13 @@ def build_page(studio: Studio, sign_in: bool = False) -> gr.Blocks:
                 settings.build_own(studio)
                 access.build(studio, sign_in, greeting)
                 settings.build_snippets()
-                settings.build_machine(studio, settings_tab)
+        private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
+        # First of all that opening a tab does: Gradio sends one after the other, and examining the machine takes long.
+        all_tabs = (chat_tab, data_tab, train_tab, runs_tab, board_tab, adapters_tab, settings_tab)
+        for name, tab in zip(TABS, all_tabs, strict=True):
+            tab.select(None, None, None, js=f"() => studio.went('{name}')", **private)
+        with settings_tab:
+            settings.build_machine(studio, settings_tab)
         with train_column, restricted_to(is_owner, TRAIN_RESTRICTED, "train-closed"):
             train_page, run_started = train.build(studio, runs_page.run_id, tabs)
         tick_button = gr.Button("Refresh", visible="hidden", elem_id="tick")
@@ -67,7 +73,6 @@ def build_page(studio: Studio, sign_in: bool = False) -> gr.Blocks:
         address = gr.Textbox("", label="Address", visible="hidden")
         place = gr.Textbox("", label="Place", visible="hidden")
 
-        private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
         run_id = runs_page.run_id
         targets: dict[str, list[Any]] = {
             "status bar": [status],
@@ -119,8 +124,5 @@ def build_page(studio: Studio, sign_in: bool = False) -> gr.Blocks:
         # Who goes back quickly goes back twice.
         turning: dict[str, Any] = {**private, "trigger_mode": "always_last"}
         turn_button.click(open_address, [address, run_id], [tabs, run_id], js=ADDRESS_OR_CHAT, **turning)
-        all_tabs = (chat_tab, data_tab, train_tab, runs_tab, board_tab, adapters_tab, settings_tab)
-        for name, tab in zip(TABS, all_tabs, strict=True):
-            tab.select(None, None, None, js=f"() => studio.went('{name}')", **private)
         page.reduce_event_overhead()
     return page
