@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
 from collections.abc import Callable
 
 import pytest
@@ -96,39 +94,6 @@ def test_retry_edit_arrow_up_continue_undo_and_swap(visit: Visit) -> None:
     longer = "n => document.querySelector('#bot-0 .bot.message').innerText.trim().length > n"
     page.wait_for_function(longer, arg=len(before))
     assert bubbles(page, 0, "bot")[0].startswith(before)
-
-
-def test_escape_stops_an_answer_and_the_next_one_comes(visit: Visit, furnished: StudioProcess) -> None:
-    page = visit(viewport={"width": 600, "height": 640})  # so that an answer is soon longer than its column
-    steps.limit_answers(page, 900)
-    steps.choose(page, "#adapter-0", "wren")
-    steps.ask(page, ENDLESS)
-    expect(steps.answers(page, 0)).to_contain_text(re.compile(r"\S"), timeout=MINUTE)
-    # Who scrolls up to read stays there while the answer grows; who is at its end follows it.
-    log = page.locator("#bot-0 [role=log]")
-    longer = "([log, by]) => log.scrollHeight > log.clientHeight + by"
-    page.wait_for_function(longer, arg=[log.element_handle(), 150], timeout=MINUTE)
-    page.wait_for_function("log => log.scrollTop > 0", arg=log.element_handle())
-    log.evaluate("log => log.scrollTo(0, 0)")
-    grown = log.evaluate("log => log.scrollHeight - log.clientHeight") + 60
-    page.wait_for_function(longer, arg=[log.element_handle(), grown], timeout=MINUTE)
-    assert log.evaluate("log => log.scrollTop") == 0
-    engine = int(str(furnished.record("engine")["pid"]))
-    os.kill(engine, signal.SIGSTOP)  # so that the answer cannot come to its end before the key does
-    try:
-        expect(page.locator("#stop-answers")).to_be_visible()
-        page.locator("#composer textarea").press("Escape")
-        expect(page.locator("#send")).to_be_visible()
-    finally:
-        os.kill(engine, signal.SIGCONT)
-    expect(page.locator("#badge-0")).not_to_contain_text("cut at the length limit")
-    stopped = bubbles(page, 0, "bot")[-1]
-    steps.limit_answers(page, 60)
-    steps.choose(page, "#adapter-0", "base")
-    steps.ask(page, CUBA)
-    steps.wait_for_answer(page, 0, BASE)  # whatever so small a base says after half a page of babble
-    expect(steps.answers(page, 0)).to_have_count(2)
-    assert bubbles(page, 0, "bot")[0] == stopped, "what came after the stop is not added to the answer"
 
 
 def test_conversations_are_kept_found_named_exported_and_survive_a_reload(

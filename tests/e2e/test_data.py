@@ -7,20 +7,17 @@ from __future__ import annotations
 
 import json
 import re
-import socket
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import uvicorn
 from playwright.sync_api import Browser, Page, expect
 
 from core.common.home import Home
-from studio.app import build_app
 from studio.context import Studio
 from studio.engine.supervisor import EngineSupervisor
 from tests.e2e import steps
+from tests.e2e.in_process import opened_in_process
 from tests.hub_server.fixtures import Hub
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
@@ -29,19 +26,9 @@ ROW = '{"text": "### Human: Hi ### Assistant: Hello"}\n'
 
 @pytest.fixture
 def page(home: Home, browser: Browser) -> Iterator[Page]:
-    app = build_app(Studio.over(home, "builtin", EngineSupervisor(home, "builtin")))
-    listening = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="critical"))
-    thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
-    thread.start()
-    opened = browser.new_page(viewport={"width": 1440, "height": 900})
-    opened.goto(f"http://127.0.0.1:{listening.getsockname()[1]}")
-    steps.open_tab(opened, "Data")
-    yield opened
-    opened.close()
-    server.should_exit = True
-    server.force_exit = True
-    thread.join(10)
+    with opened_in_process(browser, Studio.over(home, "builtin", EngineSupervisor(home, "builtin"))) as opened:
+        steps.open_tab(opened, "Data")
+        yield opened
 
 
 def upload(page: Page, *files: Path) -> None:
