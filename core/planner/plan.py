@@ -12,7 +12,7 @@ from core.planner.memory_parts import CHAT, Chat, MemoryPart, chat_parts
 from core.planner.model_shape import ModelShape, read_shape
 from core.planner.serving_limits import NOT_SERVED, NOT_SERVED_ALLOWED, ServingLimits, find_init_adapter
 from core.planner.time import Schedule, Speeds, TimeEstimate, estimate_time, make_schedule
-from core.planner.training_form import choose_form
+from core.planner.training_form import PADDING_FREE, TrainingForm, choose_form
 from core.recipes.recipe import Recipe
 from core.recipes.warmup import warmup_warning
 
@@ -23,6 +23,7 @@ GIB = 1 << 30
 class Plan:
     """Bytes and seconds. `parts` add up to `total`, the most that is in use at one moment.
 
+    padding_free: the conversations of a micro-batch lie end to end (core.planner.training_form).
     unserved: why the adapter cannot be chatted with here; None where it can, or where that is not known.
     serving_caveat: what is not known about serving it.
     nearest: the smallest change of the recipe that fits and is served; None when the recipe itself is, or nothing does.
@@ -36,6 +37,7 @@ class Plan:
     parts: list[MemoryPart]
     fits: bool
     reason: str
+    padding_free: bool = False
     unserved: str | None = None
     serving_caveat: str | None = None
     nearest: Recipe | None = None
@@ -51,6 +53,11 @@ class Plan:
     def about_warmup(self) -> str:
         """A sentence where the run ends before its learning rate has risen, else ""."""
         return warmup_warning(self.recipe, self.schedule.steps) if self.schedule else ""
+
+    @property
+    def about_padding(self) -> str:
+        """A sentence where nothing is padded, else ""."""
+        return PADDING_FREE if self.padding_free else ""
 
     @property
     def served(self) -> bool:
@@ -100,12 +107,13 @@ def plan_run(
     longest = max(dataset_lengths) if dataset_lengths else None
     init_adapter = find_init_adapter(recipe, home) if home else None
 
-    def parts_of(candidate: Recipe) -> list[MemoryPart]:
+    def form_beside_chat(candidate: Recipe) -> TrainingForm:
         if init_adapter is not None:  # whose rank is kept
             candidate = replace(candidate, lora_r=init_adapter.max_rank)
         chat_memory = chat_parts(candidate, shape, gpu, chat) if chat else []
         room = gpu.usable - sum(part.bytes for part in chat_memory)
-        return choose_form(candidate, shape, gpu, room=room, longest=longest).parts + chat_memory
+        form = choose_form(candidate, shape, gpu, room=room, longest=longest)
+        return replace(form, parts=form.parts + chat_memory)
 
     def why_unserved(candidate: Recipe) -> str | None:
         targets = shape.chosen(candidate.lora_target_modules)
@@ -114,10 +122,10 @@ def plan_run(
     def good(candidate: Recipe) -> bool:
         if not candidate.allow_unserved and why_unserved(candidate):
             return False
-        return sum(part.bytes for part in parts_of(candidate)) <= gpu.usable
+        return form_beside_chat(candidate).total <= gpu.usable
 
-    parts = parts_of(recipe)
-    total = sum(part.bytes for part in parts)
+    form = form_beside_chat(recipe)
+    parts, total = form.parts, form.total
     steps = make_schedule(recipe, dataset_lengths) if dataset_lengths else None
     plan = Plan(
         recipe,
@@ -126,6 +134,7 @@ def plan_run(
         parts,
         fits=total <= gpu.usable,
         reason="",
+        padding_free=form.padding_free,
         unserved=why_unserved(recipe),
         serving_caveat=limits.find_caveat(init_adapter.max_rank if init_adapter else recipe.lora_r) if limits else None,
         schedule=steps,

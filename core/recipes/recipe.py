@@ -92,7 +92,11 @@ class Recipe:
     max_length: int = setting(
         1024, "Longest conversation in tokens; what is longer is cut.", USUAL, low=16, high=1 << 20
     )
-    packing: bool = setting(False, "Put several short conversations into one sequence.")
+    packing: bool | None = setting(
+        None,
+        "Put several short conversations into one sequence of max_length, so that fewer steps have more each. If not "
+        "given: on a CPU those of a micro-batch lie end to end, without padding, and the steps stay as they are.",
+    )
     seed: int = setting(
         42, "Seed of the split, the data order and the adapter's initial weights.", USUAL, low=0, high=2**32 - 1
     )

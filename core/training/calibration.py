@@ -91,6 +91,7 @@ def calibrate(
             folder=Path(folder),
             dtype=choose_dtype(device, model.config.model_type),
             written_out=form.written_out,
+            padding_free=form.padding_free,
             callbacks=[Clock()],
         )
         trainer.train()

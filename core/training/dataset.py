@@ -162,5 +162,25 @@ class PackedCollator:
         }
 
 
+@dataclass
+class EndToEndCollator:
+    """Collates conversations, or packed rows of them, into one row [1, tokens] without padding.
+
+    cu_seq_lens_q [conversations + 1] says where each begins, for core.training.packed_attention.
+    """
+
+    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        lengths = [length for row in rows for length in row.get("seq_lengths", [len(row["input_ids"])])]
+        labels = torch.tensor([label for row in rows for label in row["labels"]])
+        begins = torch.tensor([0, *lengths]).cumsum(0)
+        labels[begins[:-1]] = IGNORED  # nothing comes before a conversation's first token that could say it
+        return {
+            "input_ids": torch.tensor([[token for row in rows for token in row["input_ids"]]]),
+            "labels": labels[None],
+            "position_ids": torch.cat([torch.arange(length) for length in lengths])[None],
+            "cu_seq_lens_q": begins,
+        }
+
+
 def _padded(rows: list[list[int]], length: int, value: int) -> torch.Tensor:
     return torch.tensor([row + [value] * (length - len(row)) for row in rows])

@@ -10,7 +10,7 @@ from adapters.common.errors import UserError
 from core.common.home import Home
 from core.planner.gpus import this_machine
 from core.planner.model_shape import read_shape
-from core.planner.training_form import TrainingForm, choose_form
+from core.planner.training_form import PADDING_FREE, TrainingForm, choose_form
 from core.recipes.recipe import Recipe
 from core.serving.running_engine import ask_engine_memory
 
@@ -36,4 +36,5 @@ def tell(form: TrainingForm) -> str:
     """A sentence for the run's notes."""
     weights = "written out" if form.written_out else "packed"
     activations = "calculated again" if form.recipe.gradient_checkpointing else "kept"
-    return f"Memory for speed: weights {weights}, activations {activations} ({form.reason})."
+    told = f"Memory for speed: weights {weights}, activations {activations} ({form.reason})."
+    return f"{told} {PADDING_FREE}" if form.padding_free else told

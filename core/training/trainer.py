@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import numpy as np
 import torch
 from peft import LoraConfig, set_peft_model_state_dict
 from safetensors.torch import load_file
+from torch.utils.data import DataLoader
 from transformers import TrainerState
 from trl import SFTConfig, SFTTrainer
 
@@ -22,9 +24,10 @@ from core.models.writing_out import write_out
 from core.recipes.recipe import Recipe, lora_settings
 from core.training import checkpoints
 from core.training.checkpoints import SavedCheckpoint
-from core.training.dataset import PackedCollator
+from core.training.dataset import EndToEndCollator, PackedCollator
 from core.training.frozen_head_loss import frozen_head_loss, has_plain_frozen_head
 from core.training.lora_product import use_lora_product
+from core.training.packed_attention import attention_by_conversation
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -45,17 +48,22 @@ class StudioTrainer(SFTTrainer):
     """SFTTrainer whose checkpoints appear whole, hold no pickled arguments, and whose losses are checked.
 
     before_step is called before each micro-step; it may wait (to let a chat go first) or raise. check is called after
-    each micro-step and each evaluation, before anything is made of the result; it may raise.
+    each micro-step and each evaluation, before anything is made of the result; it may raise. padding_free: what is
+    trained lies end to end (EndToEndCollator).
     """
+
+    data_collator: Any
 
     def __init__(
         self,
         *args: Any,
         before_step: Callable[[], None] | None = None,
         check: Callable[[], None] | None = None,
+        padding_free: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
+        self._padding_free = padding_free
         self._before_step = before_step or (lambda: None)
         self._check = check or (lambda: None)
         self._saving_to: Path | None = None
@@ -92,12 +100,23 @@ class StudioTrainer(SFTTrainer):
         self.abandon_step()
         self._save_checkpoint(self.model, None)
 
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        # An evaluation's batches stay padded: its loss is the mean over batches, each by its number of rows.
+        collator: Any = self.data_collator
+        self.data_collator = EndToEndCollator() if self._padding_free else collator
+        try:
+            loader: DataLoader[Any] = super().get_train_dataloader()
+            return loader
+        finally:
+            self.data_collator = collator
+
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
         if self.state.global_step != self._begun:
             self._begun, self._random_state = self.state.global_step, random_state()
         self._before_step()
         self.tokens_seen += _real_tokens(inputs)
-        loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
+        with attention_by_conversation(self.model) if self._padding_free else nullcontext():
+            loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
         # TRL's own count starts at 0 after a resume and takes one row for the whole of a packed batch.
         self._metrics["train"]["num_tokens"] = [self.tokens_seen]
         finite = bool(torch.isfinite(loss))  # waits for the device, so that the check comes after all of the work
@@ -242,6 +261,7 @@ def build_trainer(
     folder: Path,
     dtype: Choice,
     written_out: bool = False,
+    padding_free: bool = False,
     init_adapter: Path | None = None,
     callbacks: list[TrainerCallback] | None = None,
     before_step: Callable[[], None] | None = None,
@@ -250,7 +270,8 @@ def build_trainer(
     """The trainer, its adapter's weights in fp32 and its base's real id in the adapter's config.
 
     init_adapter: an adapter's folder, whose shape and weights the new one begins with. written_out: the model, which
-    calculates on a CPU in fp32, shall do so with its 4-bit weights written out.
+    calculates on a CPU in fp32, shall do so with its 4-bit weights written out. padding_free: the conversations of a
+    micro-batch lie end to end; the model's attention is sdpa, and none of its layers has a window.
     """
     shape = LoraConfig(**lora_settings(recipe)) if init_adapter is None else same_shape(init_adapter)
     if written_out:
@@ -267,6 +288,7 @@ def build_trainer(
         callbacks=callbacks,
         before_step=before_step,
         check=check,
+        padding_free=padding_free,
     )
     for config in trainer.model.peft_config.values():
         config.base_model_name_or_path = source.id
@@ -295,6 +317,8 @@ def set_random_state(state: dict[str, Any]) -> None:
 
 
 def _real_tokens(inputs: dict[str, Any]) -> int:
+    if "cu_seq_lens_q" in inputs:
+        return int(inputs["cu_seq_lens_q"][-1])
     if "attention_mask" in inputs:
         return int(inputs["attention_mask"].sum())
     positions = inputs["position_ids"]  # packed: each conversation counts from 0, and padding is all 0

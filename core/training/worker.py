@@ -118,6 +118,7 @@ def run_training(run: Run, signals: Signals) -> int:
                 folder=run.checkpoints_folder,
                 dtype=dtype,
                 written_out=form.written_out,
+                padding_free=form.padding_free,
                 init_adapter=init_adapter.folder if init_adapter else None,
                 callbacks=[reporter],
                 before_step=before_step,

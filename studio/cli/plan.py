@@ -196,6 +196,8 @@ def print_plan(console: Console, planned: Plan) -> None:
         console.print(
             f"{steps.rows:,} rows and {steps.tokens_per_epoch:,} tokens per epoch; {steps.steps:,} steps in all."
         )
+    if planned.about_padding:
+        console.print(Text(planned.about_padding))
     if planned.about_warmup:
         console.print(Text(planned.about_warmup, style="yellow"))
     if planned.time:

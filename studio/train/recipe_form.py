@@ -15,6 +15,7 @@ from studio.context import Studio
 LEVELS = ("Simple", "Usual", "Everything")
 # (smallest, largest, step) of a beginner's sliders; a recipe in YAML may go beyond.
 SLIDERS = {"num_train_epochs": (0.5, 20, 0.5), "learning_rate": (1e-5, 1e-2, 1e-5), "lora_r": (1, 128, 1)}
+YES_OR_NO = ("true", "false")  # as a recipe writes them
 WITHOUT_FIELD = ("dataset_name", "model_name_or_path")  # chosen in step one; the studio's own
 
 
@@ -73,6 +74,8 @@ def build_field(name: str, default: Any) -> Any:
         return gr.Dropdown([("a new adapter", "")], value="", allow_custom_value=True, **about)
     if choices := SETTINGS[name].metadata["choices"]:
         return gr.Dropdown(list(choices), value=default, **about)
+    if bool in kinds and type(None) in kinds:
+        return gr.Dropdown([("by itself", ""), *YES_OR_NO], value=field_value(name, default), **about)
     if bool in kinds:
         return gr.Checkbox(default, **about)
     if int in kinds or float in kinds:
@@ -93,6 +96,8 @@ def recipe_value(name: str, value: Any) -> Any:
     if not isinstance(value, str):
         return value
     text = value.strip()
+    if bool in TYPES[name] and text in YES_OR_NO:
+        return text == "true"
     if name == "sample_prompts":
         return [line.strip() for line in text.splitlines() if line.strip()]
     if name == "lora_target_modules" and "," in text:
@@ -106,4 +111,6 @@ def field_value(name: str, value: Any) -> Any:
         return "\n".join(value or [])
     if isinstance(value, list):
         return ", ".join(value)
+    if isinstance(value, bool) and type(None) in TYPES[name]:
+        return str(value).lower()
     return "" if value is None and not {int, float} & set(TYPES[name]) else value

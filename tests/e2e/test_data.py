@@ -92,7 +92,7 @@ def test_a_folder_is_uploaded_licensed_and_chosen_by_its_card(page: Page, tmp_pa
     page.locator("#recipe-level").get_by_text("Everything").click()
     steps.fill(page, "#max-length", "1000000")
     steps.fill(page, "#per-device-train-batch-size", "1024")
-    page.locator("#packing input").check()
+    steps.choose(page, "#packing", "true")
     page.locator("#max-length input").first.click()  # leaving a field is what counts
     expect(page.locator("#plan div.plan[data-fits=false]")).to_be_visible(timeout=steps.MINUTE)
     expect(page.locator("#start-anyway")).to_be_visible()

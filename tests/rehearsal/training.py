@@ -73,7 +73,7 @@ def train(card: Card, shape: dict[str, Any], recipe: Recipe) -> TrainingReport:
     report, memory = TrainingReport(), card.memory
     rows = recipe.per_device_train_batch_size
     with ExitStack() as stack:
-        stack.enter_context(libraries(padded=rows > 1 and not recipe.packing, packed=recipe.packing))
+        stack.enter_context(libraries(padded=rows > 1 and not recipe.packing, packed=bool(recipe.packing)))
         data = _dataset(recipe, 2 * rows)
         model = outline(shape, card.dtype, load_in_4bit=recipe.load_in_4bit, nested=recipe.use_bnb_nested_quant)
         stack.enter_context(present(card))

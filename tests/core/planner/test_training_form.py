@@ -64,3 +64,22 @@ def test_a_plan_counts_what_is_written_out(shape: ModelShape) -> None:
     names = {part.name: part.bytes for part in plan_run(RECIPE, CPU, shape=shape).parts}
     assert names["Base written out"] == 4 * shape.linear_parameters
     assert names["Unpacked matrix"] == 0
+
+
+def test_nothing_is_padded_where_a_micro_batch_has_several_and_nobody_chose_otherwise(shape: ModelShape) -> None:
+    several = replace(RECIPE, per_device_train_batch_size=4)
+    assert chosen(shape, 1000 * GIB, several).padding_free
+    assert chosen(shape, 0, several).padding_free  # it takes no memory
+    assert chosen(shape, 1000 * GIB, replace(RECIPE, packing=True)).padding_free  # rows are packed, and lie so
+    assert not chosen(shape, 1000 * GIB, replace(several, packing=False)).padding_free
+    assert not chosen(shape, 1000 * GIB).padding_free  # one conversation has no padding
+    assert not choose_form(several, shape, CATALOGUE["h100"]).padding_free
+    assert plan_run(several, CPU, shape=shape).about_padding
+    assert not plan_run(RECIPE, CPU, shape=shape).about_padding
+
+
+def test_conversations_lie_end_to_end_only_where_every_layer_sees_all_of_each(shape: ModelShape) -> None:
+    several = replace(RECIPE, per_device_train_batch_size=4, max_length=1024)
+    assert not chosen(replace(shape, window=512), 1000 * GIB, several).padding_free
+    assert choose_form(several, replace(shape, window=512), CPU, longest=500).padding_free
+    assert not chosen(replace(shape, model_type="gemma2"), 1000 * GIB, several).padding_free  # its scores are capped

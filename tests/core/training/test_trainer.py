@@ -15,8 +15,9 @@ from core.models.base import load_model, load_tokenizer, resolve
 from core.models.device import Choice
 from core.planner import training_form
 from core.recipes.recipe import Recipe
-from core.training.dataset import PackedCollator, prepare_data
+from core.training.dataset import EndToEndCollator, PackedCollator, prepare_data
 from core.training.events import Note
+from core.training.packed_attention import attention_by_conversation
 from core.training.run import Run, create_run
 from core.training.trainer import StudioTrainer, build_trainer
 from tests.core.data.rows import only_row
@@ -114,3 +115,48 @@ def test_packed_rows_give_the_same_loss_as_conversations_on_their_own(trainer: S
         packed = trainer.compute_loss(trainer.model, PackedCollator(tokenizer.pad_token_id)(rows))
         padded = trainer.compute_loss(trainer.model, trainer.data_collator(examples))
     assert packed.item() == pytest.approx(padded.item(), rel=1e-5)
+
+
+def test_conversations_end_to_end_give_the_same_loss_and_gradients_as_padded_ones(
+    trainer: StudioTrainer, recipe: Recipe
+) -> None:
+    conversations = read_dataset(recipe.dataset_name).conversations[:5]
+    whole = [only_row(trainer.processing_class, conversation.messages) for conversation in conversations]
+    examples: list[dict[str, list[int]]] = [  # of different lengths
+        {
+            "input_ids": example["input_ids"][: len(example["input_ids"]) - cut],
+            "labels": example["labels"][: len(example["labels"]) - cut],
+        }
+        for cut, example in enumerate(whole)
+    ]
+    trainer.model.eval()
+    for name, parameter in trainer.model.named_parameters():
+        if "lora_B" in name:  # zero at the start, which would hide what comes through lora_A
+            torch.nn.init.normal_(parameter, std=0.02)
+
+    def loss_and_gradients(inputs: dict[str, torch.Tensor]) -> tuple[float, list[torch.Tensor]]:
+        trainer.model.zero_grad()
+        loss = trainer.compute_loss(trainer.model, inputs)
+        loss.backward()
+        return loss.item(), [weight.grad.clone() for weight in trainer.model.parameters() if weight.requires_grad]
+
+    padded, wanted = loss_and_gradients(trainer.data_collator(examples))
+    with attention_by_conversation(trainer.model):
+        end_to_end, found = loss_and_gradients(EndToEndCollator()(examples))
+    assert end_to_end == pytest.approx(padded, rel=1e-5)
+    for gradient, other in zip(found, wanted, strict=True):
+        torch.testing.assert_close(gradient, other, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_a_run_without_padding_has_the_losses_of_a_padded_one(
+    home: Home, recipe: Recipe, work: Work, monkeypatch: pytest.MonkeyPatch, checkpointing: bool
+) -> None:
+    steps = replace(recipe, max_steps=6, lora_dropout=0.0, gradient_checkpointing=checkpointing)
+    if checkpointing:  # forwards are calculated again only where no memory is free
+        monkeypatch.setattr(training_form, "SHARE_OF_ROOM", 0.0)
+    end_to_end, padded = create_run(home, steps), create_run(home, replace(steps, packing=False))
+    assert work(end_to_end) == work(padded) == 0
+    assert training_form.PADDING_FREE in all_notes(end_to_end)
+    assert training_form.PADDING_FREE not in all_notes(padded)
+    assert losses(end_to_end) == pytest.approx(losses(padded), rel=1e-4)
