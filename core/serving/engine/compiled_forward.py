@@ -187,11 +187,12 @@ class CompiledForward:
             hidden, heads, key_heads, dim, gate = self._shape
             room = max(PIECE, tokens)
 
+            # torch's memory begins where a line of the processor's cache does, and NumPy's often in the middle of one.
             def blocks(size: int) -> Any:
-                return np.empty((room, -(-size // BLOCK) * BLOCK), np.int16)
+                return torch.empty(room, -(-size // BLOCK) * BLOCK, dtype=torch.int16).numpy()
 
             def floats(*shape: int) -> Any:
-                return np.empty((room, *shape), np.float32)
+                return torch.empty(room, *shape).numpy()
 
             self._scratch = self._kernels.Scratch(
                 normed=floats(hidden),

@@ -14,7 +14,9 @@ from numba import njit, prange
 from core.serving.kernels.layout import LENGTH, OFFSET, START, TOKENS
 from core.serving.kernels.numbers import F32, FAST, clear, exp, floats_at
 from core.serving.kernels.row_times_matrix import FLOAT_BYTES, add_row_times_matrix
+from core.serving.kernels.transpose import WIDTH, transpose
 
+_uintp = np.uintp
 TILE = 32  # tokens whose keys, or values, are read together for all queries of a block
 
 
@@ -32,6 +34,22 @@ def _softmax(scores: Any) -> None:
 
 
 @njit(fastmath=FAST, cache=True)
+def _turn(keys: Any, turned: Any) -> None:
+    """turned [dim, TILE] = keys [tokens, dim] transposed, as far as there are tokens."""
+    tokens, dim = keys.shape
+    whole = tokens - tokens % WIDTH if dim % WIDTH == 0 else 0
+    row_bytes, column_bytes = _uintp(FLOAT_BYTES * dim), _uintp(FLOAT_BYTES * TILE)
+    for token in range(0, whole, WIDTH):
+        for i in range(0, dim, WIDTH):
+            source = _uintp(keys.ctypes.data + FLOAT_BYTES * (token * dim + i))
+            target = _uintp(turned.ctypes.data + FLOAT_BYTES * (i * TILE + token))
+            transpose(source, row_bytes, target, column_bytes)
+    for token in range(whole, tokens):
+        for i in range(dim):
+            turned[i, token] = keys[token, i]
+
+
+@njit(fastmath=FAST, cache=True)
 def _attend_block(block: Any, key_head: int, layer: int, model: Any, queries: Any, attended: Any) -> None:
     """The tokens of a block, for all heads that read one head of keys and values."""
     heads, key_heads, dim, budget = model.sizes[0], model.sizes[1], model.sizes[2], model.sizes[3]
@@ -46,9 +64,7 @@ def _attend_block(block: Any, key_head: int, layer: int, model: Any, queries: An
     turned = np.empty((dim, TILE), np.float32)
     for tile in range(0, seen, TILE):
         width = min(TILE, seen - tile)
-        for token in range(width):
-            for i in range(dim):
-                turned[i, token] = keys[tile + token, i]
+        _turn(keys[tile : tile + width], turned)
         for query in range(count * group):
             row, head = start + query // group, key_head * group + query % group
             part = scores[query, tile : tile + width]
