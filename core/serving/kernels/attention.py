@@ -17,7 +17,7 @@ from core.serving.kernels.row_times_matrix import FLOAT_BYTES, add_row_times_mat
 from core.serving.kernels.transpose import WIDTH, transpose
 
 _uintp = np.uintp
-TILE = 32  # tokens whose keys, or values, are read together for all queries of a block
+TILE = 64  # tokens whose keys, or values, are read together for all queries of a block
 
 
 @njit(fastmath=FAST, cache=True)
@@ -60,11 +60,12 @@ def _attend_block(block: Any, key_head: int, layer: int, model: Any, queries: An
     at = (key_head * budget + block[OFFSET] + first) * dim * 4
     keys = floats_at(model.cache[layer, 0] + at, (seen, dim))
     values = model.cache[layer, 1] + at
-    scores = np.empty((count * group, seen), np.float32)
+    scores = np.empty((count * group, -(-seen // WIDTH) * WIDTH), np.float32)  # in whole vectors; nobody reads the rest
     turned = np.empty((dim, TILE), np.float32)
     for tile in range(0, seen, TILE):
-        width = min(TILE, seen - tile)
-        _turn(keys[tile : tile + width], turned)
+        tokens = min(TILE, seen - tile)
+        _turn(keys[tile : tile + tokens], turned)
+        width = -(-tokens // WIDTH) * WIDTH
         for query in range(count * group):
             row, head = start + query // group, key_head * group + query % group
             part = scores[query, tile : tile + width]

@@ -105,7 +105,8 @@ def _float_at(typing: Any, address: Any) -> Any:
     return types.float32(types.uintp), generate
 
 
-_add_8, _add_16, _add_32 = (_make(vectors, is_half=False) for vectors in (1, 2, 4))
+# Eight vectors keep the processor busy; one takes nearly as long as four, since each of its sums waits for the last.
+_add_8, _add_16, _add_32, _add_64 = (_make(vectors, is_half=False) for vectors in (1, 2, 4, 8))
 _add_8_halves, _add_16_halves, _add_32_halves = (_make(vectors, is_half=True) for vectors in (1, 2, 4))
 
 
@@ -117,13 +118,16 @@ def add_row_times_matrix(x: int, count: int, matrix: int, size: int, stride: int
     HALF_BYTES. count is at least 1.
     """
     column, between = 0, size * stride
+    while size == FLOAT_BYTES and column + 64 <= columns:
+        _add_64(x, matrix + size * column, between, count, out + 4 * column)
+        column += 64
     while column + 32 <= columns:
         if size == HALF_BYTES:
             _add_32_halves(x, matrix + size * column, between, count, out + 4 * column)
         else:
             _add_32(x, matrix + size * column, between, count, out + 4 * column)
         column += 32
-    if column + 16 <= columns:  # sixteen cost what eight do: it is the chain of sums that takes the time
+    if column + 16 <= columns:
         if size == HALF_BYTES:
             _add_16_halves(x, matrix + size * column, between, count, out + 4 * column)
         else:
