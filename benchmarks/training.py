@@ -1,12 +1,13 @@
 """Training: the studio's worker against a plain TRL + PEFT + bitsandbytes script, same base, data, batch and rank.
 
-Eight ways by turns, each a process of its own, on the bundled sample `pirate` or --data:
+Nine ways by turns, each a process of its own, on the bundled sample `pirate` or --data:
   before      the worker of another working tree of the project (--against FOLDER), with the threads that it chooses
   documented  the script as the libraries' documentation has it: SFTConfig's defaults, bf16 and gradient checkpointing
   plain       the same script told what suits a CPU: fp32, no gradient checkpointing
   studio      core.training.worker with the default recipe, which also evaluates nothing here and answers no samples
   shared      the same beside an engine that nobody asks anything, whose base it maps instead of loading one
   all cores   as studio, with the threads that a run has while nobody chats, whatever --threads says
+  padded      as studio, with packing: false, so that the rows of a micro-batch are padded
   packed      as studio, with packing: true, in rows of max_length, one row per micro-batch
   llama-factory  LLaMA-Factory with what suits a CPU, as plain, on the base's unquantised weights: it writes none out.
               Only with a --base that it has a template for, and where `make bench-peers` has made its environment
@@ -40,6 +41,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import yaml
 
 from benchmarks.common.servers import engine, found_anywhere, running
 from benchmarks.peers import llama_factory, places
@@ -58,8 +60,8 @@ RECIPE |= {
     "max_length": 512,
 }
 LLAMA_FACTORY, BEFORE, SCRIPTS = "llama-factory", "before", ("documented", "plain")
-WAYS = (*SCRIPTS, "studio", "shared", "all cores", "packed", LLAMA_FACTORY, BEFORE)
-WORKERS = ("studio", "shared", "all cores", "packed")
+WORKERS = ("studio", "shared", "all cores", "padded", "packed")
+WAYS = (*SCRIPTS, *WORKERS, LLAMA_FACTORY, BEFORE)
 STARTING = """
 import sys
 from pathlib import Path
@@ -89,6 +91,8 @@ def measure(way: str, recipe: Recipe, folder: Path, against: Path | None) -> Mea
     home, steps, base = Home.open(folder / "home"), recipe.max_steps, recipe.model_name_or_path
     if way == "packed":
         recipe = replace(recipe, packing=True, per_device_train_batch_size=1)
+    if way == "padded":
+        recipe = replace(recipe, packing=False)
     if way in WORKERS:
         with running(engine(home.root, "--base", base)) if way == "shared" else nullcontext():
             run, began = create_run(home, recipe), time.monotonic()
@@ -116,7 +120,8 @@ def measure(way: str, recipe: Recipe, folder: Path, against: Path | None) -> Mea
 def start_other_worker(tree: Path, home: Home, recipe: Recipe, folder: Path) -> tuple[Run, int]:
     """A run whose worker, of which the process id is given too, is that of another working tree of the project."""
     path = folder / "recipe.yaml"
-    path.write_text(recipe.to_yaml())
+    given = {name: value for name, value in recipe.to_dict().items() if value is not None}  # each tree has its defaults
+    path.write_text(yaml.safe_dump(given))
     with unlimited():
         environment = os.environ | {"PYTHONPATH": str(tree.resolve())}
         command = [sys.executable, "-P", "-c", STARTING, str(home.root), str(path)]
