@@ -2,11 +2,12 @@
 
     python -m benchmarks.plan [--base builtin FOLDER …] [--cases 0 1 …]
 
-For each case the engine is started with a cache of 4,096 tokens and asked until that is full; then a run trains three
+For each case the engine is started with a cache of 4,096 tokens and asked until that is full; then a run trains some
 steps on long conversations, in its own process as the studio starts it. Predicted is what `plan_run` says with what the
-engine tells, but for adapter slots, since none is asked for. Measured is proportional memory (PSS, each shared page
-divided among those who share it) of both processes at the moment when their sum is largest; a peak between two looks is
-added by the trainer's own high-water mark.
+engine tells, but for adapter slots, since none is asked for. Measured is what the two would have if nobody else were on
+the machine, at the moment when it is most: what each has for itself, and what they map of files (libraries, the base)
+once, as the trainer's. That is their proportional memory (PSS), which other programs with the same libraries would make
+smaller. A peak between two looks is added by the trainer's own high-water mark.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ import os
 import re
 import tempfile
 import time
+from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,20 +48,34 @@ CASES: list[dict[str, Any]] = [
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes of one process."""
+    """Bytes of one process. private: its own. files: what it has of each mapped piece of a file. peak: of all, ever."""
 
-    pss: int
-    rss: int
-    most: int
+    private: int
+    files: dict[tuple[str, str], int]
+    peak: int
 
     @classmethod
     def of(cls, pid: int) -> Memory:
-        rollup, status = (Path(f"/proc/{pid}/{name}").read_text() for name in ("smaps_rollup", "status"))
-        found = [
-            re.search(rf"^{name}:\s+(\d+) kB", text, re.MULTILINE)
-            for name, text in (("Pss", rollup), ("Rss", rollup), ("VmHWM", status))
-        ]
-        return cls(*(1024 * int(figure[1]) for figure in found if figure))
+        """Raises OSError when there is no such program, or not yet."""
+        private, files = 0, Counter[tuple[str, str]]()
+        for text in re.split(r"^(?=[0-9a-f]+-[0-9a-f]+ )", Path(f"/proc/{pid}/smaps").read_text(), flags=re.MULTILINE):
+            figures = {name: 1024 * int(size) for name, size in re.findall(r"^(\w+): +(\d+) kB", text, re.MULTILINE)}
+            if figures:
+                _, _, offset, _, _, *path = text.partition("\n")[0].split(maxsplit=5)
+                private += figures["Anonymous"]
+                files[" ".join(path), offset] += figures["Rss"] - figures["Anonymous"]
+        peak = re.search(r"^VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+        if not files or peak is None:
+            raise ProcessLookupError(pid)
+        return cls(private, files, 1024 * int(peak[1]))
+
+    @property
+    def rss(self) -> int:
+        return self.private + sum(self.files.values())
+
+    def beyond(self, other: Memory) -> int:
+        """What it has that `other` has not."""
+        return self.private + sum(max(0, size - other.files.get(piece, 0)) for piece, size in self.files.items())
 
 
 def long_conversations(path: Path, words: int) -> Path:
@@ -92,22 +109,19 @@ def measure(base: str, case: dict[str, Any]) -> tuple[dict[str, int], dict[str, 
             parts = plan_run(recipe, Gpu.find("cpu"), chat=chat).parts
             run = create_run(home, recipe)
             worker = start_worker(run)
-            most = Memory(0, 0, 0), Memory(0, 0, 0)
+            most = last = (0, 0, 0)
             while run.state() not in AT_REST and worker.poll() is None:
-                try:
-                    now = Memory.of(server.pid), Memory.of(worker.pid)
-                except (FileNotFoundError, ProcessLookupError, TypeError):
-                    break
-                if sum(each.pss for each in now) > sum(each.pss for each in most):
-                    most = now
-                last = now[1]
+                with suppress(OSError):  # it has just begun, or ended
+                    trainer, beside = Memory.of(worker.pid), Memory.of(server.pid)
+                    last = (beside.beyond(trainer), trainer.rss, trainer.peak)
+                    most = max(most, last, key=lambda look: look[0] + look[1])
                 time.sleep(LOOK_SECONDS)
             worker.wait()
     predicted = {
         "engine": sum(part.bytes for part in parts if part.owner == CHAT and part.name != "Chat: adapter slots"),
         "trainer": sum(part.bytes for part in parts if part.owner != CHAT),
     }
-    return predicted, {"engine": most[0].pss, "trainer": most[1].pss + max(0, last.most - most[1].rss)}
+    return predicted, {"engine": most[0], "trainer": max(most[1], last[2])}
 
 
 def main() -> None:

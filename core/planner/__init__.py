@@ -7,9 +7,10 @@ Everything comes from the base's config.json. Importing this loads neither torch
 """
 
 from core.planner.advice import describe_changes
+from core.planner.chat_parts import Chat
 from core.planner.comparison import TrainingMethod, compare_methods
 from core.planner.gpus import CATALOGUE, Gpu
-from core.planner.memory_parts import CHAT, TRAINING, Chat, MemoryPart
+from core.planner.memory_parts import CHAT, TRAINING, MemoryPart
 from core.planner.model_shape import FAMILIES, ModelShape, read_shape
 from core.planner.plan import Plan, plan_run
 from core.planner.serving_limits import NOT_SERVED, NOT_SERVED_REMEDY, ServingLimits

@@ -99,6 +99,6 @@ def _adapter(shape: ModelShape, gpu: Gpu, *, quantised: bool) -> TrainingMethod:
 def _activations(step: MicroBatch) -> MemoryPart:
     return MemoryPart(
         "Activations",
-        memory.peak_memory(step).total,
+        memory.peak_memory(step).floating,
         f"What one conversation of {LENGTH} tokens needs on its way through, with gradient checkpointing.",
     )

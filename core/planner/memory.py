@@ -18,7 +18,8 @@ LOSS_TOKENS, LOSS_COLUMNS = 4096, 32768  # the tile in which TRL calculates logi
 CPU_TILE = 29  # bytes per logit that the tile's gradient takes where Triton does not run, beside the tile itself
 FROZEN_HEAD_TOKENS = 128  # scored at a time by the trainer's own loss (core.training.frozen_head_loss)
 MATH, EFFICIENT = "math", "efficient"
-PACKED, EXACT = "packed", "exact"  # the engine's forms of weights (core.serving.engine.weights)
+PACKED, EXACT, NF4 = "packed", "exact", "nf4"  # the engine's forms of weights (core.serving.engine.weights)
+PIECE = 256  # tokens of a prompt that a compiled forward reads together (core.serving.engine.compiled_forward)
 LARGE = 3 << 17  # numbers in an exact weight that the engine keeps in two layouts
 FBGEMM_ROWS = 512  # inputs of an fp16 weight are padded to a multiple of this
 
@@ -165,7 +166,8 @@ class PeakMemory:
 
     stored: what all layers keep. working: the layer at work. unpacking: one 4-bit matrix in full. The others come at
     other moments, and count where they take more than the layer at work, by as much: logits, in the loss or an
-    evaluation; copies, of the adapter in 16 bit, in the forward; step, in the optimiser's.
+    evaluation; copies, of the adapter in 16 bit, in the forward; step, in the optimiser's. gradients: those that are
+    there then.
     """
 
     stored: int
@@ -174,15 +176,28 @@ class PeakMemory:
     logits: int
     copies: int = 0
     step: int = 0
+    gradients: int = 0
 
     @property
-    def total(self) -> int:
+    def floating(self) -> int:
+        """What comes and goes, but for gradients."""
         return self.stored + self.working + self.unpacking + self.logits + self.copies + self.step
 
 
-def peak_memory(step: MicroBatch, evaluation: MicroBatch | None = None, *, optimiser: int = 0) -> PeakMemory:
+def peak_memory(
+    step: MicroBatch,
+    evaluation: MicroBatch | None = None,
+    *,
+    optimiser: int = 0,
+    gradients: int = 0,
+    accumulates: bool = True,
+) -> PeakMemory:
     """Where the step's memory peaks: in the last layer's backward, in its forward, in the loss, in an evaluation batch,
-    or in the optimiser's step, which takes `optimiser` bytes for as long as it lasts."""
+    or in the optimiser's step, which takes `optimiser` bytes for as long as it lasts.
+
+    gradients: bytes of all of them. accumulates: those of earlier micro-batches are there from the beginning; else a
+    layer's come when what it kept goes.
+    """
     layer = layer_bytes(step)
     stored = step.shape.layers * layer
     if step.checkpointing:
@@ -201,7 +216,12 @@ def peak_memory(step: MicroBatch, evaluation: MicroBatch | None = None, *, optim
     logits = max(0, others - working - unpacking)
     copies = max(0, forward_bytes(step) - working - unpacking - logits) if step.checkpointing else 0
     floating = stored + working + unpacking + logits + copies
-    return PeakMemory(stored, working, unpacking, logits, copies, max(0, optimiser - floating))
+    present = gradients
+    if not accumulates:  # at the last layer's backward there are its own, at the first one's all, and little is kept
+        layers = step.shape.layers
+        present = max(gradients // layers, gradients - stored * (layers - 1) // layers)
+    late = max(0, optimiser + gradients - present - floating)
+    return PeakMemory(stored, working, unpacking, logits, copies, late, present)
 
 
 def forward_bytes(step: MicroBatch) -> int:
@@ -333,7 +353,7 @@ def written_bytes(shape: ModelShape, form: str, *, second_layout: bool) -> int:
         # The head stays where the file has it, but for its second layout.
         head = 0 if second_layout else shape.vocab * shape.hidden
         return FP32 * (sum(sizes) - head + sum(size for size in sizes if second_layout and size >= LARGE))
-    if form == "nf4":  # beside the codes that are there: fp32 scales, and int8 for what is in no whole blocks of NF4
+    if form == NF4:  # beside the codes that are there: fp32 scales, and int8 for what is in no whole blocks of NF4
         blocks = [out * -(-into // BLOCK) for out, into in layers]
         head = len(layers) - 1
         has_codes = [into % BLOCK == 0 and i != head for i, (_, into) in enumerate(layers)]
@@ -341,6 +361,13 @@ def written_bytes(shape: ModelShape, form: str, *, second_layout: bool) -> int:
     if form == "fp16":
         return 2 * sum(out * (-(-into // FBGEMM_ROWS) * FBGEMM_ROWS) for out, into in layers)
     return {"bf16": 2, "int8": 1}[form] * sum(out * into for out, into in layers)
+
+
+def compiled_forward_bytes(shape: ModelShape) -> int:
+    """What a compiled forward writes between its products: each result in fp32, each input rounded to 16 bit."""
+    heads = shape.queries + 2 * shape.keys
+    rounded = 2 * (shape.hidden + shape.queries + shape.intermediate)
+    return PIECE * (rounded + FP32 * (2 * shape.hidden + heads + shape.queries + 2 * shape.intermediate))
 
 
 def state_bytes(matrices: list[int], optim: str, sides: list[tuple[int, int]]) -> int:

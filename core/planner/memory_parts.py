@@ -1,28 +1,21 @@
-"""From a recipe and a card to the list of what takes memory at the peak, each part explained in a sentence."""
+"""From a recipe and a card to what a training step takes at its peak: a list of parts, each explained in a sentence."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from adapters.common.errors import UserError
 from core.models.target_modules import UNSERVED
 from core.planner import memory
 from core.planner.gpus import Gpu
-from core.planner.memory import EFFICIENT, EXACT, MicroBatch
+from core.planner.memory import EFFICIENT, MicroBatch
 from core.planner.model_shape import EAGER, ModelShape
 from core.recipes.recipe import Recipe
-from core.serving.kv_budget import KVBudget, choose_kv_budget
-from core.serving.running_engine import EngineMemory
-from core.serving.settings import EngineSettings
 
 MIB = 1 << 20
 CUDA_CONTEXT = 450 * MIB  # per process: driver, loaded kernels, cuBLAS workspace; see docs/planner.md
-CPU_TRAINER, CPU_ENGINE = 530 * MIB, 275 * MIB  # before any base; the libraries' files count once, in the trainer's
+CPU_TRAINER, CPU_ENGINE = 505 * MIB, 380 * MIB  # without any base; what both map of libraries counts as the trainer's
 GAPS_AT_REST, GAPS_AT_WORK = 0.025, 0.25  # of the base, and of what one layer's work takes; see docs/planner.md
-CPU_FRAGMENTATION = 0.5  # of what comes and goes: glibc keeps freed blocks of up to 32 MiB for the next step
-RANK_STEP = 8  # slots grow in steps of this (core.serving.lora.layers)
-UNKNOWN_CONTEXT = 1 << 20  # tokens of a conversation, where the config names no limit
-LEAST_KV_TOKENS = 4096  # what is counted where the engine itself would find no room
+CPU_FRAGMENTATION = 0.35  # of what comes and goes: glibc keeps freed blocks of up to 32 MiB for the next step
 TRAINING, CHAT = "training", "chat"
 
 
@@ -34,23 +27,6 @@ class MemoryPart:
     bytes: int
     explanation: str
     owner: str = TRAINING
-
-
-@dataclass(frozen=True)
-class Chat:
-    """The engine beside the training, as it is set.
-
-    shared: engine and trainer hold one copy of the base; None: see is_shared. engine: what the running one tells.
-    """
-
-    settings: EngineSettings = field(default_factory=EngineSettings)
-    shared: bool | None = None
-    engine: EngineMemory | None = None
-
-    @property
-    def prefill_tokens(self) -> int:
-        """Prompt tokens in one prefill step: four side-by-side columns with a chunk each."""
-        return 4 * self.settings.prefill_chunk
 
 
 def micro_batch_of(
@@ -100,13 +76,19 @@ def training_parts(
     adapter = memory.adapter_parameters(step)
     states = memory.state_bytes(memory.adapter_matrices(step), recipe.optim, memory.adapter_sides(step))
     optimiser = 0 if gpu.on_cpu else memory.optimiser_bytes(recipe.optim, adapter)
-    peak = memory.peak_memory(step, evaluation, optimiser=optimiser)
+    peak = memory.peak_memory(
+        step,
+        evaluation,
+        optimiser=optimiser,
+        gradients=4 * adapter,
+        accumulates=recipe.gradient_accumulation_steps > 1,
+    )
     base = base_parts(shape, gpu, load_in_4bit=recipe.load_in_4bit, nested=recipe.use_bnb_nested_quant)
     parts = [
         *base,
         *([_written_out_part(shape, gpu)] if written_out else []),
         MemoryPart("Adapter", 4 * adapter, f"{count_in_words(adapter)} LoRA weights in fp32; only these are trained."),
-        MemoryPart("Gradients", 4 * adapter, "One fp32 number per trained weight; the frozen base has none."),
+        MemoryPart("Gradients", peak.gradients, _about_gradients(recipe)),
         MemoryPart("Optimiser states", states, _about_states(recipe.optim)),
         MemoryPart("Activations kept", peak.stored, _about_stored(step)),
         MemoryPart("Layer at work", peak.working, _about_working(step)),
@@ -130,8 +112,8 @@ def training_parts(
     if peak.step:
         text = "What AdamW takes during its step beyond all that comes and goes before it; the fused one takes nothing."
         parts.append(MemoryPart("Optimiser's step", peak.step, text))
-    gaps = GAPS_AT_REST * sum(part.bytes for part in base) + GAPS_AT_WORK * (peak.total - peak.stored)
-    return [*parts, *_process_parts(CPU_FRAGMENTATION * peak.total if gpu.on_cpu else gaps, gpu)]
+    gaps = GAPS_AT_REST * sum(part.bytes for part in base) + GAPS_AT_WORK * (peak.floating - peak.stored)
+    return [*parts, *_process_parts(CPU_FRAGMENTATION * peak.floating if gpu.on_cpu else gaps, gpu)]
 
 
 def base_parts(shape: ModelShape, gpu: Gpu, *, load_in_4bit: bool, nested: bool) -> list[MemoryPart]:
@@ -156,82 +138,13 @@ def _written_out_part(shape: ModelShape, gpu: Gpu) -> MemoryPart:
     return MemoryPart("Base written out", gpu.width * shape.linear_parameters, text)
 
 
-def chat_parts(recipe: Recipe, shape: ModelShape, gpu: Gpu, chat: Chat) -> list[MemoryPart]:
-    """What the engine may come to take while the training runs."""
-    width, slots = gpu.width, chat.settings.slots
-    shared = is_shared(recipe, gpu) if chat.shared is None else chat.shared
-    rank = -(-recipe.lora_r // RANK_STEP) * RANK_STEP
-    sides = sum(sum(size) for size in shape.targets(recipe.lora_target_modules).values())
-    prefill = chat.prefill_tokens * width * (3 * shape.intermediate + 4 * shape.hidden)
-    unpacking = 0 if gpu.on_cpu else memory.unpacking_bytes(micro_batch_of(recipe, shape, gpu))
-    process = _process_part("Chat: process", gpu, CHAT)
-    cache = _kv_budget(shape, gpu, chat, process.bytes)
-    return [
-        *_second_copy(shape, gpu, shared, chat.engine),
-        MemoryPart(
-            "Chat: keys and values",
-            cache.bytes,
-            f"What the chat remembers: up to {cache.tokens:,} tokens of all open chats together, "
-            f"{cache.bytes_per_token / 1024:.0f} KiB each.",
-            CHAT,
-        ),
-        MemoryPart(
-            "Chat: adapter slots",
-            slots * rank * sides * shape.layers * width,
-            f"Up to {slots} adapters of rank {rank} side by side.",
-            CHAT,
-        ),
-        MemoryPart("Chat: working memory", prefill + unpacking, "One layer of a prompt being read.", CHAT),
-        process,
-    ]
-
-
-def _kv_budget(shape: ModelShape, gpu: Gpu, chat: Chat, process: int) -> KVBudget:
-    """The running engine's own, else the one that an engine would have that starts on the empty device."""
-    per_token = 2 * shape.layers * shape.keys * gpu.width
-    if chat.engine is not None:
-        return KVBudget(chat.engine.kv_budget, chat.engine.kv_bytes_per_token, "the running engine's")
-    base = memory.linear_bytes(shape, gpu.width, load_in_4bit=True) + memory.plain_bytes(shape, gpu.width)
-    written = sum(part.bytes for part in _second_copy(shape, gpu, shared=True, engine=None))
-    context = min(shape.context or UNKNOWN_CONTEXT, chat.settings.max_length or UNKNOWN_CONTEXT)
-    free = gpu.usable - process - base - written
-    try:
-        return choose_kv_budget(chat.settings, bytes_per_token=per_token, context=context, free=free, on_cpu=gpu.on_cpu)
-    except UserError:  # the engine would not start here
-        return KVBudget(LEAST_KV_TOKENS, per_token, "no room is left")
-
-
-def is_shared(recipe: Recipe, gpu: Gpu) -> bool:
-    """Whether one copy of the base for engine and trainer is planned with: on CPU, for the usual 4 bit only.
-
-    shared_base has one on CUDA too, but that has not been seen to work on a card yet, and a plan must not fall short.
-    """
-    return gpu.on_cpu and recipe.load_in_4bit and recipe.use_bnb_nested_quant
-
-
-def _second_copy(shape: ModelShape, gpu: Gpu, shared: bool, engine: EngineMemory | None) -> list[MemoryPart]:
-    packed = memory.linear_bytes(shape, gpu.width, load_in_4bit=True)
-    plain = memory.plain_bytes(shape, gpu.width)
-    if gpu.on_cpu:
-        form = EXACT if engine is None else engine.weights
-        written = memory.written_bytes(shape, form, second_layout=engine is None or engine.second_layout)
-        text = f"On a CPU the chat keeps the 4-bit weights written out ({form}), which is faster."
-        if form == "nf4":
-            text = "The chat calculates with the 4-bit codes that are there; these are scales, and the head in 8 bit."
-        return [MemoryPart("Chat: weights written out", written + (0 if shared else packed + plain), text, CHAT)]
-    if shared:
-        return []
-    text = "Chat and training are two processes, and each holds the base: it is not shared between them here."
-    return [MemoryPart("Chat: second copy of the base", packed + plain, text, CHAT)]
-
-
 def _process_parts(gaps: float, gpu: Gpu) -> list[MemoryPart]:
-    process = _process_part("Process", gpu, TRAINING)
+    process = process_part("Process", gpu, TRAINING)
     text = "Memory is handed out in rounded blocks, with gaps between them."
     return [MemoryPart("Fragmentation", round(gaps), text), process]
 
 
-def _process_part(name: str, gpu: Gpu, owner: str) -> MemoryPart:
+def process_part(name: str, gpu: Gpu, owner: str) -> MemoryPart:
     if gpu.on_cpu:
         size = CPU_ENGINE if owner == CHAT else CPU_TRAINER
         return MemoryPart(name, size, "Python and its libraries, before any weights are loaded.", owner)
@@ -242,6 +155,13 @@ def _process_part(name: str, gpu: Gpu, owner: str) -> MemoryPart:
 
 def count_in_words(count: int) -> str:
     return f"{count / 1e9:.2f} billion" if count >= 1e8 else f"{count / 1e6:.1f} million"
+
+
+def _about_gradients(recipe: Recipe) -> str:
+    text = "One fp32 number per trained weight; the frozen base has none."
+    if recipe.gradient_accumulation_steps > 1:
+        return text
+    return f"{text} With one micro-batch per step a layer's come as its activations go, so only what exceeds counts."
 
 
 def _about_states(optim: str) -> str:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from core.common.home import Home
 from core.models.device import OVERFLOWS_FP16
 from core.planner.advice import describe_changes, find_nearest_that_fits
+from core.planner.chat_parts import Chat, chat_parts
 from core.planner.gpus import FLASH_CAPABILITY, Gpu
-from core.planner.memory_parts import CHAT, Chat, MemoryPart, chat_parts
+from core.planner.memory_parts import CHAT, MemoryPart
 from core.planner.model_shape import ModelShape, read_shape
 from core.planner.serving_limits import NOT_SERVED, NOT_SERVED_ALLOWED, ServingLimits, find_init_adapter
 from core.planner.time import Schedule, Speeds, TimeEstimate, estimate_time, make_schedule

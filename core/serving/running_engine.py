@@ -25,11 +25,13 @@ class EngineMemory:
     """`memory` of the engine's /health. Tokens are those of the cache of keys and values.
 
     weights: the form of the base's weights, as core.serving.engine.weights names it. second_layout: large ones lie in
-    memory twice. kv_filled: tokens whose memory has been taken; the rest of kv_budget is taken as it is needed.
+    memory twice. compiled: a forward is one call (core.serving.engine.compiled_forward). kv_filled: tokens whose memory
+    has been taken; the rest of kv_budget is taken as it is needed.
     """
 
     weights: str
     second_layout: bool
+    compiled: bool
     kv_budget: Count
     kv_filled: Count
     kv_bytes_per_token: Count

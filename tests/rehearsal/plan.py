@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from benchmarks.gpu.plan import SHAPES
@@ -71,7 +71,9 @@ def compare(cases: Sequence[tuple[str, str, dict[str, Any]]], *, whole: bool = F
 def _compare(card: str, name: str, settings: dict[str, Any], reports: list[dict[str, Any]]) -> Compared:
     shape, recipe, gpu = shape_of(SHAPES[name], name), recipe_for(settings), Gpu.find(card)
     found = reports[0] if len(reports) == 1 else _extended(*reports, layers=shape.layers)
-    planned = {part.name: part.bytes for part in training_parts(recipe, shape, gpu)}
+    # The rehearsed gradients stay after a step, as those of a micro-batch do before others.
+    accumulating = replace(recipe, gradient_accumulation_steps=2)
+    planned = {part.name: part.bytes for part in training_parts(accumulating, shape, gpu)}
     gaps_planned = planned.pop(GAPS)
     planned.pop(PROCESS)
     whole = len(reports) == 1

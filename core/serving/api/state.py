@@ -106,6 +106,7 @@ class ServerState:
                 "memory": {
                     "weights": choices["weights"].value,
                     "second_layout": choices["batched_products"].value == "on",
+                    "compiled": choices["forward"].value == "compiled",
                     "kv_budget": stats.kv_budget,
                     "kv_filled": stats.kv_filled,
                     "kv_bytes_per_token": stats.kv_bytes_per_token,

@@ -20,9 +20,6 @@ from core.serving.kernels.layout import BLOCK
 from core.serving.lora.layers import MultiLoraLinear, SharedLoraA
 from core.serving.lora.slots import LoraSlots
 
-# Families whose layers are, line by line, Llama's, but for biases, a window, norms of queries and keys, and layers that
-# are one already.
-FAMILIES = frozenset({"llama", "mistral", "qwen2", "qwen3", "phi3"})
 LORA_DTYPE = torch.float16  # of the slots that the kernels read
 PIECE = 256  # tokens of a prompt that go through a layer together
 QUERIES = 16  # of them attend together
@@ -54,7 +51,7 @@ def why_not_compiled(model: PreTrainedModel) -> str:
         return "that is for a base that calculates on a CPU, in float32"
     if reason := runtime.why_not():
         return reason
-    if config.model_type not in FAMILIES or not type(model).__module__.startswith("transformers.models."):
+    if config.model_type not in runtime.FAMILIES or not type(model).__module__.startswith("transformers.models."):
         return f"the family {config.model_type} calculates in another way"
     if config.hidden_act != "silu":
         return f"its activation is {config.hidden_act}"

@@ -1,4 +1,7 @@
-"""Whether the kernels run here, and what Numba needs before it is asked for the first time."""
+"""Whether the kernels run here, and what Numba needs before it is asked for the first time.
+
+Importing this loads neither torch nor Numba.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,18 @@ import hashlib
 import importlib.util
 import os
 import platform
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
 import platformdirs
-import torch
 
 FOLDER = Path(__file__).parent
+# Families whose layers are, line by line, Llama's, but for biases, a window, norms of queries and keys, and layers that
+# are one already.
+FAMILIES = frozenset({"llama", "mistral", "qwen2", "qwen3", "phi3"})
+CPU_INFO = Path("/proc/cpuinfo")
 TBB = "lib/libtbb.so.12"  # of the package tbb, below the environment's folder
 
 
@@ -24,7 +31,7 @@ def why_not() -> str:
     """Why the kernels cannot run here; empty when they can."""
     if sys.platform != "linux" or platform.machine() != "x86_64":
         return "they are made for Linux on x86-64"
-    if torch.backends.cpu.get_cpu_capability() in ("DEFAULT", "NO AVX"):
+    if not _has_avx2():
         return "the processor has no AVX2"
     if importlib.util.find_spec("numba") is None:
         return "Numba is not installed"
@@ -63,6 +70,12 @@ def use_threads(count: int) -> None:
     from numba import config, set_num_threads
 
     set_num_threads(min(count, config.NUMBA_NUM_THREADS))
+
+
+def _has_avx2() -> bool:
+    """As the processor itself says, and the kernel below it allows."""
+    flags = re.search(r"^flags\s*:(.*)$", CPU_INFO.read_text(encoding="utf-8", errors="replace"), re.MULTILINE)
+    return flags is not None and "avx2" in flags[1].split()
 
 
 def _find_tbb() -> Path | None:

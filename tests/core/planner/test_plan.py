@@ -12,6 +12,7 @@ import pytest
 from core.planner import CHAT, Chat, Gpu, ModelShape, Plan, compare_methods, describe_changes, memory, plan_run
 from core.planner.model_shape import shape_of
 from core.recipes.recipe import Recipe
+from core.serving.kernels import runtime
 from core.serving.kv_budget import choose_kv_budget
 from core.serving.running_engine import EngineMemory
 from core.serving.settings import EngineSettings
@@ -207,20 +208,39 @@ def test_cards() -> None:
             Gpu.find(text)
 
 
-def test_a_chat_on_a_cpu_counts_what_the_engine_keeps_there() -> None:
-    """The planner knows the engine's figures by heart, since it imports no torch."""
-    from core.planner import memory_parts
+def test_the_planner_knows_the_engines_figures_by_heart_since_it_imports_no_torch() -> None:
+    from core.planner import chat_parts
+    from core.serving.engine import compiled_forward, weights
     from core.serving.engine.linear_forms import LARGE
-    from core.serving.engine.weights import EXACT, PACKED
     from core.serving.lora import layers
 
-    assert (memory.LARGE, memory_parts.RANK_STEP) == (LARGE, layers.RANK_STEP)
-    assert (memory.EXACT, memory.PACKED) == (EXACT, PACKED)
-    shape = shape_of(QWEN_2_5_7B, "qwen")
-    made = plan_run(Recipe.from_dict({"dataset_name": "pirate"}), Gpu.find("cpu"), shape=shape)
-    large = sum(out * into for out, into in shape.linears.values() if out * into >= LARGE) * shape.layers
+    assert (memory.LARGE, memory.PIECE) == (LARGE, compiled_forward.PIECE)
+    assert (memory.EXACT, memory.PACKED, memory.NF4) == (weights.EXACT, weights.PACKED, weights.NF4)
+    assert (layers.RANK_STEP, compiled_forward.LORA_DTYPE.itemsize) == (chat_parts.RANK_STEP, chat_parts.LORA_WIDTH)
+
+
+def test_without_an_engine_the_chat_on_a_cpu_is_planned_as_one_would_start_here(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(runtime, "why_not", lambda: "")
+    compiled = planned(QWEN_2_5_7B, Gpu.find("cpu"))
+    shape = compiled.shape
+    assert part(compiled, "Chat: weights written out") == memory.written_bytes(shape, "nf4", second_layout=False)
+    monkeypatch.setattr(runtime, "why_not", lambda: "the processor has no AVX2")
+    plain = planned(QWEN_2_5_7B, Gpu.find("cpu"))
+    large = sum(out * into for out, into in shape.linears.values() if out * into >= memory.LARGE) * shape.layers
     head = shape.vocab * shape.hidden
-    assert part(made, "Chat: weights written out") == 4 * (shape.linear_parameters + large + 2 * head)
+    assert part(plain, "Chat: weights written out") == 4 * (shape.linear_parameters + large + 2 * head)
+    assert part(plain, "Chat: adapter slots") == 2 * part(compiled, "Chat: adapter slots")
+
+
+def test_with_one_micro_batch_per_step_gradients_come_as_activations_go() -> None:
+    kept: dict[str, Any] = {"gradient_checkpointing": False, "max_length": 512, "lora_r": 8}
+    one, more = (planned(QWEN_2_5_7B, gradient_accumulation_steps=count, **kept) for count in (1, 2))
+    assert part(more, "Gradients") == part(more, "Adapter")
+    assert part(one, "Gradients") == part(one, "Adapter") // one.shape.layers
+    others = [{p.name: p.bytes for p in of.parts if p.name != "Gradients"} for of in (one, more)]
+    assert others[0] == others[1]
 
 
 @pytest.mark.parametrize("form", ["exact", "fp16", "bf16", "int8"])
@@ -248,7 +268,9 @@ def test_beside_nf4_codes_their_scales_and_an_int8_head_are_counted(inputs: int)
 
 
 def test_the_plan_counts_what_the_running_engine_may_still_take() -> None:
-    told = EngineMemory("fp16", second_layout=False, kv_budget=10_000, kv_filled=4_000, kv_bytes_per_token=8_192)
+    told = EngineMemory(
+        "fp16", second_layout=False, compiled=False, kv_budget=10_000, kv_filled=4_000, kv_bytes_per_token=8_192
+    )
     of = planned(QWEN_2_5_7B, Gpu.find("cpu"), chat=Chat(engine=told))
     assert part(of, "Chat: keys and values") == 10_000 * 8_192
     assert told.still_to_come == 6_000 * 8_192

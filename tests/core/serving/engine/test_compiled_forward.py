@@ -20,7 +20,7 @@ from tests.core.serving import tiny
 from tests.core.serving.running import Running
 
 pytestmark = pytest.mark.skipif(bool(runtime.why_not()), reason=f"no compiled kernels: {runtime.why_not()}")
-COMPILED = [family for family in tiny.FAMILIES if family.split("-")[0] in compiled_forward.FAMILIES]
+COMPILED = [family for family in tiny.FAMILIES if family.split("-")[0] in runtime.FAMILIES]
 WIDE: dict[str, Any] = {"hidden_size": 64, "intermediate_size": 128}  # whole blocks of NF4
 
 

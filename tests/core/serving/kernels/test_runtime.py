@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
 from core.serving.kernels import runtime
 
@@ -28,10 +27,10 @@ def asked_anew() -> Iterator[None]:
 def test_what_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setattr(platform, "machine", lambda: "x86_64")
-    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
+    monkeypatch.setattr(runtime, "_has_avx2", lambda: True)
     missing = {
         "Linux on x86-64": (platform, "machine", lambda: "aarch64"),
-        "AVX2": (torch.backends.cpu, "get_cpu_capability", lambda: "DEFAULT"),
+        "AVX2": (runtime, "_has_avx2", lambda: False),
         "Numba is not installed": (importlib.util, "find_spec", lambda name: None),
         "tbb is not installed": (runtime, "_find_tbb", lambda: None),
     }
