@@ -1,10 +1,11 @@
 """The plan's time against the time that runs take, on the built-in base and the bundled samples.
 
-    python -m benchmarks.plan_time [--runs 10]
+    python -m benchmarks.plan_time [--from 1] [--to 10] [--home FOLDER]
 
-First the base is measured as the studio does it in the background. Then runs with different recipes follow one another,
-each planned before it starts with what is known by then, as the Train page plans it. Measured is from the worker's
-start to the adapter's being there.
+With a home that is kept, later runs may be measured in another go, each on a quiet machine. First the base is
+measured as the studio does it in the background. Then runs with different recipes follow one another, each planned
+before it starts with what is known by then, as the Train page plans it. Measured is from the worker's start to the
+adapter's being there.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import sys
 import tempfile
 import time
 from functools import partial
-from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from core.planner import Gpu, Plan, plan_run
 from core.recipes.recipe import Recipe
 from core.training.launcher import start_worker
 from core.training.run import create_run
-from core.training.speeds import known_speeds
+from core.training.speeds import known_speeds, read_speeds
 from core.training.state import RunState
 from studio.cli.plan import count_tokens
 
@@ -61,18 +61,21 @@ def take(recipe: Recipe, home: Home) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=len(RECIPES))
+    parser.add_argument("--from", dest="first", type=int, default=1, help="the first of the runs below (default: 1)")
+    parser.add_argument("--to", dest="last", type=int, default=len(RECIPES), help="the last one (0: measure the base)")
+    parser.add_argument("--home", type=Path, help="a folder that is kept (default: one for this time)")
     given = parser.parse_args()
     end_on_sigterm()
     with tempfile.TemporaryDirectory() as folder:
-        home = Home.open(Path(folder))
-        began = time.monotonic()
-        command = [sys.executable, "-m", "core.training.calibration", "--base", "builtin", "--home", str(home.root)]
-        subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        print(f"- measuring the base: {time.monotonic() - began:.0f} s\n")
+        home = Home.open(given.home or Path(folder))
+        if not read_speeds(home):
+            began = time.monotonic()
+            command = [sys.executable, "-m", "core.training.calibration", "--base", "builtin", "--home", str(home.root)]
+            subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            print(f"- measuring the base: {time.monotonic() - began:.0f} s\n")
         print("| recipe | planned | measured | within |\n|:--|--:|--:|:--|")
-        within = 0
-        for settings in islice(cycle(RECIPES), given.runs):
+        chosen, within = RECIPES[given.first - 1 : given.last], 0
+        for settings in chosen:
             recipe = Recipe.from_dict(settings)
             planned = plan(recipe, home)
             assert planned.eta_seconds is not None and planned.eta_uncertainty is not None
@@ -82,7 +85,7 @@ def main() -> None:
             told = f"{planned.eta_seconds:.0f} ± {planned.eta_uncertainty:.0f} s"
             what = ", ".join(f"{name} {value}" for name, value in settings.items())
             print(f"| {what} | {told} | {seconds:.0f} s | {'yes' if inside else 'no'} |", flush=True)
-        print(f"\n- within: {within} of {given.runs}")
+        print(f"\n- within: {within} of {len(chosen)}")
 
 
 if __name__ == "__main__":
