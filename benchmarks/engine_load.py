@@ -25,7 +25,7 @@ from transformers.utils import logging as transformers_logging
 
 from adapters.record import AdapterRecord
 from adapters.store import AdapterStore
-from benchmarks.common.completions import stream_completion, text_of
+from benchmarks.common.completions import Refused, stream_completion, text_of
 from benchmarks.common.servers import RunningServer, end_on_sigterm, engine, found_anywhere, running
 from benchmarks.engine import make_adapters
 from core.common.home import Home
@@ -45,7 +45,7 @@ class Seen:
     tokens: int = 0
 
 
-async def stream(client: httpx.AsyncClient, model: str, chance: random.Random, seen: Seen) -> None:
+async def stream(url: str, model: str, chance: random.Random, seen: Seen) -> None:
     tokens = chance.randint(10, 80)
     leave_after = chance.randint(1, tokens) if chance.random() < CANCELLED else None
     body = {
@@ -57,7 +57,7 @@ async def stream(client: httpx.AsyncClient, model: str, chance: random.Random, s
     }
     began, last, pieces = time.perf_counter(), 0.0, 0
     try:
-        async with aclosing(stream_completion(client, body)) as events:
+        async with aclosing(stream_completion(url, body)) as events:
             async for event in events:
                 if "error" in event:
                     seen.ends[f"error: {event['error']['message']}"] += 1
@@ -72,21 +72,19 @@ async def stream(client: httpx.AsyncClient, model: str, chance: random.Random, s
                     seen.ends["left by the client"] += 1
                     return
         seen.ends["complete"] += 1
-    except httpx.HTTPStatusError as refused:
-        seen.ends[f"status {refused.response.status_code}"] += 1
+    except Refused as refused:
+        seen.ends[f"status {refused.status}"] += 1
 
 
 async def load(url: str, models: list[str], streams: int, seconds: float) -> Seen:
     seen, until = Seen(), time.monotonic() + seconds
 
-    async def one(number: int, client: httpx.AsyncClient) -> None:
+    async def one(number: int) -> None:
         chance = random.Random(number)
         while time.monotonic() < until:
-            await stream(client, chance.choice(models), chance, seen)
+            await stream(url, chance.choice(models), chance, seen)
 
-    limits = httpx.Limits(max_connections=streams)
-    async with httpx.AsyncClient(base_url=url, timeout=300, limits=limits) as client:
-        await asyncio.gather(*(one(number, client) for number in range(streams)))
+    await asyncio.gather(*(one(number) for number in range(streams)))
     return seen
 
 

@@ -26,7 +26,6 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import httpx
 import torch
 
 from benchmarks.common.completions import stream_completion, text_of
@@ -117,10 +116,9 @@ async def between_pieces(url: str, tokens: int) -> float:
         "ignore_eos": True,
     }
     arrived = []
-    async with httpx.AsyncClient(base_url=url, timeout=600, trust_env=False) as client:
-        async for event in stream_completion(client, body):
-            if text_of(event):
-                arrived.append(time.perf_counter())
+    async for event in stream_completion(url, body):
+        if text_of(event):
+            arrived.append(time.perf_counter())
     return 1e6 * statistics.median(later - earlier for earlier, later in pairwise(arrived))
 
 

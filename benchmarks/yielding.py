@@ -29,8 +29,6 @@ from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
-
 from benchmarks.common.completions import stream_completion
 from benchmarks.common.servers import end_on_sigterm, engine, running
 from core.common.home import Home
@@ -86,21 +84,20 @@ async def chat(url: str, seconds: float) -> list[float]:
     """Chat for so long; the seconds between any two pieces of one answer."""
     between: list[float] = []
     until = time.monotonic() + seconds
-    async with httpx.AsyncClient(base_url=url, timeout=120, trust_env=False) as client:
-        for question in itertools.cycle(QUESTIONS):
-            body = {"model": "base", "messages": [{"role": "user", "content": question}], "temperature": 0}
-            body |= {"max_tokens": ANSWER, "ignore_eos": True}
-            last = None
-            async with aclosing(stream_completion(client, body)) as events:
-                async for event in events:
-                    if not event["choices"]:
-                        continue
-                    now = time.monotonic()
-                    if last is not None:
-                        between.append(now - last)
-                    last = now
-                    if now > until:
-                        return between
+    for question in itertools.cycle(QUESTIONS):
+        body = {"model": "base", "messages": [{"role": "user", "content": question}], "temperature": 0}
+        body |= {"max_tokens": ANSWER, "ignore_eos": True}
+        last = None
+        async with aclosing(stream_completion(url, body)) as events:
+            async for event in events:
+                if not event["choices"]:
+                    continue
+                now = time.monotonic()
+                if last is not None:
+                    between.append(now - last)
+                last = now
+                if now > until:
+                    return between
     raise AssertionError("never reached")
 
 

@@ -11,8 +11,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, TypeVar
 
-import httpx
-
 from benchmarks.common.completions import stream_completion, text_of
 from benchmarks.peers.servers import Peer
 
@@ -69,36 +67,31 @@ class Turns:
     second: Answer
 
 
-async def ask(client: httpx.AsyncClient, choice: dict[str, Any], messages: Messages, tokens: int) -> Answer:
-    """Raises RuntimeError for an answer that is not whole, httpx.HTTPStatusError where there is none."""
+async def ask(url: str, choice: dict[str, Any], messages: Messages, tokens: int) -> Answer:
+    """Raises RuntimeError for an answer that is not whole, Refused where there is none."""
     body = choice | {"messages": messages, "max_tokens": tokens, "temperature": 0, "ignore_eos": True}
     began, first, pieces, usage = time.perf_counter(), None, [], None
-    async for event in stream_completion(client, body | {"stream_options": {"include_usage": True}}):
+    async for event in stream_completion(url, body | {"stream_options": {"include_usage": True}}):
         if "error" in event:
-            raise RuntimeError(f"{client.base_url}: {event['error']}")
+            raise RuntimeError(f"{url}: {event['error']}")
         if piece := text_of(event):
             first = first or time.perf_counter() - began
             pieces.append(piece)
         usage = event.get("usage") or usage
     if first is None or usage is None or usage["completion_tokens"] != tokens:
-        raise RuntimeError(f"{client.base_url} was to answer in {tokens} tokens; it counts {usage}")
+        raise RuntimeError(f"{url} was to answer in {tokens} tokens; it counts {usage}")
     cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
     return Answer("".join(pieces), tokens, usage["prompt_tokens"], cached, first)
-
-
-def client_of(contestant: Contestant) -> httpx.AsyncClient:
-    return httpx.AsyncClient(base_url=contestant.runner.url, timeout=600, trust_env=False)
 
 
 async def ask_columns(contestant: Contestant, adapters: Sequence[int | None], mark: str, tokens: int) -> Columns:
     """One question in all columns at once; `mark` begins it, so that no prompt has been seen before."""
     messages = [{"role": "user", "content": f"{mark}. {QUESTION}"}]
-    async with client_of(contestant) as client:
-        began = time.perf_counter()
-        answers = await asyncio.gather(
-            *(ask(client, contestant.peer.choose(adapter), messages, tokens) for adapter in adapters)
-        )
-        seconds = time.perf_counter() - began
+    began, url = time.perf_counter(), contestant.runner.url
+    answers = await asyncio.gather(
+        *(ask(url, contestant.peer.choose(adapter), messages, tokens) for adapter in adapters)
+    )
+    seconds = time.perf_counter() - began
     first = statistics.median(answer.first_token for answer in answers)
     return Columns(sum(answer.tokens for answer in answers) / seconds, first)
 
@@ -106,11 +99,10 @@ async def ask_columns(contestant: Contestant, adapters: Sequence[int | None], ma
 async def talk(contestant: Contestant, mark: str) -> Turns:
     """A first turn of about 2,000 tokens, and a short second one, both with the first adapter."""
     messages = [{"role": "user", "content": f"{mark}. {STORY} How many bakers were there in 1903?"}]
-    choice = contestant.peer.choose(0)
-    async with client_of(contestant) as client:
-        first = await ask(client, choice, messages, TURN_TOKENS)
-        messages += [{"role": "assistant", "content": first.text}, {"role": "user", "content": "And how many houses?"}]
-        return Turns(first, await ask(client, choice, messages, TURN_TOKENS))
+    choice, url = contestant.peer.choose(0), contestant.runner.url
+    first = await ask(url, choice, messages, TURN_TOKENS)
+    messages += [{"role": "assistant", "content": first.text}, {"role": "user", "content": "And how many houses?"}]
+    return Turns(first, await ask(url, choice, messages, TURN_TOKENS))
 
 
 Result = TypeVar("Result")

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 import numpy as np
 import pytest
 from transformers.modeling_gguf_pytorch_utils import LlamaTensorProcessor
@@ -81,8 +80,7 @@ def test_an_answer_is_read_as_it_streams_and_a_short_one_is_no_measurement() -> 
     try:
 
         async def answer(tokens: int) -> Answer:
-            async with httpx.AsyncClient(base_url=server.url, trust_env=False) as client:
-                return await ask(client, by_name(None), [{"role": "user", "content": "Say aye."}], tokens)
+            return await ask(server.url, by_name(None), [{"role": "user", "content": "Say aye."}], tokens)
 
         said = asyncio.run(answer(1))
         assert (said.text, said.tokens, said.prompt_tokens, said.cached) == ("Aye.", 1, 1, 0)
