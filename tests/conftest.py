@@ -68,7 +68,7 @@ settings.load_profile("steady")
 
 
 # Of the end-to-end tests these files take longest; begun first, none is left for one worker to end alone.
-LONGEST = ("test_survival.py", "test_teach.py", "test_chat_habits.py", "test_main_job.py", "test_random_kills.py")
+LONGEST = ("test_survival.py", "test_main_job.py", "test_teach.py", "test_data.py", "test_random_kills.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
