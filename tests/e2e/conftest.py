@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from core.common.home import Home
 from tests import browser as chromium
 from tests.app_process import ROOT, StudioProcess
-from tests.e2e.furnished import furnish
+from tests.e2e.furnished import furnish, know_a_speed
 from tests.hub_server.server import HubServer
 
 ARTEFACTS = ROOT / "artefacts"
@@ -52,7 +52,9 @@ def plain_hub(tmp_path: Path) -> Iterator[HubServer]:
 @pytest.fixture
 def studio(tmp_path: Path, plain_hub: HubServer) -> Iterator[StudioProcess]:
     environment = plain_hub.env(token="hf_ada") | {"HF_HUB_OFFLINE": "0"}
-    process = StudioProcess(tmp_path / "home", env=environment)
+    home = Home.open(tmp_path / "home")
+    know_a_speed(home)
+    process = StudioProcess(home.root, env=environment)
     process.wait_for_address()
     yield process
     process.stop()

@@ -13,6 +13,7 @@ from core.common.home import Home
 from studio.auth.published import PublishedAdapters
 from tests.adapters.folders import write_adapter
 from tests.app_process import StudioProcess
+from tests.e2e.furnished import know_a_speed
 from tests.e2e.steps import MINUTE, answers, ask, choose, fill, open_tab
 from tests.studio.auth.openid import CLIENT_ID, CLIENT_SECRET, OpenIDProvider
 
@@ -31,6 +32,7 @@ def space(tmp_path_factory: pytest.TempPathFactory, provider: OpenIDProvider) ->
     """A studio with a Space's environment, but for SPACE_HOST: the browser reaches it by its own address."""
     tmp_path = tmp_path_factory.mktemp("space")
     home = Home.open(tmp_path / "home")
+    know_a_speed(home)
     store = AdapterStore(home.adapters)
     PublishedAdapters(home).set(store.import_folder(write_adapter(tmp_path / "a"), "for-everyone"), True)
     store.import_folder(write_adapter(tmp_path / "b"), "not-yet")
