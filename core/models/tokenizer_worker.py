@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, TextIO
 
 from adapters.common.errors import UserError
+from core.common.collector import imported_to_stay
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -33,7 +34,8 @@ def main() -> int:
     try:
         from core.models.base import load_tokenizer, resolve
 
-        tokenizer = load_tokenizer(resolve(sys.argv[1]))
+        with imported_to_stay("transformers"):  # by what reads one
+            tokenizer = load_tokenizer(resolve(sys.argv[1]))
     except UserError as error:
         say(answers, {"error": [error.message, error.remedy]})
         return 1

@@ -24,6 +24,7 @@ import uvicorn
 
 from adapters.common.errors import UserError
 from adapters.common.files import no_room, write_atomic
+from core.common.collector import imported_to_stay
 from core.common.freed_memory import return_freed_memory
 from core.common.home import Home
 from core.common.process import ENGINE_FILE, announced
@@ -198,10 +199,11 @@ class EngineThread:
         self.state.begin_phase("importing torch")
         # Nothing here is compiled. With this torch does not import its compiler for bitsandbytes, which saves 2 s.
         os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
-        import torch
-        from transformers.utils import logging as transformers_logging
+        with imported_to_stay("torch"):
+            import torch
+            from transformers.utils import logging as transformers_logging
 
-        from core.serving.service import Service
+            from core.serving.service import Service
 
         transformers_logging.disable_progress_bar()
         # The thread that decodes needs the interpreter for a moment between two tokens. With Python's own 5 ms it waits

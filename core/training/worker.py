@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adapters.record import Sample
+from core.common.collector import imported_to_stay
 from core.common.freed_memory import return_freed_memory
 from core.common.home import Home
 from core.common.process import Identity
@@ -59,17 +60,18 @@ def run_training(run: Run, signals: Signals) -> int:
         recipe = run.recipe
         source = resolve(recipe.model_name_or_path)
 
-        from core.models.base import load_tokenizer
-        from core.models.device import choose_device, choose_dtype
-        from core.models.shared_weights.shared_base import OpeningHooks, open_base
-        from core.training.callbacks import Reporter
-        from core.training.dataset import prepare_data
-        from core.training.phase import BASE_SAMPLES, BEST, SAMPLES, WRITING
-        from core.training.placement import ChatPlacement, watch_owner
-        from core.training.sample_answers import LONGEST_ANSWER, choose_prompts, generate_answers
-        from core.training.save_adapter import save_adapter
-        from core.training.speed_for_memory import choose_form_here, tell
-        from core.training.trainer import build_trainer, total_steps
+        with imported_to_stay("torch"):
+            from core.models.base import load_tokenizer
+            from core.models.device import choose_device, choose_dtype
+            from core.models.shared_weights.shared_base import OpeningHooks, open_base
+            from core.training.callbacks import Reporter
+            from core.training.dataset import prepare_data
+            from core.training.phase import BASE_SAMPLES, BEST, SAMPLES, WRITING
+            from core.training.placement import ChatPlacement, watch_owner
+            from core.training.sample_answers import LONGEST_ANSWER, choose_prompts, generate_answers
+            from core.training.save_adapter import save_adapter
+            from core.training.speed_for_memory import choose_form_here, tell
+            from core.training.trainer import build_trainer, total_steps
 
         before_step, throttle = yield_to_chat(run.home, signals.received)
 

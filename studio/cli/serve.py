@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from adapters.common.errors import UserError
+from core.common.collector import imported_to_stay
 from core.common.home import Home
 from core.serving.settings import EngineSettings, flag, settings_from_arguments
 from core.serving.settings import add_arguments as add_engine_arguments
@@ -98,7 +99,8 @@ def run(args: argparse.Namespace) -> int:
     try:
         backup = restore_home(home, args.keep_in)
         engine.start()  # it loads while this process imports Gradio and builds the page, which takes seconds
-        from studio.app import build_app
+        with imported_to_stay("gradio"):
+            from studio.app import build_app
 
         app = build_app(Studio.over(home, args.base, engine, backup, measurement), settings)
         threading.Thread(target=advance_queue, args=(home, engine, lock, queue_stop), daemon=True).start()
