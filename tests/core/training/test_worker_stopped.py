@@ -129,7 +129,10 @@ def test_a_run_that_died_before_its_first_checkpoint_draws_one_curve_too(
     home: Home, recipe: Recipe, work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.summary.writer import event_file_writer
 
+    # Files of one process and second are read in the order of this number as text, where 10 comes before 9.
+    monkeypatch.setattr(event_file_writer, "_global_uid", event_file_writer.AtomicCounter(0))
     at_step(monkeypatch, 4, terminate_twice)
     run = create_run(home, replace(recipe, save_steps=6, eval_steps=6))
     assert work(run) == 1
