@@ -22,6 +22,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from core.common.home import Home
 from core.planner.time import Costs
 from core.recipes.recipe import Recipe
@@ -52,14 +54,13 @@ def calibrate(
     from core.training.speed_for_memory import choose_form_here
     from core.training.trainer import build_trainer
 
-    began = time.perf_counter()
     prepared = 0.0
     marks: list[tuple[float, int]] = []
 
     class Clock(TrainerCallback):
         def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             nonlocal prepared
-            prepared = time.perf_counter() - began
+            prepared = time.time() - psutil.Process().create_time()
 
         def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             marks.append((time.perf_counter(), trainer.tokens_seen))
@@ -96,7 +97,7 @@ def calibrate(
         )
         trainer.train()
         rates = [(tokens - before) / (now - then) for (then, before), (now, tokens) in pairwise(marks)]
-        costs = Costs(prepared)
+        costs = Costs()
         if with_costs:
             evaluation = None
             if data.held_out is not None:
