@@ -26,9 +26,10 @@ from core.recipes.recipe import Recipe
 from core.training.launcher import start_worker
 from core.training.run import create_run
 from core.training.speeds import known_speeds, read_speeds
-from core.training.state import RunState
+from core.training.state import AT_REST, RunState
 from studio.cli.plan import count_tokens
 
+LOOK_SECONDS = 0.05
 RECIPES: list[dict[str, Any]] = [
     {"dataset_name": "pirate", "max_steps": 20},
     {"dataset_name": "radio", "max_steps": 40, "per_device_train_batch_size": 2},
@@ -52,8 +53,11 @@ def take(recipe: Recipe, home: Home) -> float:
     """Seconds that the run takes. Raises RuntimeError when it leaves no adapter."""
     run = create_run(home, recipe)
     began = time.monotonic()
-    start_worker(run).wait()
+    worker = start_worker(run)
+    while run.state() not in AT_REST and worker.poll() is None:
+        time.sleep(LOOK_SECONDS)
     seconds = time.monotonic() - began
+    worker.wait()
     if run.state() is not RunState.DONE:
         raise RuntimeError(run.log_path.read_text()[-2000:])
     return seconds

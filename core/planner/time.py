@@ -64,13 +64,15 @@ class Costs:
 class Speed:
     """What a run or a measurement on the same base reached on this machine. settings: its recipe's.
 
-    micro_batch_tokens: tokens of one of its micro-batches, without padding; None where that is not known.
+    micro_batch_tokens: tokens of one of its micro-batches, without padding; None where that is not known. is_run: the
+    costs are those of a whole run.
     """
 
     settings: dict[str, Any]
     tokens_per_second: float
     micro_batch_tokens: float | None = None
     costs: Costs = Costs()
+    is_run: bool = False
 
 
 Speeds = Callable[[], Sequence[Speed]]  # looks them up, which reads all runs
@@ -176,7 +178,7 @@ def estimate_time(recipe: Recipe, gpu: Gpu, steps: Schedule, speeds: Speeds) -> 
         rate, least = rate_for(known, steps.micro_batch_tokens), OTHERWISE
         rates, what = [rate], "from what was measured on this base with other settings"
     spread = max(least, (max(rates) - min(rates)) / (2 * rate))
-    seconds = steps.tokens / rate + _seconds_besides(steps, rate, [speed.costs for speed in known])
+    seconds = steps.tokens / rate + _seconds_besides(steps, rate, known)
     return TimeEstimate(f"{rate:,.0f} tokens/s, {what}", rate, seconds, seconds * spread)
 
 
@@ -201,12 +203,14 @@ def rate_for(speeds: Sequence[Speed], micro_batch_tokens: float) -> float:
     return micro_batch_tokens / max(seconds, micro_batch_tokens / (2 * fastest))
 
 
-def _seconds_besides(steps: Schedule, rate: float, costs: Sequence[Costs]) -> float:
+def _seconds_besides(steps: Schedule, rate: float, speeds: Sequence[Speed]) -> float:
     """What is no training step. What nobody has measured is left out, but for evaluations, which go by the steps."""
 
     def usual(name: str) -> float:
-        known = [value for each in costs if (value := getattr(each, name)) is not None]
-        return median(known) if known else 0.0
+        """What runs took; before there is one, what was measured without."""
+        known = [(speed, value) for speed in speeds if (value := getattr(speed.costs, name)) is not None]
+        of_runs = [value for speed, value in known if speed.is_run]
+        return median(of_runs or [value for _, value in known] or [0.0])
 
     evaluation = usual("evaluation") or EVALUATION_COST / rate
     return (

@@ -92,7 +92,7 @@ def _run_speed(run: Run) -> Speed | None:
     settings, last = _settings(run), steps[-1]
     size = last.tokens / (last.step * int(settings.get("gradient_accumulation_steps", 1))) if last.step else None
     timings = [_costs_of(event) for event in events if isinstance(event, Timing)]
-    return Speed(settings, median(rates[1:]), size or None, timings[-1] if timings else Costs())
+    return Speed(settings, median(rates[1:]), size or None, timings[-1] if timings else Costs(), is_run=True)
 
 
 def _costs_of(timing: Timing) -> Costs:

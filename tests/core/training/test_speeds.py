@@ -11,7 +11,7 @@ import pytest
 from core.common.home import Home
 from core.planner import Gpu, plan_run
 from core.planner.model_shape import shape_of
-from core.planner.time import Costs, Speed, rate_for
+from core.planner.time import Costs, Speed, estimate_time, make_schedule, rate_for
 from core.recipes.recipe import Recipe
 from core.training.events import Progress, Timing, append_event
 from core.training.run import create_run
@@ -133,3 +133,11 @@ def test_a_run_that_told_its_times_is_counted_with_them(home: Home) -> None:
     (speed,) = known_speeds(home, "base")
     assert speed.micro_batch_tokens == 80 / recipe().gradient_accumulation_steps
     assert speed.costs == Costs(preparing=9.0, evaluation=0.1, checkpoint=2.0, ending=1.0)
+
+
+def test_what_runs_took_counts_for_more_than_what_was_measured_without_one() -> None:
+    measured, run = Costs(preparing=3.0, evaluation=0.5), Costs(preparing=9.0)
+    speeds = [Speed({}, 100.0, 100.0, measured), Speed({}, 100.0, 100.0, measured), Speed({}, 100.0, 100.0, run, True)]
+    schedule = make_schedule(recipe(max_steps=10, eval_fraction=0.5, eval_steps=10), [100] * 20)
+    told = estimate_time(recipe(), HERE, schedule, lambda: speeds)
+    assert told.seconds == pytest.approx(schedule.tokens / 100 + 9.0 + 0.5 * schedule.evaluated_tokens)
