@@ -208,9 +208,10 @@ def _seconds_besides(steps: Schedule, rate: float, speeds: Sequence[Speed]) -> f
 
     def usual(name: str) -> float:
         """What runs took; before there is one, what was measured without."""
-        known = [(speed, value) for speed in speeds if (value := getattr(speed.costs, name)) is not None]
-        of_runs = [value for speed, value in known if speed.is_run]
-        return median(of_runs or [value for _, value in known] or [0.0])
+        known = [(speed.is_run, value) for speed in speeds if (value := getattr(speed.costs, name)) is not None]
+        of_runs = [value for is_run, value in known if is_run]
+        told: list[float] = of_runs or [value for _, value in known] or [0.0]
+        return median(told)
 
     evaluation = usual("evaluation") or EVALUATION_COST / rate
     return (
