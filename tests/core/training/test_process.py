@@ -108,7 +108,8 @@ def test_a_wrong_recipe_exits_with_2_and_leaves_no_run(
     assert list_runs(home) == []
 
 
-# Python imports a module of this name at its start. It has any micro-batch of more than two rows run out of memory.
+# Python imports a module of this name at its start. It has any micro-batch of more than two conversations, which lie
+# end to end, run out of memory.
 SMALL_MEMORY = """
 import importlib.abc, importlib.util, sys
 
@@ -125,9 +126,9 @@ class Hook(importlib.abc.MetaPathFinder):
             real = module.StudioTrainer.compute_loss
 
             def compute_loss(trainer, model, inputs, *args, **kwargs):
-                rows = len(inputs["input_ids"])
-                if rows > 2 and trainer.state.global_step >= 3:
-                    raise module.torch.OutOfMemoryError(f"CUDA out of memory with {rows} rows.")
+                count = len(inputs["cu_seq_lens_q"]) - 1 if model.training else 0
+                if count > 2 and trainer.state.global_step >= 3:
+                    raise module.torch.OutOfMemoryError(f"CUDA out of memory with {count} conversations.")
                 return real(trainer, model, inputs, *args, **kwargs)
 
             module.StudioTrainer.compute_loss = compute_loss
