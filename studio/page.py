@@ -37,7 +37,7 @@ ADDRESS_OR_CHAT = "(query, shown) => [location.search || '?page=chat', shown]"
 def build_page(studio: Studio, sign_in: bool = False) -> gr.Blocks:
     """`sign_in`: people sign in here with Hugging Face."""
     with PartialUpdateBlocks(title="Guanaco Studio", analytics_enabled=False, fill_width=True) as page:
-        status = clickable_html(render_status_bar_without_runs(studio.engine.status), "strip")
+        status = clickable_html(render_status_bar_without_runs(studio.engine.status), "status-bar")
         greeting = gr.HTML("", elem_id="greeting")
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Chat", id="chat") as chat_tab:

@@ -58,7 +58,7 @@ def test_what_is_said_stays_in_its_box(visit: Callable[..., Page], furnished: St
     page.locator(f'[data-look][data-value="{IDENTITY}"]').click()
     log = page.locator('#bot-0 [role="log"]')
     expect(log).to_contain_text(f"end assistant {len(SAID) - 1}")
-    for part in ("#composer textarea", "#send", "#strip .strip", "#open-conversations"):
+    for part in ("#composer textarea", "#send", "#status-bar .status-bar", "#open-conversations"):
         on_top(page.locator(part))
     boxes = page.locator(".message-content")
     expect(boxes.locator("[id], [name], [tabindex], [accesskey], [action]")).to_have_count(0)
@@ -89,7 +89,7 @@ def test_what_is_said_stays_in_its_box(visit: Callable[..., Page], furnished: St
     preview = page.locator("#preview .message-content")
     expect(preview.first).to_contain_text("OVER ALL", timeout=steps.MINUTE)
     on_top(page.get_by_role("tab", name="Train", exact=True))
-    on_top(page.locator("#strip .strip"))
+    on_top(page.locator("#status-bar .status-bar"))
     expect(preview.locator("[id], [name], [action]")).to_have_count(0)
     expect(preview.locator("input").first).to_be_hidden()
     (home.root / f"conversations/{IDENTITY}.json").unlink()

@@ -52,11 +52,11 @@ def test_three_clicks_teach_and_everybody_sees_it(visit: Visit, furnished: Studi
     assert page.evaluate("document.querySelector('#state-icon').href").startswith("data:image/svg+xml")
     expect(page).to_have_url(f"{furnished.url}/?page=runs&run={run}")
 
-    # Another browser's strip says the same, on every tab; a reload shows the same run.
-    strip = other.locator("#strip .running")
-    expect(strip).to_contain_text("pirate", timeout=MINUTE)
+    # Another browser's status bar says the same, on every tab; a reload shows the same run.
+    status_bar = other.locator("#status-bar .running")
+    expect(status_bar).to_contain_text("pirate", timeout=MINUTE)
     steps.open_tab(other, "Adapters")
-    expect(strip).to_be_visible()
+    expect(status_bar).to_be_visible()
     page.add_init_script(NOTED)
     page.reload()
     shown_tab(page, "Runs")
@@ -69,8 +69,8 @@ def test_three_clicks_teach_and_everybody_sees_it(visit: Visit, furnished: Studi
 
     expect(page.locator("#told")).to_have_count(0)  # what had ended before the page was opened is no news
 
-    # Stopped from the strip of the other one: what was learnt is kept, and both are told.
-    other.locator("#strip").get_by_role("button", name="Stop").click()
+    # Stopped from the status bar of the other one: what was learnt is kept, and both are told.
+    other.locator("#status-bar").get_by_role("button", name="Stop").click()
     expect(steps.run_card(page)).to_have_attribute("data-state", "stopped", timeout=2 * MINUTE)
     expect(page.locator("#timeline")).to_contain_text("stopped")
     for viewer in (page, other):

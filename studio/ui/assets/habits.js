@@ -39,7 +39,7 @@ window.studio = (() => {
       `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24">${mark}${ring}</svg>`)}`;
   }
   function show() {
-    const text = one("#strip [data-studio]")?.dataset.studio;
+    const text = one("#status-bar [data-studio]")?.dataset.studio;
     if (!text || text === drawn) return;
     drawn = text;
     const wasBusy = state.busy;

@@ -39,7 +39,7 @@ def queued(studio: Studio, name: str, **settings: Any) -> Run:
 
 
 def click(studio: Studio, action: str, run: Run) -> None:
-    """A button that was drawn in the table or the strip."""
+    """A button that was drawn in the table or the status bar."""
     click_in_table(studio, gr.EventData(None, {"action": action, "value": run.id}))
 
 
