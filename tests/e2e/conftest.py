@@ -65,7 +65,7 @@ def page(browser: Browser, studio: StudioProcess, request: pytest.FixtureRequest
     """The studio's page, just opened. Every request it makes must go to the studio."""
     ARTEFACTS.mkdir(exist_ok=True)
     context = browser.new_context(viewport={"width": 1440, "height": 900})
-    context.tracing.start(screenshots=True, snapshots=True)
+    context.tracing.start(snapshots=True)  # pictures of all frames would take a third of the processor
     page = context.new_page()
     foreign: list[str] = []
     page.on("request", lambda sent: foreign.append(sent.url) if is_foreign(sent.url, studio.url) else None)
