@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from pathlib import Path
 
@@ -13,6 +14,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 PATH = re.compile(r"(?<![\w/.-])(?:adapters|benchmarks|core|docs|findings|studio|tests|tools)/[\w./-]*\w")
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)(?:#[\w-]+)?\)")
 MODULE = re.compile(r"python -m ((?:adapters|benchmarks|core|studio|tests|tools)(?:\.\w+)*)")
+IMPORT = re.compile(r"from ((?:adapters|core|studio)(?:\.\w+)*) import (\w+(?:, \w+)*)")
 TARGET = re.compile(r"`make ([\w-]+)")
 PAGE_IDS = [str(page.relative_to(ROOT)) for page in PAGES]
 
@@ -30,6 +32,8 @@ def test_what_a_page_names_is_there(page: Path) -> None:
     modules = {module for module in MODULE.findall(text) if not exists(module)}
     targets = set(TARGET.findall(text)) - set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert not paths and not links and not modules and not targets
+    for module, names in IMPORT.findall(text):
+        assert not set(names.split(", ")) - set(dir(importlib.import_module(module)))
 
 
 def test_the_map_of_folders_is_what_the_folders_say() -> None:

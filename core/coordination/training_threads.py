@@ -10,12 +10,26 @@ from core.coordination.training_throttle import Activity
 
 QUIET_SECONDS = 10.0  # without an answer, before training takes all cores: who reads one may ask again
 # Threads that share an operator's work wait for each other after each operator. Where another program has the core of
-# one of them, all wait for that one: two trainings with two threads each on two cores take eight times as long as with
-# one thread each (docs/benchmarks/training.md).
+# one of them, all wait for that one: with two threads, and one of two cores taken, a run had a fifteenth of the speed
+# that it has with one (docs/benchmarks/training.md).
 LOOK_SECONDS = 1.0  # over which it is measured, at least
 CROWDED = 0.2  # of a core: what the threads wait for one in a second before there are to be fewer of them
 CROWDED_SECONDS = 30.0  # with fewer, before all cores are tried again
 NANO = 1e-9
+
+
+def seconds_waited_for_a_core() -> float:
+    """What all threads of this process together have waited for a core to run on, in seconds.
+
+    From /proc/PID/task/TID/schedstat (Documentation/scheduler/sched-stats.rst of Linux); 0.0 where there is none.
+    """
+    seconds = 0.0
+    for file in Path("/proc/self/task").glob("*/schedstat"):
+        try:
+            seconds += int(file.read_text().split()[1]) * NANO
+        except (OSError, ValueError, IndexError):  # the thread has ended, or this kernel does not count
+            continue
+    return seconds
 
 
 class TrainingThreads:
@@ -23,7 +37,7 @@ class TrainingThreads:
 
     set_threads: `torch.set_num_threads`. all_threads: while nobody chats and the cores are free. beside_chat: while
     answers are written, and for QUIET_SECONDS after the last one; where other programs have cores, there are as many
-    threads fewer for CROWDED_SECONDS, and at least these. waited: what `seconds_waited_for_a_core` tells.
+    threads fewer for CROWDED_SECONDS, and at least these.
     """
 
     def __init__(
@@ -32,11 +46,11 @@ class TrainingThreads:
         set_threads: Callable[[int], None],
         all_threads: int,
         beside_chat: int = 1,
-        waited: Callable[[], float] | None = None,
+        waited: Callable[[], float] = seconds_waited_for_a_core,
     ) -> None:
         self._activity = activity
         self._set_threads = set_threads
-        self._waited = waited or seconds_waited_for_a_core
+        self._waited = waited
         self._all_threads, self._beside_chat = all_threads, min(beside_chat, all_threads)
         self._threads = 0
         self._answered_at: float | None = None
@@ -65,17 +79,3 @@ class TrainingThreads:
             if lost > CROWDED:
                 self._free_threads = max(self._beside_chat, self._threads - max(1, round(lost)))
                 self._crowded_at = now
-
-
-def seconds_waited_for_a_core() -> float:
-    """What all threads of this process together have waited for a core to run on, in seconds.
-
-    From /proc/PID/task/TID/schedstat (Documentation/scheduler/sched-stats.rst of Linux); 0.0 where there is none.
-    """
-    seconds = 0.0
-    for file in Path("/proc/self/task").glob("*/schedstat"):
-        try:
-            seconds += int(file.read_text().split()[1]) * NANO
-        except (OSError, ValueError, IndexError):  # the thread has ended, or this kernel does not count
-            continue
-    return seconds
