@@ -31,25 +31,14 @@ from core.serving.kernels.layout import (
     WIDTH,
 )
 from core.serving.kernels.numbers import F32, FAST, floats_at
-from core.serving.kernels.row_times_matrix import HALF_BYTES, add_row_times_matrix, prefetch
+from core.serving.kernels.row_times_matrix import HALF_BYTES, add_row_times_matrix
 
 _uintp = np.uintp
-PREFETCHED = 16  # rows whose adapters are called for ahead; those of a prompt are one and the same
 # For rows of inputs times outputs of the weight at once. A single row is done with four outputs: what it costs to begin
 # and end a row of the weight is then shared.
 _SHAPES = ((1, 1), (1, 4), (2, 1), (4, 1), (8, 1))
 _nf4_1, _nf4_1x4, _nf4_2, _nf4_4, _nf4_8 = (make_block_dots(widen_nf4, *shape) for shape in _SHAPES)
 _int8_1, _int8_1x4, _int8_2, _int8_4, _int8_8 = (make_block_dots(widen_int8, *shape) for shape in _SHAPES)
-
-
-@njit(fastmath=FAST, nogil=True, cache=True)
-def _prefetch_lora(member: Any, column: int, slots: Any) -> None:
-    """Call for a task's part of each row's B, whose rows lie far apart, while the task multiplies by the base."""
-    first = member[LORA_B] + HALF_BYTES * (column - member[FIRST])
-    for row in range(len(slots)):
-        if slots[row] >= 0:
-            for i in range(member[RANK]):
-                prefetch(_uintp(first + slots[row] * member[B_STRIDE] + i * HALF_BYTES * member[WIDTH]))
 
 
 @njit(fastmath=FAST, nogil=True, cache=True)
@@ -61,10 +50,6 @@ def _run_task(task: Any, x: Any, x_scales: Any, y: Any, product: Any, slots: Any
     sums_at, x_at = _uintp(sums.ctypes.data), _uintp(x.ctypes.data)
     is_nf4, is_added = task[KIND] == NF4, product[IS_ADDED] != 0
     code_bytes, scale_bytes = _uintp(blocks * (BLOCK // 2 if is_nf4 else BLOCK)), _uintp(blocks * 4)
-    member = task[MEMBER]
-    has_lora = member >= 0 and members[member, LORA_B] != 0
-    if has_lora and rows <= PREFETCHED:
-        _prefetch_lora(members[member], column, slots)
     row = 0
     while row < rows:
         left, row_at = rows - row, _uintp(x_at + _uintp(row) * stride)
@@ -108,7 +93,8 @@ def _run_task(task: Any, x: Any, x_scales: Any, y: Any, product: Any, slots: Any
                     y[row + j, column + output] = value
                 output += 1
         row += height
-    if not has_lora:
+    member = task[MEMBER]
+    if member < 0 or not members[member, LORA_B]:
         return
     rank, offset = members[member, RANK], members[member, HIDDEN]
     for row in range(rows):

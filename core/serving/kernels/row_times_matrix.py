@@ -76,20 +76,6 @@ def _numbers(builder: Any, address: Any, is_half: bool) -> Any:
 
 
 @intrinsic
-def prefetch(typing: Any, address: Any) -> Any:
-    """Have the processor bring the 64 bytes at an address near."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
-        kind = ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer(), *[ir.IntType(32)] * 3])
-        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        at = builder.inttoptr(arguments[0], ir.IntType(8).as_pointer())
-        builder.call(function, [at, *(ir.IntType(32)(value) for value in (0, 3, 1))])  # to read, soon again, data
-        return context.get_dummy_value()
-
-    return types.void(types.uintp), generate
-
-
-@intrinsic
 def _half_at(typing: Any, address: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
         return builder.fpext(_load(builder, arguments[0], HALF), FLOAT)
